@@ -1,0 +1,376 @@
+"""Loop nests to LLVM IR: what runs.
+
+A kernel becomes `void kernel(i64 start, i64 stop, i64* arguments)`; `compiler.packing` states the layout of the
+arguments, and [start, stop) is the range of the outermost loop where the kernel is splittable. Behind it are one or two
+bodies, whose buffers are `noalias` parameters (LLVM knows no such promise for a pointer that was loaded): a body for
+arrays that are dense along their innermost loop, which is vectorised with plain loads, and one for any strides; the
+strides decide at the call.
+
+Float arithmetic is strict. Only an accumulation marked `reassociate` carries fast-math flags, so that it may be split
+into lanes; every other value has the same bits in a vector body, in its scalar tail and for any split of the range.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from .errors import LoweringError
+from .loopnest import (
+    Buffer,
+    Convert,
+    Index,
+    IndexExpr,
+    IndexOp,
+    Kernel,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Operand,
+    Statement,
+    Store,
+    StoreAdd,
+    walk,
+)
+from .ops.lowering import Lowering
+from .packing import ArgumentLayout
+from .scalar_llvm import BYTE, INT64, add, ir_type, register_type, scalar
+from .sizes import Size, SizeExpr, Symbol
+
+__all__ = ["emit_kernel"]
+
+Value = Any  # llvmlite has no annotations
+POINTER = BYTE.as_pointer()
+SIGNATURE = ir.FunctionType(ir.VoidType(), [INT64, INT64, INT64.as_pointer()])
+Lookup = Callable[[str], Lowering]
+
+
+def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> Any:
+    """Add a kernel to an LLVM module.
+
+    Args:
+        module: the llvmlite `ir.Module` that receives it.
+        kernel: the loop nest.
+        symbol: the name of the function, not taken in `module`; its bodies are named after it.
+        lowering: how an op is spelled, by name.
+
+    Returns:
+        the internal function `void(i64 start, i64 stop, i64* arguments)`.
+
+    Raises:
+        LoweringError: an op is not defined for its operands, or the kernel breaks an invariant of `loopnest`.
+    """
+    layout = dict(ArgumentLayout.of(kernel).buffers)
+    dense = _innermost_axes(kernel)
+    entry = _internal(module, SIGNATURE, symbol)
+    builder = ir.IRBuilder(entry.append_basic_block("entry"))
+    start, stop, arguments = entry.args
+    pointer_slots = builder.bitcast(arguments, POINTER.as_pointer())  # no inttoptr, which hides where a pointer comes from
+    pointers = [_slot(builder, pointer_slots, layout[buffer.name]) for buffer in kernel.buffers]
+
+    def run(body: Any) -> None:
+        builder.call(body, [start, stop, arguments, *pointers])
+        builder.ret_void()
+
+    if dense:
+        unit = [builder.icmp_signed("==", _slot(builder, arguments, layout[buffer.name] + 1 + axis), INT64(buffer.dtype.itemsize))
+                for buffer in kernel.buffers if (axis := dense.get(buffer.name)) is not None]
+        all_unit = unit[0]
+        for condition in unit[1:]:
+            all_unit = builder.and_(all_unit, condition)
+        with builder.if_else(all_unit, likely=True) as (then, otherwise):
+            with then:
+                run(_Body(module, kernel, f"{symbol}.dense", lowering, dense).emit())
+            with otherwise:
+                run(_Body(module, kernel, f"{symbol}.strided", lowering, {}).emit())
+        builder.unreachable()
+    else:
+        run(_Body(module, kernel, f"{symbol}.body", lowering, {}).emit())
+    return entry
+
+
+def _internal(module: Any, signature: Any, symbol: str) -> Any:
+    function = ir.Function(module, signature, symbol)
+    function.linkage = "internal"
+    function.attributes.add("nounwind")
+    return function
+
+
+def _slot(builder: Any, arguments: Value, slot: int) -> Value:
+    return builder.load(builder.gep(arguments, [INT64(slot)], inbounds=True))
+
+
+def _mentions(expression: IndexExpr, loop_index: str) -> bool:
+    stack = [expression]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, Index):
+            if current.name == loop_index:
+                return True
+        elif isinstance(current, IndexOp):
+            stack += [current.left, current.right]
+    return False
+
+
+def _innermost_axes(kernel: Kernel) -> dict[str, int]:
+    """For each buffer without a promise, the axis along which innermost loops walk; absent where none or several do."""
+    strided = {buffer.name for buffer in kernel.buffers if not buffer.contiguous}
+    walked: dict[str, set[int]] = {}
+    for loop in walk(kernel.body):
+        if isinstance(loop, Loop) and not any(isinstance(inner, Loop) for inner in loop.body):
+            for statement in loop.body:
+                if isinstance(statement, Load | Store | StoreAdd) and statement.buffer in strided:
+                    axes = [axis for axis, index in enumerate(statement.index) if _mentions(index, loop.index)]
+                    if len(axes) == 1:
+                        walked.setdefault(statement.buffer, set()).add(axes[0])
+    return {name: axes.pop() for name, axes in walked.items() if len(axes) == 1}
+
+
+class _Body:
+    """One body of a kernel: the buffers in `dense` have unit stride along the axis given there."""
+
+    def __init__(self, module: Any, kernel: Kernel, symbol: str, lowering: Lookup, dense: Mapping[str, int]) -> None:
+        self.kernel, self.lowering = kernel, lowering
+        self.buffers: dict[str, Buffer] = {buffer.name: buffer for buffer in kernel.buffers}
+        signature = ir.FunctionType(ir.VoidType(), [INT64, INT64, INT64.as_pointer(), *[POINTER] * len(kernel.buffers)])
+        self.function = _internal(module, signature, symbol)
+        self.function.attributes.add("noinline")  # inlined twice into its caller, a large body costs twice to compile
+        self.start, self.stop, arguments, *pointers = self.function.args
+        self.pointers = dict(zip(self.buffers, pointers, strict=True))
+        for pointer in [arguments, *pointers]:
+            pointer.add_attribute("noalias")
+        self.entry = ir.IRBuilder(self.function.append_basic_block("entry"))
+        self.sizes: dict[Size, Value] = {}
+        self.symbols = {name: _slot(self.entry, arguments, slot) for slot, name in enumerate(kernel.sizes)}
+        self.strides: dict[str, list[Value]] = {}
+        for name, slot in ArgumentLayout.of(kernel).buffers:
+            buffer = self.buffers[name]
+            strides = [_slot(self.entry, arguments, slot + 1 + axis) for axis in range(buffer.rank)]
+            unit_axis = buffer.rank - 1 if buffer.contiguous else dense.get(name)
+            if unit_axis is not None and unit_axis >= 0:
+                strides[unit_axis] = INT64(buffer.dtype.itemsize)
+            self.strides[name] = strides
+        self.builder = ir.IRBuilder(self.function.append_basic_block("body"))
+        self.values: dict[str, Value] = {}
+        self.dtypes: dict[str, np.dtype[Any]] = {}
+        self.depths: dict[str, int] = {}
+
+    def emit(self) -> Any:
+        first = self.builder.block
+        body = self.kernel.body
+        if self.kernel.splittable:
+            if len(body) != 1 or not isinstance(body[0], Loop) or body[0].carried:
+                raise LoweringError(f"kernel {self.kernel.name} is marked splittable, but is not one loop without carried values")
+            self._loop(body[0], self.start, self.stop, depth=1)
+        else:
+            self._statements(body, depth=0)
+        self.builder.ret_void()
+        self.entry.branch(first)
+        return self.function
+
+    # ------------------------------------------------------------ loops and statements
+    def _statements(self, body: Sequence[Statement], depth: int) -> None:
+        for statement in body:
+            if isinstance(statement, Let):
+                self._define(statement.target, self._let(statement), statement.dtype, depth)
+            elif isinstance(statement, Load):
+                self._define(statement.target, self._load(statement), self.buffers[statement.buffer].dtype, depth)
+            elif isinstance(statement, Convert):
+                self._define(statement.target, self._index(statement.index), np.dtype(np.int64), depth)
+            elif isinstance(statement, Store):
+                self._write(self._address(statement.buffer, statement.index), self._operand(statement.value))
+            elif isinstance(statement, StoreAdd):
+                self._store_add(statement)
+            else:
+                self._loop(statement, INT64(0), self._size(statement.extent), depth + 1)
+
+    def _define(self, name: str, value: Value, dtype: np.dtype[Any], depth: int) -> None:
+        self.values[name], self.dtypes[name], self.depths[name] = value, dtype, depth
+
+    def _loop(self, loop: Loop, start: Value, stop: Value, depth: int) -> None:
+        builder = self.builder
+        initial = [self._operand(carried.initial) for carried in loop.carried]
+        before, inside = builder.block, builder.append_basic_block(f"{loop.index}.loop")
+        after = builder.append_basic_block(f"{loop.index}.done")
+        builder.cbranch(builder.icmp_signed("<", start, stop), inside, after)
+
+        builder.position_at_end(inside)
+        index = builder.phi(INT64, loop.index)
+        index.add_incoming(start, before)
+        self._define(loop.index, index, np.dtype(np.int64), depth)
+        running = []
+        for carried, value in zip(loop.carried, initial, strict=True):
+            phi = builder.phi(register_type(carried.dtype), carried.name)
+            phi.add_incoming(value, before)
+            self._define(carried.name, phi, carried.dtype, depth)
+            running.append(phi)
+        self._statements(loop.body, depth)
+        updates = [self.values[carried.update] for carried in loop.carried]
+        following = add(builder, index, INT64(1), ("nuw", "nsw"))
+        latch = builder.block
+        index.add_incoming(following, latch)
+        for phi, value in zip(running, updates, strict=True):
+            phi.add_incoming(value, latch)
+        builder.cbranch(builder.icmp_signed("<", following, stop), inside, after)
+
+        builder.position_at_end(after)
+        for carried, first, last in zip(loop.carried, initial, updates, strict=True):
+            final = builder.phi(register_type(carried.dtype), carried.name)
+            final.add_incoming(first, before)
+            final.add_incoming(last, latch)
+            self._define(carried.name, final, carried.dtype, depth - 1)
+
+    def _let(self, statement: Let) -> Value:
+        dtypes = [argument.dtype if isinstance(argument, Literal) else self.dtypes[argument] for argument in statement.args]
+        arguments = [self._operand(argument) for argument in statement.args]
+        return scalar(self.builder, self.lowering(statement.op), statement, arguments, dtypes)
+
+    def _operand(self, operand: Operand) -> Value:
+        if not isinstance(operand, Literal):
+            return self.values[operand]
+        if operand.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                return ir.Constant(register_type(operand.dtype), float(operand.dtype.type(operand.value)))
+        return ir.Constant(register_type(operand.dtype), int(operand.value))
+
+    # ------------------------------------------------------------ memory
+    def _address(self, name: str, index: Sequence[IndexExpr]) -> Value:
+        """A pointer to an element. What does not vary in the innermost loop is added first, so that it is hoisted."""
+        buffer, builder = self.buffers[name], self.builder
+        if len(index) != buffer.rank:
+            raise LoweringError(f"kernel {self.kernel.name}: buffer {name} of rank {buffer.rank} is indexed by {len(index)} indices")
+        pointer = self.pointers[name]
+        order = sorted(range(buffer.rank), key=lambda axis: self._depth(index[axis]))
+        offset = None
+        for axis in order:
+            if index[axis] == 0:
+                continue
+            step = builder.mul(self._index(index[axis]), self.strides[name][axis], flags=("nsw",))
+            offset = step if offset is None else add(builder, offset, step, ("nsw",))
+        if offset is not None:
+            pointer = builder.gep(pointer, [offset], inbounds=True)
+        return builder.bitcast(pointer, ir_type(buffer.dtype).as_pointer())
+
+    def _depth(self, expression: IndexExpr) -> int:
+        return max((self.depths[name] for name in _index_names(expression)), default=0)
+
+    def _read(self, address: Value, dtype: np.dtype[Any]) -> Value:
+        value = self.builder.load(address)
+        return self.builder.icmp_unsigned("!=", value, BYTE(0)) if dtype.kind == "b" else value
+
+    def _write(self, address: Value, value: Value) -> None:
+        if value.type == ir.IntType(1):
+            value = self.builder.zext(value, BYTE)
+        self.builder.store(value, address)
+
+    def _load(self, statement: Load) -> Value:
+        dtype = self.buffers[statement.buffer].dtype
+        if statement.when is None:
+            return self._read(self._address(statement.buffer, statement.index), dtype)
+        if statement.otherwise is None:
+            raise LoweringError(f"kernel {self.kernel.name}: conditional load of {statement.target} has no other value")
+        # a branch, not a clamped index: an empty buffer has no safe element, and LLVM turns it into a masked load
+        builder, otherwise = self.builder, self._operand(statement.otherwise)
+        before = builder.block
+        with builder.if_then(self.values[statement.when]):
+            value = self._read(self._address(statement.buffer, statement.index), dtype)
+            taken = builder.block
+        result = builder.phi(register_type(dtype))
+        result.add_incoming(otherwise, before)
+        result.add_incoming(value, taken)
+        return result
+
+    def _store_add(self, statement: StoreAdd) -> None:
+        dtype = self.buffers[statement.buffer].dtype
+        address, value = self._address(statement.buffer, statement.index), self._operand(statement.value)
+        plus = self.builder.fadd if dtype.kind == "f" else self.builder.or_ if dtype.kind == "b" else self.builder.add
+        self._write(address, plus(self._read(address, dtype), value))
+
+    # ------------------------------------------------------------ integers
+    def _index(self, expression: IndexExpr) -> Value:
+        """The value of an index expression, without recursion: generated index arithmetic can be deep."""
+        pending: list[IndexExpr | str] = [expression]
+        done: list[Value] = []
+        while pending:
+            current = pending.pop()
+            if isinstance(current, str):
+                right, left = done.pop(), done.pop()
+                done.append(_index_arithmetic(self.builder, current, left, right))
+            elif isinstance(current, IndexOp):
+                pending += [current.op, current.right, current.left]
+            elif isinstance(current, Index):
+                done.append(self.values[current.name])
+            else:
+                done.append(self._size(current))
+        return done.pop()
+
+    def _size(self, size: Size) -> Value:
+        """The value of a size; computed once, at the entry, since it is the same in every iteration."""
+        if isinstance(size, int):
+            return INT64(size)
+        found = self.sizes.get(size)
+        if found is None:
+            found = self.sizes[size] = self._polynomial(size)
+        return found
+
+    def _polynomial(self, size: SizeExpr) -> Value:
+        builder, total = self.entry, None
+        for monomial, coefficient in size.terms:
+            product = None
+            for atom in monomial:
+                if isinstance(atom, Symbol):
+                    factor = self.symbols[atom.name]
+                else:
+                    factor = _size_arithmetic(builder, atom.op, self._size(atom.left), self._size(atom.right))
+                product = factor if product is None else builder.mul(product, factor, flags=("nsw",))
+            if product is None:
+                term = INT64(coefficient)
+            else:
+                term = product if coefficient == 1 else builder.mul(product, INT64(coefficient), flags=("nsw",))
+            total = term if total is None else add(builder, total, term, ("nsw",))
+        return total
+
+
+def _index_names(expression: IndexExpr) -> Iterator[str]:
+    stack = [expression]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, Index):
+            yield current.name
+        elif isinstance(current, IndexOp):
+            stack += [current.left, current.right]
+
+
+def _intrinsic(builder: Any, name: str, left: Value, right: Value) -> Value:
+    function = builder.module.declare_intrinsic(name, [INT64], ir.FunctionType(INT64, [INT64, INT64]))
+    return builder.call(function, [left, right])
+
+
+def _index_arithmetic(builder: Any, op: str, left: Value, right: Value) -> Value:
+    """`//` and `%` are unsigned: loopnest promises non-negative values."""
+    if op == "+":
+        return add(builder, left, right, ("nsw",))
+    if op == "-":
+        return builder.sub(left, right, flags=("nsw",))
+    if op == "*":
+        return builder.mul(left, right, flags=("nsw",))
+    if op in ("//", "%"):
+        return (builder.udiv if op == "//" else builder.urem)(left, right)
+    return _intrinsic(builder, {"min": "llvm.smin", "max": "llvm.smax"}[op], left, right)
+
+
+def _size_arithmetic(builder: Any, op: str, left: Value, right: Value) -> Value:
+    """As Python's, except that a division by zero gives 0 or `left`: a size is computed even where no loop needs it."""
+    if op in ("min", "max"):
+        return _index_arithmetic(builder, op, left, right)
+    divisor = builder.select(builder.icmp_signed("==", right, INT64(0)), INT64(1), right)
+    quotient, rest = builder.sdiv(left, divisor), builder.srem(left, divisor)
+    inexact = builder.icmp_signed("!=", rest, INT64(0))
+    opposite = builder.icmp_signed("<", builder.xor(rest, divisor), INT64(0))
+    correct = builder.and_(inexact, opposite)
+    if op == "//":
+        return builder.sub(quotient, builder.zext(correct, INT64))
+    return builder.add(rest, builder.select(correct, divisor, INT64(0)))
