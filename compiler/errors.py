@@ -1,0 +1,48 @@
+"""Errors, one class for each phase, each also the built-in that a user would catch.
+
+A message says what happened, the actual shapes and dtypes, where in the user's source, and what to do.
+"""
+from __future__ import annotations
+
+__all__ = ["ChainruleError", "TraceError", "ShapeError", "DTypeError", "IndexingError", "DifferentiationError",
+           "LoweringError", "NotYetError", "ArgumentError", "InternalError"]
+
+
+class ChainruleError(Exception):
+    """Base of every error that chainrule raises on purpose."""
+
+
+class ArgumentError(ChainruleError, TypeError):
+    """A call does not fit: an unknown name in `wrt`, a missing argument, an argument of an unsupported type."""
+
+
+class TraceError(ChainruleError, TypeError):
+    """A traced value was used where a number is needed (`if`, `float()`), after its trace, or by an unknown function."""
+
+
+class ShapeError(ChainruleError, ValueError):
+    """Shapes that do not fit together: broadcasting, contraction, reshape, concatenate."""
+
+
+class DTypeError(ChainruleError, TypeError):
+    """An element type that an operation, or differentiation, cannot take."""
+
+
+class IndexingError(ChainruleError, IndexError):
+    """An index that is out of range or of a kind that cannot be traced."""
+
+
+class DifferentiationError(ChainruleError, ValueError):
+    """A derivative that does not exist: of a non-scalar output, with respect to an integer argument, of an unknown op."""
+
+
+class LoweringError(ChainruleError, RuntimeError):
+    """Code generation failed; the interpreter can still run the program."""
+
+
+class NotYetError(ChainruleError, NotImplementedError):
+    """Part of the public contract that is not built yet."""
+
+
+class InternalError(ChainruleError, RuntimeError):
+    """An invariant of the compiler does not hold. Please report it with the IR that the message contains."""

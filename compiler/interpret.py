@@ -1,0 +1,79 @@
+"""The reference evaluator: one NumPy call for each node. The oracle of the tests, and the first tier of eager tensors."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from . import ops  # noqa: F401  (declares the ops)
+from .errors import ShapeError
+from .ir import Graph, Node, resolve_params, toposort
+from .sizes import SizeExpr, Symbol, evaluate
+
+__all__ = ["bind_sizes", "evaluate_nodes", "run"]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """IEEE arithmetic without NumPy's warnings: inf and nan are values here, as in compiled code."""
+    with np.errstate(all="ignore"):
+        yield
+
+
+def bind_sizes(inputs: Sequence[Node], arrays: Sequence[Any]) -> dict[str, int]:
+    """The value of every size symbol that an axis of an input binds.
+
+    Raises:
+        ShapeError: an array's rank, or a fixed size, is not that of its input node.
+    """
+    sizes: dict[str, int] = {}
+    for node, array in zip(inputs, arrays, strict=True):
+        shape = np.shape(array)
+        if len(shape) != node.ndim:
+            raise ShapeError(f"{node.param('name')}: an array with {node.ndim} axes is expected, not shape {shape}")
+        for size, actual in zip(node.shape, shape, strict=True):
+            if isinstance(size, SizeExpr) and len(size.terms) == 1 and len(size.terms[0][0]) == 1:
+                atom = size.terms[0][0][0]
+                if isinstance(atom, Symbol) and size.terms[0][1] == 1:
+                    sizes.setdefault(atom.name, actual)
+    return sizes
+
+
+def run(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+    """The graph's outputs for these inputs, as NumPy arrays."""
+    values = {node: np.asarray(a, node.dtype) for node, a in zip(graph.inputs, arrays, strict=True)}
+    return evaluate_nodes(graph.outputs, values, bind_sizes(graph.inputs, arrays))
+
+
+def evaluate_nodes(outputs: Sequence[Node], values: Mapping[Node, Any], sizes: Mapping[str, int],
+                   order: Sequence[Node] | None = None) -> list[Any]:
+    """Evaluate nodes from known values of some.
+
+    Args:
+        values: node -> array, at least for every input that is reached.
+        sizes: symbol -> int.
+        order: `toposort(outputs)`, when it is at hand.
+    """
+    known: dict[Node, Any] = dict(values)
+    bound = dict(sizes)
+    with quiet():
+        for node in toposort(outputs) if order is None else order:
+            if node not in known:
+                known[node] = evaluate_node(node, [known[i] for i in node.inputs], bound)
+    return [known[node] for node in outputs]
+
+
+def evaluate_node(node: Node, arrays: Sequence[Any], sizes: dict[str, int]) -> Any:
+    """One node's value; a node that binds a size (`nonzero`) adds it to `sizes`."""
+    op = node.op
+    unbound = {name for name in op.binds if isinstance(node.param(name), SizeExpr)}
+    params = {name: 0 if name in unbound else resolve_params(value, sizes) for name, value in node.named_params.items()}
+    if op.wants_aval:
+        params["shape"] = tuple(evaluate(s, sizes) for s in node.shape)
+        params["dtype"] = node.dtype
+    result = op.evaluate(*arrays, **params)
+    for name in unbound:
+        sizes[str(node.param(name))] = len(result)
+    return result if getattr(result, "dtype", None) == node.dtype else np.asarray(result, node.dtype)

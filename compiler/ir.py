@@ -1,0 +1,277 @@
+"""The IR: immutable, interned, typed nodes, and graphs of them.
+
+Two nodes with the same op, inputs, parameters, shape and dtype are the same object, so common subexpressions are shared
+by construction and equality is identity. Shape and dtype are computed when a node is made. The user's source lines that
+made a node are kept beside it and are no part of its identity.
+"""
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from .errors import DTypeError, InternalError
+from .op import Op, Shape, get
+from .provenance import Site
+from .sizes import Guard, Size, SizeExpr, substitute, symbols_of
+
+__all__ = ["Graph", "Node", "constant", "f", "kind_of", "make", "rebuild", "resolve_params", "toposort"]
+
+_KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
+
+
+def kind_of(dtype: np.dtype[Any]) -> str:
+    """`float`, `int` or `bool`.
+
+    Raises:
+        DTypeError: chainrule has no such element type (complex, object, ...).
+    """
+    try:
+        return _KINDS[dtype.kind]
+    except KeyError:
+        raise DTypeError(f"dtype {dtype} is not supported; use float32, float64, an integer type or bool") from None
+
+
+class Node:
+    """One value of a program. Make nodes with `make` (or `f.<op>`), never directly."""
+
+    __slots__ = ("__weakref__", "dtype", "inputs", "op", "params", "serial", "shape", "sites")
+    op: Op
+    inputs: tuple[Node, ...]
+    params: tuple[Any, ...]
+    shape: Shape
+    dtype: np.dtype[Any]
+    sites: frozenset[Site]
+    serial: int
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def param(self, name: str) -> Any:
+        """A parameter by name."""
+        return self.params[self.op.params.index(name)]
+
+    @property
+    def named_params(self) -> dict[str, Any]:
+        return dict(zip(self.op.params, self.params, strict=True))
+
+    @property
+    def value(self) -> Any:
+        """The NumPy scalar of a constant, None for any other node."""
+        if self.op.name != "const":
+            return None
+        return np.frombuffer(self.params[0], dtype=self.dtype)[0]
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {self.dtype}[{','.join(map(str, self.shape))}]>"
+
+    def __reduce__(self) -> tuple[Callable[..., Node], tuple[Any, ...]]:
+        return (_intern, (self.op, self.inputs, self.params, self.shape, self.dtype, self.sites))
+
+    # Arithmetic, for writing derivatives and rules as formulas; a Python number becomes a constant of the same aval.
+    def __add__(self, other: Node | float) -> Node:
+        return f.add(self, other)
+
+    def __radd__(self, other: float) -> Node:
+        return f.add(other, self)
+
+    def __sub__(self, other: Node | float) -> Node:
+        return f.sub(self, other)
+
+    def __rsub__(self, other: float) -> Node:
+        return f.sub(other, self)
+
+    def __mul__(self, other: Node | float) -> Node:
+        return f.mul(self, other)
+
+    def __rmul__(self, other: float) -> Node:
+        return f.mul(other, self)
+
+    def __truediv__(self, other: Node | float) -> Node:
+        return f.div(self, other)
+
+    def __rtruediv__(self, other: float) -> Node:
+        return f.div(other, self)
+
+    def __neg__(self) -> Node:
+        return f.neg(self)
+
+
+_table: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+_serials = count()
+
+
+class _Current(threading.local):
+    """The source line that nodes made now are attributed to, and the trace that makes them."""
+
+    sites: frozenset[Site] = frozenset()
+
+
+current = _Current()
+
+
+def _intern(op: Op, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Shape, dtype: np.dtype[Any],
+            sites: frozenset[Site] = frozenset()) -> Node:
+    key = (op.name, tuple(map(id, inputs)), params, shape, dtype.char)
+    with _lock:
+        node = _table.get(key)
+        if node is None:
+            node = object.__new__(Node)
+            node.op, node.inputs, node.params, node.shape, node.dtype = op, inputs, params, shape, dtype
+            node.sites, node.serial = sites, next(_serials)
+            _table[key] = node
+        elif not sites <= node.sites:
+            node.sites = node.sites | sites
+        return node
+
+
+def make(op: Op | str, inputs: Sequence[Node] = (), *, shape: Shape | None = None, dtype: np.dtype[Any] | None = None,
+         **params: Any) -> Node:
+    """The node `op(*inputs, **params)`, checked and typed.
+
+    Args:
+        shape, dtype: only for leaves (`input`, `const`, `iota`), whose aval does not follow from inputs.
+
+    Raises:
+        ShapeError, DTypeError: the op's rule refuses the inputs.
+        InternalError: wrong number of inputs or parameters.
+    """
+    if isinstance(op, str):
+        op = get(op)
+    inputs = tuple(inputs)
+    if op.arity is not None and len(inputs) != op.arity:
+        raise InternalError(f"{op.name} takes {op.arity} inputs, not {len(inputs)}")
+    for node in inputs:
+        if kind_of(node.dtype) not in op.dtypes:
+            raise DTypeError(f"{op.name} does not take {node.dtype}")
+    try:
+        values = tuple(params[name] for name in op.params)
+    except KeyError as missing:
+        raise InternalError(f"{op.name} needs the parameter {missing}") from None
+    if op.kind == "leaf":
+        if shape is None or dtype is None:
+            raise InternalError(f"{op.name} needs its shape and dtype")
+    else:
+        shape, dtype = op.infer(inputs, params)
+    return _intern(op, inputs, values, shape, dtype, current.sites)
+
+
+def constant(value: Any, dtype: np.dtype[Any] | str, shape: Shape = ()) -> Node:
+    """`value` of the given dtype, in every element of `shape`. Interned by bytes: -0.0, 0.0 and nan stay apart."""
+    dtype = np.dtype(dtype)
+    return make("const", shape=shape, dtype=dtype, value=np.asarray(value).astype(dtype).tobytes())
+
+
+class _Functions:
+    """`f.exp(x)`, `f.sum(x, axes=(0,))`: every op as a function of nodes; Python numbers become constants."""
+
+    def __getattr__(self, name: str) -> Callable[..., Node]:
+        op = get(name)
+
+        def apply(*inputs: Node | float | bool, **params: Any) -> Node:
+            like = next((x for x in reversed(inputs) if isinstance(x, Node)), None)
+            if like is not None:  # a number takes the aval of the last node: `f.where(c, ct, 0)` is right
+                inputs = tuple(x if isinstance(x, Node) else constant(x, like.dtype, like.shape) for x in inputs)
+            return make(op, inputs, **params)  # type: ignore[arg-type]
+
+        apply.__name__ = name
+        self.__dict__[name] = apply
+        return apply
+
+
+f = _Functions()
+
+
+def toposort(outputs: Iterable[Node]) -> list[Node]:
+    """Every node that `outputs` depend on, inputs before users; iterative, in linear time."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            for item in reversed(node.inputs):
+                if item not in seen:
+                    stack.append((item, False))
+    return order
+
+
+def resolve_params(value: Any, sizes: Mapping[str, Size]) -> Any:
+    """A parameter (or a tuple of them) with size symbols replaced."""
+    if isinstance(value, SizeExpr):
+        return substitute(value, sizes)
+    if isinstance(value, tuple):
+        return tuple(resolve_params(item, sizes) for item in value)
+    return value
+
+
+def rebuild(outputs: Sequence[Node], replace: Mapping[Node, Node], sizes: Mapping[str, Size] | None = None) -> list[Node]:
+    """`outputs` with nodes replaced (and size symbols substituted), everything above them rebuilt."""
+    done: dict[Node, Node] = dict(replace)
+    for node in toposort(outputs):
+        if node in done:
+            continue
+        inputs = tuple(done[i] for i in node.inputs)
+        if sizes is None and inputs == node.inputs:
+            done[node] = node
+            continue
+        params = node.params if sizes is None else resolve_params(node.params, sizes)
+        if node.op.kind == "leaf" or sizes is None:
+            shape = node.shape if sizes is None else resolve_params(node.shape, sizes)
+            done[node] = _intern(node.op, inputs, params, shape, node.dtype, node.sites)
+        else:
+            shape, dtype = node.op.infer(inputs, dict(zip(node.op.params, params, strict=True)))
+            done[node] = _intern(node.op, inputs, params, shape, dtype, node.sites)
+    return [done[node] for node in outputs]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A program: input nodes in order, output nodes in order, the guards under which it is right.
+
+    `hints` are the example's sizes, by symbol; each symbol of the inputs' shapes is bound by some axis of some input.
+    """
+
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    guards: tuple[Guard, ...] = ()
+    hints: Mapping[str, int] = field(default_factory=dict)
+
+    def nodes(self) -> list[Node]:
+        """Every node that the outputs depend on, inputs before users."""
+        return toposort(self.outputs)
+
+    def __len__(self) -> int:
+        return len(self.nodes())
+
+    def with_outputs(self, outputs: Iterable[Node]) -> Graph:
+        """The same inputs, guards and hints, with other outputs."""
+        return Graph(self.inputs, tuple(outputs), self.guards, self.hints)
+
+    def symbols(self) -> list[str]:
+        """The size symbols that the program reads, sorted."""
+        found: set[str] = set()
+        for node in [*self.nodes(), *self.inputs]:
+            for value in (*node.shape, *_flat(node.params)):
+                if isinstance(value, SizeExpr):
+                    found |= symbols_of(value)
+        return sorted(found, key=lambda name: (len(name), name))
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield value

@@ -1,0 +1,164 @@
+"""Loop nests: the small, explicit form between the tensor IR and machine code.
+
+A `Kernel` is a tree of counted loops over scalar statements in single-assignment form. It knows nothing of tensors: a
+buffer is a pointer with byte strides, an index is integer arithmetic over loop variables, sizes and integer values.
+Two emitters read it: `emit_llvm` (what runs) and `emit_source` (what people read, and what tests run as an oracle).
+
+Invariants:
+    * A name is assigned once. A name assigned in a loop body is visible in that body and in the loops inside it; a
+      `Carried` name is the running value inside its loop and the final value after it.
+    * Only the outermost loop of a kernel may be split over ranges; `Kernel.splittable` says whether splitting keeps
+      the result (no statement outside it, no carried value leaves it, no two iterations write the same element).
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .sizes import Size
+
+__all__ = ["Literal", "Operand", "Index", "IndexOp", "IndexExpr", "Buffer", "Let", "Load", "Store", "StoreAdd",
+           "Carried", "Convert", "Loop", "Statement", "Kernel", "walk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant operand; `value` is a Python bool, int or float, `dtype` decides its bits."""
+
+    value: bool | int | float
+    dtype: np.dtype
+
+
+Operand = str | Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A loop variable, or an int64 scalar computed in the body (an index that was loaded)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOp:
+    """Integer arithmetic on indices; `op` is one of `+ - * // % min max`. `//` and `%` only see non-negative values."""
+
+    op: str
+    left: IndexExpr
+    right: IndexExpr
+
+
+IndexExpr = Index | IndexOp | Size
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """An array argument of a kernel.
+
+    `contiguous` is a promise (the array was allocated by the caller in C order); without it the strides passed at the
+    call are used. `written` buffers never overlap any other buffer.
+    """
+
+    name: str
+    dtype: np.dtype
+    rank: int
+    written: bool = False
+    contiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """`target = op(*args)`: an elementwise op of the op table, by name, giving `dtype`.
+
+    `reassociate` allows a reduction's running value to be split into lanes; nothing else may be reordered.
+    """
+
+    target: str
+    op: str
+    args: tuple[Operand, ...]
+    dtype: np.dtype
+    reassociate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`target = buffer[index]`. With `when` (the name of a bool): reads only where it is true, `otherwise` elsewhere."""
+
+    target: str
+    buffer: str
+    index: tuple[IndexExpr, ...]
+    when: str | None = None
+    otherwise: Literal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Convert:
+    """`target = index` as an int64 scalar value (an `iota`, or a size used as a number)."""
+
+    target: str
+    index: IndexExpr
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """`buffer[index] = value`."""
+
+    buffer: str
+    index: tuple[IndexExpr, ...]
+    value: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAdd:
+    """`buffer[index] += value`, in the order of the loop (scatter-add: several iterations may meet in one element)."""
+
+    buffer: str
+    index: tuple[IndexExpr, ...]
+    value: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A value carried round a loop: `name` starts as `initial` and becomes `update` (a name of the body) each time."""
+
+    name: str
+    initial: Operand
+    update: str
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`for index in range(extent): body`, with carried values."""
+
+    index: str
+    extent: Size
+    body: tuple[Statement, ...]
+    carried: tuple[Carried, ...] = ()
+
+
+Statement = Let | Load | Convert | Store | StoreAdd | Loop
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One loop nest over buffers. `sizes` are the size symbols it reads (passed at the call, in this order)."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    sizes: tuple[str, ...]
+    body: tuple[Statement, ...]
+    splittable: bool = False
+    note: str = field(default="", compare=False)
+
+
+def walk(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Every statement of a body in order, loops before what they contain."""
+    stack = list(reversed(body))
+    while stack:
+        statement = stack.pop()
+        yield statement
+        if isinstance(statement, Loop):
+            stack.extend(reversed(statement.body))

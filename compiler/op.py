@@ -1,0 +1,126 @@
+"""What an op is: one entry that every pass reads.
+
+An op is declared once, in `compiler.ops`: how its shape and dtype follow, how NumPy evaluates it, its derivative, how it
+is lowered, how it is written. No pass keeps a list of ops of its own; it looks up the field that it needs.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .errors import InternalError
+
+if TYPE_CHECKING:
+    from .ir import Node
+    from .ops.lowering import Lowering
+    from .sizes import Size
+
+Shape = tuple["Size", ...]
+Kind = Literal["leaf", "elementwise", "reduce", "movement", "contract", "index", "opaque"]
+Aval = tuple[Shape, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A partial derivative of the form `1 / node`: cotangents are divided, which rounds once instead of twice."""
+
+    node: Node
+
+
+Partial = "Node | Over | int | None"  # an int is +1 or -1; None: the derivative is structurally zero
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How people read an op: `sympy` names a SymPy function, `latex` and `text` are templates over the operands."""
+
+    sympy: str = ""
+    latex: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Op:
+    """One operation of the IR.
+
+    Exactly one derivative declaration: `partials` (elementwise), `transpose` (linear in its inputs), `weights`
+    (reductions whose derivative is a weighted sum), `tangent` (the rest), or `not_differentiable` with the reason.
+
+    Attributes:
+        infer: `(inputs, params) -> (shape, dtype)`; raises ShapeError or DTypeError on what does not fit.
+        evaluate: `(*arrays, **params) -> array`, the NumPy reference; sizes in `params` are ints, `shape` and `dtype`
+            of the node are passed when the op asks for them by `wants_aval`.
+        partials: `(y, *xs) -> one Partial for each input`, in terms of the output and the inputs.
+        transpose: `(ct, node, position) -> Node`, the adjoint with respect to one input; for an op that is linear in
+            all inputs `jointly` (concatenate), or in each while the others are held (contraction).
+        mask: `(mask, node, position) -> mask` beside `transpose`: where the input's cotangent may be non-zero, given where
+            the output's may be (None: anywhere). Not declared: anywhere.
+        weights: `(y, x, node) -> Node` of x's shape, `y` being the output expanded to it:
+            jvp = sum(weights * dx), vjp = weights * ct.
+        tangent: `(node, position, dx) -> Node`, the jvp along one input, made of ops that are linear in dx; the vjp is
+            its transpose. Such an op also declares `transpose` for the positions in which it is linear itself.
+        dtypes: which element types it takes: any of "float", "int", "bool".
+    """
+
+    name: str
+    kind: Kind
+    arity: int | None
+    infer: Callable[[tuple[Node, ...], dict[str, Any]], Aval]
+    evaluate: Callable[..., Any]
+    params: tuple[str, ...] = ()
+    wants_aval: bool = False
+    binds: tuple[str, ...] = ()  # parameters that are symbols whose value is the length of the result
+    dtypes: tuple[str, ...] = ("float", "int", "bool")
+    partials: Callable[..., tuple[Any, ...]] | None = None
+    transpose: Callable[[Node, Node, int], Node | None] | None = None
+    jointly: bool = False
+    weights: Callable[[Node, Node, Node], Node] | None = None
+    mask: Callable[[Node | None, Node, int], Node | None] | None = None
+    tangent: Callable[[Node, int, Node], Node] | None = None
+    not_differentiable: str = ""
+    commutative: bool = False
+    lowering: Lowering | None = None
+    identity: Callable[[np.dtype[Any]], Any] | None = None  # of a reduction: what an empty one gives
+    combine: str = ""  # of a reduction: the elementwise op that joins two partial results
+    names: Names = field(default_factory=Names)
+    cost: float = 1.0  # in additions; a scheduler recomputes cheap values and keeps dear ones
+    singular: bool = True  # a partial may be infinite or nan, so a zero cotangent must not be multiplied by it
+    kinks: str = ""
+    source: str = ""
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __reduce__(self) -> tuple[Callable[[str], Op], tuple[str]]:
+        return (get, (self.name,))
+
+
+_REGISTRY: dict[str, Op] = {}
+
+
+def declare(op: Op) -> Op:
+    """Add an op to the table.
+
+    Raises:
+        InternalError: the name is taken, or not exactly one derivative is declared.
+    """
+    declared = [d for d in (op.partials, op.tangent or op.transpose, op.weights, op.not_differentiable or None) if d]
+    if len(declared) != 1 and op.kind != "leaf":
+        raise InternalError(f"op {op.name}: {len(declared)} derivative declarations, need exactly one")
+    if op.name in _REGISTRY:
+        raise InternalError(f"op {op.name} is declared twice")
+    _REGISTRY[op.name] = op
+    return op
+
+
+def get(name: str) -> Op:
+    """The op named `name`."""
+    return _REGISTRY[name]
+
+
+def all_ops() -> tuple[Op, ...]:
+    """Every declared op, in the order of declaration."""
+    return tuple(_REGISTRY.values())

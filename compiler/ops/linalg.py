@@ -1,0 +1,87 @@
+"""Linear algebra on (stacks of) square matrices, evaluated by LAPACK through NumPy.
+
+Derivatives: Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation", 2008.
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import sizes
+from ..errors import ShapeError
+from ..ir import f
+from ..op import Names, Op, declare
+from .rules import aval_text
+
+if TYPE_CHECKING:
+    from ..ir import Node
+    from ..op import Aval
+
+REAL = ("float",)
+
+
+def matrix_transpose(x: Node) -> Node:
+    """The last two axes exchanged."""
+    return f.permute(x, order=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def matrix_product(x: Node, y: Node) -> Node:
+    """(..., n, k) @ (..., k, m), the leading axes the same."""
+    batch = "abcdefgh"[: x.ndim - 2]
+    return f.contract(x, y, left=batch + "nk", right=batch + "km", out=batch + "nm")
+
+
+def _check_square(x: Node, what: str) -> None:
+    if x.ndim < 2 or not sizes.equal(x.shape[-1], x.shape[-2]):
+        raise ShapeError(f"{what} needs square matrices, not {aval_text(x)}")
+
+
+def _same(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    _check_square(inputs[0], "an inverse")
+    return inputs[0].shape, inputs[0].dtype
+
+
+def _scalar(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    _check_square(inputs[0], "a determinant")
+    return inputs[0].shape[:-2], inputs[0].dtype
+
+
+def _solution(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    a, b = inputs
+    _check_square(a, "solve")
+    if b.ndim != a.ndim or not all(map(sizes.equal, a.shape[:-1], b.shape[:-1])):
+        raise ShapeError(f"solve: {aval_text(a)} and {aval_text(b)} do not fit")
+    return b.shape, b.dtype
+
+
+def _inverse_traced(node: Node, dx: Node) -> Node:
+    """trace(x^-1 dx), of each matrix."""
+    x = node.inputs[0]
+    return f.sum(matrix_transpose(f.inverse(x)) * dx, axes=(x.ndim - 2, x.ndim - 1))
+
+
+def _sign(x: Any) -> Any:
+    return np.linalg.slogdet(x).sign
+
+
+# x^-1; dY = -Y dX Y (Giles 2.2.3)
+declare(Op(name="inverse", kind="opaque", arity=1, infer=_same, evaluate=np.linalg.inv, dtypes=REAL, cost=1000.0,
+           tangent=lambda y, position, dx: f.neg(matrix_product(matrix_product(y, dx), y)),
+           names=Names("Inverse", "{0}^{{-1}}", "inv({0})")))
+# a^-1 b; linear in b, dX = -A^-1 dA X in a (Giles 2.3.1)
+declare(Op(name="solve", kind="opaque", arity=2, infer=_solution, evaluate=np.linalg.solve, dtypes=REAL, cost=1000.0,
+           tangent=lambda y, position, dx: f.neg(f.solve(y.inputs[0], matrix_product(dx, y))) if position == 0
+           else f.solve(y.inputs[0], dx),
+           transpose=lambda ct, node, position: f.solve(matrix_transpose(node.inputs[0]), ct) if position == 1 else None,
+           names=Names("Solve", "{0}^{{-1}} {1}", "solve({0}, {1})")))
+# |x| and log ||x||: d log|x| = tr(x^-1 dx) (Giles 2.2.4)
+declare(Op(name="det", kind="opaque", arity=1, infer=_scalar, evaluate=np.linalg.det, dtypes=REAL, cost=1000.0,
+           tangent=lambda y, position, dx: y * _inverse_traced(y, dx),
+           names=Names("Determinant", r"\left|{0}\right|", "det({0})")))
+declare(Op(name="logabsdet", kind="opaque", arity=1, infer=_scalar, dtypes=REAL, cost=1000.0,
+           evaluate=lambda x: np.linalg.slogdet(x).logabsdet, tangent=lambda y, position, dx: _inverse_traced(y, dx),
+           names=Names("logabsdet", r"\log\left|\det {0}\right|", "logabsdet({0})")))
+declare(Op(name="detsign", kind="opaque", arity=1, infer=_scalar, evaluate=_sign, dtypes=REAL, cost=1000.0,
+           not_differentiable="a sign is piecewise constant",
+           names=Names("detsign", r"\operatorname{{sign}}\det {0}", "sign(det({0}))")))

@@ -1,0 +1,139 @@
+"""Reductions over `axes`; the reduced axes are dropped (a reshape puts them back where keepdims is asked for)."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import sizes
+from ..errors import IndexingError, ShapeError
+from ..ir import constant, f
+from ..op import Names, Op, declare
+from .rules import INT64, without
+
+if TYPE_CHECKING:
+    from ..ir import Node
+    from ..op import Aval
+
+NUMBER = ("float", "int")
+
+
+def check_axes(shape: tuple[Any, ...], axes: tuple[int, ...], what: str) -> None:
+    """Axes are normalised (non-negative, ascending, distinct) by whoever makes the node."""
+    if list(axes) != sorted(set(axes)) or any(not 0 <= a < len(shape) for a in axes):
+        raise ShapeError(f"{what}: axes {axes} of an array with {len(shape)} dimensions")
+
+
+def expand_back(reduced: Node, like: Node, axes: tuple[int, ...]) -> Node:
+    """A reduction's result, repeated along the axes that it reduced."""
+    kept = tuple(k for k in range(like.ndim) if k not in axes)
+    return f.expand(reduced, shape=like.shape, axes=kept)
+
+
+def _reduced(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    check_axes(inputs[0].shape, params["axes"], "reduction")
+    return without(inputs[0].shape, params["axes"]), inputs[0].dtype
+
+
+def _needs_elements(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    for axis in params["axes"]:
+        if sizes.equal(inputs[0].shape[axis], 0):
+            raise ShapeError(f"a maximum or minimum over axis {axis} of size 0 has no value")
+    return _reduced(inputs, params)
+
+
+def _at_extremes(y: Node, x: Node, node: Node) -> Node:
+    """1 at the extreme element, split evenly where several tie."""
+    hit = f.cast(f.eq(x, y), dtype=x.dtype.name)
+    axes = node.param("axes")
+    return hit / expand_back(f.sum(hit, axes=axes), x, axes)
+
+
+def _others(y: Node, x: Node, node: Node) -> Node:
+    """The product of the other elements, right where one of them is zero."""
+    axes, zero, one = node.param("axes"), constant(0, x.dtype, x.shape), constant(1, x.dtype, x.shape)
+    is_zero = f.eq(x, 0.0)
+    zeros = expand_back(f.sum(f.where(is_zero, one, zero), axes=axes), x, axes)
+    nonzero = expand_back(f.prod(f.where(is_zero, one, x), axes=axes), x, axes)
+    alone = f.and_(is_zero, f.eq(zeros, 1.0))
+    return f.where(f.eq(zeros, 0.0), y / f.where(is_zero, one, x), f.where(alone, nonzero, zero))
+
+
+def _of_axes(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, *, axes: function(x, axis=axes, dtype=x.dtype) if axes else np.asarray(x)
+
+
+def _over(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, *, axes: function(x, axis=axes) if axes else np.asarray(x)
+
+
+def _lowest(dtype: np.dtype[Any]) -> Any:
+    return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def _highest(dtype: np.dtype[Any]) -> Any:
+    return np.inf if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max
+
+
+declare(Op(name="sum", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_of_axes(np.sum), dtypes=NUMBER,
+           transpose=lambda ct, node, position: expand_back(ct, node.inputs[0], node.param("axes")),
+           mask=lambda mask, node, position: None if mask is None else expand_back(
+               mask, node.inputs[0], node.param("axes")),
+           combine="add", identity=lambda dtype: 0, names=Names("Sum", r"\sum {0}", "sum({0})"), singular=False))
+declare(Op(name="prod", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_of_axes(np.prod), dtypes=NUMBER,
+           weights=_others, combine="mul", identity=lambda dtype: 1, names=Names("Product", r"\prod {0}", "prod({0})")))
+declare(Op(name="max", kind="reduce", arity=1, params=("axes",), infer=_needs_elements, evaluate=_over(np.max),
+           weights=_at_extremes, kinks="ties share the gradient evenly", combine="maximum", identity=_lowest,
+           names=Names("Max", r"\max {0}", "max({0})"), singular=False))
+declare(Op(name="min", kind="reduce", arity=1, params=("axes",), infer=_needs_elements, evaluate=_over(np.min),
+           weights=_at_extremes, kinks="ties share the gradient evenly", combine="minimum", identity=_highest,
+           names=Names("Min", r"\min {0}", "min({0})"), singular=False))
+declare(Op(name="any", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_over(np.any), dtypes=("bool",),
+           not_differentiable="a truth value", combine="or_", identity=lambda dtype: False,
+           names=Names("any", r"\exists {0}", "any({0})")))
+declare(Op(name="all", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_over(np.all), dtypes=("bool",),
+           not_differentiable="a truth value", combine="and_", identity=lambda dtype: True,
+           names=Names("all", r"\forall {0}", "all({0})")))
+
+
+def _position(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    (axis,) = params["axes"]
+    if sizes.equal(inputs[0].shape[axis], 0):
+        raise IndexingError(f"argmax or argmin over axis {axis} of size 0 has no value")
+    return without(inputs[0].shape, params["axes"]), INT64
+
+
+# The first extreme element, or the first nan, along one axis; `combine` compares, the scheduler carries the index.
+declare(Op(name="argmax", kind="reduce", arity=1, params=("axes",), infer=_position, combine="gt",
+           evaluate=lambda x, *, axes: np.argmax(x, axis=axes[0]), not_differentiable="an index", identity=_lowest,
+           names=Names("argmax", r"\operatorname{{argmax}} {0}", "argmax({0})")))
+declare(Op(name="argmin", kind="reduce", arity=1, params=("axes",), infer=_position, combine="lt",
+           evaluate=lambda x, *, axes: np.argmin(x, axis=axes[0]), not_differentiable="an index", identity=_highest,
+           names=Names("argmin", r"\operatorname{{argmin}} {0}", "argmin({0})")))
+
+
+def _same(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    check_axes(inputs[0].shape, (params["axis"],), "cumulative sum")
+    return inputs[0].shape, inputs[0].dtype
+
+
+def _reverse_cumsum(ct: Node, node: Node, position: int) -> Node:
+    axis = node.param("axis")
+    return f.flip(f.cumsum(f.flip(ct, axes=(axis,)), axis=axis), axes=(axis,))
+
+
+declare(Op(name="cumsum", kind="opaque", arity=1, params=("axis",), infer=_same, dtypes=NUMBER, transpose=_reverse_cumsum,
+           evaluate=lambda x, *, axis: np.cumsum(x, axis=axis, dtype=x.dtype), singular=False,
+           names=Names("cumsum", r"\operatorname{{cumsum}}\left({0}\right)", "cumsum({0})")))
+
+
+def _order(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    check_axes(inputs[0].shape, (params["axis"],), "argsort")
+    return inputs[0].shape, INT64
+
+
+# The stable order that sorts along `axis`; sorting is a gather by it, which brings the derivative.
+declare(Op(name="argsort", kind="opaque", arity=1, params=("axis",), infer=_order, not_differentiable="indices",
+           evaluate=lambda x, *, axis: np.argsort(x, axis=axis, kind="stable"),
+           names=Names("argsort", r"\operatorname{{argsort}}\left({0}\right)", "argsort({0})")))

@@ -1,0 +1,387 @@
+"""Building blocks of the emitted mathematics: typed wrappers of LLVM values with ordinary operators.
+
+An emitter is a Python function from `Value` to `Value`. It runs once per module and dtype, and what it writes is one
+scalar, straight-line LLVM function; the caller's loop is turned into vector code by LLVM. No operation carries a
+fast-math flag and `fma` is always explicit, so that each element has the same bits in the vector body of a loop, in
+its scalar tail and in a scalar call.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary floating-point format and the integer type which holds its bit pattern."""
+
+    name: str
+    width: int
+    precision: int  # bits of the significand, the hidden one included
+    bias: int
+    largest: float
+
+    @property
+    def float_type(self) -> Any:
+        return ir.DoubleType() if self.width == 64 else ir.FloatType()
+
+    @property
+    def int_type(self) -> Any:
+        return ir.IntType(self.width)
+
+    @property
+    def fraction_bits(self) -> int:
+        return self.precision - 1
+
+    @property
+    def smallest_normal(self) -> float:
+        return 2.0 ** (1 - self.bias)
+
+    @property
+    def shifter(self) -> float:
+        """1.5 * 2**fraction_bits: adding it rounds to an integer, which is then in the low bits of the sum."""
+        return 1.5 * 2.0**self.fraction_bits
+
+    @property
+    def sign_mask(self) -> int:
+        return 1 << (self.width - 1)
+
+    def bits(self, number: float) -> int:
+        """The bit pattern of `number` rounded to this format."""
+        float_code, int_code = ("<d", "<Q") if self.width == 64 else ("<f", "<I")
+        return int(struct.unpack(int_code, struct.pack(float_code, number))[0])
+
+
+F64 = Format("f64", 64, 53, 1023, float.fromhex("0x1.fffffffffffffp1023"))
+F32 = Format("f32", 32, 24, 127, float.fromhex("0x1.fffffep127"))
+
+
+def format_of(float_type: Any) -> Format:
+    """The format of an LLVM `double` or `float`; TypeError for any other type."""
+    if isinstance(float_type, ir.DoubleType):
+        return F64
+    if isinstance(float_type, ir.FloatType):
+        return F32
+    raise TypeError(f"vector math works on double and float, not on {float_type}")
+
+
+class Bool:
+    """A truth value (`i1`)."""
+
+    __slots__ = ("builder", "ir")
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder = builder
+        self.ir = value
+
+    def __and__(self, other: Bool) -> Bool:
+        return Bool(self.builder, self.builder.and_(self.ir, other.ir))
+
+    def __or__(self, other: Bool) -> Bool:
+        return Bool(self.builder, self.builder.or_(self.ir, other.ir))
+
+    def __xor__(self, other: Bool) -> Bool:
+        return Bool(self.builder, self.builder.xor(self.ir, other.ir))
+
+    def __invert__(self) -> Bool:
+        return Bool(self.builder, self.builder.not_(self.ir))
+
+
+class Bits:
+    """An integer as wide as a float format: a bit pattern, or a number in two's complement. Shifts right are logical."""
+
+    __slots__ = ("builder", "format", "ir")
+
+    def __init__(self, builder: Any, value: Any, format: Format) -> None:
+        self.builder = builder
+        self.ir = value
+        self.format = format
+
+    def _operand(self, other: Bits | int) -> Any:
+        if isinstance(other, Bits):
+            return other.ir
+        return ir.Constant(self.ir.type, other & ((1 << self.ir.type.width) - 1))
+
+    def _make(self, value: Any) -> Bits:
+        return Bits(self.builder, value, self.format)
+
+    def __add__(self, other: Bits | int) -> Bits:
+        return self._make(self.builder.add(self.ir, self._operand(other)))
+
+    def __sub__(self, other: Bits | int) -> Bits:
+        return self._make(self.builder.sub(self.ir, self._operand(other)))
+
+    def __rsub__(self, other: int) -> Bits:
+        return self._make(self.builder.sub(self._operand(other), self.ir))
+
+    def __and__(self, other: Bits | int) -> Bits:
+        return self._make(self.builder.and_(self.ir, self._operand(other)))
+
+    def __or__(self, other: Bits | int) -> Bits:
+        return self._make(self.builder.or_(self.ir, self._operand(other)))
+
+    def __xor__(self, other: Bits | int) -> Bits:
+        return self._make(self.builder.xor(self.ir, self._operand(other)))
+
+    def __lshift__(self, count: int) -> Bits:
+        return self._make(self.builder.shl(self.ir, self._operand(count)))
+
+    def __rshift__(self, count: int) -> Bits:
+        return self._make(self.builder.lshr(self.ir, self._operand(count)))
+
+    def equals(self, other: Bits | int) -> Bool:
+        return Bool(self.builder, self.builder.icmp_unsigned("==", self.ir, self._operand(other)))
+
+    def as_float(self) -> Value:
+        """The float with this bit pattern."""
+        return Value(self.builder, self.builder.bitcast(self.ir, self.format.float_type), self.format)
+
+
+class Value:
+    """A float. Python numbers in an expression become constants of its format; comparisons with NaN are false."""
+
+    __slots__ = ("builder", "format", "ir")
+
+    def __init__(self, builder: Any, value: Any, format: Format | None = None) -> None:
+        self.builder = builder
+        self.ir = value
+        self.format = format or format_of(value.type)
+
+    def constant(self, number: float) -> Value:
+        return Value(self.builder, ir.Constant(self.format.float_type, float(number)), self.format)
+
+    def _operand(self, other: Value | float) -> Any:
+        return other.ir if isinstance(other, Value) else ir.Constant(self.format.float_type, float(other))
+
+    def _make(self, value: Any) -> Value:
+        return Value(self.builder, value, self.format)
+
+    def _test(self, operator: str, other: Value | float) -> Bool:
+        return Bool(self.builder, self.builder.fcmp_ordered(operator, self.ir, self._operand(other)))
+
+    def __add__(self, other: Value | float) -> Value:
+        return self._make(self.builder.fadd(self.ir, self._operand(other)))
+
+    def __radd__(self, other: float) -> Value:
+        return self._make(self.builder.fadd(self._operand(other), self.ir))
+
+    def __sub__(self, other: Value | float) -> Value:
+        return self._make(self.builder.fsub(self.ir, self._operand(other)))
+
+    def __rsub__(self, other: float) -> Value:
+        return self._make(self.builder.fsub(self._operand(other), self.ir))
+
+    def __mul__(self, other: Value | float) -> Value:
+        return self._make(self.builder.fmul(self.ir, self._operand(other)))
+
+    def __rmul__(self, other: float) -> Value:
+        return self._make(self.builder.fmul(self._operand(other), self.ir))
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return self._make(self.builder.fdiv(self.ir, self._operand(other)))
+
+    def __rtruediv__(self, other: float) -> Value:
+        return self._make(self.builder.fdiv(self._operand(other), self.ir))
+
+    def __neg__(self) -> Value:
+        return self._make(self.builder.fneg(self.ir))
+
+    def __abs__(self) -> Value:
+        return self.intrinsic("llvm.fabs")
+
+    def __lt__(self, other: Value | float) -> Bool:
+        return self._test("<", other)
+
+    def __le__(self, other: Value | float) -> Bool:
+        return self._test("<=", other)
+
+    def __gt__(self, other: Value | float) -> Bool:
+        return self._test(">", other)
+
+    def __ge__(self, other: Value | float) -> Bool:
+        return self._test(">=", other)
+
+    def equals(self, other: Value | float) -> Bool:
+        return self._test("==", other)
+
+    def is_nan(self) -> Bool:
+        return Bool(self.builder, self.builder.fcmp_unordered("uno", self.ir, self.ir))
+
+    def bits(self) -> Bits:
+        """The bit pattern."""
+        return Bits(self.builder, self.builder.bitcast(self.ir, self.format.int_type), self.format)
+
+    def intrinsic(self, name: str, *others: Value | float) -> Value:
+        """An LLVM intrinsic of one result type, e.g. `llvm.sqrt`."""
+        arguments = [self.ir, *(self._operand(other) for other in others)]
+        function = self.builder.module.declare_intrinsic(
+            name, [self.format.float_type], ir.FunctionType(self.format.float_type, [self.format.float_type] * len(arguments))
+        )
+        return self._make(self.builder.call(function, arguments))
+
+    def sqrt(self) -> Value:
+        return self.intrinsic("llvm.sqrt")
+
+    def with_sign_of(self, other: Value) -> Value:
+        return self.intrinsic("llvm.copysign", other)
+
+    def clamp(self, low: float | None = None, high: float | None = None) -> Value:
+        """Limit to [low, high]; NaN stays NaN. One instruction per bound."""
+        value = self
+        if high is not None:
+            value = where(value > high, value.constant(high), value)
+        if low is not None:
+            value = where(value < low, value.constant(low), value)
+        return value
+
+
+def where(condition: Bool, yes: Value, no: Value | float) -> Value:
+    """Select without a branch; both sides are evaluated."""
+    return Value(yes.builder, yes.builder.select(condition.ir, yes.ir, yes._operand(no)), yes.format)
+
+
+def fma(x: Value, y: Value | float, z: Value | float) -> Value:
+    """x * y + z, rounded once."""
+    return x.intrinsic("llvm.fma", y, z)
+
+
+def two_sum(x: Value, y: Value | float) -> tuple[Value, Value]:
+    """The rounded sum and its error, exactly (Knuth, TAOCP volume 2, 4.2.2, theorem B)."""
+    total = x + y
+    of_y = total - x
+    of_x = total - of_y
+    return total, (x - of_x) + (-(of_y - y))
+
+
+def fast_two_sum(x: Value, y: Value) -> tuple[Value, Value]:
+    """The rounded sum and its error, for |x| >= |y| or x == 0 (Dekker 1971)."""
+    total = x + y
+    return total, y - (total - x)
+
+
+def two_product(x: Value, y: Value | float) -> tuple[Value, Value]:
+    """The rounded product and its error, exactly unless it underflows."""
+    product = x * y
+    return product, fma(x, y, -product)
+
+
+def polynomial(x: Value, coefficients: Sequence[float]) -> Value:
+    """Estrin's scheme: as few dependent operations as possible, because the loops are bound by latency, not by count.
+
+    `coefficients` are ordered from the constant term upwards.
+    """
+    terms: list[Value | float] = list(coefficients)
+    power = x
+    while len(terms) > 1:
+        pairs: list[Value | float] = []
+        for low, high in zip(terms[0::2], terms[1::2], strict=False):
+            pairs.append(fma(x.constant(high) if isinstance(high, float) else high, power, low))
+        if len(terms) % 2:
+            pairs.append(terms[-1])
+        terms = pairs
+        if len(terms) > 1:
+            power = power * power
+    return terms[0] if isinstance(terms[0], Value) else x.constant(terms[0])
+
+
+def horner(x: Value, coefficients: Sequence[float]) -> Value:
+    """Horner's scheme; `coefficients` are ordered from the constant term upwards."""
+    total = x.constant(coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        total = fma(total, x, coefficient)
+    return total
+
+
+def round_to_integer(x: Value, factor: float, offset: int = 0) -> tuple[Value, Bits]:
+    """n = x * factor rounded to the nearest integer, as a float, and bits whose low half is n + offset.
+
+    |x * factor| + |offset| must be less than 2**(fraction_bits - 1).
+    """
+    shifter = x.format.shifter + offset
+    shifted = fma(x, factor, shifter)
+    return shifted - shifter, shifted.bits()
+
+
+def from_exponent(biased: Bits) -> Value:
+    """2**(n - bias) for n in the low bits of `biased`, 0 < n < 2 * bias + 1; the bits above must be even or absent."""
+    return (biased << biased.format.fraction_bits).as_float()
+
+
+def split_exponent(x: Value) -> tuple[Value, Value]:
+    """m in [sqrt(1/2), sqrt(2)) and float k with x == m * 2**k, for positive, finite, normal x."""
+    format = x.format
+    root = format.bits(0.5**0.5)
+    offset = x.bits() + (format.bits(1.0) - root)
+    mantissa = ((offset & ((1 << format.fraction_bits) - 1)) + root).as_float()
+    return mantissa, small_integer(offset >> format.fraction_bits) - float(format.bias)
+
+
+def small_integer(number: Bits) -> Value:
+    """The float of an integer in [0, 2**fraction_bits): vector units without 64-bit conversions need this detour."""
+    magic = 2.0**number.format.fraction_bits
+    return (number | number.format.bits(magic)).as_float() - magic
+
+
+def hex_floats(text: str) -> tuple[float, ...]:
+    """The numbers of a table written as C hexadecimal floats."""
+    return tuple(float.fromhex(word) for word in text.split())
+
+
+def both(f64: str, f32: str) -> Callable[[Value], tuple[float, ...]]:
+    """A table of coefficients with one row per format; the result picks the row for a value."""
+    rows = {"f64": hex_floats(f64), "f32": hex_floats(f32)}
+    return lambda x: rows[x.format.name]
+
+
+def rarely(condition: Bool, slow: Callable[[Value], Value], x: Value, usual: Value) -> Value:
+    """`slow(x)` where `condition` holds, else `usual`: a real branch around a call, which LLVM vectorises lane by lane."""
+    builder = x.builder
+    function = _outlined(builder.module, slow, x.format)
+    before = builder.block
+    with builder.if_then(condition.ir, likely=False):
+        result = builder.call(function, [x.ir])
+        inside = builder.block
+    merged = builder.phi(x.format.float_type)
+    merged.add_incoming(usual.ir, before)
+    merged.add_incoming(result, inside)
+    return Value(builder, merged, x.format)
+
+
+def _outlined(module: Any, slow: Callable[[Value], Value], format: Format) -> Any:
+    name = f"cr.{slow.__name__}.{format.name}"
+    function = module.globals.get(name)
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(format.float_type, [format.float_type]), name)
+        function.linkage = "internal"
+        variant = f'"vector-function-abi-variant"="_ZGV_LLVM_N3v_{name}({_vector_placeholder(module, format)})"'
+        for attribute in ("noinline", "cold", "nounwind", "willreturn", "memory(none)", variant):
+            set.add(function.attributes, attribute)  # the add() of llvmlite's class refuses what it does not know
+        builder = ir.IRBuilder(function.append_basic_block())
+        builder.ret(slow(Value(builder, function.args[0], format)).ir)
+    return function
+
+
+def _vector_placeholder(module: Any, format: Format) -> str:
+    """Name of a function of three lanes which is never called.
+
+    LLVM's loop vectoriser refuses a loop with a call of a function that has no vector version of any width. One of a
+    width that it never uses makes it accept the loop, and call the scalar function for the lanes that need it.
+    """
+    if "cr.placeholder.f64" not in module.globals:
+        placeholders = []
+        for each in (F64, F32):
+            vector = ir.VectorType(each.float_type, 3)
+            function = ir.Function(module, ir.FunctionType(vector, [vector]), f"cr.placeholder.{each.name}")
+            function.linkage = "internal"
+            ir.IRBuilder(function.append_basic_block()).ret(function.args[0])
+            placeholders.append(function)
+        pointer = ir.IntType(8).as_pointer()
+        keep = ir.GlobalVariable(module, ir.ArrayType(pointer, len(placeholders)), "llvm.compiler.used")
+        keep.linkage, keep.section = "appending", "llvm.metadata"
+        keep.initializer = ir.Constant(keep.type.pointee, [each.bitcast(pointer) for each in placeholders])
+    return f"cr.placeholder.{format.name}"
