@@ -173,7 +173,10 @@ class _Functions:
     """`f.exp(x)`, `f.sum(x, axes=(0,))`: every op as a function of nodes; Python numbers become constants."""
 
     def __getattr__(self, name: str) -> Callable[..., Node]:
-        op = get(name)
+        try:
+            op = get(name)
+        except KeyError:
+            raise AttributeError(f"no op is named {name!r}", name=name, obj=self) from None
 
         def apply(*inputs: Node | float | bool, **params: Any) -> Node:
             like = next((x for x in reversed(inputs) if isinstance(x, Node)), None)
