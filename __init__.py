@@ -1,0 +1,57 @@
+"""A symbolic-differentiation compiler for NumPy-style Python, with PyTorch's `.grad` semantics.
+
+Nothing is imported before it is used: a public name is looked up in the table below on first access.
+"""
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal to the table
+    from .compiler.errors import (
+        ArgumentError as ArgumentError,
+        ChainruleError as ChainruleError,
+        DifferentiationError as DifferentiationError,
+        DTypeError as DTypeError,
+        IndexingError as IndexingError,
+        InternalError as InternalError,
+        LoweringError as LoweringError,
+        NotYetError as NotYetError,
+        ShapeError as ShapeError,
+        TraceError as TraceError,
+    )
+
+__version__ = "0.1.0"
+
+# public name: (module, attribute)
+_PUBLIC: dict[str, tuple[str, str]] = {
+    "ArgumentError": ("compiler.errors", "ArgumentError"),
+    "ChainruleError": ("compiler.errors", "ChainruleError"),
+    "DifferentiationError": ("compiler.errors", "DifferentiationError"),
+    "DTypeError": ("compiler.errors", "DTypeError"),
+    "IndexingError": ("compiler.errors", "IndexingError"),
+    "InternalError": ("compiler.errors", "InternalError"),
+    "LoweringError": ("compiler.errors", "LoweringError"),
+    "NotYetError": ("compiler.errors", "NotYetError"),
+    "ShapeError": ("compiler.errors", "ShapeError"),
+    "TraceError": ("compiler.errors", "TraceError"),
+}
+# submodules that `import chainrule` alone makes reachable, as in `chainrule.<name>.<function>`
+_SUBMODULES: tuple[str, ...] = ()
+
+if not TYPE_CHECKING:  # hidden from type checkers, to which it would make every misspelt name an Any
+
+    def __getattr__(name: str) -> object:
+        if name in _PUBLIC:
+            module, attribute = _PUBLIC[name]
+            value = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+        elif name in _SUBMODULES:
+            value = importlib.import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*(name for name in globals() if name.startswith("__")), *_PUBLIC, *_SUBMODULES})

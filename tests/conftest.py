@@ -1,0 +1,8 @@
+"""Hypothesis profiles: `HYPOTHESIS_PROFILE=ci pytest` is what CI runs."""
+import os
+
+from hypothesis import settings
+
+settings.register_profile("dev", max_examples=25, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
