@@ -157,6 +157,7 @@ class _Body:
         self.values: dict[str, Value] = {}
         self.dtypes: dict[str, np.dtype[Any]] = {}
         self.depths: dict[str, int] = {}
+        self.constants: dict[Literal, Value] = {}
 
     def emit(self) -> Any:
         first = self.builder.block
@@ -237,7 +238,18 @@ class _Body:
         return ir.Constant(register_type(operand.dtype), int(operand.value))
 
     # ------------------------------------------------------------ memory
-    def _address(self, name: str, index: Sequence[IndexExpr]) -> Value:
+    def _constant(self, literal: Literal) -> Value:
+        """A literal in read-only memory."""
+        value = self._operand(literal)
+        found = self.constants.get(literal)
+        if found is None:
+            memory = BYTE(value.constant) if literal.dtype.kind == "b" else value
+            found = ir.GlobalVariable(self.function.module, memory.type, f"{self.function.name}.constant{len(self.constants)}")
+            found.linkage, found.global_constant, found.initializer, found.unnamed_addr = "internal", True, memory, True
+            self.constants[literal] = found
+        return found
+
+    def _address(self, name: str, index: Sequence[IndexExpr], inbounds: bool = True) -> Value:
         """A pointer to an element. What does not vary in the innermost loop is added first, so that it is hoisted."""
         buffer, builder = self.buffers[name], self.builder
         if len(index) != buffer.rank:
@@ -251,7 +263,7 @@ class _Body:
             step = builder.mul(self._index(index[axis]), self.strides[name][axis], flags=("nsw",))
             offset = step if offset is None else add(builder, offset, step, ("nsw",))
         if offset is not None:
-            pointer = builder.gep(pointer, [offset], inbounds=True)
+            pointer = builder.gep(pointer, [offset], inbounds=inbounds)
         return builder.bitcast(pointer, ir_type(buffer.dtype).as_pointer())
 
     def _depth(self, expression: IndexExpr) -> int:
@@ -272,16 +284,11 @@ class _Body:
             return self._read(self._address(statement.buffer, statement.index), dtype)
         if statement.otherwise is None:
             raise LoweringError(f"kernel {self.kernel.name}: conditional load of {statement.target} has no other value")
-        # a branch, not a clamped index: an empty buffer has no safe element, and LLVM turns it into a masked load
-        builder, otherwise = self.builder, self._operand(statement.otherwise)
-        before = builder.block
-        with builder.if_then(self.values[statement.when]):
-            value = self._read(self._address(statement.buffer, statement.index), dtype)
-            taken = builder.block
-        result = builder.phi(register_type(dtype))
-        result.add_incoming(otherwise, before)
-        result.add_incoming(value, taken)
-        return result
+        # where the condition is false the other value itself is read, from a constant: an empty buffer has no safe
+        # element, a branch would become a masked load, and those are slow where the masked lanes leave mapped memory
+        pointer = self._address(statement.buffer, statement.index, inbounds=False)
+        fallback = self.builder.bitcast(self._constant(statement.otherwise), pointer.type)
+        return self._read(self.builder.select(self.values[statement.when], pointer, fallback), dtype)
 
     def _store_add(self, statement: StoreAdd) -> None:
         dtype = self.buffers[statement.buffer].dtype
@@ -358,6 +365,8 @@ def _index_arithmetic(builder: Any, op: str, left: Value, right: Value) -> Value
     if op == "*":
         return builder.mul(left, right, flags=("nsw",))
     if op in ("//", "%"):
+        if not isinstance(right, ir.Constant):  # the index of a conditional load is computed also where it is not used
+            right = _intrinsic(builder, "llvm.umax", right, INT64(1))
         return (builder.udiv if op == "//" else builder.urem)(left, right)
     return _intrinsic(builder, {"min": "llvm.smin", "max": "llvm.smax"}[op], left, right)
 

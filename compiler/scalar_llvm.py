@@ -59,8 +59,11 @@ def scalar(builder: Any, lowering: Lowering, statement: Let, args: Sequence[Valu
         return _cast(builder, args[0], dtypes[0], statement.dtype)
     if spelling == "copy":
         return args[0]
+    free_order = statement.reassociate and kind == "f"
+    if free_order and lowering.accumulate:
+        spelling = lowering.accumulate
     widened = [builder.zext(a, ir.IntType(16)) if d.kind == "u" else a for a, d in zip(args, dtypes, strict=True)]
-    value = _spell(builder, spelling, widened, REASSOCIATED if statement.reassociate and kind == "f" else ())
+    value = _spell(builder, spelling, widened, REASSOCIATED if free_order else ())
     return builder.trunc(value, BYTE) if value.type == ir.IntType(16) and statement.dtype.kind == "u" else value
 
 

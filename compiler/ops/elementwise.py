@@ -205,10 +205,10 @@ def _half_at_ties(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
 
 
 _op("maximum", 2, np.maximum, _half_at_ties, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
-    lowering=Lowering("math maximum", "math imaximum", "or", "vm.maximum({0}, {1})"),
+    lowering=Lowering("math maximum", "math imaximum", "or", "vm.maximum({0}, {1})", "llvm.maximum"),
     names=Names("Max", r"\max\left({0}, {1}\right)", "max({0}, {1})"))
 _op("minimum", 2, np.minimum, _half_at_ties, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
-    lowering=Lowering("math minimum", "math iminimum", "and", "vm.minimum({0}, {1})"),
+    lowering=Lowering("math minimum", "math iminimum", "and", "vm.minimum({0}, {1})", "llvm.minimum"),
     names=Names("Min", r"\min\left({0}, {1}\right)", "min({0}, {1})"))
 
 
