@@ -9,7 +9,7 @@ import numpy as np
 
 from . import ops  # noqa: F401  (declares the ops)
 from .errors import ShapeError
-from .ir import Graph, Node, resolve_params, toposort
+from .ir import Graph, Node, execution_order, resolve_params
 from .sizes import SizeExpr, Symbol, evaluate
 
 __all__ = ["bind_sizes", "evaluate_nodes", "run"]
@@ -54,12 +54,12 @@ def evaluate_nodes(outputs: Sequence[Node], values: Mapping[Node, Any], sizes: M
     Args:
         values: node -> array, at least for every input that is reached.
         sizes: symbol -> int.
-        order: `toposort(outputs)`, when it is at hand.
+        order: `execution_order(outputs)`, when it is at hand.
     """
     known: dict[Node, Any] = dict(values)
     bound = dict(sizes)
     with quiet():
-        for node in toposort(outputs) if order is None else order:
+        for node in execution_order(outputs) if order is None else order:
             if node not in known:
                 known[node] = evaluate_node(node, [known[i] for i in node.inputs], bound)
     return [known[node] for node in outputs]

@@ -20,7 +20,7 @@ from .op import Op, Shape, get
 from .provenance import Site
 from .sizes import Guard, Size, SizeExpr, substitute, symbols_of
 
-__all__ = ["Graph", "Node", "constant", "f", "kind_of", "make", "rebuild", "resolve_params", "toposort"]
+__all__ = ["Graph", "Node", "constant", "execution_order", "f", "kind_of", "make", "rebuild", "resolve_params", "toposort"]
 
 _KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 
@@ -132,12 +132,12 @@ def _intern(op: Op, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Sh
         return node
 
 
-def make(op: Op | str, inputs: Sequence[Node] = (), *, shape: Shape | None = None, dtype: np.dtype[Any] | None = None,
-         **params: Any) -> Node:
+def make(op: Op | str, inputs: Sequence[Node] = (), **params: Any) -> Node:
     """The node `op(*inputs, **params)`, checked and typed.
 
     Args:
-        shape, dtype: only for leaves (`input`, `const`, `iota`), whose aval does not follow from inputs.
+        params: the op's parameters; for a leaf (`input`, `const`, `iota`, `size`), whose aval does not follow from
+            inputs, also `shape` and `dtype`.
 
     Raises:
         ShapeError, DTypeError: the op's rule refuses the inputs.
@@ -155,11 +155,7 @@ def make(op: Op | str, inputs: Sequence[Node] = (), *, shape: Shape | None = Non
         values = tuple(params[name] for name in op.params)
     except KeyError as missing:
         raise InternalError(f"{op.name} needs the parameter {missing}") from None
-    if op.kind == "leaf":
-        if shape is None or dtype is None:
-            raise InternalError(f"{op.name} needs its shape and dtype")
-    else:
-        shape, dtype = op.infer(inputs, params)
+    shape, dtype = (params["shape"], params["dtype"]) if op.kind == "leaf" else op.infer(inputs, params)
     return _intern(op, inputs, values, shape, dtype, current.sites)
 
 
@@ -208,6 +204,14 @@ def toposort(outputs: Iterable[Node]) -> list[Node]:
                 if item not in seen:
                     stack.append((item, False))
     return order
+
+
+def execution_order(outputs: Iterable[Node]) -> list[Node]:
+    """A topological order in which nodes that bind a size (`nonzero`) come, with what they need, before all others."""
+    outputs = list(outputs)
+    order = toposort(outputs)
+    binders = sorted((n for n in order if n.op.binds), key=lambda n: n.serial)
+    return toposort([*binders, *outputs]) if binders else order
 
 
 def resolve_params(value: Any, sizes: Mapping[str, Size]) -> Any:

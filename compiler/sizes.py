@@ -314,12 +314,16 @@ class Guard(NamedTuple):
         return f"{self.left} {self.op} {self.right}{where}"
 
 
+UNBACKED_HINT = 4096  # an example's value for a size that is not known before the program runs
+
+
 class SizeContext:
     """The sizes of one trace: symbols with the example's sizes as hints, and the guards that were relied on."""
 
     def __init__(self) -> None:
         self.hints: dict[str, int] = {}
         self.guards: list[Guard] = []
+        self._unbacked: dict[object, Size] = {}
         self.equal_to: dict[str, Size] = {}  # symbol -> what it was found equal to
 
     def fresh(self, hint: int) -> Size:
@@ -329,6 +333,15 @@ class SizeContext:
         name = f"s{len(self.hints)}"
         self.hints[name] = hint
         return symbol(name)
+
+    def unbacked(self, of: object) -> Size:
+        """The symbol of a size that only running tells (how many elements of a mask are true), one for each mask."""
+        known = self._unbacked.get(of)
+        if known is None:
+            name = f"u{len(self._unbacked)}"
+            self.hints[name] = UNBACKED_HINT
+            known = self._unbacked[of] = symbol(name)
+        return known
 
     def resolve(self, size: Size) -> Size:
         """`size` in terms of the symbols that represent their class of equal ones."""

@@ -7,10 +7,10 @@ import numpy as np
 
 from .. import sizes
 from ..errors import IndexingError, ShapeError
-from ..ir import f
+from ..ir import constant, f, make
 from ..op import Names, Op, declare
 from .reduction import check_axes
-from .rules import INT64, shape_text, unify, without
+from .rules import INT64, one_dtype, shape_text, unify, without
 
 if TYPE_CHECKING:
     from ..ir import Node
@@ -72,6 +72,39 @@ declare(Op(name="scatter_add", kind="index", arity=None, params=("axes", "shape"
            transpose=lambda ct, node, position: f.gather(ct, *node.inputs[1:], axes=node.param("axes"))
            if position == 0 else None, singular=False, dtypes=("float", "int"),
            names=Names("scatter_add", r"\operatorname{{scatter}}_{{{1}}}\left({0}\right)", "scatter_add({0}, {1})")))
+
+
+def _overwrite(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    x, values, *indices = inputs
+    one_dtype((x, values), "scatter")
+    return _scatter((values, *indices), {"axes": params["axes"], "shape": x.shape})
+
+
+def _overwrite_evaluate(x: Any, values: Any, *indices: Any, axes: tuple[int, ...]) -> Any:
+    out = np.array(x)
+    np.transpose(out, _indexed_first(out.ndim, axes))[_keys(out.ndim, axes, indices, out.shape)] = values
+    return out
+
+
+def _overwrite_transpose(ct: Node, node: Node, position: int) -> Node | None:
+    """What was overwritten gets nothing; of values written to one place only the last gets its cotangent."""
+    x, values, *indices = node.inputs
+    axes = node.param("axes")
+    if position == 0:
+        return f.scatter(ct, constant(0, ct.dtype, values.shape), *indices, axes=axes)
+    if position > 1:
+        return None
+    turn = make("iota", shape=(sizes.product(values.shape),), dtype=INT64, axis=0)
+    turn = f.reshape(turn, shape=values.shape)
+    winner = f.gather(f.scatter(constant(-1, INT64, x.shape), turn, *indices, axes=axes), *indices, axes=axes)
+    picked = f.gather(ct, *indices, axes=axes)
+    return f.where(f.eq(winner, turn), picked, 0.0)
+
+
+# x with values[b..., r...] written at [indices at axes, r]; of equal indices the last one wins, as in NumPy.
+declare(Op(name="scatter", kind="index", arity=None, params=("axes",), infer=_overwrite, evaluate=_overwrite_evaluate,
+           transpose=_overwrite_transpose, jointly=True, singular=False,
+           names=Names("scatter", r"{0}\,|\,_{{{2}}} \leftarrow {1}", "scatter({0}, {1}, {2})")))
 
 
 def _nonzero(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
