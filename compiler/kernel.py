@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .errors import LoweringError
 from .loopnest import Kernel
 from .ops.lowering import Lowering
 
@@ -69,10 +70,17 @@ class Loaded(_Entry):
 
 
 def lowering_of(name: str) -> Lowering:
-    """How the op of this name is spelled, from the op table."""
+    """How the op of this name is spelled, from the op table.
+
+    Raises:
+        LoweringError: it is not compiled; the interpreter evaluates it.
+    """
     from . import op, ops  # noqa: F401  (importing the table declares the ops)
 
-    return op.get(name).lowering
+    lowering = op.get(name).lowering
+    if lowering is None:
+        raise LoweringError(f"op {name} has no compiled form")
+    return lowering
 
 
 def compile_kernels(kernels: Sequence[Kernel], key: str, lowering: Callable[[str], Lowering] = lowering_of) -> Compiled:

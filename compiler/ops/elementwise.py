@@ -55,7 +55,7 @@ def _unary(name: str, numpy: Callable[..., Any], partial: Callable[[Node, Node],
            sympy: str = "", latex: str = "", text: str = "", cost: float = 15.0, **more: Any) -> None:
     """A smooth function of one real argument."""
     _op(name, 1, numpy, lambda y, x: (partial(y, x),),
-        lowering=Lowering(real=real or f"math {name}", source=source or f"vm.{name}({{0}})"),
+        lowering=Lowering(real=real or f"math {name}", source=source or f"np.{name}({{0}})"),
         names=Names(sympy or name, latex or rf"\{name}\left({{0}}\right)", text or f"{name}({{0}})"), cost=cost, **more)
 
 
@@ -72,13 +72,13 @@ _op("neg", 1, np.negative, lambda y, x: (-1,), dtypes=NUMBER, singular=False,
     lowering=Lowering("fneg", "neg", "", "-{0}"), names=Names("Neg", "-{0}", "-{0}"))
 _op("floor_divide", 2, np.floor_divide, lambda y, a, b: (None, None), dtypes=NUMBER, cost=6.0,
     kinks="derivative 0 almost everywhere",
-    lowering=Lowering("math floor_divide", "math floor_divide", "", "vm.floor_divide({0}, {1})"),
+    lowering=Lowering("math floor_divide", "math floor_divide", "", "np.floor_divide({0}, {1})"),
     names=Names("floor_divide", r"\left\lfloor\frac{{{0}}}{{{1}}}\right\rfloor", "floor({0}/{1})"))
 _op("remainder", 2, np.remainder, lambda y, a, b: (1, f.neg(f.floor_divide(a, b))), dtypes=NUMBER, cost=6.0,
-    lowering=Lowering("math remainder", "math remainder", "", "vm.remainder({0}, {1})"),
+    lowering=Lowering("math remainder", "math remainder", "", "np.remainder({0}, {1})"),
     names=Names("Mod", r"{0} \bmod {1}", "{0} mod {1}"))
 _op("fmod", 2, np.fmod, lambda y, a, b: (1, f.neg(f.trunc(a / b))), dtypes=NUMBER, cost=6.0,
-    lowering=Lowering("math fmod", "math fmod", "", "vm.fmod({0}, {1})"),
+    lowering=Lowering("math fmod", "math fmod", "", "np.fmod({0}, {1})"),
     names=Names("fmod", r"\operatorname{{fmod}}\left({0}, {1}\right)", "fmod({0}, {1})"))
 
 
@@ -96,23 +96,23 @@ def _pow_partials(y: Node, x: Node, p: Node) -> tuple[Any, ...]:
 
 
 _op("pow", 2, np.power, _pow_partials, dtypes=NUMBER, cost=30.0, source="DLMF 4.2.26",
-    lowering=Lowering("math pow", "math ipow", "", "vm.pow({0}, {1})"),
+    lowering=Lowering("math pow", "math ipow", "", "np.power({0}, {1})"),
     names=Names("Pow", "{0}^{{{1}}}", "{0}**{1}"), kinks="x**0 is constant; 0**p has slope 0 in p for p >= 0")
 _unary("square", np.square, lambda y, x: 2.0 * x, real="math square", source="{0} * {0}", cost=1.0, sympy="square",
        latex="{0}^{{2}}", text="{0}**2", singular=False)
 _unary("reciprocal", np.reciprocal, lambda y, x: f.neg(f.square(y)), real="math reciprocal", source="1.0 / {0}", cost=4.0,
        sympy="reciprocal", latex=r"\frac{{1}}{{{0}}}", text="1/{0}")
-_unary("sqrt", np.sqrt, lambda y, x: Over(2.0 * y), real="llvm.sqrt", source="math.sqrt({0})", cost=6.0,
+_unary("sqrt", np.sqrt, lambda y, x: Over(2.0 * y), real="llvm.sqrt", source="np.sqrt({0})", cost=6.0,
        latex=r"\sqrt{{{0}}}", kinks="sqrt'(0) = inf")
 _unary("rsqrt", lambda x: np.reciprocal(np.sqrt(x)), lambda y, x: -0.5 * y / x, cost=10.0,
-       latex=r"\frac{{1}}{{\sqrt{{{0}}}}}", text="1/sqrt({0})")
+       latex=r"\frac{{1}}{{\sqrt{{{0}}}}}", text="1/sqrt({0})", source="vm.rsqrt({0})")
 _unary("cbrt", np.cbrt, lambda y, x: Over(3.0 * f.square(y)), latex=r"\sqrt[3]{{{0}}}", sympy="cbrt")
 
 _op("abs", 1, np.abs, lambda y, x: (f.sign(x),), dtypes=NUMBER, kinks="|x|'(0) = 0",
     lowering=Lowering("llvm.fabs", "math abs", "", "abs({0})"), names=Names("Abs", r"\left|{0}\right|", "|{0}|"),
     singular=False)
 _op("sign", 1, np.sign, lambda y, x: (None,), dtypes=NUMBER, kinks="derivative 0 everywhere",
-    lowering=Lowering("math sign", "math sign", "", "vm.sign({0})"),
+    lowering=Lowering("math sign", "math sign", "", "np.sign({0})"),
     names=Names("sign", r"\operatorname{{sign}}\left({0}\right)", "sign({0})"))
 for _name, _numpy, _llvm, _latex in (
     ("floor", np.floor, "llvm.floor", r"\left\lfloor {0} \right\rfloor"),
@@ -121,36 +121,36 @@ for _name, _numpy, _llvm, _latex in (
     ("round", np.rint, "llvm.roundeven", r"\operatorname{{round}}\left({0}\right)"),
 ):
     _op(_name, 1, _numpy, lambda y, x: (None,), kinks="derivative 0 everywhere",
-        lowering=Lowering(_llvm, "", "", f"vm.{_name}({{0}})"),
+        lowering=Lowering(_llvm, "", "", f"np.{_numpy.__name__}({{0}})"),
         names=Names({"ceil": "ceiling"}.get(_name, _name), _latex, f"{_name}({{0}})"))
 
 # ---------------------------------------------------------------- exponentials and logarithms (DLMF 4.2)
-_unary("exp", np.exp, lambda y, x: y, latex="e^{{{0}}}", source="math.exp({0})")
+_unary("exp", np.exp, lambda y, x: y, latex="e^{{{0}}}")
 _unary("exp2", np.exp2, lambda y, x: y * math.log(2.0), latex="2^{{{0}}}", text="2**{0}")
-_unary("expm1", np.expm1, lambda y, x: f.exp(x), latex="e^{{{0}}} - 1", text="expm1({0})", source="math.expm1({0})")
-_unary("log", np.log, lambda y, x: Over(x), source="vm.log({0})")
+_unary("expm1", np.expm1, lambda y, x: f.exp(x), latex="e^{{{0}}} - 1", text="expm1({0})")
+_unary("log", np.log, lambda y, x: Over(x))
 _unary("log2", np.log2, lambda y, x: Over(x * math.log(2.0)), latex=r"\log_2\left({0}\right)")
 _unary("log10", np.log10, lambda y, x: Over(x * math.log(10.0)), latex=r"\log_{{10}}\left({0}\right)")
 _unary("log1p", np.log1p, lambda y, x: Over(1.0 + x), latex=r"\log\left(1 + {0}\right)", text="log1p({0})")
 
 # ---------------------------------------------------------------- trigonometric (DLMF 4.20, 4.24)
-_unary("sin", np.sin, lambda y, x: f.cos(x), source="math.sin({0})", singular=False)
-_unary("cos", np.cos, lambda y, x: f.neg(f.sin(x)), source="math.cos({0})", singular=False)
-_unary("tan", np.tan, lambda y, x: 1.0 + f.square(y), source="math.tan({0})")
+_unary("sin", np.sin, lambda y, x: f.cos(x), singular=False)
+_unary("cos", np.cos, lambda y, x: f.neg(f.sin(x)), singular=False)
+_unary("tan", np.tan, lambda y, x: 1.0 + f.square(y))
 _unary("arcsin", np.arcsin, lambda y, x: Over(f.sqrt((1.0 - x) * (1.0 + x))), real="math asin", sympy="asin")
 _unary("arccos", np.arccos, lambda y, x: f.neg(f.rsqrt((1.0 - x) * (1.0 + x))), real="math acos", sympy="acos")
-_unary("arctan", np.arctan, lambda y, x: Over(1.0 + f.square(x)), real="math atan", sympy="atan", source="math.atan({0})")
+_unary("arctan", np.arctan, lambda y, x: Over(1.0 + f.square(x)), real="math atan", sympy="atan")
 _op("arctan2", 2, np.arctan2,
     lambda y, a, b: (b / (f.square(a) + f.square(b)), f.neg(a / (f.square(a) + f.square(b)))), cost=25.0,
-    source="DLMF 4.23.28", lowering=Lowering("math atan2", "", "", "math.atan2({0}, {1})"),
+    source="DLMF 4.23.28", lowering=Lowering("math atan2", "", "", "np.arctan2({0}, {1})"),
     names=Names("atan2", r"\operatorname{{atan2}}\left({0}, {1}\right)", "arctan2({0}, {1})"))
 
 # ---------------------------------------------------------------- hyperbolic (DLMF 4.34, 4.37)
-_unary("sinh", np.sinh, lambda y, x: f.cosh(x), source="math.sinh({0})")
-_unary("cosh", np.cosh, lambda y, x: f.sinh(x), source="vm.cosh({0})")
-_unary("tanh", np.tanh, lambda y, x: 1.0 - f.square(y), source="math.tanh({0})", singular=False)
+_unary("sinh", np.sinh, lambda y, x: f.cosh(x))
+_unary("cosh", np.cosh, lambda y, x: f.sinh(x))
+_unary("tanh", np.tanh, lambda y, x: 1.0 - f.square(y), singular=False)
 _unary("arcsinh", np.arcsinh, lambda y, x: f.reciprocal(f.hypot(x, 1.0)), real="math asinh", sympy="asinh",
-       latex=r"\operatorname{{arsinh}}\left({0}\right)", source="math.asinh({0})")
+       latex=r"\operatorname{{arsinh}}\left({0}\right)")
 _unary("arccosh", np.arccosh, lambda y, x: f.rsqrt(x - 1.0) * f.rsqrt(x + 1.0), real="math acosh", sympy="acosh",
        latex=r"\operatorname{{arcosh}}\left({0}\right)")
 _unary("arctanh", np.arctanh, lambda y, x: Over((1.0 - x) * (1.0 + x)), real="math atanh", sympy="atanh",
@@ -162,32 +162,34 @@ _unary("erf", special("erf"), lambda y, x: TWO_OVER_SQRT_PI * f.exp(f.neg(f.squa
 _unary("erfc", special("erfc"), lambda y, x: -TWO_OVER_SQRT_PI * f.exp(f.neg(f.square(x))), source="math.erfc({0})",
        latex=r"\operatorname{{erfc}}\left({0}\right)", singular=False)
 _unary("erfinv", special("erfinv"), lambda y, x: (1.0 / TWO_OVER_SQRT_PI) * f.exp(f.square(y)), cost=40.0,
-       latex=r"\operatorname{{erf}}^{{-1}}\left({0}\right)")
+       latex=r"\operatorname{{erf}}^{{-1}}\left({0}\right)", source="vm.erfinv({0})")
 _unary("lgamma", special("gammaln"), lambda y, x: f.digamma(x), latex=r"\log\left|\Gamma\left({0}\right)\right|",
-       sympy="loggamma", cost=40.0, source="math.lgamma({0})")
+       sympy="loggamma", cost=40.0, source="vm.lgamma({0})")
 
 
 def _polygamma(order: int, x: Any) -> Any:
     return special("digamma")(x) if order == 0 else special("polygamma")(order, x).astype(np.asarray(x).dtype)
 
 
-_unary("digamma", special("digamma"), lambda y, x: f.polygamma(x, order=1), latex=r"\psi\left({0}\right)", cost=40.0)
+_unary("digamma", special("digamma"), lambda y, x: f.polygamma(x, order=1), latex=r"\psi\left({0}\right)", cost=40.0,
+       source="vm.digamma({0})")
 declare(Op(name="polygamma", kind="elementwise", arity=1, params=("order",), infer=_same, dtypes=REAL,
            evaluate=lambda x, *, order: _polygamma(order, x), cost=80.0, source="DLMF 5.15",
            partials=lambda y, x: (f.polygamma(x, order=y.param("order") + 1),),
            names=Names("polygamma", r"\psi^{{({order})}}\left({0}\right)", "polygamma({order}, {0})")))
 
 # ---------------------------------------------------------------- stable compositions that earn their own derivative
-_unary("sigmoid", special("expit"), lambda y, x: y * (1.0 - y), latex=r"\sigma\left({0}\right)", singular=False)
+_unary("sigmoid", special("expit"), lambda y, x: y * (1.0 - y), latex=r"\sigma\left({0}\right)", singular=False,
+       source="vm.sigmoid({0})")
 _unary("softplus", lambda x: np.logaddexp(x, np.zeros((), np.asarray(x).dtype)), lambda y, x: f.sigmoid(x),
-       latex=r"\operatorname{{softplus}}\left({0}\right)", singular=False)
+       latex=r"\operatorname{{softplus}}\left({0}\right)", singular=False, source="vm.softplus({0})")
 _unary("log_sigmoid", special("log_expit"), lambda y, x: f.sigmoid(f.neg(x)), latex=r"\log\sigma\left({0}\right)",
-       singular=False)
+       singular=False, source="vm.log_sigmoid({0})")
 _op("hypot", 2, np.hypot, lambda y, a, b: _unit(y, a, b), cost=12.0, kinks="gradient 0 at the origin",
-    lowering=Lowering("math hypot", "", "", "math.hypot({0}, {1})"),
+    lowering=Lowering("math hypot", "", "", "np.hypot({0}, {1})"),
     names=Names("hypot", r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}", "hypot({0}, {1})"), singular=False)
 _op("logaddexp", 2, np.logaddexp, lambda y, a, b: (f.sigmoid(a - b), f.sigmoid(b - a)), cost=30.0,
-    lowering=Lowering("math logaddexp", "", "", "vm.logaddexp({0}, {1})"), commutative=True, singular=False,
+    lowering=Lowering("math logaddexp", "", "", "np.logaddexp({0}, {1})"), commutative=True, singular=False,
     names=Names("logaddexp", r"\log\left(e^{{{0}}} + e^{{{1}}}\right)", "logaddexp({0}, {1})"))
 
 
@@ -205,10 +207,10 @@ def _half_at_ties(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
 
 
 _op("maximum", 2, np.maximum, _half_at_ties, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
-    lowering=Lowering("math maximum", "math imaximum", "or", "vm.maximum({0}, {1})", "llvm.maximum"),
+    lowering=Lowering("math maximum", "math imaximum", "or", "np.maximum({0}, {1})", "llvm.maximum"),
     names=Names("Max", r"\max\left({0}, {1}\right)", "max({0}, {1})"))
 _op("minimum", 2, np.minimum, _half_at_ties, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
-    lowering=Lowering("math minimum", "math iminimum", "and", "vm.minimum({0}, {1})", "llvm.minimum"),
+    lowering=Lowering("math minimum", "math iminimum", "and", "np.minimum({0}, {1})", "llvm.minimum"),
     names=Names("Min", r"\min\left({0}, {1}\right)", "min({0}, {1})"))
 
 
@@ -254,7 +256,7 @@ for _name, _numpy, _llvm, _text, _latex in (
                lowering=Lowering("", _llvm, _llvm, f"{{0}} {_text} {{1}}"),
                names=Names({"and_": "And", "or_": "Or", "xor": "Xor"}[_name], f"{{0}} {_latex} {{1}}", f"{{0}} {_text} {{1}}")))
 declare(Op(name="not_", kind="elementwise", arity=1, infer=_same, evaluate=np.invert, dtypes=("int", "bool"),
-           not_differentiable="defined on integers and bools only", lowering=Lowering("", "not_", "not_", "not {0}"),
+           not_differentiable="defined on integers and bools only", lowering=Lowering("", "not_", "not_", "~{0}"),
            names=Names("Not", r"\neg {0}", "not {0}")))
 for _name, _numpy, _llvm, _text in (("shift_left", np.left_shift, "math shift_left", "<<"),
                                     ("shift_right", np.right_shift, "math shift_right", ">>")):
@@ -265,7 +267,7 @@ for _name, _numpy, _latex in (("isnan", np.isnan, r"\operatorname{{isnan}}"), ("
                               ("isfinite", np.isfinite, r"\operatorname{{isfinite}}")):
     declare(Op(name=_name, kind="elementwise", arity=1, infer=_predicate, evaluate=_numpy, dtypes=REAL,
                not_differentiable="a predicate is piecewise constant",
-               lowering=Lowering(f"math {_name}", "", "", f"math.{_name}({{0}})"),
+               lowering=Lowering(f"math {_name}", "", "", f"np.{_name}({{0}})"),
                names=Names(_name, rf"{_latex}\left({{0}}\right)", f"{_name}({{0}})")))
 
 

@@ -21,7 +21,8 @@ class Lowering:
         boolean: for bool (an i1 in a register, a byte in memory).
         accumulate: for floats in an accumulation whose order is free, where it is not `real`: a spelling that LLVM splits
             into lanes.
-        source: Python text with `{0}`, `{1}`, ... for the operands; `math`, `np` and `vm` (helpers) are in scope.
+        source: Python text with `{0}`, `{1}`, ... for the operands; `np`, `math` and `vm`
+            (`compiler.scalar_functions`, for what neither has) are in scope.
     """
 
     real: str = ""

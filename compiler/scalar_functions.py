@@ -1,0 +1,74 @@
+"""The functions that generated source calls as `vm.<name>`: those that neither NumPy nor `math` has.
+
+Scalar, in Python that numba compiles. They are for reading, exporting and checking generated source; compiled kernels
+use `vecmath`.
+"""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = ["digamma", "erfinv", "lgamma", "log_sigmoid", "rsqrt", "sigmoid", "softplus"]
+
+Scalar = Any  # a float or a NumPy scalar; under numba each call has its own type
+
+
+def rsqrt(x: Scalar) -> Scalar:
+    """1 / sqrt(x)."""
+    return 1.0 / np.sqrt(x)
+
+
+def sigmoid(x: Scalar) -> Scalar:
+    """1 / (1 + exp(-x)), without overflow."""
+    small = np.exp(-abs(x))
+    return (1.0 if x >= 0.0 else small) / (1.0 + small)
+
+
+def softplus(x: Scalar) -> Scalar:
+    """log(1 + exp(x)), without overflow."""
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-abs(x)))
+
+
+def log_sigmoid(x: Scalar) -> Scalar:
+    """log(sigmoid(x)), without underflow."""
+    return np.minimum(x, 0.0) - np.log1p(np.exp(-abs(x)))
+
+
+def erfinv(x: Scalar) -> Scalar:
+    """The inverse of erf: an elementary approximation (Winitzki 2008), then Halley steps."""
+    if not abs(x) < 1.0:
+        return math.copysign(math.inf, x) if abs(x) == 1.0 else math.nan
+    tail = math.log1p(-x * x)
+    half = 4.330746750799873 + 0.5 * tail  # 2 / (pi * 0.147)
+    y = math.copysign(math.sqrt(math.sqrt(half * half - tail / 0.147) - half), x)
+    for _ in range(4):
+        # erfc keeps the digits of 1 - |x| that erf loses
+        error = math.erf(y) - x if abs(x) < 0.5 else math.copysign((1.0 - abs(x)) - math.erfc(abs(y)), x)
+        step = error / (1.1283791670955126 * math.exp(-y * y))  # 2 / sqrt(pi)
+        y -= step / (1.0 + y * step)
+    return y
+
+
+def lgamma(x: Scalar) -> Scalar:
+    """log|Gamma(x)|, inf at the poles."""
+    return math.inf if x <= 0.0 and x == np.floor(x) else math.lgamma(x)
+
+
+def digamma(x: Scalar) -> Scalar:
+    """The derivative of lgamma: DLMF 5.5.2 and 5.5.4 up to an argument where the asymptotic series 5.11.2 holds."""
+    if x == 0.0:
+        return math.copysign(math.inf, -x)
+    if x != x or (x < 0.0 and x == np.floor(x)):
+        return math.nan
+    total, y = 0.0, 1.0 * x
+    if y < 0.0:
+        total = -math.pi / math.tan(math.pi * (y - math.floor(y)))
+        y = 1.0 - y
+    while y < 10.0:
+        total -= 1.0 / y
+        y += 1.0
+    w = 1.0 / (y * y)
+    series = w * (1 / 12 - w * (1 / 120 - w * (1 / 252 - w * (1 / 240 - w * (1 / 132 - w * (691 / 32760 - w / 12))))))
+    return total + math.log(y) - 0.5 / y - series
