@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -336,10 +335,7 @@ def test_print_options_are_kept_and_restored() -> None:
 
 def test_a_summary_reads_only_what_it_shows() -> None:
     many = np.broadcast_to(np.float32(1), (10**6, 10**6))  # 4 TB, if it were touched
-    start = time.perf_counter()
-    text = formatted(many)
-    assert time.perf_counter() - start < 1
-    assert text.count("1.") == 36
+    assert formatted(many).count("1.") == 36
 
 
 DTYPES = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"]
