@@ -9,6 +9,7 @@ strides decide at the call.
 Float arithmetic is strict. Only an accumulation marked `reassociate` carries fast-math flags, so that it may be split
 into lanes; every other value has the same bits in a vector body, in its scalar tail and for any split of the range.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,6 +47,7 @@ Value = Any  # llvmlite has no annotations
 POINTER = BYTE.as_pointer()
 SIGNATURE = ir.FunctionType(ir.VoidType(), [INT64, INT64, INT64.as_pointer()])
 Lookup = Callable[[str], Lowering]
+SHORT = 16  # loops of a known extent up to this are left to LLVM to unroll
 
 
 def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> Any:
@@ -68,7 +70,9 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
     entry = _internal(module, SIGNATURE, symbol)
     builder = ir.IRBuilder(entry.append_basic_block("entry"))
     start, stop, arguments = entry.args
-    pointer_slots = builder.bitcast(arguments, POINTER.as_pointer())  # no inttoptr, which hides where a pointer comes from
+    pointer_slots = builder.bitcast(
+        arguments, POINTER.as_pointer()
+    )  # no inttoptr, which hides where a pointer comes from
     pointers = [_slot(builder, pointer_slots, layout[buffer.name]) for buffer in kernel.buffers]
 
     def run(body: Any) -> None:
@@ -76,8 +80,13 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
         builder.ret_void()
 
     if dense:
-        unit = [builder.icmp_signed("==", _slot(builder, arguments, layout[buffer.name] + 1 + axis), INT64(buffer.dtype.itemsize))
-                for buffer in kernel.buffers if (axis := dense.get(buffer.name)) is not None]
+        unit = [
+            builder.icmp_signed(
+                "==", _slot(builder, arguments, layout[buffer.name] + 1 + axis), INT64(buffer.dtype.itemsize)
+            )
+            for buffer in kernel.buffers
+            if (axis := dense.get(buffer.name)) is not None
+        ]
         all_unit = unit[0]
         for condition in unit[1:]:
             all_unit = builder.and_(all_unit, condition)
@@ -158,14 +167,17 @@ class _Body:
         self.dtypes: dict[str, np.dtype[Any]] = {}
         self.depths: dict[str, int] = {}
         self.constants: dict[Literal, Value] = {}
+        self.free_order = not kernel.splittable
 
     def emit(self) -> Any:
         first = self.builder.block
         body = self.kernel.body
         if self.kernel.splittable:
             if len(body) != 1 or not isinstance(body[0], Loop) or body[0].carried:
-                raise LoweringError(f"kernel {self.kernel.name} is marked splittable, but is not one loop without carried values")
-            self._loop(body[0], self.start, self.stop, depth=1)
+                raise LoweringError(
+                    f"kernel {self.kernel.name} is marked splittable, but is not one loop without carried values"
+                )
+            self._loop(body[0], self.start, self.stop, depth=1, split=True)
         else:
             self._statements(body, depth=0)
         self.builder.ret_void()
@@ -191,8 +203,16 @@ class _Body:
     def _define(self, name: str, value: Value, dtype: np.dtype[Any], depth: int) -> None:
         self.values[name], self.dtypes[name], self.depths[name] = value, dtype, depth
 
-    def _loop(self, loop: Loop, start: Value, stop: Value, depth: int) -> None:
-        builder = self.builder
+    def _loop(self, loop: Loop, start: Value, stop: Value, depth: int, split: bool = False) -> None:
+        """Emit a loop in rotated form: guard, body, latch.
+
+        Where every loop inside the split one is short and of known extent, LLVM may unroll them all and turn the split
+        loop into lanes. A free order of accumulation would then differ between the vector body and the scalar tail, and
+        the result would depend on the split: such accumulations keep their order.
+        """
+        builder, outer_order = self.builder, self.free_order
+        short = isinstance(loop.extent, int) and loop.extent <= SHORT
+        self.free_order = outer_order or not (split or short)
         initial = [self._operand(carried.initial) for carried in loop.carried]
         before, inside = builder.block, builder.append_basic_block(f"{loop.index}.loop")
         after = builder.append_basic_block(f"{loop.index}.done")
@@ -215,7 +235,10 @@ class _Body:
         index.add_incoming(following, latch)
         for phi, value in zip(running, updates, strict=True):
             phi.add_incoming(value, latch)
-        builder.cbranch(builder.icmp_signed("<", following, stop), inside, after)
+        branch = builder.cbranch(builder.icmp_signed("<", following, stop), inside, after)
+        if loop.carried and isinstance(loop.extent, int) and not short:
+            branch.set_metadata("llvm.loop", _not_unrolled(self.function.module))
+        self.free_order = outer_order
 
         builder.position_at_end(after)
         for carried, first, last in zip(loop.carried, initial, updates, strict=True):
@@ -225,9 +248,11 @@ class _Body:
             self._define(carried.name, final, carried.dtype, depth - 1)
 
     def _let(self, statement: Let) -> Value:
-        dtypes = [argument.dtype if isinstance(argument, Literal) else self.dtypes[argument] for argument in statement.args]
+        dtypes = [
+            argument.dtype if isinstance(argument, Literal) else self.dtypes[argument] for argument in statement.args
+        ]
         arguments = [self._operand(argument) for argument in statement.args]
-        return scalar(self.builder, self.lowering(statement.op), statement, arguments, dtypes)
+        return scalar(self.builder, self.lowering(statement.op), statement, arguments, dtypes, self.free_order)
 
     def _operand(self, operand: Operand) -> Value:
         if not isinstance(operand, Literal):
@@ -244,7 +269,9 @@ class _Body:
         found = self.constants.get(literal)
         if found is None:
             memory = BYTE(value.constant) if literal.dtype.kind == "b" else value
-            found = ir.GlobalVariable(self.function.module, memory.type, f"{self.function.name}.constant{len(self.constants)}")
+            found = ir.GlobalVariable(
+                self.function.module, memory.type, f"{self.function.name}.constant{len(self.constants)}"
+            )
             found.linkage, found.global_constant, found.initializer, found.unnamed_addr = "internal", True, memory, True
             self.constants[literal] = found
         return found
@@ -253,7 +280,9 @@ class _Body:
         """A pointer to an element. What does not vary in the innermost loop is added first, so that it is hoisted."""
         buffer, builder = self.buffers[name], self.builder
         if len(index) != buffer.rank:
-            raise LoweringError(f"kernel {self.kernel.name}: buffer {name} of rank {buffer.rank} is indexed by {len(index)} indices")
+            raise LoweringError(
+                f"kernel {self.kernel.name}: buffer {name} of rank {buffer.rank} is indexed by {len(index)} indices"
+            )
         pointer = self.pointers[name]
         order = sorted(range(buffer.rank), key=lambda axis: self._depth(index[axis]))
         offset = None
@@ -339,6 +368,14 @@ class _Body:
                 term = product if coefficient == 1 else builder.mul(product, INT64(coefficient), flags=("nsw",))
             total = term if total is None else add(builder, total, term, ("nsw",))
         return total
+
+
+def _not_unrolled(module: Any) -> Any:
+    """A loop identity (it contains itself, which makes it distinct) with the wish not to be unrolled."""
+    wish = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    identity = module.add_metadata([INT64(len(module.metadata)), wish])
+    identity.operands = (identity, wish)
+    return identity
 
 
 def _index_names(expression: IndexExpr) -> Iterator[str]:

@@ -4,6 +4,7 @@ The source is one function `def <kernel>(<buffers>, <sizes>)` of `for` loops, on
 plain Python and under `numba.njit(error_model="numpy")`, in the namespace that `source_namespace` gives; the two emitters
 agree within the rounding of libm against `vecmath`, and of sums in another order.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,19 @@ from typing import Any
 
 import numpy as np
 
-from .loopnest import Convert, Index, IndexExpr, IndexOp, Kernel, Let, Literal, Load, Loop, Operand, Statement, Store, StoreAdd
+from .loopnest import (
+    Convert,
+    Index,
+    IndexExpr,
+    IndexOp,
+    Kernel,
+    Let,
+    Load,
+    Loop,
+    Operand,
+    Statement,
+    Store,
+)
 from .ops.lowering import Lowering
 from .sizes import Size, SizeExpr, Symbol
 
@@ -39,18 +52,29 @@ def emit_source(kernel: Kernel, lowering: Callable[[str], Lowering]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _block(body: Sequence[Statement], depth: int, lines: list[str], dtypes: dict[str, np.dtype[Any]],
-           lowering: Callable[[str], Lowering]) -> None:
+def _block(
+    body: Sequence[Statement],
+    depth: int,
+    lines: list[str],
+    dtypes: dict[str, np.dtype[Any]],
+    lowering: Callable[[str], Lowering],
+) -> None:
     indent = "    " * depth
     for statement in body:
         if isinstance(statement, Loop):
             if statement.carried:
-                lines.append(indent + _assign([c.name for c in statement.carried], [_operand(c.initial) for c in statement.carried]))
+                lines.append(
+                    indent
+                    + _assign([c.name for c in statement.carried], [_operand(c.initial) for c in statement.carried])
+                )
             lines.append(f"{indent}for {statement.index} in range({_size(statement.extent)[0]}):")
             inside = len(lines)
             _block(statement.body, depth + 1, lines, dtypes, lowering)
             if statement.carried:
-                lines.append("    " * (depth + 1) + _assign([c.name for c in statement.carried], [c.update for c in statement.carried]))
+                lines.append(
+                    "    " * (depth + 1)
+                    + _assign([c.name for c in statement.carried], [c.update for c in statement.carried])
+                )
             if len(lines) == inside:
                 lines.append("    " * (depth + 1) + "pass")
         elif isinstance(statement, Let):
@@ -78,7 +102,9 @@ def _let(statement: Let, lowering: Lowering) -> str:
     # numba widens (int32 + int32 is int64, float32 with a literal is float64), and helpers may return Python floats,
     # whose division by zero raises
     helper = lowering.source.startswith(("math.", "vm."))
-    kept = lowering.source.startswith("np.{dtype}") or (statement.dtype in (np.float64, np.int64, np.bool_) and not helper)
+    kept = lowering.source.startswith("np.{dtype}") or (
+        statement.dtype in (np.float64, np.int64, np.bool_) and not helper
+    )
     return text if kept else f"np.{statement.dtype.name}({text})"
 
 
@@ -88,7 +114,9 @@ def _operand(operand: Operand) -> str:
     value, dtype = operand.value, operand.dtype
     if dtype.kind == "f":
         exact = dtype.type(value)
-        text = str(exact) if np.isfinite(exact) else "math.nan" if np.isnan(exact) else f"{'-' * bool(exact < 0)}math.inf"
+        text = (
+            str(exact) if np.isfinite(exact) else "math.nan" if np.isnan(exact) else f"{'-' * bool(exact < 0)}math.inf"
+        )
         return text if dtype == np.float64 else f"np.{dtype.name}({text})"
     if dtype.kind == "b":
         return str(bool(value))
@@ -152,12 +180,18 @@ def _size(size: Size) -> Text:
     for monomial, coefficient in sorted(size.terms, key=lambda term: (term[1] < 0, -len(term[0]))):
         product: Text = ("1", _ATOM)
         for atom in monomial:
-            factor = (atom.name, _ATOM) if isinstance(atom, Symbol) else _combine(atom.op, _size(atom.left), _size(atom.right))
+            factor = (
+                (atom.name, _ATOM)
+                if isinstance(atom, Symbol)
+                else _combine(atom.op, _size(atom.left), _size(atom.right))
+            )
             product = _combine("*", product, factor)
         if total[0] == "0" and coefficient < 0:
             total = (f"-{_wrap(*_combine('*', (str(-coefficient), _ATOM), product), _PRODUCT)}", 0)
         else:
-            total = _combine("-" if coefficient < 0 else "+", total, _combine("*", (str(abs(coefficient)), _ATOM), product))
+            total = _combine(
+                "-" if coefficient < 0 else "+", total, _combine("*", (str(abs(coefficient)), _ATOM), product)
+            )
     return total
 
 

@@ -1,4 +1,5 @@
 """Kernels as machine code: compile a list of them into one object, run them, load them again without numba."""
+
 from __future__ import annotations
 
 import ctypes
@@ -107,7 +108,9 @@ def _emit_entry(module: Any, kernels: Sequence[Kernel], key: str, lowering: Call
 
     from .emit_llvm import emit_kernel
 
-    functions = [emit_kernel(module, kernel, f"{symbol_of(key)}.{i}.{kernel.name}", lowering) for i, kernel in enumerate(kernels)]
+    functions = [
+        emit_kernel(module, kernel, f"{symbol_of(key)}.{i}.{kernel.name}", lowering) for i, kernel in enumerate(kernels)
+    ]
     i64 = ir.IntType(64)
     entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [i64, i64, i64, i64.as_pointer()]), symbol_of(key))
     entry.attributes.add("nounwind")

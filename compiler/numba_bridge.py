@@ -5,6 +5,7 @@ runs its pass pipeline and its JIT engine. A `cfunc` around the same IR costs 0.
 NumPy implementation of numba, and SciPy's linear algebra), and its wrapper refers to numba's run-time symbols, which a
 cached object must not. The generator is our own instance: what the user compiles with numba is not affected.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -37,9 +38,10 @@ class Library:
 
 @cache
 def _code_generator() -> Any:
-    from numba.core.codegen import JITCPUCodegen
+    from numba.core import codegen
 
-    return JITCPUCodegen("chainrule")
+    generator: Any = codegen.JITCPUCodegen
+    return generator("chainrule")
 
 
 def build(name: str, emit: Callable[[Any], None]) -> Library:

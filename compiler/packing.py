@@ -2,6 +2,7 @@
 
 The layout is `[size of each symbol in kernel.sizes..., then for each buffer: data pointer, byte stride of each axis]`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -37,7 +38,9 @@ class ArgumentLayout:
             slot += 1 + buffer.rank
         return cls(kernel.sizes, tuple(buffers), slot)
 
-    def pack(self, sizes: Mapping[str, int], arrays: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def pack(
+        self, sizes: Mapping[str, int], arrays: Mapping[str, np.ndarray[Any, Any]]
+    ) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The argument array of one call. The arrays must outlive the call; dtype and rank are not checked here."""
         values = [sizes[name] for name in self.sizes]
         for name, _ in self.buffers:
@@ -47,6 +50,8 @@ class ArgumentLayout:
         return np.array(values, dtype=np.int64)
 
 
-def pack(kernel: Kernel, sizes: Mapping[str, int], arrays: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def pack(
+    kernel: Kernel, sizes: Mapping[str, int], arrays: Mapping[str, np.ndarray[Any, Any]]
+) -> np.ndarray[Any, np.dtype[np.int64]]:
     """`ArgumentLayout.of(kernel).pack(...)`, for a single call."""
     return ArgumentLayout.of(kernel).pack(sizes, arrays)

@@ -3,6 +3,7 @@
 Scalar, in Python that numba compiles. They are for reading, exporting and checking generated source; compiled kernels
 use `vecmath`.
 """
+
 from __future__ import annotations
 
 import math

@@ -3,6 +3,7 @@
 Registers hold bool as i1; memory holds it as a byte. uint8 is computed in 16 bits and truncated, so that every integer
 spelling may be the signed one.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -45,8 +46,18 @@ def add(builder: Any, left: Value, right: Value, flags: Sequence[str] = ()) -> V
     return builder.add(left, right, flags=flags)
 
 
-def scalar(builder: Any, lowering: Lowering, statement: Let, args: Sequence[Value], dtypes: Sequence[np.dtype[Any]]) -> Value:
+def scalar(
+    builder: Any,
+    lowering: Lowering,
+    statement: Let,
+    args: Sequence[Value],
+    dtypes: Sequence[np.dtype[Any]],
+    free_order: bool,
+) -> Value:
     """Emit `statement.op(*args)`, the arguments being of `dtypes`.
+
+    Args:
+        free_order: honour `statement.reassociate`.
 
     Raises:
         LoweringError: the op has no spelling for operands of this type.
@@ -59,7 +70,7 @@ def scalar(builder: Any, lowering: Lowering, statement: Let, args: Sequence[Valu
         return _cast(builder, args[0], dtypes[0], statement.dtype)
     if spelling == "copy":
         return args[0]
-    free_order = statement.reassociate and kind == "f"
+    free_order = free_order and statement.reassociate and kind == "f"
     if free_order and lowering.accumulate:
         spelling = lowering.accumulate
     widened = [builder.zext(a, ir.IntType(16)) if d.kind == "u" else a for a, d in zip(args, dtypes, strict=True)]
@@ -72,11 +83,14 @@ def _spell(builder: Any, spelling: str, args: Sequence[Value], flags: Sequence[s
     if family == "math":
         from . import vecmath
 
+        if name not in vecmath.FUNCTIONS:
+            raise LoweringError(f"vector math has no function {name}")
         return vecmath.emit(name, builder, *args)
     if family == "cmp":
         return _compare(builder, name, *args)
     if family.startswith("llvm."):
-        function = builder.module.declare_intrinsic(family, [args[0].type], ir.FunctionType(args[0].type, [a.type for a in args]))
+        signature = ir.FunctionType(args[0].type, [argument.type for argument in args])
+        function = builder.module.declare_intrinsic(family, [args[0].type], signature)
         return builder.call(function, args, fastmath=flags)
     if family == "select":
         return builder.select(*args)
