@@ -42,3 +42,23 @@ COS = both(
         0x1.1eea4cbc9e413p-29 -0x1.8fddef8bffb2ap-37""",
     """0x1.55554c0000000p-5 -0x1.6c0d500000000p-10 0x1.9a33f00000000p-16""",
 )
+
+# erf(x) / x - 1 as a function of z = x**2, |x| <= 1
+ERF_NEAR = both(
+    """0x1.06eba8214db68p-3 -0x1.812746b0379c2p-2 0x1.ce2f21a041018p-4 -0x1.b82ce312062bcp-6
+        0x1.565bccfa9a825p-8 -0x1.c02db072f3fe0p-11 0x1.f9a2bf73f0c68p-14 -0x1.f4ca94990cb86p-17
+        0x1.b9827b1885f9bp-20 -0x1.5c16e30fb0d45p-23 0x1.d784936618cc2p-27 -0x1.acdff90b8ebd8p-31""",
+    """0x1.06eba80000000p-3 -0x1.81273e0000000p-2 0x1.ce2d200000000p-4 -0x1.b7fbb60000000p-6
+        0x1.5419fa0000000p-8 -0x1.a485f80000000p-11 0x1.4ae4c60000000p-14""",
+)
+
+# -log(erfc(1 + t)), 0 <= t <= 4.95 (float32: 2.95); weighted for the error of erf
+ERF_FAR = both(
+    """0x1.d97fbf27aa2a1p+0 0x1.51c9b0006c21ap+1 0x1.afabc11a2afd4p-1 0x1.5477f099b71d3p-5
+        -0x1.48c9d37fcc521p-7 0x1.033f5a13a4fa4p-9 -0x1.f1b04aa59086ep-13 -0x1.b92dd90c8ec4bp-16
+        0x1.c852aba92b90bp-16 -0x1.44846e5d74d3ep-17 0x1.1e24af07e8060p-19 -0x1.b7d29c40b8e90p-23
+        -0x1.f253f247f2eefp-25 0x1.1ed4fd7a9466bp-25 -0x1.24b47ade3aa67p-27 0x1.6a98069398eb1p-30
+        -0x1.066690c6fa698p-33 0x1.56582bdccfddbp-38""",
+    """0x1.d97fc00000000p+0 0x1.51c9aa0000000p+1 0x1.afad340000000p-1 0x1.53f93c0000000p-5
+        -0x1.441a980000000p-7 0x1.deb60a0000000p-10 -0x1.8529220000000p-13""",
+)

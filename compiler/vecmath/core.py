@@ -246,7 +246,7 @@ def where(condition: Bool, yes: Value, no: Value | float) -> Value:
 
 
 def fma(x: Value, y: Value | float, z: Value | float) -> Value:
-    """x * y + z, rounded once."""
+    """X * y + z, rounded once."""
     return x.intrinsic("llvm.fma", y, z)
 
 
@@ -298,7 +298,7 @@ def horner(x: Value, coefficients: Sequence[float]) -> Value:
 
 
 def round_to_integer(x: Value, factor: float, offset: int = 0) -> tuple[Value, Bits]:
-    """n = x * factor rounded to the nearest integer, as a float, and bits whose low half is n + offset.
+    """N = x * factor rounded to the nearest integer, as a float, and bits whose low half is n + offset.
 
     |x * factor| + |offset| must be less than 2**(fraction_bits - 1).
     """
@@ -312,13 +312,13 @@ def from_exponent(biased: Bits) -> Value:
     return (biased << biased.format.fraction_bits).as_float()
 
 
-def split_exponent(x: Value) -> tuple[Value, Value]:
-    """m in [sqrt(1/2), sqrt(2)) and float k with x == m * 2**k, for positive, finite, normal x."""
+def split_exponent(x: Value) -> tuple[Value, Bits]:
+    """M in [sqrt(1/2), sqrt(2)) and k + bias with x == m * 2**k, for positive, finite, normal x."""
     format = x.format
     root = format.bits(0.5**0.5)
     offset = x.bits() + (format.bits(1.0) - root)
     mantissa = ((offset & ((1 << format.fraction_bits) - 1)) + root).as_float()
-    return mantissa, small_integer(offset >> format.fraction_bits) - float(format.bias)
+    return mantissa, offset >> format.fraction_bits
 
 
 def small_integer(number: Bits) -> Value:
@@ -336,52 +336,3 @@ def both(f64: str, f32: str) -> Callable[[Value], tuple[float, ...]]:
     """A table of coefficients with one row per format; the result picks the row for a value."""
     rows = {"f64": hex_floats(f64), "f32": hex_floats(f32)}
     return lambda x: rows[x.format.name]
-
-
-def rarely(condition: Bool, slow: Callable[[Value], Value], x: Value, usual: Value) -> Value:
-    """`slow(x)` where `condition` holds, else `usual`: a real branch around a call, which LLVM vectorises lane by lane."""
-    builder = x.builder
-    function = _outlined(builder.module, slow, x.format)
-    before = builder.block
-    with builder.if_then(condition.ir, likely=False):
-        result = builder.call(function, [x.ir])
-        inside = builder.block
-    merged = builder.phi(x.format.float_type)
-    merged.add_incoming(usual.ir, before)
-    merged.add_incoming(result, inside)
-    return Value(builder, merged, x.format)
-
-
-def _outlined(module: Any, slow: Callable[[Value], Value], format: Format) -> Any:
-    name = f"cr.{slow.__name__}.{format.name}"
-    function = module.globals.get(name)
-    if function is None:
-        function = ir.Function(module, ir.FunctionType(format.float_type, [format.float_type]), name)
-        function.linkage = "internal"
-        variant = f'"vector-function-abi-variant"="_ZGV_LLVM_N3v_{name}({_vector_placeholder(module, format)})"'
-        for attribute in ("noinline", "cold", "nounwind", "willreturn", "memory(none)", variant):
-            set.add(function.attributes, attribute)  # the add() of llvmlite's class refuses what it does not know
-        builder = ir.IRBuilder(function.append_basic_block())
-        builder.ret(slow(Value(builder, function.args[0], format)).ir)
-    return function
-
-
-def _vector_placeholder(module: Any, format: Format) -> str:
-    """Name of a function of three lanes which is never called.
-
-    LLVM's loop vectoriser refuses a loop with a call of a function that has no vector version of any width. One of a
-    width that it never uses makes it accept the loop, and call the scalar function for the lanes that need it.
-    """
-    if "cr.placeholder.f64" not in module.globals:
-        placeholders = []
-        for each in (F64, F32):
-            vector = ir.VectorType(each.float_type, 3)
-            function = ir.Function(module, ir.FunctionType(vector, [vector]), f"cr.placeholder.{each.name}")
-            function.linkage = "internal"
-            ir.IRBuilder(function.append_basic_block()).ret(function.args[0])
-            placeholders.append(function)
-        pointer = ir.IntType(8).as_pointer()
-        keep = ir.GlobalVariable(module, ir.ArrayType(pointer, len(placeholders)), "llvm.compiler.used")
-        keep.linkage, keep.section = "appending", "llvm.metadata"
-        keep.initializer = ir.Constant(keep.type.pointee, [each.bitcast(pointer) for each in placeholders])
-    return f"cr.placeholder.{format.name}"

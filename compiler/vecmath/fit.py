@@ -93,6 +93,7 @@ class Table:
     high: Callable[[], Real]
     degrees: tuple[int, int]  # float64, float32
     weight: Callable[[Real], Real] = lambda x: 1
+    narrow_high: Callable[[], Real] | None = None  # the end of the interval for float32, where it is another
 
 
 def _series(term: Callable[[int], Real], terms: int = 45) -> Callable[[Real], Real]:
@@ -159,6 +160,24 @@ TABLES = (
         (5, 2),
         lambda z: (z + 0.05) ** 2,
     ),
+    Table(
+        "ERF_NEAR",
+        "erf(x) / x - 1 as a function of z = x**2, |x| <= 1",
+        _series(lambda k: (-1) ** k * 2 / (_mp().sqrt(_mp().pi) * _mp().factorial(k) * (2 * k + 1)) - (k == 0)),
+        lambda: _mp().mpf(0),
+        lambda: _mp().mpf(1),
+        (11, 6),
+    ),
+    Table(
+        "ERF_FAR",
+        "-log(erfc(1 + t)), 0 <= t <= 4.95 (float32: 2.95); weighted for the error of erf",
+        lambda t: -_mp().log(_mp().erfc(1 + t)),
+        lambda: _mp().mpf(0),
+        lambda: _mp().mpf("4.95"),
+        (17, 6),
+        lambda t: _mp().erfc(1 + t),
+        narrow_high=lambda: _mp().mpf("2.95"),
+    ),
 )
 
 
@@ -168,8 +187,10 @@ def fit(table: Table) -> tuple[list[float], list[float]]:
 
     mp = _mp()
     with mp.workdps(60):
+        highs = (table.high(), (table.narrow_high or table.high)())
         wide, narrow = (
-            remez(table.function, table.low(), table.high(), degree, table.weight)[0] for degree in table.degrees
+            remez(table.function, table.low(), high, degree, table.weight)[0]
+            for high, degree in zip(highs, table.degrees, strict=True)
         )
         return [float(c) for c in wide], [float(np.float32(float(c))) for c in narrow]
 

@@ -1,0 +1,107 @@
+"""Code for elements that are too rare to be computed for all: a branch per vector instead of a select per element.
+
+LLVM's loop vectoriser has no "does any lane need it" branch. It does know vector versions of called functions, so the
+rare case is a call of `repair(x, usual)`, with a version for each number of lanes: that tests all its lanes at once,
+returns `usual` if none needs the slow path, and else calls the scalar version lane by lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from .core import Format, Value
+
+LANES = {"f64": (2, 4, 8, 16), "f32": (4, 8, 16)}  # registers of 128 to 512 bits, and float64 beside float32
+
+
+def replace_outside(low: float, high: float, x: Value, usual: Value, slow: Callable[[Value], Value]) -> Value:
+    """`usual` where low <= x <= high or x is NaN, else `slow(x)`: scalar code of any shape, under the name of `slow`."""
+    module = x.builder.module
+    name = f"cr.{slow.__name__}.{x.format.name}"
+    function = module.globals.get(name)
+    if function is None:
+        function = _emit_repair(module, name, x.format, (low, high), slow)
+    return Value(x.builder, x.builder.call(function, [x.ir, usual.ir]), x.format)
+
+
+def _emit_repair(
+    module: Any, name: str, format: Format, limits: tuple[float, float], slow: Callable[[Value], Value]
+) -> Any:
+    function = _declare(module, name, format.float_type)
+    x, usual = function.args
+    builder = ir.IRBuilder(function.append_basic_block())
+    with builder.if_then(_is_outside(builder, x, limits), likely=False):
+        builder.ret(slow(Value(builder, x, format)).ir)
+    builder.ret(usual)
+    widths = LANES[format.name]
+    vectors = [_emit_vector_repair(module, function, lanes, format, limits) for lanes in widths]
+    variants = ",".join(
+        f"_ZGV_LLVM_N{lanes}vv_{name}({vector.name})" for lanes, vector in zip(widths, vectors, strict=True)
+    )
+    _add_attributes(function, "noinline", f'"vector-function-abi-variant"="{variants}"')
+    _keep(module, vectors)
+    return function
+
+
+def _emit_vector_repair(module: Any, scalar: Any, lanes: int, format: Format, limits: tuple[float, float]) -> Any:
+    vector = ir.VectorType(format.float_type, lanes)
+    function = _declare(module, f"{scalar.name}.x{lanes}", vector)
+    x, usual = function.args
+    index = ir.IntType(32)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    outside = _is_outside(builder, x, limits)
+    any_lane = builder.icmp_unsigned("!=", builder.bitcast(outside, ir.IntType(lanes)), ir.IntType(lanes)(0))
+    loop, done = function.append_basic_block("loop"), function.append_basic_block("done")
+    entry = builder.block
+    builder.cbranch(any_lane, loop, done)
+    builder.position_at_end(loop)
+    lane, result = builder.phi(index), builder.phi(vector)
+    repaired = builder.call(scalar, [builder.extract_element(x, lane), builder.extract_element(result, lane)])
+    next_result = builder.insert_element(result, repaired, lane)
+    next_lane = builder.add(lane, index(1))
+    for phi, first, later in ((lane, index(0), next_lane), (result, usual, next_result)):
+        phi.add_incoming(first, entry)
+        phi.add_incoming(later, loop)
+    builder.cbranch(builder.icmp_unsigned("==", next_lane, index(lanes)), done, loop)
+    builder.position_at_end(done)
+    final = builder.phi(vector)
+    final.add_incoming(usual, entry)
+    final.add_incoming(next_result, loop)
+    builder.ret(final)
+    return function
+
+
+def _is_outside(builder: Any, x: Any, limits: tuple[float, float]) -> Any:
+    def constant(number: float) -> Any:
+        return ir.Constant(x.type, [number] * x.type.count if isinstance(x.type, ir.VectorType) else number)
+
+    low, high = map(constant, limits)
+    return builder.or_(builder.fcmp_ordered("<", x, low), builder.fcmp_ordered(">", x, high))
+
+
+def _declare(module: Any, name: str, type: Any) -> Any:
+    function = ir.Function(module, ir.FunctionType(type, [type, type]), name)
+    function.linkage = "internal"
+    _add_attributes(function, "nounwind", "willreturn", "memory(none)")
+    return function
+
+
+def _add_attributes(function: Any, *attributes: str) -> None:
+    for attribute in attributes:
+        set.add(function.attributes, attribute)  # the add() of llvmlite's class refuses what it does not know
+
+
+def _keep(module: Any, functions: list[Any]) -> None:
+    """Have LLVM keep functions that nothing calls before the loops are vectorised."""
+    name = "llvm.compiler.used"
+    pointer = ir.IntType(8).as_pointer()
+    known = module.globals.pop(name, None)
+    entries = [*(known.initializer.constant if known else ()), *(each.bitcast(pointer) for each in functions)]
+    if known:
+        module.scope._useset.discard(name)  # a global cannot grow: a longer one takes its name
+    keep = ir.GlobalVariable(module, ir.ArrayType(pointer, len(entries)), name)
+    keep.linkage, keep.section = "appending", "llvm.metadata"
+    keep.initializer = ir.Constant(keep.type.pointee, entries)
