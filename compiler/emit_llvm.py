@@ -38,7 +38,7 @@ from .loopnest import (
 )
 from .ops.lowering import Lowering
 from .packing import ArgumentLayout
-from .scalar_llvm import BYTE, INT64, add, ir_type, register_type, scalar
+from .scalar_llvm import BOOL, BYTE, INT64, add, ir_type, register_type, scalar
 from .sizes import Size, SizeExpr, Symbol
 
 __all__ = ["emit_kernel"]
@@ -47,6 +47,7 @@ Value = Any  # llvmlite has no annotations
 POINTER = BYTE.as_pointer()
 SIGNATURE = ir.FunctionType(ir.VoidType(), [INT64, INT64, INT64.as_pointer()])
 Lookup = Callable[[str], Lowering]
+VECTORISED = 3000  # instructions; the time of LLVM's vectoriser is quadratic: 1 s for 2000, 13 s for 8000
 SHORT = 16  # loops of a known extent up to this are left to LLVM to unroll
 
 
@@ -237,7 +238,9 @@ class _Body:
             phi.add_incoming(value, latch)
         branch = builder.cbranch(builder.icmp_signed("<", following, stop), inside, after)
         if loop.carried and isinstance(loop.extent, int) and not short:
-            branch.set_metadata("llvm.loop", _not_unrolled(self.function.module))
+            branch.set_metadata("llvm.loop", self._hint("llvm.loop.unroll.disable"))
+        elif self._weight(loop) > VECTORISED:
+            branch.set_metadata("llvm.loop", self._hint("llvm.loop.vectorize.enable", BOOL(0)))
         self.free_order = outer_order
 
         builder.position_at_end(after)
@@ -246,6 +249,15 @@ class _Body:
             final.add_incoming(first, before)
             final.add_incoming(last, latch)
             self._define(carried.name, final, carried.dtype, depth - 1)
+
+    def _hint(self, name: str, *values: Value) -> Any:
+        module = self.function.module
+        return _loop_hint(module, ir.MetaDataString(module, name), *values)
+
+    def _weight(self, loop: Loop) -> int:
+        """About how many instructions the body of a loop has."""
+        lets = [self.lowering(statement.op) for statement in loop.body if isinstance(statement, Let)]
+        return len(loop.body) + sum(30 for lowering in lets if lowering.real.startswith("math "))
 
     def _let(self, statement: Let) -> Value:
         dtypes = [
@@ -370,9 +382,9 @@ class _Body:
         return total
 
 
-def _not_unrolled(module: Any) -> Any:
-    """A loop identity (it contains itself, which makes it distinct) with the wish not to be unrolled."""
-    wish = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+def _loop_hint(module: Any, *hint: Any) -> Any:
+    """The identity of a loop (it contains itself, which makes it distinct) that carries a hint."""
+    wish = module.add_metadata(hint)
     identity = module.add_metadata([INT64(len(module.metadata)), wish])
     identity.operands = (identity, wish)
     return identity

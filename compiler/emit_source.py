@@ -1,8 +1,8 @@
 """Loop nests to Python source: what people read, what is exported, and what tests run as an oracle.
 
 The source is one function `def <kernel>(<buffers>, <sizes>)` of `for` loops, one assignment for each value. It runs as
-plain Python and under `numba.njit(error_model="numpy")`, in the namespace that `source_namespace` gives; the two emitters
-agree within the rounding of libm against `vecmath`, and of sums in another order.
+plain Python and under `numba.njit(error_model="numpy")`, in the namespace that `source_namespace` gives; the two
+emitters agree within the rounding of libm against `vecmath`, and of sums in another order.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def emit_source(kernel: Kernel, lowering: Callable[[str], Lowering]) -> str:
     """The kernel as the source of one Python function.
 
     Args:
-        kernel: the loop nest; its names must be Python identifiers other than `np`, `math`, `vm`, `min`, `max`, `range`.
+        kernel: the loop nest; its names are Python identifiers other than `np`, `math`, `vm`, `min`, `max`, `range`.
         lowering: the op table's spellings, by name.
     """
     lines = [f"def {kernel.name}({', '.join([*(buffer.name for buffer in kernel.buffers), *kernel.sizes])}):"]

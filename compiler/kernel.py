@@ -23,7 +23,7 @@ _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int
 
 
 def symbol_of(key: str) -> str:
-    """The entry's symbol. The key is in the name, so that two programs in one process can never be taken for another."""
+    """The entry's symbol; it contains the key, so that one program can never be taken for another in one process."""
     return f"chainrule_{key}"
 
 

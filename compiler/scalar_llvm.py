@@ -16,7 +16,7 @@ from .errors import LoweringError
 from .loopnest import Let
 from .ops.lowering import Lowering
 
-__all__ = ["BYTE", "INT64", "add", "ir_type", "register_type", "scalar"]
+__all__ = ["BOOL", "BYTE", "INT64", "add", "ir_type", "register_type", "scalar"]
 
 Value = Any  # llvmlite has no annotations
 BOOL, BYTE, INT64 = ir.IntType(1), ir.IntType(8), ir.IntType(64)
@@ -86,6 +86,10 @@ def _spell(builder: Any, spelling: str, args: Sequence[Value], flags: Sequence[s
         if name not in vecmath.FUNCTIONS:
             raise LoweringError(f"vector math has no function {name}")
         return vecmath.emit(name, builder, *args)
+    if family == "emit":
+        from .composite_llvm import COMPOSITES
+
+        return COMPOSITES[name](builder, *args)
     if family == "cmp":
         return _compare(builder, name, *args)
     if family.startswith("llvm."):
