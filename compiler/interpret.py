@@ -1,4 +1,4 @@
-"""The reference evaluator: one NumPy call for each node. The oracle of the tests, and the first tier of eager tensors."""
+"""The reference evaluator: one NumPy call for each node. The tests' oracle, and the first tier of eager tensors."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from . import ops  # noqa: F401  (declares the ops)
 from .errors import ShapeError
 from .ir import Graph, Node, execution_order, resolve_params
-from .sizes import SizeExpr, Symbol, evaluate
+from .sizes import SizeExpr, bind, evaluate
 
 __all__ = ["bind_sizes", "evaluate_nodes", "run"]
 
@@ -26,19 +26,13 @@ def bind_sizes(inputs: Sequence[Node], arrays: Sequence[Any]) -> dict[str, int]:
     """The value of every size symbol that an axis of an input binds.
 
     Raises:
-        ShapeError: an array's rank, or a fixed size, is not that of its input node.
+        ShapeError: an array's rank, or a size, is not that of its input node.
     """
-    sizes: dict[str, int] = {}
     for node, array in zip(inputs, arrays, strict=True):
-        shape = np.shape(array)
-        if len(shape) != node.ndim:
-            raise ShapeError(f"{node.param('name')}: an array with {node.ndim} axes is expected, not shape {shape}")
-        for size, actual in zip(node.shape, shape, strict=True):
-            if isinstance(size, SizeExpr) and len(size.terms) == 1 and len(size.terms[0][0]) == 1:
-                atom = size.terms[0][0][0]
-                if isinstance(atom, Symbol) and size.terms[0][1] == 1:
-                    sizes.setdefault(atom.name, actual)
-    return sizes
+        if np.ndim(array) != node.ndim:
+            name, shape = node.param("name"), np.shape(array)
+            raise ShapeError(f"{name}: an array with {node.ndim} axes is expected, not shape {shape}")
+    return bind([node.shape for node in inputs], [np.shape(array) for array in arrays])
 
 
 def run(graph: Graph, arrays: Sequence[Any]) -> list[Any]:

@@ -20,7 +20,10 @@ from .op import Op, Shape, get
 from .provenance import Site
 from .sizes import Guard, Size, SizeExpr, substitute, symbols_of
 
-__all__ = ["Graph", "Node", "constant", "execution_order", "f", "kind_of", "make", "rebuild", "resolve_params", "toposort"]
+__all__ = [
+    "Graph", "Node", "constant", "execution_order", "f", "flat_params", "is_interned", "kind_of", "make", "native",
+    "rebuild", "resolve_params", "toposort", "with_inputs",
+]
 
 _KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 
@@ -35,6 +38,19 @@ def kind_of(dtype: np.dtype[Any]) -> str:
         return _KINDS[dtype.kind]
     except KeyError:
         raise DTypeError(f"dtype {dtype} is not supported; use float32, float64, an integer type or bool") from None
+
+
+def native(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The one spelling of a dtype: native byte order, and `int64` for C's `long long`, where both have 64 bits.
+
+    Raises:
+        DTypeError: chainrule has no such element type (complex, object, ...).
+    """
+    kind_of(dtype)
+    return _NATIVE.get(dtype.char, dtype) if dtype.isnative else np.dtype(dtype.name)
+
+
+_NATIVE = {char: np.dtype(np.dtype(char).name) for char in "bBhHiIlLqQ"}
 
 
 class Node:
@@ -72,7 +88,13 @@ class Node:
         return f"<{self.op.name} {self.dtype}[{','.join(map(str, self.shape))}]>"
 
     def __reduce__(self) -> tuple[Callable[..., Node], tuple[Any, ...]]:
-        return (_intern, (self.op, self.inputs, self.params, self.shape, self.dtype, self.sites))
+        return (_unpack_node, (_pack([self])[0],))
+
+    def __copy__(self) -> Node:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Node:
+        return self
 
     # Arithmetic, for writing derivatives and rules as formulas; a Python number becomes a constant of the same aval.
     def __add__(self, other: Node | float) -> Node:
@@ -117,9 +139,14 @@ class _Current(threading.local):
 current = _Current()
 
 
+def _key(op: Op, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Shape,
+         dtype: np.dtype[Any]) -> tuple[Any, ...]:
+    return (op.name, tuple(map(id, inputs)), params, shape, dtype.char)
+
+
 def _intern(op: Op, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Shape, dtype: np.dtype[Any],
             sites: frozenset[Site] = frozenset()) -> Node:
-    key = (op.name, tuple(map(id, inputs)), params, shape, dtype.char)
+    key = _key(op, inputs, params, shape, dtype)
     with _lock:
         node = _table.get(key)
         if node is None:
@@ -130,6 +157,42 @@ def _intern(op: Op, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Sh
         elif not sites <= node.sites:
             node.sites = node.sites | sites
         return node
+
+
+_Record = tuple[str, tuple[int, ...], tuple[Any, ...], Shape, np.dtype[Any], frozenset[Site]]
+
+
+def _pack(nodes: Iterable[Node]) -> tuple[list[_Record], dict[Node, int]]:
+    """Everything that `nodes` depend on as flat records, so that pickling a deep graph does not recurse into it."""
+    place: dict[Node, int] = {}
+    records: list[_Record] = []
+    for node in toposort(nodes):
+        place[node] = len(records)
+        inputs = tuple(place[i] for i in node.inputs)
+        records.append((node.op.name, inputs, node.params, node.shape, node.dtype, node.sites))
+    return records, place
+
+
+def _unpack(records: Iterable[_Record]) -> list[Node]:
+    nodes: list[Node] = []
+    for name, inputs, params, shape, dtype, sites in records:
+        nodes.append(_intern(get(name), tuple(nodes[k] for k in inputs), params, shape, dtype, sites))
+    return nodes
+
+
+def _unpack_node(records: Iterable[_Record]) -> Node:
+    return _unpack(records)[-1]
+
+
+def _unpack_graph(records: Iterable[_Record], inputs: Iterable[int], outputs: Iterable[int], guards: tuple[Guard, ...],
+                  hints: dict[str, int]) -> Graph:
+    nodes = _unpack(records)
+    return Graph(tuple(nodes[k] for k in inputs), tuple(nodes[k] for k in outputs), guards, hints)
+
+
+def is_interned(node: Node) -> bool:
+    """Whether the node is the one that its op, inputs and parameters stand for: made by `make`, never by hand."""
+    return _table.get(_key(node.op, node.inputs, node.params, node.shape, node.dtype)) is node
 
 
 def make(op: Op | str, inputs: Sequence[Node] = (), **params: Any) -> Node:
@@ -155,13 +218,13 @@ def make(op: Op | str, inputs: Sequence[Node] = (), **params: Any) -> Node:
         values = tuple(params[name] for name in op.params)
     except KeyError as missing:
         raise InternalError(f"{op.name} needs the parameter {missing}") from None
-    shape, dtype = (params["shape"], params["dtype"]) if op.kind == "leaf" else op.infer(inputs, params)
+    shape, dtype = (params["shape"], native(params["dtype"])) if op.kind == "leaf" else op.infer(inputs, params)
     return _intern(op, inputs, values, shape, dtype, current.sites)
 
 
 def constant(value: Any, dtype: np.dtype[Any] | str, shape: Shape = ()) -> Node:
     """`value` of the given dtype, in every element of `shape`. Interned by bytes: -0.0, 0.0 and nan stay apart."""
-    dtype = np.dtype(dtype)
+    dtype = native(np.dtype(dtype))
     return make("const", shape=shape, dtype=dtype, value=np.asarray(value).astype(dtype).tobytes())
 
 
@@ -223,7 +286,16 @@ def resolve_params(value: Any, sizes: Mapping[str, Size]) -> Any:
     return value
 
 
-def rebuild(outputs: Sequence[Node], replace: Mapping[Node, Node], sizes: Mapping[str, Size] | None = None) -> list[Node]:
+def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
+    """The node's op, parameters and sites on other inputs; typed again where these differ in shape or dtype."""
+    shape, dtype = node.shape, node.dtype
+    if any(a.shape != b.shape or a.dtype != b.dtype for a, b in zip(inputs, node.inputs, strict=True)):
+        shape, dtype = node.op.infer(inputs, node.named_params)
+    return _intern(node.op, inputs, node.params, shape, dtype, node.sites)
+
+
+def rebuild(outputs: Sequence[Node], replace: Mapping[Node, Node],
+            sizes: Mapping[str, Size] | None = None) -> list[Node]:
     """`outputs` with nodes replaced (and size symbols substituted), everything above them rebuilt."""
     done: dict[Node, Node] = dict(replace)
     for node in toposort(outputs):
@@ -233,13 +305,15 @@ def rebuild(outputs: Sequence[Node], replace: Mapping[Node, Node], sizes: Mappin
         if sizes is None and inputs == node.inputs:
             done[node] = node
             continue
-        params = node.params if sizes is None else resolve_params(node.params, sizes)
-        if node.op.kind == "leaf" or sizes is None:
-            shape = node.shape if sizes is None else resolve_params(node.shape, sizes)
-            done[node] = _intern(node.op, inputs, params, shape, node.dtype, node.sites)
+        if sizes is None:
+            done[node] = with_inputs(node, inputs)
+            continue
+        params = resolve_params(node.params, sizes)
+        if node.op.kind == "leaf":
+            shape, dtype = resolve_params(node.shape, sizes), node.dtype
         else:
             shape, dtype = node.op.infer(inputs, dict(zip(node.op.params, params, strict=True)))
-            done[node] = _intern(node.op, inputs, params, shape, dtype, node.sites)
+        done[node] = _intern(node.op, inputs, params, shape, dtype, node.sites)
     return [done[node] for node in outputs]
 
 
@@ -262,6 +336,16 @@ class Graph:
     def __len__(self) -> int:
         return len(self.nodes())
 
+    def __str__(self) -> str:
+        from .text import print_graph  # the text form reads this module
+
+        return print_graph(self)
+
+    def __reduce__(self) -> tuple[Callable[..., Graph], tuple[Any, ...]]:
+        records, place = _pack([*self.inputs, *self.outputs])
+        return (_unpack_graph, (records, [place[n] for n in self.inputs], [place[n] for n in self.outputs],
+                                self.guards, dict(self.hints)))
+
     def with_outputs(self, outputs: Iterable[Node]) -> Graph:
         """The same inputs, guards and hints, with other outputs."""
         return Graph(self.inputs, tuple(outputs), self.guards, self.hints)
@@ -270,15 +354,16 @@ class Graph:
         """The size symbols that the program reads, sorted."""
         found: set[str] = set()
         for node in [*self.nodes(), *self.inputs]:
-            for value in (*node.shape, *_flat(node.params)):
+            for value in (*node.shape, *flat_params(node.params)):
                 if isinstance(value, SizeExpr):
                     found |= symbols_of(value)
         return sorted(found, key=lambda name: (len(name), name))
 
 
-def _flat(value: Any) -> Iterator[Any]:
+def flat_params(value: Any) -> Iterator[Any]:
+    """What is in a (nested) tuple of parameters."""
     if isinstance(value, tuple):
         for item in value:
-            yield from _flat(item)
+            yield from flat_params(item)
     else:
         yield value

@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from math import prod
-from typing import NamedTuple, Union
+from typing import ClassVar, NamedTuple, Union
 
-from .errors import InternalError
+from .errors import InternalError, ShapeError
 from .provenance import Site, user_site
 
-__all__ = ["Atom", "Guard", "Opaque", "Size", "SizeContext", "SizeExpr", "Symbol", "active", "equal", "evaluate", "floordiv", "less", "maximum",
-           "minimum", "mod", "parse_size", "product", "resolve", "substitute", "symbol", "symbols_of"]
+__all__ = [
+    "Atom", "Binding", "Guard", "Opaque", "Size", "SizeContext", "SizeExpr", "Symbol", "active", "bind", "bindings",
+    "equal", "evaluate", "floordiv", "less", "maximum", "minimum", "mod", "parse_size", "product", "resolve",
+    "substitute", "symbol", "symbols_of",
+]
 
 
 class Symbol(NamedTuple):
@@ -39,6 +43,7 @@ class Opaque(NamedTuple):
 
 Atom = Symbol | Opaque
 Monomial = tuple[Atom, ...]  # sorted, with repetition: (n, n, m) is n*n*m
+Terms = tuple[tuple[Monomial, int], ...]  # each monomial once, with its coefficient, which is not 0
 
 
 def _atom_key(atom: Atom) -> tuple[int, str]:
@@ -49,10 +54,10 @@ class SizeExpr:
     """An interned polynomial; arithmetic gives an int whenever no atom is left."""
 
     __slots__ = ("__weakref__", "_text", "terms")
-    terms: tuple[tuple[Monomial, int], ...]
+    terms: Terms
     _text: str | None
 
-    _table: weakref.WeakValueDictionary[tuple[tuple[Monomial, int], ...], SizeExpr] = weakref.WeakValueDictionary()
+    _table: ClassVar[weakref.WeakValueDictionary[Terms, SizeExpr]] = weakref.WeakValueDictionary()
     _lock = threading.Lock()
 
     def __add__(self, other: Size) -> Size:
@@ -103,10 +108,14 @@ class SizeExpr:
 Size = Union[int, SizeExpr]  # noqa: UP007  (a runtime alias that names a class defined above)
 
 
+_NAMES = {"//": "floordiv", "%": "mod", "min": "min", "max": "max"}
+_SPELLED = {name: op for op, name in _NAMES.items()}
+
+
 def _atom_text(atom: Atom) -> str:
     if isinstance(atom, Symbol):
         return atom.name
-    return f"{ {'//': 'floordiv', '%': 'mod'}.get(atom.op, atom.op) }({atom.left}, {atom.right})"
+    return f"{_NAMES[atom.op]}({atom.left}, {atom.right})"
 
 
 def _terms(size: Size) -> Iterable[tuple[Monomial, int]]:
@@ -141,40 +150,44 @@ def _opaque(op: str, left: Size, right: Size) -> Size:
     return _make({(Opaque(op, left, right),): 1})
 
 
+def _without(monomial: Monomial, factors: Monomial) -> Monomial | None:
+    """`monomial / factors`, or None where it is no monomial."""
+    rest = list(monomial)
+    for factor in factors:
+        if factor not in rest:
+            return None
+        rest.remove(factor)
+    return tuple(rest)
+
+
+def _exact_quotient(left: Size, right: Size) -> Size | None:
+    """`left / right` where `right` is one term that divides every term of `left`."""
+    divisor = list(_terms(right))
+    if len(divisor) != 1:
+        return None
+    factors, scale = divisor[0]
+    quotient: dict[Monomial, int] = {}
+    for monomial, coefficient in _terms(left):
+        rest = _without(monomial, factors)
+        if rest is None or coefficient % scale:
+            return None
+        quotient[rest] = coefficient // scale
+    return _make(quotient)
+
+
 def floordiv(left: Size, right: Size) -> Size:
     """`left // right`, exact where every term of `left` is a multiple of `right`."""
     if isinstance(left, int) and isinstance(right, int):
         return left // right
-    if right == 1:
-        return left
-    divisor = list(_terms(right))
-    if len(divisor) == 1:
-        (factors, scale), quotient = divisor[0], {}
-        for monomial, coefficient in _terms(left):
-            rest = list(monomial)
-            if coefficient % scale or any(f not in rest for f in factors):
-                break
-            for factor in factors:
-                if factor not in rest:
-                    break
-                rest.remove(factor)
-            else:
-                quotient[tuple(rest)] = coefficient // scale
-                continue
-            break
-        else:
-            return _make(quotient)
-    return _opaque("//", left, right)
+    quotient = _exact_quotient(left, right)
+    return _opaque("//", left, right) if quotient is None else quotient
 
 
 def mod(left: Size, right: Size) -> Size:
     """`left % right`; 0 where the division is known to be exact."""
     if isinstance(left, int) and isinstance(right, int):
         return left % right
-    quotient = floordiv(left, right)
-    if quotient * right == left:
-        return 0
-    return _opaque("%", left, right)
+    return _opaque("%", left, right) if _exact_quotient(left, right) is None else 0
 
 
 def minimum(left: Size, right: Size) -> Size:
@@ -189,7 +202,9 @@ def minimum(left: Size, right: Size) -> Size:
 
 def maximum(left: Size, right: Size) -> Size:
     """The larger of two sizes, without deciding which."""
-    return left + right - minimum(left, right) if isinstance(left - right, int) else _opaque("max", *sorted((left, right), key=str))
+    if isinstance(left - right, int):
+        return left + right - minimum(left, right)
+    return _opaque("max", *sorted((left, right), key=str))
 
 
 def product(sizes: Iterable[Size]) -> Size:
@@ -254,7 +269,7 @@ def parse_size(text: str) -> Size:
     """
     import re
 
-    tokens = re.findall(r"\d+|\w+|[-+*(),]", text)
+    tokens: list[str] = re.findall(r"\d+|\w+|\S", text)
     position = 0
 
     def take(expected: str | None = None) -> str:
@@ -282,13 +297,17 @@ def parse_size(text: str) -> Size:
         token = take()
         if token.isdigit():
             return int(token)
+        if not token.isidentifier():
+            raise ValueError(f"not a size: {text!r}")
         if position < len(tokens) and tokens[position] == "(":
             take()
             left = total()
             take(",")
             right = total()
             take(")")
-            return _APPLY[{"floordiv": "//", "mod": "%"}.get(token, token)](left, right)
+            if token not in _SPELLED:
+                raise ValueError(f"not a size: {text!r}")
+            return _APPLY[_SPELLED[token]](left, right)
         return symbol(token)
 
     result = total()
@@ -314,6 +333,7 @@ class Guard(NamedTuple):
         return f"{self.left} {self.op} {self.right}{where}"
 
 
+UNBACKED = "u"  # the first letter of such a symbol
 UNBACKED_HINT = 4096  # an example's value for a size that is not known before the program runs
 
 
@@ -338,7 +358,7 @@ class SizeContext:
         """The symbol of a size that only running tells (how many elements of a mask are true), one for each mask."""
         known = self._unbacked.get(of)
         if known is None:
-            name = f"u{len(self._unbacked)}"
+            name = f"{UNBACKED}{len(self._unbacked)}"
             self.hints[name] = UNBACKED_HINT
             known = self._unbacked[of] = symbol(name)
         return known
@@ -357,7 +377,11 @@ class SizeContext:
         return evaluate(size, self.hints)
 
     def equal(self, left: Size, right: Size) -> bool:
-        """Whether two sizes are equal: by form, or by the hints, and then a guard is recorded."""
+        """Whether two sizes are equal: by form, or by the hints, and then a guard is recorded.
+
+        After a positive answer both sizes resolve to one form, so that a finished program needs no context: a symbol is
+        expressed by the others where that is possible, else the symbols involved are specialised to the example's.
+        """
         left, right = self.resolve(left), self.resolve(right)
         if left is right or left == right:
             return True
@@ -400,17 +424,54 @@ class SizeContext:
         if all(guard[:3] != known[:3] for known in self.guards):
             self.guards.append(guard)
 
+    def guards_left(self) -> list[Guard]:
+        """The guards in representatives, without those that every size of this form satisfies.
+
+        An equality that was solved for a symbol is gone from them: it is what the inputs' resolved shapes say.
+        """
+        left: dict[tuple[object, ...], Guard] = {}
+        for guard in self.guards:
+            resolved = guard._replace(left=self.resolve(guard.left), right=self.resolve(guard.right))
+            if not isinstance(resolved.left - resolved.right, int):
+                left.setdefault(resolved[:3], resolved)
+        return list(left.values())
+
     def _unify(self, left: Size, right: Size) -> None:
-        """Make one of two equal sizes stand for the other, where one of them is a bare symbol."""
-        for one, other in sorted(((left, right), (right, left)), key=lambda pair: str(pair[0]), reverse=True):
-            if isinstance(one, SizeExpr) and len(one.terms) == 1:
-                monomial, coefficient = one.terms[0]
-                if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0], Symbol):
-                    name = monomial[0].name
-                    if name not in symbols_of(other):
-                        self.equal_to = {k: substitute(v, {name: other}) for k, v in self.equal_to.items()}
-                        self.equal_to[name] = other
-                        return
+        """Give two sizes with equal hints one form."""
+        if self._solve(left - right):
+            return
+        for atom in _quotients(left - right):
+            self._divide(atom.left, atom.right)
+        left, right = self.resolve(left), self.resolve(right)
+        if left != right and not self._solve(left - right):
+            for name in sorted(symbols_of(left - right), key=_age):
+                self.specialise(symbol(name))
+
+    def _solve(self, difference: Size) -> bool:
+        """Express the youngest symbol for which `difference == 0` can be solved by the others."""
+        for name in sorted(symbols_of(difference), key=_age, reverse=True):
+            parts = _linear(difference, name)
+            if parts is not None and parts[0] in (1, -1):
+                self._substitute(name, -parts[0] * parts[1])
+                return True
+        return False
+
+    def _divide(self, dividend: Size, divisor: Size) -> None:
+        """Where an input's axis is a multiple of `divisor` for the example, let a new symbol count how many."""
+        for name in sorted(symbols_of(dividend), key=_age):
+            parts = _linear(dividend, name)
+            if parts is None or parts[1] != 0 or name.startswith(UNBACKED) or name in symbols_of(divisor):
+                continue
+            count, remainder = divmod(self.hints[name], self.hint(divisor))
+            if remainder == 0:
+                if dividend != symbol(name):
+                    self._record("==", mod(symbol(name), divisor), 0)
+                self._substitute(name, divisor * self.fresh(count))
+                return
+
+    def _substitute(self, name: str, value: Size) -> None:
+        self.equal_to = {k: substitute(v, {name: value}) for k, v in self.equal_to.items()}
+        self.equal_to[name] = value
 
 
 class _Active(threading.local):
@@ -450,11 +511,93 @@ def less(left: Size, right: Size) -> bool:
 
 def _never_one(size: Size) -> bool:
     """True for a bare symbol: sizes of 1 are never symbols."""
-    if not isinstance(size, SizeExpr) or len(size.terms) != 1:
-        return False
-    monomial, coefficient = size.terms[0]
-    return coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0], Symbol)
+    return isinstance(size, SizeExpr) and len(size.terms) == 1 and _linear(size, str(size)) == (1, 0)
 
 
 def _never_negative(size: Size) -> bool:
-    return all(c >= 0 for _, c in _terms(size))
+    """True where the form shows it: sums of products of symbols, which are not negative."""
+    return all(c >= 0 and all(isinstance(a, Symbol) or _opaque_never_negative(a) for a in m) for m, c in _terms(size))
+
+
+def _opaque_never_negative(atom: Opaque) -> bool:
+    if atom.op == "%":
+        return _never_negative(atom.right)
+    return _never_negative(atom.left) and _never_negative(atom.right)
+
+
+def _age(name: str) -> tuple[bool, int, str]:
+    """Symbols in the order of their making; those that only running tells come first, as nothing else binds them."""
+    return (not name.startswith(UNBACKED), len(name), name)
+
+
+def _linear(size: Size, name: str) -> tuple[Size, Size] | None:
+    """`(factor, rest)` with `size == factor * name + rest` and `name` in neither; None where there is no such form."""
+    atom = Symbol(name)
+    factor: dict[Monomial, int] = {}
+    rest: dict[Monomial, int] = {}
+    for monomial, coefficient in _terms(size):
+        without = _without(monomial, (atom,))
+        if without is None:
+            rest[monomial] = coefficient
+        else:
+            factor[without] = coefficient
+    parts = _make(factor), _make(rest)
+    return None if not factor or any(name in symbols_of(part) for part in parts) else parts
+
+
+def _quotients(size: Size) -> list[Opaque]:
+    """The divisions and remainders in `size`."""
+    return [atom for m, _ in _terms(size) for atom in m if isinstance(atom, Opaque) and atom.op in ("//", "%")]
+
+
+class Binding(NamedTuple):
+    """How a symbol follows from the length of an axis: `(length - rest) // factor`."""
+
+    position: int  # which shape
+    axis: int
+    factor: Size
+    rest: Size
+
+
+def bindings(shapes: Iterable[Iterable[Size]]) -> Mapping[str, Binding]:
+    """For each symbol that the axes of these shapes determine, how; in an order in which they can be computed."""
+    return _bindings(tuple(map(tuple, shapes)))
+
+
+@lru_cache(maxsize=256)
+def _bindings(shapes: tuple[tuple[Size, ...], ...]) -> Mapping[str, Binding]:
+    found: dict[str, Binding] = {}
+    open_axes = [(k, axis, size) for k, shape in enumerate(shapes) for axis, size in enumerate(shape)]
+    open_axes.sort(key=lambda item: not _never_one(item[2]))  # bare symbols first: they need no division
+    progress = True
+    while progress:
+        progress, still_open = False, []
+        for position, axis, size in open_axes:
+            unknown = symbols_of(size) - found.keys()
+            parts = _linear(size, next(iter(unknown))) if len(unknown) == 1 else None
+            if parts is not None:
+                found[unknown.pop()] = Binding(position, axis, *parts)
+                progress = True
+            elif unknown:
+                still_open.append((position, axis, size))
+        open_axes = still_open
+    return found
+
+
+def bind(shapes: Sequence[Sequence[Size]], lengths: Sequence[Sequence[int]]) -> dict[str, int]:
+    """The values of the symbols in `shapes`, whose axes have these lengths.
+
+    Raises:
+        ShapeError: a length contradicts the size of its axis.
+    """
+    values: dict[str, int] = {}
+    for name, (position, axis, factor, rest) in bindings(shapes).items():
+        scale = evaluate(factor, values)
+        values[name] = (lengths[position][axis] - evaluate(rest, values)) // scale if scale else 0
+    for position, (shape, actual) in enumerate(zip(shapes, lengths, strict=True)):
+        expected = [evaluate(size, values) for size in shape]
+        if expected != list(actual):
+            known = ", ".join(f"{name} = {value}" for name, value in values.items()) or "no free size"
+            form = ", ".join(map(str, shape))
+            raise ShapeError(f"argument {position} has shape {tuple(actual)}; ({form}) is expected, with {known}")
+    return values

@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `HYPOTHESIS_PROFILE=ci pytest` is what CI runs."""
+"""Hypothesis profiles (`HYPOTHESIS_PROFILE=ci pytest` is what CI runs), and graphs verified between passes."""
 import os
 
 from hypothesis import settings
@@ -6,3 +6,5 @@ from hypothesis import settings
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+os.environ.setdefault("CHAINRULE_VERIFY", "1")
