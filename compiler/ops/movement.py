@@ -69,12 +69,14 @@ def _expand_evaluate(x: Any, *, shape: tuple[int, ...], axes: tuple[int, ...]) -
     return np.broadcast_to(x.reshape([shape[k] if k in axes else 1 for k in range(len(shape))]), shape)
 
 
+def _repeated(node: Node) -> tuple[int, ...]:
+    return tuple(k for k in range(node.ndim) if k not in node.param("axes"))
+
+
 # Axis k of the input becomes axis axes[k] of the output; along the others the input repeats.
 _move("expand", params=("shape", "axes"), infer=_expand, evaluate=_expand_evaluate,
-      transpose=lambda ct, node, position: f.sum(
-          ct, axes=tuple(k for k in range(node.ndim) if k not in node.param("axes"))),
-      mask=lambda mask, node, position: None if mask is None else f.any(
-          mask, axes=tuple(k for k in range(node.ndim) if k not in node.param("axes"))),
+      transpose=lambda ct, node, position: f.sum(ct, axes=_repeated(node)) if _repeated(node) else ct,
+      mask=lambda mask, node, position: f.any(mask, axes=_repeated(node)) if mask and _repeated(node) else mask,
       names=Names("expand", "{0}", "{0}"))
 
 

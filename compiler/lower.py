@@ -1,0 +1,442 @@
+"""Lowering: one group of the plan to one loop nest.
+
+A value is computed at an index, a tuple of index expressions over loop variables: a movement op only changes the index at
+which its input is wanted, an elementwise op computes its inputs at the same index. Each statement is put into the
+outermost loop in which all it needs is known.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import LoweringError
+from .ir import Node
+from .loopnest import (
+    Buffer,
+    Carried,
+    Convert,
+    Index,
+    IndexExpr,
+    IndexOp,
+    Kernel,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Operand,
+    Statement,
+    Store,
+    StoreAdd,
+    walk,
+)
+from .op import Shape
+from .ops.rules import BOOL, INT64
+from .schedule import KernelStep, Plan
+from .sizes import SizeExpr, symbols_of
+
+__all__ = ["lower"]
+
+Place = tuple[IndexExpr, ...]
+Wanted = tuple[Node, Place, str | None]  # a value, where, and the bool under which it is needed at all
+
+
+def plus(left: IndexExpr, right: IndexExpr) -> IndexExpr:
+    """The sum of two index expressions; known parts are added up."""
+    if isinstance(left, (int, SizeExpr)) and isinstance(right, (int, SizeExpr)):
+        return left + right
+    if right == 0:
+        return left
+    if left == 0:
+        return right
+    if isinstance(left, (int, SizeExpr)):
+        left, right = right, left
+    if isinstance(left, IndexOp) and left.op == "+" and isinstance(left.right, (int, SizeExpr)) and isinstance(right, (int, SizeExpr)):
+        return plus(left.left, left.right + right)
+    return IndexOp("+", left, right)
+
+
+def times(left: IndexExpr, factor: int) -> IndexExpr:
+    """An index expression scaled by a whole number."""
+    if factor == 1:
+        return left
+    return left * factor if isinstance(left, (int, SizeExpr)) else IndexOp("*", left, factor)
+
+
+class _Names:
+    """Fresh names, one counter for a kernel."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self.taken, self.count = set(taken), 0
+
+    def fresh(self, stem: str = "v") -> str:
+        while True:
+            name = f"{stem}{self.count}"
+            self.count += 1
+            if name not in self.taken:
+                return name
+
+
+class _Nest:
+    """One loop nest under construction: statements before and after the inner loop, at every depth."""
+
+    def __init__(self, plan: Plan, names: _Names, domain: Shape, order: tuple[int, ...], own: frozenset[Node] = frozenset()) -> None:
+        self.plan, self.names, self.own = plan, names, own
+        loops = [axis for axis in order if domain[axis] != 1]
+        self.axes, self.extents = loops, [domain[axis] for axis in loops]
+        self.index = [names.fresh("i") for _ in loops]
+        self.depth_of = {name: depth for depth, name in enumerate(self.index, start=1)}
+        self.before: list[list[Statement]] = [[] for _ in range(len(loops) + 1)]
+        self.after: list[list[Statement]] = [[] for _ in range(len(loops) + 1)]
+        self.carried: list[list[Carried]] = [[] for _ in loops]
+        at = dict(zip(loops, self.index, strict=True))
+        self.here: Place = tuple(Index(at[k]) if k in at else 0 for k in range(len(domain)))
+        self.known: dict[Wanted, Operand] = {}
+        self.read: dict[Node, None] = {}
+
+    # ------------------------------------------------------------------------------------------- statements
+    def _depth(self, *items: Operand | IndexExpr | None) -> int:
+        depth, stack = 0, list(items)
+        while stack:
+            item = stack.pop()
+            if isinstance(item, IndexOp):
+                stack += [item.left, item.right]
+            elif isinstance(item, Index):
+                depth = max(depth, self.depth_of[item.name])
+            elif isinstance(item, str):
+                depth = max(depth, self.depth_of[item])
+        return depth
+
+    def _put(self, make: Callable[[str], Statement], *needs: Operand | IndexExpr | None, stem: str = "v") -> str:
+        name, depth = self.names.fresh(stem), self._depth(*needs)
+        self.before[depth].append(make(name))
+        self.depth_of[name] = depth
+        return name
+
+    def let(self, op: str, *args: Operand, dtype: np.dtype[Any]) -> str:
+        return self._put(lambda name: Let(name, op, args, dtype), *args)
+
+    def load(self, node: Node, place: Place, when: str | None) -> str:
+        self.read[node] = None
+        zero = Literal(False if node.dtype.kind == "b" else 0, node.dtype) if when is not None else None
+        return self._put(lambda name: Load(name, self.plan.buffers[node], place, when, zero), when, *place)
+
+    def convert(self, index: IndexExpr) -> str:
+        return self._put(lambda name: Convert(name, index), index)
+
+    # ------------------------------------------------------------------------------------------- values
+    def value(self, node: Node, place: Place, when: str | None = None) -> Operand:
+        """The node's value at a place; iterative, so that a chain of any length will do."""
+        stack: list[tuple[Wanted, list[Wanted] | None]] = [((node, place, when), None)]
+        while stack:
+            wanted, needs = stack.pop()
+            if wanted in self.known:
+                continue
+            if needs is None:
+                direct = self._direct(wanted)
+                if direct is not None:
+                    self.known[wanted] = direct
+                    continue
+                needs = self._needs(wanted)
+                stack.append((wanted, needs))
+                stack += [(need, None) for need in reversed(needs) if need not in self.known]
+            else:
+                self.known[wanted] = self._compute(wanted, needs)
+        return self.known[node, place, when]
+
+    def _direct(self, wanted: Wanted) -> Operand | None:
+        """A value that needs no other: a leaf, or something in memory."""
+        node, place, when = wanted
+        if node.op.name == "const":
+            return Literal(node.value.item(), node.dtype)
+        if node.op.name == "input" or (node in self.plan.buffers and not (node in self.own and place == self.here)):
+            return self.load(node, place, when)
+        if node.op.name in ("iota", "size"):
+            number: Operand = self.convert(place[node.param("axis")] if node.op.name == "iota" else node.param("size"))
+            return number if node.dtype == INT64 else self.let("cast", number, dtype=node.dtype)
+        return None
+
+    def _needs(self, wanted: Wanted) -> list[Wanted]:
+        """What a virtual value is computed from."""
+        node, place, when = wanted
+        kind = _MOVES.get(node.op.name)
+        if kind is not None:
+            return kind(self, node, place, when)
+        if node.op.kind == "contract":
+            at = dict(zip(node.param("out"), place, strict=True))
+            return [(x, tuple(at[c] for c in labels), when)
+                    for x, labels in zip(node.inputs, (node.param("left"), node.param("right")), strict=True)]
+        if node.op.kind != "elementwise":
+            raise LoweringError(f"{node.op.name} cannot be computed inside a loop")
+        return [(x, place, when) for x in node.inputs]
+
+    def _compute(self, wanted: Wanted, needs: list[Wanted]) -> Operand:
+        node, place, _ = wanted
+        args = [self.known[need] for need in needs]
+        if node.op.kind == "contract":
+            return self.let("mul", *args, dtype=node.dtype)
+        if node.op.name == "place":
+            inside = needs[0][2]
+            zero = Literal(False if node.dtype.kind == "b" else 0, node.dtype)
+            return args[0] if inside is None or inside == wanted[2] else self.let("where", inside, args[0], zero, dtype=node.dtype)
+        if node.op.name == "concatenate":
+            result = args[-1]
+            for (_, _, inside), arg in zip(reversed(needs[:-1]), reversed(args[:-1]), strict=True):
+                assert inside is not None
+                result = self.let("where", inside, arg, result, dtype=node.dtype)
+            return result
+        if node.op.kind in ("movement", "index"):
+            return args[0]
+        return self.let(node.op.name, *args, dtype=node.dtype)
+
+    def both(self, left: str | None, right: str | None) -> str | None:
+        """The conjunction of two conditions, either of which may be absent."""
+        if left is None or right is None or left == right:
+            return left or right
+        return self.let("and_", left, right, dtype=BOOL)
+
+    def within(self, index: IndexExpr, low: IndexExpr, high: IndexExpr) -> str | None:
+        """low <= index < high, as a bool."""
+        number = self.convert(index)
+        lower = None if low == 0 else self.let("ge", number, self._number(low), dtype=BOOL)
+        return self.both(lower, self.let("lt", number, self._number(high), dtype=BOOL))
+
+    def _number(self, index: IndexExpr) -> Operand:
+        return Literal(index, INT64) if isinstance(index, int) else self.convert(index)
+
+    # ------------------------------------------------------------------------------------------- results
+    def store(self, node: Node) -> None:
+        """Write a value at every point of the domain."""
+        value = self.value(node, self.here)
+        self.before[-1].append(Store(self.plan.buffers[node], self.here, value))
+
+    def reduce(self, node: Node) -> None:
+        """Reduce over the domain: trailing axes in a register, the others in the result's memory."""
+        axes = set(node.param("axes"))
+        value, op = self.value(node.inputs[0], self.here), node.op
+        depth = len(self.axes)
+        while depth and self.axes[depth - 1] in axes:
+            depth -= 1
+        place = tuple(p for k, p in enumerate(self.here) if k not in axes)
+        if op.not_differentiable == "an index":
+            result = self._arg_reduce(node, value, depth)
+        else:
+            assert op.identity is not None
+            unit = Literal(op.identity(node.dtype), node.dtype)
+            result = self._fold(depth, unit, node.dtype, lambda acc: Let(
+                self.names.fresh("acc"), op.combine, (acc, value), node.dtype, reassociate=node.dtype.kind == "f"))
+        target = self.plan.buffers[node]
+        if not any(axis in axes for axis in self.axes[:depth]):
+            self.after[depth].append(Store(target, place, result))
+        elif op.combine == "add":
+            self.after[depth].append(StoreAdd(target, place, result))
+        else:
+            before, joined = self.names.fresh("acc"), self.names.fresh("acc")
+            self.after[depth] += [Load(before, target, place), Let(joined, op.combine, (before, result), node.dtype),
+                                  Store(target, place, joined)]
+
+    def accumulates(self, node: Node) -> bool:
+        """Whether a reduction keeps its running values in memory, which must then start as the identity."""
+        depth, axes = len(self.axes), node.param("axes")
+        while depth and self.axes[depth - 1] in axes:
+            depth -= 1
+        return any(axis in axes for axis in self.axes[:depth])
+
+    def _fold(self, depth: int, initial: Operand, dtype: np.dtype[Any], step: Callable[[str], Let]) -> Operand:
+        """Carry one value through the loops inside `depth`; `step` makes the update from the running value's name."""
+        if depth == len(self.axes):
+            update = step(initial)  # type: ignore[arg-type]
+            self.before[-1].append(update)
+            return update.target
+        names = [self.names.fresh("acc") for _ in self.axes[depth:]]
+        update = step(names[-1])
+        self.before[-1].append(update)
+        ends = [*names[1:], update.target]
+        for loop, (name, end) in enumerate(zip(names, ends, strict=True), start=depth):
+            start = initial if loop == depth else names[loop - depth - 1]
+            self.carried[loop].append(Carried(name, start, end, dtype))
+        return names[0]
+
+    def _arg_reduce(self, node: Node, value: Operand, depth: int) -> Operand:
+        """Position of the extreme value: the first one, or the first nan."""
+        x, op = node.inputs[0], node.op
+        (axis,) = node.param("axes")
+        assert op.identity is not None
+        if depth == len(self.axes):
+            return Literal(0, INT64)
+        (best, where), loop = (self.names.fresh("best"), self.names.fresh("at")), depth
+        assert loop == len(self.axes) - 1
+        body = self.before[-1]
+        better, number = self.names.fresh(), self.names.fresh()
+        body += [Let(better, op.combine, (value, best), BOOL), Convert(number, self.here[axis])]
+        if x.dtype.kind == "f":
+            undefined, fresh, chosen = (self.names.fresh() for _ in range(3))
+            body += [Let(undefined, "ne", (value, value), BOOL), Let(fresh, "eq", (best, best), BOOL)]
+            both = self.names.fresh()
+            body += [Let(both, "and_", (undefined, fresh), BOOL), Let(chosen, "or_", (better, both), BOOL)]
+            better = chosen
+        new_best, new_where = self.names.fresh("best"), self.names.fresh("at")
+        body += [Let(new_best, "where", (better, value, best), x.dtype), Let(new_where, "where", (better, number, where), INT64)]
+        self.carried[loop] += [Carried(best, Literal(op.identity(x.dtype), x.dtype), new_best, x.dtype),
+                               Carried(where, Literal(0, INT64), new_where, INT64)]
+        return where
+
+    def scatter(self, node: Node) -> None:
+        """Write (or add) each value of the domain at the place that its indices name."""
+        first = 1 if node.op.name == "scatter_add" else 2
+        values, indices, axes = node.inputs[first - 1], node.inputs[first:], node.param("axes")
+        depth = indices[0].ndim
+        rest = iter(self.here[depth:])
+        found = dict(zip(axes, (self._index(i, self.here[:depth], None) for i in indices), strict=True))
+        place = tuple(found[k] if k in found else next(rest) for k in range(node.ndim))
+        value = self.value(values, self.here)
+        write = StoreAdd if node.op.name == "scatter_add" else Store
+        self.before[-1].append(write(self.plan.buffers[node], place, value))
+
+    def _index(self, indices: Node, place: Place, when: str | None) -> IndexExpr:
+        """An element of an index array, as an index."""
+        if indices.op.name == "iota" and indices not in self.plan.buffers:
+            return place[indices.param("axis")]
+        return Index(self.load(indices, place, when))
+
+    def statements(self) -> list[Statement]:
+        body: list[Statement] = [*self.before[-1], *self.after[-1]]
+        for loop in reversed(range(len(self.axes))):
+            nest = Loop(self.index[loop], self.extents[loop], tuple(body), tuple(self.carried[loop]))
+            body = [*self.before[loop], nest, *self.after[loop]]
+        return body
+
+
+# ------------------------------------------------------------------------------------------------ movement of indices
+def _expand(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    return [(node.inputs[0], tuple(place[axis] for axis in node.param("axes")), when)]
+
+
+def _permute(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    at = dict(zip(node.param("order"), place, strict=True))
+    return [(node.inputs[0], tuple(at[k] for k in range(node.ndim)), when)]
+
+
+def _squeeze(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    kept = iter(p for p, size in zip(place, node.shape, strict=True) if size != 1)
+    return [(node.inputs[0], tuple(0 if size == 1 else next(kept) for size in node.inputs[0].shape), when)]
+
+
+def _slice(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    return [(node.inputs[0], tuple(plus(times(p, step), start) for p, start, step in
+                                   zip(place, node.param("start"), node.param("step"), strict=True)), when)]
+
+
+def _flip(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    axes = node.param("axes")
+    return [(node.inputs[0], tuple(plus(times(p, -1), size - 1) if k in axes else p
+                                   for k, (p, size) in enumerate(zip(place, node.shape, strict=True))), when)]
+
+
+def _place(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    x, inside, at = node.inputs[0], None, []
+    for p, start, step, size, whole in zip(place, node.param("start"), node.param("step"), x.shape, node.shape, strict=True):
+        if start == 0 and step == 1 and size == whole:
+            at.append(p)
+            continue
+        inside = nest.both(inside, nest.within(p, start, start + (size - 1) * step + 1))
+        offset = plus(p, -start)
+        if step != 1:
+            turn = nest.let("remainder", nest.convert(offset), Literal(step, INT64), dtype=INT64)
+            inside = nest.both(inside, nest.let("eq", turn, Literal(0, INT64), dtype=BOOL))
+            offset = IndexOp("//", offset, step)
+        at.append(offset)
+    return [(x, tuple(at), nest.both(when, inside))]
+
+
+def _concatenate(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    axis, start, wanted = node.param("axis"), 0, []
+    for x in node.inputs:
+        stop = start + x.shape[axis]
+        inside = nest.within(place[axis], start, stop)
+        wanted.append((x, (*place[:axis], plus(place[axis], -start), *place[axis + 1:]), nest.both(when, inside)))
+        start = stop
+    return wanted
+
+
+def _gather(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    x, *indices = node.inputs
+    depth = indices[0].ndim
+    rest = iter(place[depth:])
+    found = dict(zip(node.param("axes"), (nest._index(i, place[:depth], when) for i in indices), strict=True))
+    return [(x, tuple(found[k] if k in found else next(rest) for k in range(x.ndim)), when)]
+
+
+_MOVES: Mapping[str, Callable[[_Nest, Node, Place, str | None], list[Wanted]]] = {
+    "expand": _expand, "permute": _permute, "reshape": _squeeze, "slice": _slice, "flip": _flip, "place": _place,
+    "concatenate": _concatenate, "gather": _gather,
+}
+
+
+# ------------------------------------------------------------------------------------------------ kernels
+def lower(plan: Plan, step: KernelStep, name: str) -> Kernel:
+    """The kernel of one step.
+
+    Raises:
+        LoweringError: some op has no compiled form.
+    """
+    names = _Names(plan.buffers.values())
+    scattered = [r for r in step.roots if r.op.kind == "index" and r.op.name != "gather"]
+    reduced = [r for r in step.roots if r.op.kind == "reduce"]
+    stored = [r for r in step.roots if r not in scattered and r not in reduced]
+    nest = _Nest(plan, names, step.domain, step.order, frozenset(stored))
+    first: list[_Nest] = []
+    for node in scattered:
+        first.append(_start(plan, names, node, node.inputs[0] if node.op.name == "scatter" else 0))
+        nest.scatter(node)
+    for node in reduced:
+        if nest.accumulates(node):
+            assert node.op.identity is not None
+            first.append(_start(plan, names, node, node.op.identity(node.dtype)))
+    for node in stored:
+        nest.store(node)
+    for node in reduced:
+        nest.reduce(node)
+    body = tuple(s for n in [*first, nest] for s in n.statements())
+    read = dict.fromkeys(node for n in [*first, nest] for node in n.read)
+    return _kernel(plan, name, body, [n for n in read if n not in step.roots], step.roots, splittable=_splits(body))
+
+
+def _start(plan: Plan, names: _Names, node: Node, initial: Any) -> _Nest:
+    """The loops that fill a buffer that is then accumulated into."""
+    nest = _Nest(plan, names, node.shape, tuple(range(node.ndim)))
+    value = nest.value(initial, nest.here) if isinstance(initial, Node) else Literal(initial, node.dtype)
+    nest.before[-1].append(Store(plan.buffers[node], nest.here, value))
+    return nest
+
+
+def _splits(body: tuple[Statement, ...]) -> bool:
+    """One outer loop, nothing carried round it, and no two of its iterations write the same element."""
+    if len(body) != 1 or not isinstance(body[0], Loop) or body[0].carried:
+        return False
+    index = Index(body[0].index)
+    return all(not isinstance(s, StoreAdd) and (not isinstance(s, Store) or index in s.index) for s in walk(body))
+
+
+def _kernel(plan: Plan, name: str, body: tuple[Statement, ...], read: Iterable[Node], written: Iterable[Node], splittable: bool) -> Kernel:
+    symbols: set[str] = set()
+
+    def note(*items: Any) -> None:
+        for item in items:
+            if isinstance(item, SizeExpr):
+                symbols.update(symbols_of(item))
+            elif isinstance(item, IndexOp):
+                note(item.left, item.right)
+
+    for statement in walk(body):
+        if isinstance(statement, Loop):
+            note(statement.extent)
+        elif isinstance(statement, Convert):
+            note(statement.index)
+        elif not isinstance(statement, Let):
+            note(*statement.index)
+    own = {r for s in plan.kernels for r in s.roots}
+    buffers = [Buffer(plan.buffers[n], n.dtype, n.ndim, contiguous=n in own) for n in read]
+    buffers += [Buffer(plan.buffers[n], n.dtype, n.ndim, written=True, contiguous=True) for n in written]
+    return Kernel(name, tuple(buffers), tuple(sorted(symbols, key=lambda s: (len(s), s))), body, splittable)
