@@ -16,7 +16,7 @@ from .errors import DifferentiationError
 from .ir import Node, constant, current, f, make, toposort
 from .op import Over
 
-__all__ = ["is_differentiable", "jvp", "linear_transpose", "ones_like", "vjp", "zeros_like"]
+__all__ = ["is_differentiable", "jvp", "linear_transpose", "ones_like", "vjp", "vjp_masked", "zeros_like"]
 
 
 def zeros_like(node: Node) -> Node:
@@ -133,6 +133,16 @@ def vjp(outputs: Sequence[Node], cotangents: Sequence[Node | None], wrt: Sequenc
     Raises:
         DifferentiationError: a cotangent's shape or dtype is not its output's.
     """
+    return [value for value, _ in vjp_masked(outputs, cotangents, [None] * len(cotangents), wrt)]
+
+
+def vjp_masked(outputs: Sequence[Node], cotangents: Sequence[Node | None], masks: Sequence[Node | None], wrt: Sequence[Node]
+               ) -> list[tuple[Node | None, Node | None]]:
+    """`vjp` with masks: of the given cotangents, and beside each result. Outside its mask a cotangent is exactly zero.
+
+    Raises:
+        DifferentiationError: a cotangent's shape or dtype is not its output's.
+    """
     for node, ct in zip(outputs, cotangents, strict=True):
         if ct is not None and (ct.shape != node.shape or ct.dtype != node.dtype):
             raise DifferentiationError(f"the cotangent is {ct!r}, its output {node!r}")
@@ -142,9 +152,9 @@ def vjp(outputs: Sequence[Node], cotangents: Sequence[Node | None], wrt: Sequenc
         if is_differentiable(node) and not node.op.not_differentiable and any(i in active for i in node.inputs):
             active.add(node)
     pending: dict[Node, _Cotangent] = {}
-    for node, ct in zip(outputs, cotangents, strict=True):
+    for node, ct, mask in zip(outputs, cotangents, masks, strict=True):
         if ct is not None:
-            _accumulate(pending, node, _Cotangent(ct))
+            _accumulate(pending, node, _Cotangent(ct, mask))
     targets = set(wrt)
     for node in reversed(order):
         if node not in pending or node not in active:
@@ -157,7 +167,7 @@ def vjp(outputs: Sequence[Node], cotangents: Sequence[Node | None], wrt: Sequenc
             _pull(node, ct, active, pending)
         finally:
             current.sites = before
-    return [pending[node].value if node in pending else None for node in wrt]
+    return [(pending[node].value, pending[node].mask) if node in pending else (None, None) for node in wrt]
 
 
 def _accumulate(pending: dict[Node, _Cotangent], node: Node, ct: _Cotangent) -> None:
