@@ -1,0 +1,14 @@
+"""Rewriting: rules as data, facts that they rely on, and the engine that applies them.
+
+`simplify` is the pass. Rules live in `rules/`, by family; each says at which level it is sound, on which conditions,
+and why. Before differentiation it stabilises (the derivative of a softplus is a sigmoid; that of log(1 + exp(x)) is inf/inf
+at 1000), and after it once more.
+"""
+from __future__ import annotations
+
+from .engine import DEFAULT_LEVELS, RewriteCycleError, Rewriter, RuleSet, Step, simplify
+from .facts import Fact, Facts
+from .rule import Condition, Level, Rule, rule
+
+__all__ = ["DEFAULT_LEVELS", "Condition", "Fact", "Facts", "Level", "RewriteCycleError", "Rewriter", "Rule", "RuleSet",
+           "Step", "rule", "simplify"]

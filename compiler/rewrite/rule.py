@@ -1,0 +1,113 @@
+"""What a rewrite rule is: a row of data that the engine, the tests and the documentation read."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ..errors import InternalError
+from ..ir import Node
+from .facts import Fact, Facts
+from .pattern import AnyOf, Apply, Literal, Match, Parameter, Pattern, Variant, build, compile_pattern
+
+__all__ = ["Condition", "Level", "Rule", "fact", "property_of", "rule"]
+
+
+class Level(Enum):
+    """How far the two sides of a rule agree, given its conditions.
+
+    EXACT: the same bits (one nan is as good as another).
+    ROUNDING: equal but for intermediate rounding, overflow or underflow; the new side is no less accurate, or within
+        the bound that the rule states. A sum that cancels to zero may change the sign of that zero, since the order of its
+        terms decides it.
+    STABLE: different where the old side overflows, cancels or is undefined: the new one gives the value or the limit,
+        and a derivative, or a chosen subgradient, that is right there too.
+    REAL: equal over the reals, on the stated domain.
+    """
+
+    EXACT = "exact"
+    ROUNDING = "rounding"
+    STABLE = "stable"
+    REAL = "real"
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """A named question about a match; the rule fires only where the answer is proved to be yes."""
+
+    text: str
+    holds: Callable[[Match, Facts], Fact | bool]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def fact(name: str) -> Callable[[Pattern], Condition]:
+    """Makes conditions out of a fact about values: `finite = fact("finite")`, then `finite(X)`."""
+    question = getattr(Facts, name)
+
+    def of(pattern: Pattern) -> Condition:
+        variable = str(getattr(pattern, "name", pattern))
+        return Condition(f"{name}({variable})", lambda m, facts: question(facts, m[variable]))
+
+    return of
+
+
+def property_of(text: str, test: Callable[..., bool], *variables: Pattern | Parameter) -> Condition:
+    """A condition on the form of what some variables stand for; `test` gets their nodes and values."""
+    names = [str(getattr(p, "name", p)) for p in variables]
+    return Condition(f"{text}({', '.join(names)})", lambda m, _: test(*(m[n] for n in names)))
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """`before -> after`, at a level, on conditions.
+
+    Attributes:
+        after: a pattern, or a function of the match that gives a node, or None where the rule does not apply after all.
+        why: why it is sound at its level, and for which values it would not be without its conditions.
+        source: where the identity comes from, where it is not elementary.
+        order: the named canonical order that it leads towards, for a rule that does not lower the cost of a graph.
+        ulps: the error of the new side, in units in the last place, that a ROUNDING or STABLE rule may reach.
+        exceptions: inputs for which the level does not hold, in words; `excepted` says it of numbers.
+    """
+
+    name: str
+    before: Apply | AnyOf
+    after: Pattern | Callable[[Match], Node | None]
+    level: Level
+    when: tuple[Condition, ...] = ()
+    why: str = ""
+    source: str = ""
+    order: str = ""
+    ulps: float = 2.0
+    exceptions: str = ""
+    excepted: Callable[..., Any] | None = None
+    variants: tuple[Variant, ...] = ()
+
+    def __str__(self) -> str:
+        after = "..." if not isinstance(self.after, Pattern) else str(self.after)
+        conditions = f" if {' and '.join(map(str, self.when))}" if self.when else ""
+        return f"{self.name}: {self.before} -> {after}{conditions} [{self.level.value}]"
+
+    def rewrite(self, match: Match, facts: Facts) -> Node | None:
+        """The new node, None where a condition is not proved."""
+        for condition in self.when:
+            answer = condition.holds(match, facts)
+            if answer is not True and answer is not Fact.TRUE:
+                return None
+        made = build(self.after, match) if isinstance(self.after, Pattern) else self.after(match)
+        whole = match.WHOLE
+        if made is not None and (made.shape != whole.shape or made.dtype != whole.dtype):
+            raise InternalError(f"rule {self.name} changed {whole!r} into {made!r}")
+        return made
+
+
+def rule(name: str, before: Apply | AnyOf, after: Pattern | float | Callable[[Match], Node | None], level: Level, *,
+         when: tuple[Condition, ...] = (), why: str = "", source: str = "", order: str = "", ulps: float = 2.0,
+         exceptions: str = "", excepted: Callable[..., Any] | None = None) -> Rule:
+    """A rule, its pattern compiled. A number as `after` is a constant of the matched node's shape and dtype."""
+    variants = compile_pattern(before) if isinstance(before, Apply) else ()
+    result = Literal(after) if isinstance(after, float | int) else after
+    return Rule(name, before, result, level, when, why, source, order, ulps, exceptions, excepted, variants)

@@ -1,0 +1,8 @@
+"""The rules, by family; where several fit, the first in this order is applied."""
+from __future__ import annotations
+
+from . import arithmetic, choices, movement
+
+ALL_RULES = (*choices.RULES, *movement.RULES, *arithmetic.RULES)
+
+__all__ = ["ALL_RULES"]
