@@ -71,13 +71,14 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
     entry = _internal(module, SIGNATURE, symbol)
     builder = ir.IRBuilder(entry.append_basic_block("entry"))
     start, stop, arguments = entry.args
-    pointer_slots = builder.bitcast(
-        arguments, POINTER.as_pointer()
-    )  # no inttoptr, which hides where a pointer comes from
+    # loaded as pointers: an inttoptr would hide from LLVM where they come from
+    pointer_slots = builder.bitcast(arguments, POINTER.as_pointer())
     pointers = [_slot(builder, pointer_slots, layout[buffer.name]) for buffer in kernel.buffers]
+    strides = [_slot(builder, arguments, slot) for slot in _stride_slots(kernel)]
+    passed = [builder.sub(stride, INT64(1)) for stride in strides]
 
     def run(body: Any) -> None:
-        builder.call(body, [start, stop, arguments, *pointers])
+        builder.call(body, [start, stop, arguments, *pointers, *passed])
         builder.ret_void()
 
     if dense:
@@ -107,6 +108,12 @@ def _internal(module: Any, signature: Any, symbol: str) -> Any:
     function.linkage = "internal"
     function.attributes.add("nounwind")
     return function
+
+
+def _stride_slots(kernel: Kernel) -> list[int]:
+    """The slots of all strides, buffer by buffer."""
+    slots = dict(ArgumentLayout.of(kernel).buffers)
+    return [slots[buffer.name] + 1 + axis for buffer in kernel.buffers for axis in range(buffer.rank)]
 
 
 def _slot(builder: Any, arguments: Value, slot: int) -> Value:
@@ -145,30 +152,39 @@ class _Body:
     def __init__(self, module: Any, kernel: Kernel, symbol: str, lowering: Lookup, dense: Mapping[str, int]) -> None:
         self.kernel, self.lowering = kernel, lowering
         self.buffers: dict[str, Buffer] = {buffer.name: buffer for buffer in kernel.buffers}
-        signature = ir.FunctionType(ir.VoidType(), [INT64, INT64, INT64.as_pointer(), *[POINTER] * len(kernel.buffers)])
-        self.function = _internal(module, signature, symbol)
+        pointers, strides = len(kernel.buffers), len(_stride_slots(kernel))
+        parameters = [INT64, INT64, INT64.as_pointer(), *[POINTER] * pointers, *[INT64] * strides]
+        self.function = _internal(module, ir.FunctionType(ir.VoidType(), parameters), symbol)
         self.function.attributes.add("noinline")  # inlined twice into its caller, a large body costs twice to compile
-        self.start, self.stop, arguments, *pointers = self.function.args
-        self.pointers = dict(zip(self.buffers, pointers, strict=True))
-        for pointer in [arguments, *pointers]:
+        self.start, self.stop, arguments = self.function.args[:3]
+        self.pointers = dict(zip(self.buffers, self.function.args[3 : 3 + pointers], strict=True))
+        for pointer in self.function.args[2 : 3 + pointers]:
             pointer.add_attribute("noalias")
         self.entry = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.sizes: dict[Size, Value] = {}
         self.symbols = {name: _slot(self.entry, arguments, slot) for slot, name in enumerate(kernel.sizes)}
-        self.strides: dict[str, list[Value]] = {}
-        for name, slot in ArgumentLayout.of(kernel).buffers:
-            buffer = self.buffers[name]
-            strides = [_slot(self.entry, arguments, slot + 1 + axis) for axis in range(buffer.rank)]
-            unit_axis = buffer.rank - 1 if buffer.contiguous else dense.get(name)
-            if unit_axis is not None and unit_axis >= 0:
-                strides[unit_axis] = INT64(buffer.dtype.itemsize)
-            self.strides[name] = strides
+        self.strides = self._strides(iter(self.function.args[3 + pointers :]), dense)
         self.builder = ir.IRBuilder(self.function.append_basic_block("body"))
         self.values: dict[str, Value] = {}
         self.dtypes: dict[str, np.dtype[Any]] = {}
         self.depths: dict[str, int] = {}
         self.constants: dict[Literal, Value] = {}
         self.free_order = not kernel.splittable
+
+    def _strides(self, passed: Iterator[Value], dense: Mapping[str, int]) -> dict[str, list[Value]]:
+        """The stride of each axis of each buffer.
+
+        A stride that LLVM sees as a bare unknown makes its vectoriser bet on a stride of one byte and leave everything
+        else to a scalar loop. Strides are passed less one, so that they are a sum here, on which it places no bet.
+        """
+        strides: dict[str, list[Value]] = {}
+        for buffer in self.kernel.buffers:
+            unit_axis = buffer.rank - 1 if buffer.contiguous else dense.get(buffer.name)
+            found = [add(self.entry, next(passed), INT64(1), ("nsw",)) for _ in range(buffer.rank)]
+            if unit_axis is not None and unit_axis >= 0:
+                found[unit_axis] = INT64(buffer.dtype.itemsize)
+            strides[buffer.name] = found
+        return strides
 
     def emit(self) -> Any:
         first = self.builder.block
