@@ -1,4 +1,5 @@
 """Every torch case with chainrule in torch's place; plain, and with all its intermediates looked at."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -17,7 +18,8 @@ FOLDER = Path(__file__).parents[1] / "torch_cases"
 
 def load_module(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"torch_cases_{name}", FOLDER / f"{name}.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -61,3 +63,36 @@ def test_records_are_what_torch_prints(area: str) -> None:
     command = [sys.executable, str(FOLDER / "record.py"), "--check", area]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_observation_follows_every_assignment() -> None:
+    program = "a, b = c[i] = f()\na += 1\nfor k in b:\n    d.e = k\nwith g() as (h, j):\n    pass\n"
+    assert harness.observed(program).split("\n") == [
+        "a, b = c[i] = f()",
+        "observe_value(a)",
+        "observe_value(b)",
+        "observe_value(c)",
+        "a += 1",
+        "observe_value(a)",
+        "for k in b:",
+        "    observe_value(k)",
+        "    d.e = k",
+        "    observe_value(d)",
+        "with g() as (h, j):",
+        "    observe_value(h)",
+        "    observe_value(j)",
+        "    pass",
+    ]
+
+
+def test_no_other_torch_shows_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    outer = ModuleType("torch")
+    monkeypatch.setitem(sys.modules, "torch", outer)
+    monkeypatch.setitem(sys.modules, "torch.fft", ModuleType("torch.fft"))
+    stand_in = ModuleType("stand_in")
+    with harness.in_torchs_place(stand_in):
+        assert harness.run("import torch\nprint(torch.__name__)", "name") == "stand_in\n"
+        with pytest.raises(ImportError):
+            harness.run("import torch.fft", "submodule")
+    assert sys.modules["torch"] is outer
+    assert "torch.fft" in sys.modules

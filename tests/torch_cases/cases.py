@@ -9,6 +9,7 @@ One text file per area holds its cases one after another:
 
 `record.py` rewrites the outputs; `pending.txt` lists the runs chainrule does not pass yet.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,5 @@
 """Running one program with some module in torch's place, and with its intermediates looked at."""
+
 from __future__ import annotations
 
 import ast
@@ -92,10 +93,16 @@ class Observer(ast.NodeTransformer):
 
 def observations(targets: list[ast.expr]) -> list[ast.stmt]:
     """One call for each variable in assignment targets: `a` and `b` in `a[0], b.x = ...`."""
-    indices = {part for target in targets for sub in ast.walk(target) if isinstance(sub, ast.Subscript)
-               for part in ast.walk(sub.slice)}
-    names = [part.id for target in targets for part in ast.walk(target)
-             if isinstance(part, ast.Name) and part not in indices]
+    indices = {
+        part
+        for target in targets
+        for sub in ast.walk(target)
+        if isinstance(sub, ast.Subscript)
+        for part in ast.walk(sub.slice)
+    }
+    names = [
+        part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name) and part not in indices
+    ]
     return [ast.parse(f"observe_value({name})").body[0] for name in dict.fromkeys(names)]
 
 

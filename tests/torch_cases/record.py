@@ -6,6 +6,7 @@
 
 Every program runs in its own fork of a process that has imported the module, so nothing leaks from one to the next.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -23,7 +24,8 @@ from types import ModuleType
 def sibling(name: str) -> ModuleType:
     """The module beside this file: by path, as the tests are not a package."""
     spec = importlib.util.spec_from_file_location(f"torch_cases_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
