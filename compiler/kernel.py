@@ -50,6 +50,10 @@ class Compiled(_Entry):
     def symbol(self) -> str:
         return symbol_of(self.key)
 
+    def address_of(self, symbol: str) -> int:
+        """Of another function of the same module."""
+        return self._library.address(symbol)
+
     def object_code(self) -> bytes:
         """The relocatable object file, for `load_object`."""
         return self._library.object_code()
@@ -69,6 +73,10 @@ class Loaded(_Entry):
         super().__init__(engine.get_function_address(symbol))
         self.symbol, self._engine = symbol, engine
 
+    def address_of(self, symbol: str) -> int:
+        """Of another function of the same object."""
+        return int(self._engine.get_function_address(symbol))
+
 
 def lowering_of(name: str) -> Lowering:
     """How the op of this name is spelled, from the op table.
@@ -84,13 +92,15 @@ def lowering_of(name: str) -> Lowering:
     return lowering
 
 
-def compile_kernels(kernels: Sequence[Kernel], key: str, lowering: Callable[[str], Lowering] = lowering_of) -> Compiled:
+def compile_kernels(kernels: Sequence[Kernel], key: str, lowering: Callable[[str], Lowering] = lowering_of,
+                    beside: Callable[[Any, Sequence[Any]], None] | None = None) -> Compiled:
     """Compile kernels into one object with one entry.
 
     Args:
         kernels: kernel number i is run by `.run(i, ...)`.
         key: identifies the program; letters, digits and underscores.
         lowering: the op table.
+        beside: emits more functions into the same module, given the module and the kernels' functions.
 
     Raises:
         LoweringError: a kernel cannot be emitted.
@@ -98,12 +108,14 @@ def compile_kernels(kernels: Sequence[Kernel], key: str, lowering: Callable[[str
     from . import numba_bridge
 
     def emit(module: Any) -> None:
-        _emit_entry(module, kernels, key, lowering)
+        functions = _emit_entry(module, kernels, key, lowering)
+        if beside is not None:
+            beside(module, functions)
 
     return Compiled(kernels, key, numba_bridge.build(symbol_of(key), emit))
 
 
-def _emit_entry(module: Any, kernels: Sequence[Kernel], key: str, lowering: Callable[[str], Lowering]) -> None:
+def _emit_entry(module: Any, kernels: Sequence[Kernel], key: str, lowering: Callable[[str], Lowering]) -> list[Any]:
     from llvmlite import ir
 
     from .emit_llvm import emit_kernel
@@ -126,6 +138,7 @@ def _emit_entry(module: Any, kernels: Sequence[Kernel], key: str, lowering: Call
         builder.branch(done)
     builder.position_at_end(done)
     builder.ret_void()
+    return functions
 
 
 def load_object(code: bytes, symbol: str) -> Loaded:

@@ -3,20 +3,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import IndexingError, ShapeError
 from .interpret import bind_sizes, evaluate_node, quiet
 from .ir import Graph, Node
-from .kernel import Compiled, Loaded, compile_kernels, lowering_of
+from .kernel import Compiled, Loaded, compile_kernels, lowering_of, symbol_of
 from .loopnest import Kernel, Loop
 from .lower import lower
 from .packing import ArgumentLayout
 from .provenance import at
 from .schedule import CallStep, CheckStep, KernelStep, Plan, schedule
 from .sizes import evaluate, symbols_of
+
+if TYPE_CHECKING:
+    from .call_entry import EntrySpec
 
 __all__ = ["Program", "compile_program"]
 
@@ -26,8 +29,10 @@ Array = np.ndarray[Any, Any]
 class Program:
     """A plan with its compiled kernels. Immutable, and safe to run from several threads."""
 
-    def __init__(self, plan: Plan, kernels: Sequence[Kernel], code: Compiled | Loaded | None) -> None:
-        self.plan, self.kernels, self.code = plan, tuple(kernels), code
+    def __init__(self, plan: Plan, kernels: Sequence[Kernel], code: Compiled | Loaded | None,
+                 entry: Callable[[Callable[..., Any], str], Callable[..., Any]] | None = None) -> None:
+        """`entry`, where there is one, makes a direct call entry from a slow path and a name."""
+        self.plan, self.kernels, self.code, self.entry = plan, tuple(kernels), code, entry
         self.graph = plan.graph
         self._slot = {node: k for k, node in enumerate(plan.buffers)}
         layouts = iter(ArgumentLayout.of(k) for k in kernels)
@@ -169,8 +174,11 @@ def _prepared(array: Any, dtype: np.dtype[Any]) -> Array:
     return array if array.flags.aligned and array.dtype.isnative else np.array(array, dtype, copy=True)
 
 
-def compile_program(graph: Graph, kernels_key: str | None = None) -> Program:
+def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:
     """Schedule, lower and compile a graph.
+
+    Args:
+        entry: how calls map to inputs and outputs; where the plan allows it, a call entry is compiled with the kernels.
 
     Raises:
         LoweringError: some op has no compiled form and no routine.
@@ -179,5 +187,17 @@ def compile_program(graph: Graph, kernels_key: str | None = None) -> Program:
     kernels = [lower(plan, step, f"k{n}") for n, step in enumerate(plan.kernels)]
     if not kernels:
         return Program(plan, kernels, None)
-    key = kernels_key or hashlib.sha256(repr(kernels).encode()).hexdigest()[:24]
-    return Program(plan, kernels, compile_kernels(kernels, key))
+    key = hashlib.sha256(repr((kernels, entry)).encode()).hexdigest()[:24]
+    if entry is None:
+        return Program(plan, kernels, compile_kernels(kernels, key))
+    from . import call_entry
+
+    if not call_entry.supports(plan, entry):
+        return Program(plan, kernels, compile_kernels(kernels, key))
+    symbol = f"{symbol_of(key)}.call"
+
+    def beside(module: Any, functions: Sequence[Any]) -> None:
+        call_entry.emit_call_entry(module, plan, kernels, functions, entry, symbol)
+
+    code = compile_kernels(kernels, key, beside=beside)
+    return Program(plan, kernels, code, lambda slow, name: call_entry.make_entry(code, symbol, plan, entry, slow, name))

@@ -1,0 +1,376 @@
+"""The call entry: a Python-callable function emitted as LLVM IR beside the kernels.
+
+It has CPython's `METH_FASTCALL | METH_KEYWORDS` signature. It checks that the arguments are what the program was compiled
+for (types, dtypes, ranks, sizes, guards), allocates the results, runs the kernels and returns; on any mismatch it calls the
+slow path with the same arguments. What differs from process to process (addresses of types, of dtypes, of NumPy's C
+functions) is read from a context array, which is the `self` of the function object.
+"""
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from .errors import LoweringError
+from .ir import Node
+from .kernel import Compiled, Loaded
+from .loopnest import Kernel, Loop
+from .packing import ArgumentLayout
+from .schedule import KernelStep, Plan
+from .sizes import Guard, Opaque, Size, SizeExpr, Symbol, symbol as symbol_named, symbols_of
+
+__all__ = ["ArrayArgument", "EntrySpec", "FloatArgument", "IgnoredArgument", "emit_call_entry", "make_entry"]
+
+Value = Any  # llvmlite has no annotations
+BOOL, BYTE, INT, LONG, DOUBLE = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
+POINTER = BYTE.as_pointer()
+# Offsets in PyObject, PyFloatObject and PyArrayObject_fields of 64-bit CPython and NumPy >= 1.7.
+TYPE, NUMBER, DATA, NDIM, SHAPE, STRIDES, DESCR, FLAGS = 8, 16, 16, 24, 32, 40, 56, 64
+ALIGNED = 0x100
+# Positions in NumPy's table of C functions (numpy/__multiarray_api.h).
+API_SCALAR, API_NEW = 60, 93
+FASTCALL_KEYWORDS = 0x80 | 0x2
+# The context array: fixed slots, then dtypes, then static arguments.
+SLOW, ARRAY_TYPE, FLOAT_TYPE, FLOAT64_TYPE, NEW, SCALAR, FIRST_DTYPE = range(7)
+RELEASE_ABOVE = 50_000  # elements times operations; below, other threads may wait
+
+
+@dataclass(frozen=True)
+class ArrayArgument:
+    """An ndarray, bound to the graph's input of this position."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class FloatArgument:
+    """A Python float or np.float64, bound to a 0-d float64 input."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class IgnoredArgument:
+    """A static argument: the very object it was compiled for."""
+
+    value: Any
+
+
+Argument = ArrayArgument | FloatArgument | IgnoredArgument
+Structure = int | tuple[Any, ...]  # an output's position, or a tuple of structures
+
+
+@dataclass(frozen=True)
+class EntrySpec:
+    """How a call's positional arguments and its result map to a graph's inputs and outputs."""
+
+    arguments: tuple[Argument, ...]
+    result: Structure
+
+
+def supports(plan: Plan, spec: EntrySpec) -> bool:
+    """Whether the whole plan can run inside the entry."""
+    bound = {a.position for a in spec.arguments if not isinstance(a, IgnoredArgument)}
+    inside = {n for s in plan.steps if isinstance(s, KernelStep) for n in s.roots}
+    return (all(isinstance(s, KernelStep) for s in plan.steps) and bound == set(range(len(plan.graph.inputs)))
+            and all(o in inside for o in plan.graph.outputs) and len(set(plan.graph.outputs)) == len(plan.graph.outputs))
+
+
+def dtypes_of(plan: Plan) -> list[np.dtype[Any]]:
+    """The dtypes whose addresses the context holds, in order."""
+    found = {n.dtype.str: n.dtype for n in (*plan.graph.inputs, *plan.graph.outputs)}
+    return [found[key] for key in sorted(found)]
+
+
+class _Emitter:
+    def __init__(self, module: Any, plan: Plan, kernels: Sequence[Kernel], functions: Sequence[Any], spec: EntrySpec, symbol: str) -> None:
+        self.module, self.plan, self.kernels, self.functions, self.spec = module, plan, kernels, functions, spec
+        self.function = ir.Function(module, ir.FunctionType(POINTER, [POINTER, POINTER.as_pointer(), LONG, POINTER]), symbol)
+        self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
+        self.miss = self.function.append_basic_block("miss")
+        self.failed = self.function.append_basic_block("failed")
+        self.context = self.builder.bitcast(self.field(self.function.args[0], DATA, POINTER), POINTER.as_pointer())
+        self.dtypes = dtypes_of(plan)
+        self.sizes: dict[Size, Value] = {}
+        self.arrays: dict[Node, tuple[Value, list[Value]]] = {}  # data pointer, byte strides
+        self.allocations: list[tuple[Node, Value]] = []
+
+    # ------------------------------------------------------------------------------------------- small pieces
+    def field(self, obj: Value, offset: int, kind: Any) -> Value:
+        return self.builder.load(self.builder.bitcast(self.builder.gep(obj, [LONG(offset)]), kind.as_pointer()))
+
+    def slot(self, number: int) -> Value:
+        return self.builder.load(self.builder.gep(self.context, [LONG(number)]))
+
+    def require(self, condition: Value, otherwise: Any = None) -> None:
+        block = self.function.append_basic_block()
+        self.builder.cbranch(condition, block, otherwise or self.miss)
+        self.builder.position_at_end(block)
+
+    def same(self, left: Value, right: Value) -> Value:
+        return self.builder.icmp_unsigned("==", left, right)
+
+    def python(self, name: str, result: Any, *arguments: Any) -> Any:
+        found = self.module.globals.get(name)
+        return found or ir.Function(self.module, ir.FunctionType(result, arguments), name)
+
+    def size(self, size: Size) -> Value:
+        if isinstance(size, int):
+            return LONG(size)
+        known = self.sizes.get(size)
+        if known is None:
+            total = LONG(0)
+            for monomial, coefficient in size.terms:
+                term = LONG(coefficient)
+                for atom in monomial:
+                    term = self.builder.mul(term, self.sizes[symbol_named(atom.name)] if isinstance(atom, Symbol) else self.opaque(atom))
+                total = self.builder.add(total, term)
+            known = self.sizes[size] = total
+        return known
+
+    def opaque(self, atom: Opaque) -> Value:
+        """`//` and `%` of sizes are of non-negative numbers by a positive one."""
+        left, right = self.size(atom.left), self.size(atom.right)
+        if atom.op == "//":
+            return self.builder.sdiv(left, right)
+        if atom.op == "%":
+            return self.builder.srem(left, right)
+        less = self.builder.icmp_signed("<" if atom.op == "min" else ">", left, right)
+        return self.builder.select(less, left, right)
+
+    # ------------------------------------------------------------------------------------------- arguments
+    def arguments(self) -> None:
+        _, args, count, names = self.function.args
+        self.require(self.same(count, LONG(len(self.spec.arguments))))
+        self.require(self.same(self.builder.ptrtoint(names, LONG), LONG(0)))
+        later: list[tuple[Size, Value]] = []
+        static = FIRST_DTYPE + len(self.dtypes)
+        for position, argument in enumerate(self.spec.arguments):
+            obj = self.builder.load(self.builder.gep(args, [LONG(position)]))
+            if isinstance(argument, IgnoredArgument):
+                self.require(self.same(obj, self.slot(static)))
+                static += 1
+            elif isinstance(argument, FloatArgument):
+                self.number(obj, self.plan.graph.inputs[argument.position])
+            else:
+                self.array(obj, self.plan.graph.inputs[argument.position], later)
+        for size, actual in later:
+            self.require(self.same(self.size(size), actual))
+        for guard in self.plan.graph.guards:
+            self.require(self.holds(guard))
+
+    def number(self, obj: Value, node: Node) -> None:
+        kind = self.field(obj, TYPE, POINTER)
+        self.require(self.builder.or_(self.same(kind, self.slot(FLOAT_TYPE)), self.same(kind, self.slot(FLOAT64_TYPE))))
+        self.arrays[node] = (self.builder.gep(obj, [LONG(NUMBER)]), [])
+
+    def array(self, obj: Value, node: Node, later: list[tuple[Size, Value]]) -> None:
+        self.require(self.same(self.field(obj, TYPE, POINTER), self.slot(ARRAY_TYPE)))
+        self.require(self.same(self.field(obj, DESCR, POINTER), self.slot(FIRST_DTYPE + self.dtypes.index(node.dtype))))
+        self.require(self.same(self.field(obj, NDIM, INT), INT(node.ndim)))
+        self.require(self.builder.icmp_unsigned("!=", self.builder.and_(self.field(obj, FLAGS, INT), INT(ALIGNED)), INT(0)))
+        shape = self.field(obj, SHAPE, LONG.as_pointer())
+        strides = self.field(obj, STRIDES, LONG.as_pointer())
+        for axis, size in enumerate(node.shape):
+            actual = self.builder.load(self.builder.gep(shape, [LONG(axis)]))
+            if isinstance(size, SizeExpr) and size not in self.sizes and symbols_of(size) == {str(size)}:
+                self.require(self.builder.icmp_signed("!=", actual, LONG(1)))
+                self.sizes[size] = actual
+            else:
+                later.append((size, actual))
+        self.arrays[node] = (self.field(obj, DATA, POINTER),
+                             [self.builder.load(self.builder.gep(strides, [LONG(axis)])) for axis in range(node.ndim)])
+
+    def holds(self, guard: Guard) -> Value:
+        return self.builder.icmp_signed(guard.op, self.size(guard.left), self.size(guard.right))
+
+    # ------------------------------------------------------------------------------------------- memory
+    def dense(self, node: Node, data: Value) -> None:
+        """Record a C-contiguous buffer."""
+        strides: list[Value] = []
+        step = LONG(node.dtype.itemsize)
+        for size in reversed(node.shape):
+            strides.append(step)
+            step = self.builder.mul(step, self.size(size))
+        self.arrays[node] = (data, strides[::-1])
+
+    def bytes_of(self, node: Node) -> Value:
+        total = LONG(node.dtype.itemsize)
+        for size in node.shape:
+            total = self.builder.mul(total, self.size(size))
+        return total
+
+    def outputs(self) -> dict[Node, Value]:
+        """Results: arrays made by NumPy, numbers in registers of the stack. Node -> array object."""
+        objects: dict[Node, Value] = {}
+        signature = ir.FunctionType(POINTER, [POINTER, INT, LONG.as_pointer(), INT, POINTER, POINTER, INT, INT, POINTER])
+        new = self.builder.bitcast(self.slot(NEW), signature.as_pointer())
+        for node in self.plan.graph.outputs:
+            if not node.ndim:
+                self.dense(node, self.builder.bitcast(self.entry_alloca(DOUBLE), POINTER))
+                continue
+            shape = self.entry_alloca(ir.ArrayType(LONG, node.ndim))
+            shape = self.builder.bitcast(shape, LONG.as_pointer())
+            for axis, size in enumerate(node.shape):
+                self.builder.store(self.size(size), self.builder.gep(shape, [LONG(axis)]))
+            null = ir.Constant(POINTER, None)
+            made = self.builder.call(new, [self.slot(ARRAY_TYPE), INT(node.ndim), shape, INT(node.dtype.num), null, null, INT(0), INT(0), null])
+            self.builder.store(made, self.object_slot(node))
+            self.require(self.builder.icmp_unsigned("!=", self.builder.ptrtoint(made, LONG), LONG(0)), self.failed)
+            self.dense(node, self.field(made, DATA, POINTER))
+            objects[node] = made
+        return objects
+
+    def object_slot(self, node: Node) -> Value:
+        """A stack slot, null until the array is made, so that a failure later can release it."""
+        slot = self.entry_alloca(POINTER, zero=True)
+        self.allocations.append((node, slot))
+        return slot
+
+    def entry_alloca(self, kind: Any, zero: bool = False) -> Value:
+        with self.builder.goto_entry_block():
+            made = self.builder.alloca(kind)
+            if zero:
+                self.builder.store(ir.Constant(kind, None), made)
+            return made
+
+    def temporaries(self) -> Value | None:
+        """One block for all temporaries, 64-byte aligned each; the block, or None where there is none."""
+        nodes = [n for n in self.plan.temporaries if n not in self.arrays]
+        small = [n for n in nodes if not n.ndim]
+        for node in small:
+            self.dense(node, self.builder.bitcast(self.entry_alloca(DOUBLE), POINTER))
+        large = [n for n in nodes if n.ndim]
+        if not large:
+            return None
+        offsets, total = [], LONG(64)
+        for node in large:
+            offsets.append(total)
+            padded = self.builder.and_(self.builder.add(self.bytes_of(node), LONG(63)), LONG(-64))
+            total = self.builder.add(total, padded)
+        block = self.builder.call(self.python("malloc", POINTER, LONG), [total])
+        self.require(self.builder.icmp_unsigned("!=", self.builder.ptrtoint(block, LONG), LONG(0)), self.failed)
+        past = self.builder.and_(self.builder.ptrtoint(block, LONG), LONG(63))
+        aligned = self.builder.gep(block, [self.builder.sub(LONG(0), past)])  # the first 64 bytes are spare
+        for node, offset in zip(large, offsets, strict=True):
+            self.dense(node, self.builder.gep(aligned, [offset]))
+        return block
+
+    # ------------------------------------------------------------------------------------------- kernels
+    def run(self) -> None:
+        """Pack the arguments of every kernel, then call them in order, without the GIL where the work is large."""
+        layouts = [ArgumentLayout.of(k) for k in self.kernels]
+        packed = self.entry_alloca(ir.ArrayType(LONG, max(1, sum(layout.length for layout in layouts))))
+        packed = self.builder.bitcast(packed, LONG.as_pointer())
+        by_name = {name: node for node, name in self.plan.buffers.items()}
+        calls: list[tuple[Any, Value, Value]] = []
+        base, work = 0, LONG(0)
+        steps = [s for s in self.plan.steps if isinstance(s, KernelStep)]
+        for step, kernel, function, layout in zip(steps, self.kernels, self.functions, layouts, strict=True):
+            values = [self.size(symbol_named(name)) for name in layout.sizes]
+            for buffer in kernel.buffers:
+                data, strides = self.arrays[by_name[buffer.name]]
+                values += [self.builder.ptrtoint(data, LONG), *strides]
+            for k, value in enumerate(values):
+                self.builder.store(value, self.builder.gep(packed, [LONG(base + k)]))
+            outer = kernel.body[0].extent if kernel.splittable and isinstance(kernel.body[0], Loop) else 1
+            calls.append((function, self.size(outer), self.builder.gep(packed, [LONG(base)])))
+            base += layout.length
+            points = LONG(max(1, len(kernel.body)))
+            for size in step.domain:
+                points = self.builder.mul(points, self.size(size))
+            work = self.builder.add(work, points)
+        void = ir.VoidType()
+        large = self.builder.icmp_signed(">", work, LONG(RELEASE_ABOVE))
+        state = self.entry_alloca(POINTER, zero=True)
+        with self.builder.if_then(large):
+            self.builder.store(self.builder.call(self.python("PyEval_SaveThread", POINTER), []), state)
+        for function, stop, arguments in calls:
+            self.builder.call(function, [LONG(0), stop, arguments])
+        with self.builder.if_then(large):
+            self.builder.call(self.python("PyEval_RestoreThread", void, POINTER), [self.builder.load(state)])
+
+    # ------------------------------------------------------------------------------------------- results
+    def result(self, objects: dict[Node, Value], structure: Structure) -> Value:
+        if isinstance(structure, tuple):
+            items = [self.result(objects, s) for s in structure]
+            made = self.builder.call(self.python("PyTuple_New", POINTER, LONG), [LONG(len(items))])
+            for k, item in enumerate(items):
+                self.builder.call(self.python("PyTuple_SetItem", INT, POINTER, LONG, POINTER), [made, LONG(k), item])
+            return made
+        node = self.plan.graph.outputs[structure]
+        if node in objects:
+            return objects[node]
+        scalar = self.builder.bitcast(self.slot(SCALAR), ir.FunctionType(POINTER, [POINTER, POINTER, POINTER]).as_pointer())
+        descr = self.slot(FIRST_DTYPE + self.dtypes.index(node.dtype))
+        return self.builder.call(scalar, [self.arrays[node][0], descr, ir.Constant(POINTER, None)])
+
+    def emit(self) -> None:
+        self.arguments()
+        objects = self.outputs()
+        block = self.temporaries()
+        self.run()
+        if block is not None:
+            self.builder.call(self.python("free", ir.VoidType(), POINTER), [block])
+        self.builder.ret(self.result(objects, self.spec.result))
+        self.builder.position_at_end(self.miss)
+        vectorcall = self.python("PyObject_Vectorcall", POINTER, POINTER, POINTER.as_pointer(), LONG, POINTER)
+        _, args, count, names = self.function.args
+        self.builder.ret(self.builder.call(vectorcall, [self.slot(SLOW), args, count, names]))
+        self.builder.position_at_end(self.failed)
+        for _, slot in self.allocations:
+            made = self.builder.load(slot)
+            with self.builder.if_then(self.builder.icmp_unsigned("!=", self.builder.ptrtoint(made, LONG), LONG(0))):
+                self.builder.call(self.python("Py_DecRef", ir.VoidType(), POINTER), [made])
+        self.builder.ret(self.builder.call(self.python("PyErr_NoMemory", POINTER), []))
+
+
+def emit_call_entry(module: Any, plan: Plan, kernels: Sequence[Kernel], functions: Sequence[Any], spec: EntrySpec, symbol: str) -> None:
+    """Add the entry to the module of its kernels.
+
+    Args:
+        functions: the emitted kernels, `void(i64 start, i64 stop, i64* arguments)`.
+
+    Raises:
+        LoweringError: the plan calls routines that the entry cannot.
+    """
+    if not supports(plan, spec):
+        raise LoweringError("this plan needs more than kernels over its arguments")
+    _Emitter(module, plan, kernels, functions, spec, symbol).emit()
+
+
+class _MethodDef(ctypes.Structure):
+    _fields_ = (("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
+
+
+class _Context(np.ndarray[Any, Any]):
+    """The `self` of an entry: addresses, and in `kept` what they are addresses of. It lives as long as the function."""
+
+    kept: tuple[Any, ...]
+
+
+def _numpy_function(position: int) -> int:
+    from numpy._core import _multiarray_umath
+
+    get = ctypes.pythonapi.PyCapsule_GetPointer
+    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    table = get(_multiarray_umath._ARRAY_API, None)
+    return int(ctypes.cast(table, ctypes.POINTER(ctypes.c_void_p))[position] or 0)
+
+
+def make_entry(code: Compiled | Loaded, symbol: str, plan: Plan, spec: EntrySpec, slow: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function object of an emitted entry. `slow` takes every call that does not match."""
+    statics = [a.value for a in spec.arguments if isinstance(a, IgnoredArgument)]
+    dtypes = dtypes_of(plan)
+    context = np.array([id(slow), id(np.ndarray), id(float), id(np.float64), _numpy_function(API_NEW), _numpy_function(API_SCALAR),
+                        *map(id, dtypes), *map(id, statics)], np.int64).view(_Context)
+    method = _MethodDef(name.encode(), code.address_of(symbol), FASTCALL_KEYWORDS, None)
+    make = ctypes.pythonapi.PyCFunction_NewEx
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.POINTER(_MethodDef), ctypes.py_object, ctypes.c_void_p]
+    context.kept = (method, slow, statics, dtypes, code)
+    return make(ctypes.byref(method), context, None)  # type: ignore[no-any-return]
+
