@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..errors import InternalError
 from ..ir import Graph, Node, _intern, current, toposort
+from ..op import Op
 from ..provenance import Site
 from .facts import Facts
 from .pattern import Apply, Match, Variant
@@ -81,6 +82,7 @@ class Rewriter:
         self._facts = Facts()
         self._final: dict[Node, Node] = {}
         self._becomes: dict[Node, Node] = {}
+        self._ordered: dict[tuple[Op, Node, Node], Node] = {}
         self._limit = 0
 
     def run(self, outputs: Sequence[Node]) -> list[Node]:
@@ -114,7 +116,7 @@ class Rewriter:
                     stack += reversed(waiting)
                     continue
                 inputs = tuple(final[i] for i in node.inputs)
-                target = _with_inputs(node, inputs) if inputs != node.inputs else self._apply(node)
+                target = _with_inputs(node, inputs) if inputs != node.inputs else self._twin(node) or self._apply(node)
                 if target is node:
                     final[node] = node
                     stack.pop()
@@ -126,6 +128,16 @@ class Rewriter:
                 stack.pop()
             else:
                 stack.append(target)
+
+    def _twin(self, node: Node) -> Node | None:
+        """The finished node that differs from this one only in the order of the operands of a commutative op."""
+        if not node.op.commutative:
+            return None
+        left, right = node.inputs
+        if left.serial > right.serial:
+            left, right = right, left
+        first = self._ordered.setdefault((node.op, left, right), node)
+        return first if first is not node and first in self._final else None
 
     def _check(self, nodes: Iterable[Node], started: set[Node]) -> None:
         """A node that is begun and not finished is above in the stack: to need it here is to go round."""

@@ -95,7 +95,7 @@ class Rule:
         """The new node, None where a condition is not proved."""
         for condition in self.when:
             answer = condition.holds(match, facts)
-            if answer is not True and answer is not Fact.TRUE:
+            if not (answer is Fact.TRUE if isinstance(answer, Fact) else answer):
                 return None
         made = build(self.after, match) if isinstance(self.after, Pattern) else self.after(match)
         whole = match.WHOLE

@@ -13,6 +13,7 @@ from ..rule import fact
 if TYPE_CHECKING:
     from ...ir import Node
 
+LOG_2 = math.log(2.0)
 A, B, P, X, Y, Z = (Variable(name) for name in "ABPXYZ")
 C, D = Constant("C"), Constant("D")
 WHOLE = Variable("WHOLE")
@@ -37,7 +38,7 @@ def is_negative(node: Node) -> bool:
 
 
 def _is_normal(value: Any, dtype: np.dtype[Any]) -> bool:
-    return bool(np.isfinite(value)) and abs(value) >= np.finfo(dtype).tiny
+    return bool(np.isfinite(value) and abs(value) >= np.finfo(dtype).tiny)
 
 
 def has_exact_reciprocal(node: Node) -> bool:

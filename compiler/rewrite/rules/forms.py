@@ -1,0 +1,84 @@
+"""Conditions on the form of a node that the stabilising rules ask for."""
+from __future__ import annotations
+
+from ...ir import Node
+from ..pattern import MOVES
+
+SMALL = 3  # terms of an explicit sum that are looked at; longer ones are written with `sum`
+
+
+def unmoved(node: Node) -> Node:
+    """What is expanded, reshaped or permuted."""
+    while node.op.name in MOVES:
+        node = node.inputs[0]
+    return node
+
+
+def is_shifted(x: Node) -> bool:
+    """A maximum has been subtracted already, by these rules or by hand."""
+    x = unmoved(x)
+    if x.op.name == "minimum":
+        x = unmoved(x.inputs[0])
+    if x.op.name != "sub":
+        return False
+    shift = unmoved(x.inputs[1])
+    if shift.op.name == "where":
+        shift = unmoved(shift.inputs[1])
+    if shift.op.name == "stop_gradient":
+        shift = unmoved(shift.inputs[0])
+    return shift.op.name == "max"
+
+
+def is_clipped(x: Node) -> bool:
+    """A `where` has put another number for the elements on one side of a bound."""
+    x = unmoved(x)
+    if x.op.name == "neg":
+        x = unmoved(x.inputs[0])
+    return x.op.name == "where" and x.inputs[0].op.name in ("gt", "lt") and any(
+        x.inputs[0].inputs[0] is branch for branch in x.inputs[1:])
+
+
+def is_sum_of(node: Node, op: str) -> bool:
+    """Every term of a sum (explicit, or over axes, or a scaled one) is an `op` of something."""
+    terms = [node]
+    count = 0
+    while terms:
+        term = unmoved(terms.pop())
+        count += 1
+        if count > 2 * SMALL:
+            return False
+        if term.op.name == "add":
+            terms += term.inputs
+        elif term.op.name == "sum":
+            terms += term.inputs
+        elif term.op.name == "mul" and term.inputs[1].op.name == "const" and term.inputs[1].value > 0:
+            terms.append(term.inputs[0])
+        elif term.op.name == "contract" and op == "square":
+            left, right, _ = term.params
+            if term.inputs[0] is not term.inputs[1] or left != right:
+                return False
+        elif term.op.name != op:
+            return False
+    return True
+
+
+def is_sum_of_exps(node: Node) -> bool:
+    return node.op.name in ("add", "sum", "mul", "exp", *MOVES) and is_sum_of(node, "exp")
+
+
+def is_sum_of_squares(node: Node) -> bool:
+    return node.op.name in ("add", "sum", "mul", "contract", *MOVES) and is_sum_of(node, "square")
+
+
+def is_uniform(node: Node) -> bool:
+    """One number everywhere: a constant, or a scalar that is expanded."""
+    return node.op.name == "const" or not unmoved(node).shape
+
+
+def is_softmax(node: Node) -> bool:
+    """exp(x) / sum(exp(x))."""
+    node = unmoved(node)
+    if node.op.name != "div":
+        return False
+    top, below = node.inputs[0], unmoved(node.inputs[1])
+    return top.op.name == "exp" and below.op.name == "sum" and below.inputs[0] is top

@@ -1,0 +1,200 @@
+"""Stabilising rules: naive formulas of exponentials, logarithms and norms, right where they overflow or cancel.
+
+Each is also right after differentiation, so what a rule makes is built of ops that are smooth where the formula is, or is
+chosen by `where`, whose branches do not disturb each other's derivatives. The canonical order is `stable`: a rule takes a
+form that loses digits and gives one that has none of these forms in it.
+
+Sources: Blanchard, Higham & Higham, "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 2021;
+Maechler, "Accurately computing log(1 - exp(-|a|))", 2012; Hamming, "Numerical Methods", 1987, chapter 3; Kahan, "Branch
+cuts for complex elementary functions", 1987.
+"""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...build import logsumexp, softmax
+from ...ir import Node, f
+from ...ops.reduction import expand_back
+from ..pattern import Match, op
+from ..rule import Level, Rule, property_of, rule
+from . import forms
+from .variables import AXES, AXES_2, LOG_2, A, B, C, P, X, Y, are_opposite, finite, nonzero
+
+STABLE, ROUNDING, ORDER = Level.STABLE, Level.ROUNDING, "stable"
+opposite = property_of("are_opposite", are_opposite, A, B)
+unshifted = property_of("is_not_shifted", lambda x: not forms.is_shifted(x), X)
+unclipped = property_of("is_not_clipped", lambda x: not forms.is_clipped(x), X)
+sum_of_exps = property_of("is_sum_of_exps", forms.is_sum_of_exps, P)
+uniform = property_of("is_uniform", forms.is_uniform, B)
+
+
+def _over_the_same_axes(m: Match) -> bool:
+    return m.AXES_2 == tuple(k for k in range(m.X.ndim) if k not in m.AXES)
+
+
+# ------------------------------------------------------------------------------------------------ logarithms
+def _softmax(m: Match) -> Node | None:
+    return softmax(m.X, m.AXES) if _over_the_same_axes(m) else None
+
+
+def _log_softmax(m: Match) -> Node | None:
+    return m.X - expand_back(f.log(f.sum(f.exp(m.X), axes=m.AXES)), m.X, m.AXES) if _over_the_same_axes(m) else None
+
+
+def _weighted_logsumexp(m: Match) -> Node:
+    """Shifted by the largest exponent whose weight is not zero; the others must not overflow, since 0 * inf is nan."""
+    counted = f.where(f.ne(m.B, 0.0), m.X, -np.inf)
+    top = f.stop_gradient(f.max(counted, axes=m.AXES))
+    shift = f.where(f.isfinite(top), top, 0.0)
+    shifted = f.minimum(m.X - expand_back(shift, m.X, m.AXES), 0.5 * math.log(np.finfo(m.X.dtype).max))
+    return f.log(f.sum(m.B * f.exp(shifted), axes=m.AXES)) + shift
+
+
+def _log1mexp(m: Match) -> Node:
+    """log(1 - exp(x)), x < 0: by expm1 near zero, by log1p far from it."""
+    near = f.gt(m.X, -LOG_2)
+    return f.where(near, f.log(-f.expm1(f.where(near, m.X, -0.5))), f.log1p(-f.exp(f.where(near, -1.0, m.X))))
+
+
+def _log_expm1(m: Match) -> Node:
+    """log(exp(x) - 1), x > 0: x + log(1 - exp(-x)) far from zero."""
+    far = f.gt(m.X, 1.0)
+    x = f.where(far, m.X, 1.0)
+    return f.where(far, x + f.log1p(-f.exp(-x)), f.log(f.expm1(f.where(far, 1.0, m.X))))
+
+
+def _log_cosh(m: Match) -> Node:
+    """log1p(2 sinh(x/2)**2) near zero; |x| + log(1 + exp(-2|x|)) - log 2 far from it, where |x| has no kink."""
+    near = f.lt(f.abs(m.X), 1.0)
+    small, size = f.where(near, m.X, 0.0), f.abs(m.X)
+    return f.where(near, f.log1p(2.0 * f.square(f.sinh(0.5 * small))), size + f.softplus(-2.0 * size) - LOG_2)
+
+
+def _log_inside(m: Match) -> Node:
+    """The logarithm before the elements are picked, so that it meets the quotient."""
+    picked = m.WHOLE.inputs[0]
+    return getattr(f, picked.op.name)(f.log(m.P), *picked.inputs[1:], **picked.named_params)  # type: ignore[no-any-return]
+
+
+is_softmax = property_of("is_softmax", forms.is_softmax, P)
+LOGARITHMS = (
+    rule("log_one_plus", op.log(1 + X), op.log1p(X), STABLE, why="1 + x loses x where |x| << 1"),
+    rule("log_one_minus", op.log(1 - X), op.log1p(-X), STABLE, why="1 - x loses x where |x| << 1"),
+    rule("log1p_exp", op.log1p(op.exp(X)), op.softplus(X), STABLE, why="exp(x) overflows"),
+    rule("log_exp_plus_exp", op.log(op.exp(A) + op.exp(B)), op.logaddexp(A, B), STABLE),
+    rule("log_exp_plus_constant", op.log(op.exp(A) + C), op.logaddexp(A, op.log(C)), STABLE,
+         when=(property_of("is_positive_number", lambda c: c.value > 0 and np.isfinite(c.value), C),),
+         why="the logarithm of a negative constant is nan"),
+    rule("log_exp_plus_exps", op.log(op.exp(A) + P), op.logaddexp(A, op.log(P)), STABLE, when=(sum_of_exps,),
+         why="any other sum may be negative, and gains nothing"),
+    rule("logaddexp_zero", op.logaddexp(X, 0.0), op.softplus(X), ROUNDING),
+    rule("logsumexp", op.log(op.sum(op.exp(X), axes=AXES)), lambda m: logsumexp(m.X, m.AXES) if m.AXES else None, STABLE,
+         when=(unshifted,), why="its derivative is softmax; what is shifted already would be shifted without end"),
+    rule("logsumexp_weighted", op.log(op.sum(B * op.exp(X), axes=AXES)), lambda m: _weighted_logsumexp(m) if m.AXES else None,
+         STABLE, when=(unshifted,), why="what is shifted already would be shifted without end"),
+    rule("log_scaled_exps", op.log(P / B), op.log(P) - op.log(B), STABLE, when=(sum_of_exps, uniform), ulps=4.0,
+         why="log(mean(exp(x))); elsewhere a second logarithm is not worth it"),
+    rule("log_multiple_of_exps", op.log(P * C), op.log(P) + op.log(C), STABLE, ulps=4.0,
+         when=(sum_of_exps, property_of("is_positive_number", lambda c: c.value > 0 and np.isfinite(c.value), C)),
+         why="the logarithm of a negative constant is nan"),
+    rule("softmax", op.exp(X) / op.expand(op.sum(op.exp(X), axes=AXES), axes=AXES_2), _softmax, STABLE, when=(unshifted,),
+         why="what is shifted already would be shifted without end"),
+    rule("log_softmax", op.log(op.exp(X) / op.expand(op.sum(op.exp(X), axes=AXES), axes=AXES_2)), _log_softmax, STABLE),
+    *(rule(f"log_{pick}_softmax", op.log(pattern), _log_inside, STABLE, when=(is_softmax,),
+           why="log(softmax(x)[labels]); elsewhere more logarithms would be taken")
+      for pick, pattern in (("gather", op.gather(P, A)), ("gather_2", op.gather(P, A, B)), ("slice", op.slice(P)))),
+    rule("log_of_sigmoid", op.log(op.sigmoid(X)), op.log_sigmoid(X), STABLE),
+    rule("log1p_minus_sigmoid", op.log1p(-op.sigmoid(X)), op.log_sigmoid(-X), STABLE),
+    rule("log_minus_expm1", op.log(-op.expm1(X)), _log1mexp, STABLE, when=(unclipped,), source="Maechler 2012",
+         why="a bounded argument is already in its own branch"),
+    rule("log1p_minus_exp", op.log1p(-op.exp(X)), _log1mexp, STABLE, when=(unclipped,), source="Maechler 2012",
+         why="a bounded argument is already in its own branch"),
+    rule("log_expm1", op.log(op.expm1(X)), _log_expm1, STABLE, when=(unclipped,), why="a bounded argument is in its own branch"),
+    rule("log_cosh", op.log(op.cosh(X)), _log_cosh, STABLE, ulps=8.0),
+    rule("arctanh_by_log", op.log((1 + X) / (1 - X)), 2 * op.arctanh(X), STABLE, source="DLMF 4.37.24"),
+    rule("minus_arctanh_by_log", op.log((1 - X) / (1 + X)), -2 * op.arctanh(X), STABLE, source="DLMF 4.37.24"),
+    rule("arcsinh_by_log", op.log(X + op.sqrt(op.square(X) + 1)), op.arcsinh(X), STABLE, source="DLMF 4.37.16"),
+    rule("arccosh_by_log", op.log(X + op.sqrt(op.square(X) - 1)), op.arccosh(X), STABLE, source="DLMF 4.37.19"),
+)
+
+# ------------------------------------------------------------------------------------------------ exponentials
+EXPONENTIALS = (
+    rule("exp_minus_one", op.exp(X) - 1, op.expm1(X), STABLE),
+    rule("one_minus_exp", 1 - op.exp(X), -op.expm1(X), STABLE),
+    rule("exp_over_expm1", op.exp(X) / op.expm1(X), op.reciprocal(-op.expm1(-X)), STABLE, ulps=4.0),
+    rule("over_expm1_times_exp", (A / op.expm1(X)) * op.exp(X), A / -op.expm1(-X), STABLE, ulps=4.0),
+    rule("over_square_expm1_times_exp", (A * op.square(op.reciprocal(op.expm1(X)))) * op.exp(X),
+         (A / op.expm1(X)) / -op.expm1(-X), STABLE, ulps=6.0),
+    rule("square_over_expm1_times_exp", op.square(op.reciprocal(op.expm1(X))) * op.exp(X),
+         op.reciprocal(op.expm1(X)) / -op.expm1(-X), STABLE, ulps=6.0),
+    rule("sigmoid_by_reciprocal", op.reciprocal(1 + op.exp(X)), op.sigmoid(-X), STABLE, ulps=4.0),
+    rule("sigmoid_by_quotient", op.exp(X) / (1 + op.exp(X)), op.sigmoid(X), STABLE, ulps=4.0),
+    rule("sigmoid_of_difference", op.exp(A) / (op.exp(A) + op.exp(B)), op.sigmoid(A - B), STABLE),
+    rule("logistic_density", op.exp(X) / op.square(1 + op.exp(X)), op.sigmoid(X) * op.sigmoid(-X), STABLE, ulps=6.0),
+    rule("tanh_by_expm1", op.expm1(X) / (1 + op.exp(X)), op.tanh(X * 0.5), STABLE, ulps=4.0),
+    rule("over_one_plus_exp", A / (1 + op.exp(X)), A * op.sigmoid(-X), STABLE, ulps=4.0),
+    rule("one_minus_sigmoid", 1 - op.sigmoid(X), op.sigmoid(-X), STABLE, ulps=4.0),
+    rule("sigmoid_minus_one", op.sigmoid(X) - 1, -op.sigmoid(-X), STABLE, ulps=4.0),
+    rule("two_sigmoid_minus_one", op.sigmoid(X) * 2 - 1, op.tanh(X * 0.5), STABLE),
+    rule("softplus_minus_argument", op.softplus(X) - X, op.softplus(-X), STABLE),
+    rule("argument_minus_softplus", X - op.softplus(X), op.log_sigmoid(X), STABLE),
+    rule("sinh_by_exp", op.exp(A) - op.exp(B), op.sinh(A) * 2, STABLE, when=(opposite,), ulps=4.0,
+         why="an identity of opposite exponents"),
+    rule("cosh_by_exp", (op.exp(A) + op.exp(B)) * 0.5, op.cosh(A), STABLE, when=(opposite,), ulps=4.0,
+         why="an identity of opposite exponents"),
+    rule("tanh_by_exp", (op.sinh(A) * 2) / (op.exp(A) + op.exp(B)), op.tanh(A), STABLE, when=(opposite,), ulps=4.0,
+         why="an identity of opposite exponents"),
+    rule("tanh_by_hyperbolic", op.sinh(X) / op.cosh(X), op.tanh(X), STABLE, ulps=4.0),
+    rule("exps_minus_two", (op.exp(A) - 2) + op.exp(B), op.square(op.sinh(A * 0.5)) * 4, STABLE, when=(opposite,), ulps=6.0,
+         why="an identity of opposite exponents"),
+    rule("sum_of_exps_minus_two", (op.exp(A) + op.exp(B)) - 2, op.square(op.sinh(A * 0.5)) * 4, STABLE, when=(opposite,),
+         ulps=6.0, why="an identity of opposite exponents"),
+    rule("cosh_minus_one", op.cosh(X) - 1, op.square(op.sinh(X * 0.5)) * 2, STABLE, ulps=6.0),
+    # the two sigmoids share one exponential once they are emitted; sech(x)**2 by cosh would be inf * 0 when differentiated
+    rule("one_minus_tanh_squared", 1 - op.square(op.tanh(X)), (op.sigmoid(X * 2) * op.sigmoid(X * -2)) * 4, STABLE, ulps=8.0),
+    rule("one_minus_erf", 1 - op.erf(X), op.erfc(X), STABLE, ulps=8.0),
+    rule("one_plus_erf", 1 + op.erf(X), op.erfc(-X), STABLE, ulps=8.0),
+    rule("one_minus_erfc", 1 - op.erfc(X), op.erf(X), STABLE, ulps=8.0),
+)
+
+# ------------------------------------------------------------------------------------------------ differences
+nonzero_constant = (nonzero(C), finite(C))
+DIFFERENCES = (
+    rule("one_minus_cos", 1 - op.cos(X), op.square(op.sin(X * 0.5)) * 2, STABLE, ulps=4.0),
+    rule("cos_minus_one", op.cos(X) - 1, op.square(op.sin(X * 0.5)) * -2, STABLE, ulps=4.0),
+    rule("tan_of_half", (op.square(op.sin(X * 0.5)) * 2) / op.sin(X), op.tan(X * 0.5), STABLE, ulps=4.0),
+    rule("sin_difference", op.sin(X + B) - op.sin(X), (op.sin(B * 0.5) * op.cos(X + B * 0.5)) * 2, STABLE),
+    rule("cos_difference", op.cos(X + B) - op.cos(X), (op.sin(B * 0.5) * op.sin(X + B * 0.5)) * -2, STABLE),
+    rule("arctan_difference", op.arctan(X + C) - op.arctan(X), op.arctan2(C, 1 + X * (X + C)), STABLE,
+         source="Hamming 1987, example 3.5"),
+    rule("sqrt_difference", op.sqrt(X + C) - op.sqrt(X), C / (op.sqrt(X + C) + op.sqrt(X)), STABLE, when=nonzero_constant,
+         source="Hamming 1987, example 3.1", why="0/0 where x and c are zero"),
+    rule("reciprocal_difference", op.reciprocal(X + C) - op.reciprocal(X), -((C / X) / (X + C)), STABLE, when=nonzero_constant,
+         source="Hamming 1987, 3.3.1", why="c = 0 gives 0/0 at zero"),
+)
+
+
+# ------------------------------------------------------------------------------------------------ norms and x log x
+def _norm(m: Match) -> Node:
+    """The root, with gradient 0 at zero: the subgradient of least norm."""
+    at_zero = f.eq(m.P, 0.0)
+    return f.where(at_zero, 0.0, f.sqrt(f.where(at_zero, 1.0, m.P)))
+
+
+def _x_log_x(m: Match) -> Node:
+    """0 at 0, by continuity, with gradient 0 there."""
+    at_zero = f.eq(m.X, 0.0)
+    return f.where(at_zero, 0.0, m.X * f.log(f.where(at_zero, 1.0, m.X)))
+
+
+NORMS = (
+    rule("abs_by_sqrt", op.sqrt(op.square(X)), op.abs(X), STABLE),
+    rule("hypot_by_sqrt", op.sqrt(op.square(X) + op.square(Y)), op.hypot(X, Y), STABLE),
+    rule("norm", op.sqrt(P), _norm, STABLE, when=(property_of("is_sum_of_squares", forms.is_sum_of_squares, P),),
+         why="of anything else the root at zero is a kink that the user wrote"),
+    rule("x_log_x", X * op.log(X), _x_log_x, STABLE),
+)
+
+RULES: tuple[Rule, ...] = (*LOGARITHMS, *EXPONENTIALS, *DIFFERENCES, *NORMS)
