@@ -38,7 +38,7 @@ from .loopnest import (
 )
 from .ops.lowering import Lowering
 from .packing import ArgumentLayout
-from .scalar_llvm import BOOL, BYTE, INT64, add, ir_type, register_type, scalar
+from .scalar_llvm import BOOL, BYTE, INT64, ir_type, register_type, scalar
 from .sizes import Size, SizeExpr, Symbol
 
 __all__ = ["emit_kernel"]
@@ -180,7 +180,7 @@ class _Body:
         strides: dict[str, list[Value]] = {}
         for buffer in self.kernel.buffers:
             unit_axis = buffer.rank - 1 if buffer.contiguous else dense.get(buffer.name)
-            found = [add(self.entry, next(passed), INT64(1), ("nsw",)) for _ in range(buffer.rank)]
+            found = [self.entry.add(next(passed), INT64(1), flags=("nsw",)) for _ in range(buffer.rank)]
             if unit_axis is not None and unit_axis >= 0:
                 found[unit_axis] = INT64(buffer.dtype.itemsize)
             strides[buffer.name] = found
@@ -247,7 +247,7 @@ class _Body:
             running.append(phi)
         self._statements(loop.body, depth)
         updates = [self.values[carried.update] for carried in loop.carried]
-        following = add(builder, index, INT64(1), ("nuw", "nsw"))
+        following = builder.add(index, INT64(1), flags=("nuw", "nsw"))
         latch = builder.block
         index.add_incoming(following, latch)
         for phi, value in zip(running, updates, strict=True):
@@ -318,7 +318,7 @@ class _Body:
             if index[axis] == 0:
                 continue
             step = builder.mul(self._index(index[axis]), self.strides[name][axis], flags=("nsw",))
-            offset = step if offset is None else add(builder, offset, step, ("nsw",))
+            offset = step if offset is None else builder.add(offset, step, flags=("nsw",))
         if offset is not None:
             pointer = builder.gep(pointer, [offset], inbounds=inbounds)
         return builder.bitcast(pointer, ir_type(buffer.dtype).as_pointer())
@@ -394,7 +394,7 @@ class _Body:
                 term = INT64(coefficient)
             else:
                 term = product if coefficient == 1 else builder.mul(product, INT64(coefficient), flags=("nsw",))
-            total = term if total is None else add(builder, total, term, ("nsw",))
+            total = term if total is None else builder.add(total, term, flags=("nsw",))
         return total
 
 
@@ -424,7 +424,7 @@ def _intrinsic(builder: Any, name: str, left: Value, right: Value) -> Value:
 def _index_arithmetic(builder: Any, op: str, left: Value, right: Value) -> Value:
     """`//` and `%` are unsigned: loopnest promises non-negative values."""
     if op == "+":
-        return add(builder, left, right, ("nsw",))
+        return builder.add(left, right, flags=("nsw",))
     if op == "-":
         return builder.sub(left, right, flags=("nsw",))
     if op == "*":

@@ -1,9 +1,9 @@
 """Everything that calls private parts of numba.
 
 Kernels are emitted as LLVM IR already, so they enter numba below its type inference: through its code generator, which
-runs its pass pipeline and its JIT engine. A `cfunc` around the same IR costs 0.6 s or more in a fresh process (it loads every
-NumPy implementation of numba, and SciPy's linear algebra), and its wrapper refers to numba's run-time symbols, which a
-cached object must not. The generator is our own instance: what the user compiles with numba is not affected.
+runs its pass pipeline and its JIT engine. A `cfunc` around the same IR costs 0.6 s or more in a fresh process, because
+it loads every NumPy implementation of numba, and SciPy's linear algebra. The generator is our own instance: what the
+user compiles with numba is not affected.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ def erfinv(x: Scalar) -> Scalar:
     y = math.copysign(math.sqrt(math.sqrt(half * half - tail / 0.147) - half), x)
     for _ in range(4):
         # erfc keeps the digits of 1 - |x| that erf loses
-        error = math.erf(y) - x if abs(x) < 0.5 else math.copysign((1.0 - abs(x)) - math.erfc(abs(y)), x)
+        beyond = math.copysign(1.0, x) * ((1.0 - abs(x)) - math.erfc(abs(y)))
+        error = math.erf(y) - x if abs(x) < 0.5 else beyond
         step = error / (1.1283791670955126 * math.exp(-y * y))  # 2 / sqrt(pi)
         y -= step / (1.0 + y * step)
     return y

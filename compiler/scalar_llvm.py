@@ -16,7 +16,7 @@ from .errors import LoweringError
 from .loopnest import Let
 from .ops.lowering import Lowering
 
-__all__ = ["BOOL", "BYTE", "INT64", "add", "ir_type", "register_type", "scalar"]
+__all__ = ["BOOL", "BYTE", "INT64", "ir_type", "register_type", "scalar"]
 
 Value = Any  # llvmlite has no annotations
 BOOL, BYTE, INT64 = ir.IntType(1), ir.IntType(8), ir.IntType(64)
@@ -39,11 +39,6 @@ def ir_type(dtype: np.dtype[Any]) -> Any:
 def register_type(dtype: np.dtype[Any]) -> Any:
     """The LLVM type of a value that was loaded."""
     return BOOL if dtype.kind == "b" else ir_type(dtype)
-
-
-def add(builder: Any, left: Value, right: Value, flags: Sequence[str] = ()) -> Value:
-    """Integer addition with wrap flags."""
-    return builder.add(left, right, flags=flags)
 
 
 def scalar(

@@ -14,6 +14,7 @@ from chainrule.compiler.loopnest import Kernel
 from chainrule.compiler.packing import pack
 
 DTYPES = {"float": ("f8", "f4"), "int": ("i8", "i4", "i2", "i1", "u1"), "bool": ("?",)}
+KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, 2.5, -2.5, 3.0, 10.0, -10.0, 1e3, -1e3, 1e-30, np.inf, -np.inf, np.nan]
 
 
@@ -28,13 +29,14 @@ def available(text: str) -> bool:
 
 
 def cases() -> dict[str, tuple[op.Op, np.dtype[Any], Kernel]]:
+    """Every op for every element type that it is spelled for."""
     assert ops.__all__
     found = {}
     for entry in op.all_ops():
         if entry.kind != "elementwise" or entry.params or entry.name in ("cast", "where"):
             continue
         for kind in entry.dtypes:
-            if available(spelling(entry, kind)):
+            if spelling(entry, kind):
                 for name in DTYPES[kind]:
                     dtype, operands = np.dtype(name), ("a", "b")[: entry.arity]
                     result = np.dtype("?") if entry.infer.__name__ == "_predicate" else dtype
@@ -45,12 +47,12 @@ def cases() -> dict[str, tuple[op.Op, np.dtype[Any], Kernel]]:
 
 
 CASES = cases()
-NUMBER = {name: i for i, name in enumerate(CASES)}
+COMPILED = [name for name, (entry, dtype, _) in CASES.items() if available(spelling(entry, KINDS[dtype.kind]))]
 
 
 @pytest.fixture(scope="module")
 def compiled() -> Compiled:
-    return compile_kernels([kernel for _, _, kernel in CASES.values()], "test_emit_ops")
+    return compile_kernels([CASES[name][2] for name in COMPILED], "test_emit_ops")
 
 
 def operands(entry: op.Op, dtype: np.dtype[Any]) -> dict[str, Any]:
@@ -75,23 +77,30 @@ def evaluate(entry: op.Op, arrays: list[Any]) -> Any:
         return np.asarray(entry.evaluate(*arrays))
 
 
-def assert_close(entry: op.Op, actual: Any, expected: Any) -> None:
+# lgamma(-inf): -inf in SciPy, inf in C99. pow(-inf, 0.5): inf for an array, nan for a NumPy scalar.
+DISPUTED_AT_MINUS_INFINITY = ("lgamma", "pow")
+
+
+def assert_close(entry: op.Op, arrays: list[Any], actual: Any) -> None:
+    expected = evaluate(entry, arrays).astype(actual.dtype)
+    if entry.name in DISPUTED_AT_MINUS_INFINITY and actual.dtype.kind == "f":
+        agreed = ~np.isneginf(arrays[0])
+        actual, expected = actual[agreed], expected[agreed]
     if actual.dtype.kind == "f":
-        # vecmath tests its own accuracy; here, that the op is the one that was asked for
-        np.testing.assert_allclose(
-            actual, expected, rtol=50 * np.finfo(actual.dtype).eps, atol=np.finfo(actual.dtype).tiny
-        )
+        # the accuracy of vecmath has its own tests, and the reference's own errors reach 1e-13 in tails
+        finfo = np.finfo(actual.dtype)
+        np.testing.assert_allclose(actual, expected, rtol=1000 * finfo.eps, atol=finfo.tiny)
     else:
         np.testing.assert_array_equal(actual, expected)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", COMPILED)
 def test_compiled_op(compiled: Compiled, name: str) -> None:
     entry, dtype, kernel = CASES[name]
     arrays = {x: array for x, array in operands(entry, dtype).items() if x in [b.name for b in kernel.buffers]}
     out = np.zeros(arrays["a"].size, kernel.buffers[-1].dtype)
-    compiled.run(NUMBER[name], 0, out.size, pack(kernel, {"n": out.size}, {**arrays, "out": out}))
-    assert_close(entry, out, evaluate(entry, list(arrays.values())).astype(out.dtype))
+    compiled.run(COMPILED.index(name), 0, out.size, pack(kernel, {"n": out.size}, {**arrays, "out": out}))
+    assert_close(entry, list(arrays.values()), out)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -100,4 +109,4 @@ def test_source_of_op(name: str) -> None:
     arrays = {x: array[:200] for x, array in operands(entry, dtype).items() if x in [b.name for b in kernel.buffers]}
     out = np.zeros(arrays["a"].size, kernel.buffers[-1].dtype)
     k.run_source(kernel, {**arrays, "out": out}, {"n": out.size})
-    assert_close(entry, out, evaluate(entry, list(arrays.values())).astype(out.dtype))
+    assert_close(entry, list(arrays.values()), out)
