@@ -18,7 +18,7 @@ from llvmlite import ir
 from .errors import LoweringError
 from .ir import Node
 from .kernel import Compiled, Loaded
-from .loopnest import Kernel, Loop
+from .loopnest import Kernel, Loop, Statement
 from .packing import ArgumentLayout
 from .schedule import KernelStep, Plan
 from .sizes import Guard, Opaque, Size, SizeExpr, Symbol, symbol as symbol_named, symbols_of
@@ -240,7 +240,8 @@ class _Emitter:
 
     def temporaries(self) -> Value | None:
         """One block for all temporaries, 64-byte aligned each; the block, or None where there is none."""
-        nodes = [n for n in self.plan.temporaries if n not in self.arrays]
+        written = {b.name for k in self.kernels for b in k.buffers if b.written}
+        nodes = [n for n, name in self.plan.buffers.items() if name in written and n not in self.arrays]
         small = [n for n in nodes if not n.ndim]
         for node in small:
             self.dense(node, self.builder.bitcast(self.entry_alloca(DOUBLE), POINTER))
@@ -269,8 +270,7 @@ class _Emitter:
         by_name = {name: node for node, name in self.plan.buffers.items()}
         calls: list[tuple[Any, Value, Value]] = []
         base, work = 0, LONG(0)
-        steps = [s for s in self.plan.steps if isinstance(s, KernelStep)]
-        for step, kernel, function, layout in zip(steps, self.kernels, self.functions, layouts, strict=True):
+        for kernel, function, layout in zip(self.kernels, self.functions, layouts, strict=True):
             values = [self.size(symbol_named(name)) for name in layout.sizes]
             for buffer in kernel.buffers:
                 data, strides = self.arrays[by_name[buffer.name]]
@@ -280,10 +280,7 @@ class _Emitter:
             outer = kernel.body[0].extent if kernel.splittable and isinstance(kernel.body[0], Loop) else 1
             calls.append((function, self.size(outer), self.builder.gep(packed, [LONG(base)])))
             base += layout.length
-            points = LONG(max(1, len(kernel.body)))
-            for size in step.domain:
-                points = self.builder.mul(points, self.size(size))
-            work = self.builder.add(work, points)
+            work = self.builder.add(work, self.size(_iterations(kernel.body)))
         void = ir.VoidType()
         large = self.builder.icmp_signed(">", work, LONG(RELEASE_ABOVE))
         state = self.entry_alloca(POINTER, zero=True)
@@ -327,6 +324,11 @@ class _Emitter:
             with self.builder.if_then(self.builder.icmp_unsigned("!=", self.builder.ptrtoint(made, LONG), LONG(0))):
                 self.builder.call(self.python("Py_DecRef", ir.VoidType(), POINTER), [made])
         self.builder.ret(self.builder.call(self.python("PyErr_NoMemory", POINTER), []))
+
+
+def _iterations(body: Sequence[Statement]) -> Size:
+    """How many statements a body runs, sizes symbolic."""
+    return sum((s.extent * _iterations(s.body) if isinstance(s, Loop) else 1 for s in body), start=0)
 
 
 def emit_call_entry(module: Any, plan: Plan, kernels: Sequence[Kernel], functions: Sequence[Any], spec: EntrySpec, symbol: str) -> None:

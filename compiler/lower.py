@@ -33,10 +33,10 @@ from .loopnest import (
 )
 from .op import Shape
 from .ops.rules import BOOL, INT64
-from .schedule import KernelStep, Plan
+from .schedule import KernelStep, Plan, reduction_of
 from .sizes import SizeExpr, symbols_of
 
-__all__ = ["lower"]
+__all__ = ["lower_plan", "splits"]
 
 Place = tuple[IndexExpr, ...]
 Wanted = tuple[Node, Place, str | None]  # a value, where, and the bool under which it is needed at all
@@ -213,42 +213,46 @@ class _Nest:
 
     def reduce(self, node: Node) -> None:
         """Reduce over the domain: trailing axes in a register, the others in the result's memory."""
-        axes = set(node.param("axes"))
-        value, op = self.value(node.inputs[0], self.here), node.op
+        axes = set(_reduced(node))
+        op = node.op
+        if op.kind == "contract":
+            labels = max(node.params[:2], key=len)
+            at = dict(zip(labels, self.here, strict=True))
+            factors = [self.value(x, tuple(at[c] for c in side)) for x, side in zip(node.inputs, node.params[:2], strict=True)]
+            value: Operand = self.let("mul", *factors, dtype=node.dtype)
+            place = tuple(at[c] for c in node.param("out"))
+        else:
+            value = self.value(node.inputs[0], self.here)
+            place = tuple(p for k, p in enumerate(self.here) if k not in axes)
         depth = len(self.axes)
         while depth and self.axes[depth - 1] in axes:
             depth -= 1
-        place = tuple(p for k, p in enumerate(self.here) if k not in axes)
+        combine = op.combine
         if op.not_differentiable == "an index":
             result = self._arg_reduce(node, value, depth)
         else:
-            assert op.identity is not None
-            unit = Literal(op.identity(node.dtype), node.dtype)
-            result = self._fold(depth, unit, node.dtype, lambda acc: Let(
-                self.names.fresh("acc"), op.combine, (acc, value), node.dtype, reassociate=node.dtype.kind == "f"))
+            combine, unit = _combination(node)
+            result = value if depth == len(self.axes) else self._fold(depth, unit, node.dtype, lambda acc: Let(
+                self.names.fresh("acc"), combine, (acc, value), node.dtype, reassociate=node.dtype.kind == "f"))
         target = self.plan.buffers[node]
         if not any(axis in axes for axis in self.axes[:depth]):
             self.after[depth].append(Store(target, place, result))
-        elif op.combine == "add":
+        elif combine == "add":
             self.after[depth].append(StoreAdd(target, place, result))
         else:
             before, joined = self.names.fresh("acc"), self.names.fresh("acc")
-            self.after[depth] += [Load(before, target, place), Let(joined, op.combine, (before, result), node.dtype),
+            self.after[depth] += [Load(before, target, place), Let(joined, combine, (before, result), node.dtype),
                                   Store(target, place, joined)]
 
     def accumulates(self, node: Node) -> bool:
         """Whether a reduction keeps its running values in memory, which must then start as the identity."""
-        depth, axes = len(self.axes), node.param("axes")
+        depth, axes = len(self.axes), _reduced(node)
         while depth and self.axes[depth - 1] in axes:
             depth -= 1
         return any(axis in axes for axis in self.axes[:depth])
 
     def _fold(self, depth: int, initial: Operand, dtype: np.dtype[Any], step: Callable[[str], Let]) -> Operand:
         """Carry one value through the loops inside `depth`; `step` makes the update from the running value's name."""
-        if depth == len(self.axes):
-            update = step(initial)  # type: ignore[arg-type]
-            self.before[-1].append(update)
-            return update.target
         names = [self.names.fresh("acc") for _ in self.axes[depth:]]
         update = step(names[-1])
         self.before[-1].append(update)
@@ -306,6 +310,19 @@ class _Nest:
             nest = Loop(self.index[loop], self.extents[loop], tuple(body), tuple(self.carried[loop]))
             body = [*self.before[loop], nest, *self.after[loop]]
         return body
+
+
+def _reduced(node: Node) -> tuple[int, ...]:
+    reduction = reduction_of(node)
+    assert reduction is not None
+    return reduction[1]
+
+
+def _combination(node: Node) -> tuple[str, Literal]:
+    """The op that joins partial results, and its identity."""
+    if node.op.identity is None:  # a contraction adds
+        return "add", Literal(0, node.dtype)
+    return node.op.combine, Literal(node.op.identity(node.dtype), node.dtype)
 
 
 # ------------------------------------------------------------------------------------------------ movement of indices
@@ -375,15 +392,20 @@ _MOVES: Mapping[str, Callable[[_Nest, Node, Place, str | None], list[Wanted]]] =
 
 
 # ------------------------------------------------------------------------------------------------ kernels
-def lower(plan: Plan, step: KernelStep, name: str) -> Kernel:
-    """The kernel of one step.
+def lower_plan(plan: Plan) -> list[Kernel]:
+    """The kernel of every kernel step, in order. Names are unique in the whole plan.
 
     Raises:
         LoweringError: some op has no compiled form.
     """
     names = _Names(plan.buffers.values())
+    own = {r for s in plan.kernels for r in s.roots}
+    return [_lower(plan, step, f"k{n}", names, own) for n, step in enumerate(plan.kernels)]
+
+
+def _lower(plan: Plan, step: KernelStep, name: str, names: _Names, own: set[Node]) -> Kernel:
     scattered = [r for r in step.roots if r.op.kind == "index" and r.op.name != "gather"]
-    reduced = [r for r in step.roots if r.op.kind == "reduce"]
+    reduced = [r for r in step.roots if reduction_of(r) is not None]
     stored = [r for r in step.roots if r not in scattered and r not in reduced]
     nest = _Nest(plan, names, step.domain, step.order, frozenset(stored))
     first: list[_Nest] = []
@@ -392,15 +414,16 @@ def lower(plan: Plan, step: KernelStep, name: str) -> Kernel:
         nest.scatter(node)
     for node in reduced:
         if nest.accumulates(node):
-            assert node.op.identity is not None
-            first.append(_start(plan, names, node, node.op.identity(node.dtype)))
+            first.append(_start(plan, names, node, _combination(node)[1].value))
     for node in stored:
         nest.store(node)
     for node in reduced:
         nest.reduce(node)
     body = tuple(s for n in [*first, nest] for s in n.statements())
     read = dict.fromkeys(node for n in [*first, nest] for node in n.read)
-    return _kernel(plan, name, body, [n for n in read if n not in step.roots], step.roots, splittable=_splits(body))
+    buffers = [Buffer(plan.buffers[n], n.dtype, n.ndim, contiguous=n in own) for n in read if n not in step.roots]
+    buffers += [Buffer(plan.buffers[n], n.dtype, n.ndim, written=True, contiguous=True) for n in step.roots]
+    return Kernel(name, tuple(buffers), _symbols(body), body, splits(body))
 
 
 def _start(plan: Plan, names: _Names, node: Node, initial: Any) -> _Nest:
@@ -411,15 +434,16 @@ def _start(plan: Plan, names: _Names, node: Node, initial: Any) -> _Nest:
     return nest
 
 
-def _splits(body: tuple[Statement, ...]) -> bool:
+def splits(body: tuple[Statement, ...]) -> bool:
     """One outer loop, nothing carried round it, and no two of its iterations write the same element."""
     if len(body) != 1 or not isinstance(body[0], Loop) or body[0].carried:
         return False
     index = Index(body[0].index)
-    return all(not isinstance(s, StoreAdd) and (not isinstance(s, Store) or index in s.index) for s in walk(body))
+    return all(not isinstance(s, StoreAdd | Store) or index in s.index for s in walk(body))
 
 
-def _kernel(plan: Plan, name: str, body: tuple[Statement, ...], read: Iterable[Node], written: Iterable[Node], splittable: bool) -> Kernel:
+def _symbols(body: tuple[Statement, ...]) -> tuple[str, ...]:
+    """The size symbols that statements read."""
     symbols: set[str] = set()
 
     def note(*items: Any) -> None:
@@ -436,7 +460,4 @@ def _kernel(plan: Plan, name: str, body: tuple[Statement, ...], read: Iterable[N
             note(statement.index)
         elif not isinstance(statement, Let):
             note(*statement.index)
-    own = {r for s in plan.kernels for r in s.roots}
-    buffers = [Buffer(plan.buffers[n], n.dtype, n.ndim, contiguous=n in own) for n in read]
-    buffers += [Buffer(plan.buffers[n], n.dtype, n.ndim, written=True, contiguous=True) for n in written]
-    return Kernel(name, tuple(buffers), tuple(sorted(symbols, key=lambda s: (len(s), s))), body, splittable)
+    return tuple(sorted(symbols, key=lambda s: (len(s), s)))

@@ -3,20 +3,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import IndexingError, ShapeError
+from .fuse import fuse_kernels
 from .interpret import bind_sizes, evaluate_node, quiet
 from .ir import Graph, Node
 from .kernel import Compiled, Loaded, compile_kernels, lowering_of, symbol_of
 from .loopnest import Kernel, Loop
-from .lower import lower
+from .lower import lower_plan
 from .packing import ArgumentLayout
 from .provenance import at
 from .schedule import CallStep, CheckStep, KernelStep, Plan, schedule
-from .sizes import evaluate, symbols_of
+from .sizes import Size, evaluate, symbols_of
 
 if TYPE_CHECKING:
     from .call_entry import EntrySpec
@@ -27,53 +29,53 @@ Array = np.ndarray[Any, Any]
 
 
 class Program:
-    """A plan with its compiled kernels. Immutable, and safe to run from several threads."""
+    """A plan with its compiled kernels. Immutable, and safe to run from several threads.
 
-    def __init__(self, plan: Plan, kernels: Sequence[Kernel], code: Compiled | Loaded | None,
+    Attributes:
+        steps: what runs, in order: fused kernels, and the plan's calls and checks.
+        kernels: the fused kernels among them.
+        temporaries: names of the buffers that are neither inputs nor outputs.
+    """
+
+    def __init__(self, plan: Plan, steps: Sequence[Kernel | CallStep | CheckStep], code: Compiled | Loaded | None,
                  entry: Callable[[Callable[..., Any], str], Callable[..., Any]] | None = None) -> None:
         """`entry`, where there is one, makes a direct call entry from a slow path and a name."""
-        self.plan, self.kernels, self.code, self.entry = plan, tuple(kernels), code, entry
+        self.plan, self.steps, self.code, self.entry = plan, tuple(steps), code, entry
+        self.kernels = tuple(s for s in steps if isinstance(s, Kernel))
         self.graph = plan.graph
         self._slot = {node: k for k, node in enumerate(plan.buffers)}
-        layouts = iter(ArgumentLayout.of(k) for k in kernels)
+        self._by_name = {name: node for node, name in plan.buffers.items()}
+        kept = {plan.buffers[n] for n in (*self.graph.inputs, *self.graph.outputs) if n in plan.buffers}
+        last: dict[str, int] = {}
+        for position, step in enumerate(steps):
+            last.update(dict.fromkeys(self._touched(step), position))
+        self.temporaries = [name for name in last if name not in kept]
         self._runs: list[Callable[[list[Any], dict[str, int]], None]] = []
         number = 0
-        last = self._last_uses()
-        for position, step in enumerate(plan.steps):
-            if isinstance(step, KernelStep):
-                self._runs.append(self._kernel_run(step, number, next(layouts)))
+        for position, step in enumerate(steps):
+            if isinstance(step, Kernel):
+                self._runs.append(self._kernel_run(step, number))
                 number += 1
-            elif isinstance(step, CallStep):
-                self._runs.append(self._call_run(step.node))
             else:
-                self._runs.append(self._check_run(step))
-            if last[position]:
-                self._runs.append(_dropper(last[position]))
+                self._runs.append(self._call_run(step.node) if isinstance(step, CallStep) else self._check_run(step))
+            finished = [self._slot[self._by_name[name]] for name in self.temporaries if last[name] == position]
+            if finished:
+                self._runs.append(_dropper(finished))
 
-    def _last_uses(self) -> list[list[int]]:
-        """For each step, the temporaries that nothing reads after it."""
-        kept = {self._slot[n] for n in (*self.graph.inputs, *self.graph.outputs) if n in self._slot}
-        last: dict[int, int] = {}
-        kernels = iter(self.kernels)
-        by_name = {name: self._slot[node] for node, name in self.plan.buffers.items()}
-        for position, step in enumerate(self.plan.steps):
-            if isinstance(step, KernelStep):
-                touched = [by_name[b.name] for b in next(kernels).buffers]
-            elif isinstance(step, CallStep):
-                touched = [self._slot[n] for n in (step.node, *step.node.inputs) if n in self._slot]
-            else:
-                touched = [self._slot[step.indices]]
-            last.update(dict.fromkeys(touched, position))
-        return [[slot for slot, at_step in last.items() if at_step == p and slot not in kept] for p in range(len(self.plan.steps))]
+    def _touched(self, step: Kernel | CallStep | CheckStep) -> list[str]:
+        if isinstance(step, Kernel):
+            return [b.name for b in step.buffers]
+        nodes = [step.node, *step.node.inputs] if isinstance(step, CallStep) else [step.indices]
+        return [self.plan.buffers[n] for n in nodes if n in self.plan.buffers]
 
     # ------------------------------------------------------------------------------------------- steps
-    def _kernel_run(self, step: KernelStep, number: int, layout: ArgumentLayout) -> Callable[[list[Any], dict[str, int]], None]:
-        kernel, code = self.kernels[number], self.code
+    def _kernel_run(self, kernel: Kernel, number: int) -> Callable[[list[Any], dict[str, int]], None]:
+        code, layout = self.code, ArgumentLayout.of(kernel)
         assert code is not None
-        by_name = {name: self._slot[node] for node, name in self.plan.buffers.items()}
-        written = [(self._slot[root], root.shape, root.dtype) for root in step.roots]
-        arguments = [by_name[b.name] for b in kernel.buffers]
-        outer = kernel.body[0].extent if kernel.splittable and isinstance(kernel.body[0], Loop) else 1
+        slots = {b.name: self._slot[self._by_name[b.name]] for b in kernel.buffers}
+        written = [(slots[b.name], self._by_name[b.name].shape, b.dtype) for b in kernel.buffers if b.written]
+        arguments = [slots[b.name] for b in kernel.buffers]
+        outer = outer_extent(kernel)
         names = layout.sizes
 
         def run(values: list[Any], sizes: dict[str, int]) -> None:
@@ -146,10 +148,10 @@ class Program:
         """The kernels as readable numba source, with the calls between them as comments."""
         from .emit_source import emit_source
 
-        parts, kernels = [], iter(self.kernels)
-        for step in self.plan.steps:
-            if isinstance(step, KernelStep):
-                parts.append(emit_source(next(kernels), lowering_of))
+        parts = []
+        for step in self.steps:
+            if isinstance(step, Kernel):
+                parts.append(emit_source(step, lowering_of))
             elif isinstance(step, CallStep):
                 node = step.node
                 operands = ", ".join(self.plan.buffers[i] for i in node.inputs)
@@ -158,6 +160,68 @@ class Program:
             else:
                 parts.append(f"# {self.plan.buffers[step.indices]} must lie in [0, {step.size})\n")
         return "\n\n".join(parts)
+
+
+def outer_extent(kernel: Kernel) -> Size:
+    """The end of a kernel's range."""
+    return kernel.body[0].extent if kernel.splittable and isinstance(kernel.body[0], Loop) else 1
+
+
+def lowered(plan: Plan) -> list[Kernel | CallStep | CheckStep]:
+    """The plan's steps with kernels lowered, and fused where they run one after another."""
+    kernels = iter(lower_plan(plan))
+    done: list[Kernel | CallStep | CheckStep] = []
+    run: list[Kernel] = []
+    outside = {plan.buffers[n] for n in plan.graph.outputs}
+    for step in plan.steps:
+        if not isinstance(step, KernelStep):
+            nodes = [*step.node.inputs, step.node] if isinstance(step, CallStep) else [step.indices]
+            outside |= {plan.buffers[n] for n in nodes if n in plan.buffers}
+    lowered_steps = [next(kernels) if isinstance(step, KernelStep) else step for step in plan.steps]
+    used: dict[str, int] = {}
+    for position, item in enumerate(lowered_steps):
+        if isinstance(item, Kernel):
+            used.update({b.name: position for b in item.buffers})
+    for position, item in enumerate([*lowered_steps, None]):
+        if isinstance(item, Kernel):
+            run.append(item)
+            continue
+        later = {name for name, last in used.items() if last >= position}
+        done += fuse_kernels(run, outside | later)
+        run = []
+        if item is not None:
+            done.append(item)
+    return [replace(s, name=f"k{n}") if isinstance(s, Kernel) else s for n, s in enumerate(done)]
+
+
+def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:
+    """Schedule, lower and compile a graph.
+
+    Args:
+        entry: how calls map to inputs and outputs; where the plan allows it, a call entry is compiled with the kernels.
+
+    Raises:
+        LoweringError: some op has no compiled form and no routine.
+    """
+    plan = schedule(graph)
+    steps = lowered(plan)
+    kernels = [s for s in steps if isinstance(s, Kernel)]
+    if not kernels:
+        return Program(plan, steps, None)
+    key = hashlib.sha256(repr((kernels, entry)).encode()).hexdigest()[:24]
+    if entry is None:
+        return Program(plan, steps, compile_kernels(kernels, key))
+    from . import call_entry
+
+    if not call_entry.supports(plan, entry):
+        return Program(plan, steps, compile_kernels(kernels, key))
+    symbol = f"{symbol_of(key)}.call"
+
+    def beside(module: Any, functions: Sequence[Any]) -> None:
+        call_entry.emit_call_entry(module, plan, kernels, functions, entry, symbol)
+
+    code = compile_kernels(kernels, key, beside=beside)
+    return Program(plan, steps, code, lambda slow, name: call_entry.make_entry(code, symbol, plan, entry, slow, name))
 
 
 def _dropper(slots: list[int]) -> Callable[[list[Any], dict[str, int]], None]:
@@ -172,32 +236,3 @@ def _prepared(array: Any, dtype: np.dtype[Any]) -> Array:
     """An aligned array of native byte order and this dtype; as it is, where it is one already."""
     array = np.asarray(array, dtype)
     return array if array.flags.aligned and array.dtype.isnative else np.array(array, dtype, copy=True)
-
-
-def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:
-    """Schedule, lower and compile a graph.
-
-    Args:
-        entry: how calls map to inputs and outputs; where the plan allows it, a call entry is compiled with the kernels.
-
-    Raises:
-        LoweringError: some op has no compiled form and no routine.
-    """
-    plan = schedule(graph)
-    kernels = [lower(plan, step, f"k{n}") for n, step in enumerate(plan.kernels)]
-    if not kernels:
-        return Program(plan, kernels, None)
-    key = hashlib.sha256(repr((kernels, entry)).encode()).hexdigest()[:24]
-    if entry is None:
-        return Program(plan, kernels, compile_kernels(kernels, key))
-    from . import call_entry
-
-    if not call_entry.supports(plan, entry):
-        return Program(plan, kernels, compile_kernels(kernels, key))
-    symbol = f"{symbol_of(key)}.call"
-
-    def beside(module: Any, functions: Sequence[Any]) -> None:
-        call_entry.emit_call_entry(module, plan, kernels, functions, entry, symbol)
-
-    code = compile_kernels(kernels, key, beside=beside)
-    return Program(plan, kernels, code, lambda slow, name: call_entry.make_entry(code, symbol, plan, entry, slow, name))

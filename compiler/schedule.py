@@ -93,14 +93,33 @@ def squeezes(node: Node) -> bool:
 
 def is_product(node: Node) -> bool:
     """Whether a contraction sums over nothing: an outer or elementwise product, computed in loops."""
-    return set(node.param("left")) | set(node.param("right")) <= set(node.param("out"))
+    return node.op.kind == "contract" and set(node.param("left")) | set(node.param("right")) <= set(node.param("out"))
+
+
+def streamed(node: Node) -> int | None:
+    """The operand of a contraction that has every label, so that the work is one pass over it (a matrix times a vector)."""
+    if node.op.kind != "contract" or is_product(node):
+        return None
+    labels = set(node.param("left")) | set(node.param("right"))
+    return next((k for k, side in enumerate(("left", "right")) if set(node.param(side)) == labels), None)
+
+
+def reduction_of(node: Node) -> tuple[Shape, tuple[int, ...]] | None:
+    """(domain, reduced axes) of a node that is computed by reducing in loops."""
+    if node.op.kind == "reduce":
+        return node.inputs[0].shape, node.param("axes")
+    operand = streamed(node)
+    if operand is None:
+        return None
+    labels = node.params[operand]
+    return node.inputs[operand].shape, tuple(k for k, c in enumerate(labels) if c not in node.param("out"))
 
 
 def is_call(node: Node) -> bool:
     """Whether a node is always computed by a routine of its own."""
     op = node.op
     if op.kind == "contract":
-        return not is_product(node)
+        return not is_product(node) and streamed(node) is None
     if op.name == "reshape":
         return not squeezes(node)
     return op.kind == "opaque" or (op.kind == "elementwise" and op.lowering is None)
@@ -137,7 +156,7 @@ class _Scheduler:
             if is_call(node):
                 self._call(node, {"contract": "it is a contraction", "movement": "its elements are renumbered"}.get(
                     node.op.kind, f"{node.op.name} is a library routine"))
-            elif node.op.kind == "reduce":
+            elif reduction_of(node) is not None:
                 self._buffer(node, "it is a reduction")
             elif node.op.name == "gather":
                 for indices in node.inputs[1:]:
@@ -182,9 +201,9 @@ class _Scheduler:
                 stages[node] = same[node] = other[node] = complete
             elif node not in self.reason:
                 same[node], other[node] = (earliest, complete) if identity else (complete, complete)
-            elif node.op.kind == "reduce":
-                stages[node] = earliest
-                same[node] = other[node] = earliest + 1
+            elif reduction_of(node) is not None:
+                stages[node] = earliest if node.op.kind == "reduce" else complete
+                same[node] = other[node] = stages[node] + 1
             elif node.op.kind == "index" and node.op.name != "gather":
                 stages[node] = complete
                 same[node] = other[node] = complete + 1
@@ -196,9 +215,9 @@ class _Scheduler:
     # ------------------------------------------------------------------------------------------- dear values
     def _domain(self, node: Node) -> tuple[Shape, tuple[int, ...]]:
         """The loops that compute a buffered node, as (extents, order of axes)."""
-        if node.op.kind == "reduce":
-            shape = node.inputs[0].shape
-            axes = node.param("axes")
+        reduction = reduction_of(node)
+        if reduction is not None:
+            shape, axes = reduction
             if node.dtype != node.inputs[0].dtype and node.op.not_differentiable == "an index":
                 return shape, (*(k for k in range(len(shape)) if k not in axes), *axes)
             return shape, tuple(range(len(shape)))
