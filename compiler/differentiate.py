@@ -62,10 +62,10 @@ def _push(node: Node, tangents: list[Node | None]) -> Node | None:
     if op.not_differentiable:
         return None
     if op.partials is not None:
-        terms = [_scale(dx, p) for dx, p in zip(tangents, op.partials(node, *node.inputs), strict=True) if dx is not None]
-        return _total([t for t in terms if t is not None])
+        partials = op.partials(node, *node.inputs)
+        return _total([_scale(dx, p) for dx, p in zip(tangents, partials, strict=True) if dx is not None])
     if op.weights is not None:
-        (x,), (dx,) = node.inputs, tangents
+        (dx,) = tangents
         assert dx is not None
         return f.sum(_weights(node) * dx, axes=node.param("axes"))
     if op.tangent is not None:
@@ -114,7 +114,7 @@ class _Cotangent:
 
     def plus(self, other: _Cotangent) -> _Cotangent:
         mask = None
-        if self.mask is not None and other.mask is not None:
+        if self.mask is not None and other.mask is not None and not _complementary(self.mask, other.mask):
             mask = self.mask if self.mask is other.mask else f.or_(self.mask, other.mask)
         return _Cotangent(self.value + other.value, mask)
 
@@ -127,6 +127,11 @@ class _Cotangent:
         return _Cotangent(scaled, self.mask)
 
 
+def _complementary(left: Node, right: Node) -> bool:
+    """Whether one mask is the other's negation, as those of the two branches of a `where` are."""
+    return any(a.op.name == "not_" and a.inputs[0] is b for a, b in ((left, right), (right, left)))
+
+
 def vjp(outputs: Sequence[Node], cotangents: Sequence[Node | None], wrt: Sequence[Node]) -> list[Node | None]:
     """Cotangents of `wrt`, given those of `outputs`; None where nothing depends on the node (a structural zero).
 
@@ -136,25 +141,25 @@ def vjp(outputs: Sequence[Node], cotangents: Sequence[Node | None], wrt: Sequenc
     return [value for value, _ in vjp_masked(outputs, cotangents, [None] * len(cotangents), wrt)]
 
 
-def vjp_masked(outputs: Sequence[Node], cotangents: Sequence[Node | None], masks: Sequence[Node | None], wrt: Sequence[Node]
-               ) -> list[tuple[Node | None, Node | None]]:
+def vjp_masked(outputs: Sequence[Node], cotangents: Sequence[Node | None], masks: Sequence[Node | None],
+               wrt: Sequence[Node]) -> list[tuple[Node | None, Node | None]]:
     """`vjp` with masks: of the given cotangents, and beside each result. Outside its mask a cotangent is exactly zero.
 
     Raises:
         DifferentiationError: a cotangent's shape or dtype is not its output's.
     """
-    for node, ct in zip(outputs, cotangents, strict=True):
-        if ct is not None and (ct.shape != node.shape or ct.dtype != node.dtype):
-            raise DifferentiationError(f"the cotangent is {ct!r}, its output {node!r}")
+    for node, given in zip(outputs, cotangents, strict=True):
+        if given is not None and (given.shape != node.shape or given.dtype != node.dtype):
+            raise DifferentiationError(f"the cotangent is {given!r}, its output {node!r}")
     order = toposort(outputs)
     active = set(wrt)
     for node in order:
         if is_differentiable(node) and not node.op.not_differentiable and any(i in active for i in node.inputs):
             active.add(node)
     pending: dict[Node, _Cotangent] = {}
-    for node, ct, mask in zip(outputs, cotangents, masks, strict=True):
-        if ct is not None:
-            _accumulate(pending, node, _Cotangent(ct, mask))
+    for node, given, mask in zip(outputs, cotangents, masks, strict=True):
+        if given is not None:
+            _accumulate(pending, node, _Cotangent(given, mask))
     targets = set(wrt)
     for node in reversed(order):
         if node not in pending or node not in active:
@@ -189,7 +194,11 @@ def _pull(node: Node, ct: _Cotangent, active: set[Node], pending: dict[Node, _Co
             spread = _expanded(ct, node, x)
             _accumulate(pending, x, spread.times(_weights(node), op.singular))
         else:
-            pulled = op.transpose(ct.value, node, k) if op.transpose is not None else None
+            pulled = None
+            if ct.mask is not None and op.selected is not None:
+                pulled = op.selected(ct.value, ct.mask, node, k)
+            if pulled is None and op.transpose is not None:
+                pulled = op.transpose(ct.value, node, k)
             if pulled is None and op.tangent is not None:
                 pulled = _transposed_tangent(op.tangent, node, k, ct.value)
             if pulled is not None:

@@ -58,6 +58,8 @@ class Op:
             all inputs `jointly` (concatenate), or in each while the others are held (contraction).
         mask: `(mask, node, position) -> mask` beside `transpose`: where the input's cotangent may be non-zero, given where
             the output's may be (None: anywhere). Not declared: anywhere.
+        selected: `(ct, mask, node, position) -> Node | None` beside `transpose`, of an op whose adjoint multiplies: the same,
+            with exact zeros for factors that meet only masked cotangents; None where that cannot be said.
         weights: `(y, x, node) -> Node` of x's shape, `y` being the output expanded to it:
             jvp = sum(weights * dx), vjp = weights * ct.
         tangent: `(node, position, dx) -> Node`, the jvp along one input, made of ops that are linear in dx; the vjp is
@@ -79,6 +81,7 @@ class Op:
     jointly: bool = False
     weights: Callable[[Node, Node, Node], Node] | None = None
     mask: Callable[[Node | None, Node, int], Node | None] | None = None
+    selected: Callable[[Node, Node, Node, int], Node | None] | None = None
     tangent: Callable[[Node, int, Node], Node] | None = None
     not_differentiable: str = ""
     commutative: bool = False

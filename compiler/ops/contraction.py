@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import sizes
 from ..errors import ShapeError
-from ..ir import f
+from ..ir import f, with_inputs
 from ..op import Names, Op, declare
 from .rules import aval_text, one_dtype
 
@@ -68,7 +68,20 @@ def _transpose(ct: Node, node: Node, position: int) -> Node:
     return f.contract(ct, node.inputs[0], left=out, right=left, out=right)
 
 
+def _selected(ct: Node, mask: Node, node: Node, position: int) -> Node | None:
+    """The transpose with the other operand zero where the cotangent is masked, if it has every label of the mask."""
+    other = node.inputs[1 - position]
+    labels, out = node.params[1 - position], node.params[2]
+    if not set(out) <= set(labels):
+        return None
+    order = tuple(sorted(range(len(out)), key=lambda k: labels.index(out[k])))
+    taken = f.expand(f.permute(mask, order=order), shape=other.shape, axes=tuple(sorted(labels.index(c) for c in out)))
+    clean = f.where(taken, other, 0)
+    inputs = (node.inputs[0], clean) if position == 0 else (clean, node.inputs[1])
+    return _transpose(ct, with_inputs(node, inputs), position)
+
+
 # out[out labels] = sum over the other labels of x[left labels] * y[right labels]; labels are letters, each once a term.
 declare(Op(name="contract", kind="contract", arity=2, params=("left", "right", "out"), infer=_contract, evaluate=_evaluate,
-           transpose=_transpose, dtypes=("float", "int"),
+           transpose=_transpose, selected=_selected, dtypes=("float", "int"),
            names=Names("contract", "{0} {1}", "{0} @ {1}"), cost=50.0))

@@ -77,19 +77,19 @@ _op("floor_divide", 2, np.floor_divide, lambda y, a, b: (None, None), dtypes=NUM
 _op("remainder", 2, np.remainder, lambda y, a, b: (1, f.neg(f.floor_divide(a, b))), dtypes=NUMBER, cost=6.0,
     lowering=Lowering("emit remainder", "emit remainder", "", "np.remainder({0}, {1})"),
     names=Names("Mod", r"{0} \bmod {1}", "{0} mod {1}"))
-_op("fmod", 2, np.fmod, lambda y, a, b: (1, f.neg(f.trunc(a / b))), dtypes=NUMBER, cost=6.0,
+# (a - y) / b is trunc(a / b), but where a / b rounds up to the next integer
+_op("fmod", 2, np.fmod, lambda y, a, b: (1, f.neg(f.round((a - y) / b))), dtypes=NUMBER, cost=6.0,
     lowering=Lowering("emit fmod", "emit fmod", "", "np.fmod({0}, {1})"),
     names=Names("fmod", r"\operatorname{{fmod}}\left({0}, {1}\right)", "fmod({0}, {1})"))
 
 
 def _pow_partials(y: Node, x: Node, p: Node) -> tuple[Any, ...]:
     # DLMF 4.2.26; x**0 is the constant 1, also at x = 0, and 0**p has no slope in p for p >= 0 (torch's conventions)
-    slope = p * f.pow(x, p - 1.0)
     if p.op.name == "const":
         if p.value == 0:
             return None, None
-        in_base = 2.0 * x if p.value == 2 else slope
-        return in_base, None
+        return (2.0 * x if p.value == 2 else p * f.pow(x, p.value - 1)), None
+    slope = p * f.pow(x, p - 1.0)
     flat = f.and_(f.eq(x, 0.0), f.ge(p, 0.0))
     return (f.where(f.eq(p, 0.0), constant(0, x.dtype, x.shape), slope),
             f.where(flat, constant(0, x.dtype, x.shape), y * f.log(x)))
@@ -99,7 +99,7 @@ _op("pow", 2, np.power, _pow_partials, dtypes=NUMBER, cost=30.0, source="DLMF 4.
     lowering=Lowering("math pow", "emit integer_power", "", "np.power({0}, {1})"),
     names=Names("Pow", "{0}^{{{1}}}", "{0}**{1}"), kinks="x**0 is constant; 0**p has slope 0 in p for p >= 0")
 _unary("square", np.square, lambda y, x: 2.0 * x, real="emit square", source="{0} * {0}", cost=1.0, sympy="square",
-       latex="{0}^{{2}}", text="{0}**2", singular=False)
+       latex="{0}^{{2}}", text="{0}**2")
 _unary("reciprocal", np.reciprocal, lambda y, x: f.neg(f.square(y)), real="emit reciprocal", source="1.0 / {0}", cost=4.0,
        sympy="reciprocal", latex=r"\frac{{1}}{{{0}}}", text="1/{0}")
 _unary("sqrt", np.sqrt, lambda y, x: Over(2.0 * y), real="llvm.sqrt", source="np.sqrt({0})", cost=6.0,
@@ -109,11 +109,11 @@ _unary("rsqrt", lambda x: np.reciprocal(np.sqrt(x)), lambda y, x: -0.5 * y / x, 
 _unary("cbrt", np.cbrt, lambda y, x: Over(3.0 * f.square(y)), latex=r"\sqrt[3]{{{0}}}", sympy="cbrt")
 
 _op("abs", 1, np.abs, lambda y, x: (f.sign(x),), dtypes=NUMBER, kinks="|x|'(0) = 0",
-    lowering=Lowering("llvm.fabs", "emit absolute", "", "abs({0})"), names=Names("Abs", r"\left|{0}\right|", "|{0}|"),
-    singular=False)
+    lowering=Lowering("llvm.fabs", "emit absolute", "", "abs({0})"), names=Names("Abs", r"\left|{0}\right|", "|{0}|"))
 _op("sign", 1, np.sign, lambda y, x: (None,), dtypes=NUMBER, kinks="derivative 0 everywhere",
     lowering=Lowering("emit sign", "emit sign", "", "np.sign({0})"),
     names=Names("sign", r"\operatorname{{sign}}\left({0}\right)", "sign({0})"))
+_numpy: Any  # ufuncs of several arities in turn
 for _name, _numpy, _llvm, _latex in (
     ("floor", np.floor, "llvm.floor", r"\left\lfloor {0} \right\rfloor"),
     ("ceil", np.ceil, "llvm.ceil", r"\left\lceil {0} \right\rceil"),
@@ -134,33 +134,41 @@ _unary("log10", np.log10, lambda y, x: Over(x * math.log(10.0)), latex=r"\log_{{
 _unary("log1p", np.log1p, lambda y, x: Over(1.0 + x), latex=r"\log\left(1 + {0}\right)", text="log1p({0})")
 
 # ---------------------------------------------------------------- trigonometric (DLMF 4.20, 4.24)
-_unary("sin", np.sin, lambda y, x: f.cos(x), singular=False)
-_unary("cos", np.cos, lambda y, x: f.neg(f.sin(x)), singular=False)
+_unary("sin", np.sin, lambda y, x: f.cos(x))
+_unary("cos", np.cos, lambda y, x: f.neg(f.sin(x)))
 _unary("tan", np.tan, lambda y, x: 1.0 + f.square(y))
 _unary("arcsin", np.arcsin, lambda y, x: Over(f.sqrt((1.0 - x) * (1.0 + x))), real="math asin", sympy="asin")
-_unary("arccos", np.arccos, lambda y, x: f.neg(f.rsqrt((1.0 - x) * (1.0 + x))), real="math acos", sympy="acos")
+_unary("arccos", np.arccos, lambda y, x: Over(f.neg(f.sqrt((1.0 - x) * (1.0 + x)))), real="math acos", sympy="acos")
 _unary("arctan", np.arctan, lambda y, x: Over(1.0 + f.square(x)), real="math atan", sympy="atan")
-_op("arctan2", 2, np.arctan2,
-    lambda y, a, b: (b / (f.square(a) + f.square(b)), f.neg(a / (f.square(a) + f.square(b)))), cost=25.0,
-    source="DLMF 4.23.28", lowering=Lowering("math atan2", "", "", "np.arctan2({0}, {1})"),
+
+
+def _arctan2_partials(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
+    # DLMF 4.23.28 by the radius, as its square may overflow or vanish
+    radius, zero = f.hypot(a, b), constant(0, y.dtype, y.shape)
+    origin = f.eq(radius, 0.0)
+    return f.where(origin, zero, b / radius / radius), f.neg(f.where(origin, zero, a / radius / radius))
+
+
+_op("arctan2", 2, np.arctan2, _arctan2_partials, cost=25.0, source="DLMF 4.23.28", kinks="gradient 0 at the origin",
+    lowering=Lowering("math atan2", "", "", "np.arctan2({0}, {1})"),
     names=Names("atan2", r"\operatorname{{atan2}}\left({0}, {1}\right)", "arctan2({0}, {1})"))
 
 # ---------------------------------------------------------------- hyperbolic (DLMF 4.34, 4.37)
 _unary("sinh", np.sinh, lambda y, x: f.cosh(x))
 _unary("cosh", np.cosh, lambda y, x: f.sinh(x))
-_unary("tanh", np.tanh, lambda y, x: 1.0 - f.square(y), singular=False)
-_unary("arcsinh", np.arcsinh, lambda y, x: f.reciprocal(f.hypot(x, 1.0)), real="math asinh", sympy="asinh",
+_unary("tanh", np.tanh, lambda y, x: 1.0 - f.square(y))
+_unary("arcsinh", np.arcsinh, lambda y, x: Over(f.hypot(x, 1.0)), real="math asinh", sympy="asinh",
        latex=r"\operatorname{{arsinh}}\left({0}\right)")
-_unary("arccosh", np.arccosh, lambda y, x: f.rsqrt(x - 1.0) * f.rsqrt(x + 1.0), real="math acosh", sympy="acosh",
+_unary("arccosh", np.arccosh, lambda y, x: Over(f.sqrt(x - 1.0) * f.sqrt(x + 1.0)), real="math acosh", sympy="acosh",
        latex=r"\operatorname{{arcosh}}\left({0}\right)")
 _unary("arctanh", np.arctanh, lambda y, x: Over((1.0 - x) * (1.0 + x)), real="math atanh", sympy="atanh",
        latex=r"\operatorname{{artanh}}\left({0}\right)")
 
 # ---------------------------------------------------------------- error and gamma functions (DLMF 7.2, 5.2)
 _unary("erf", special("erf"), lambda y, x: TWO_OVER_SQRT_PI * f.exp(f.neg(f.square(x))), source="math.erf({0})",
-       latex=r"\operatorname{{erf}}\left({0}\right)", singular=False)
+       latex=r"\operatorname{{erf}}\left({0}\right)")
 _unary("erfc", special("erfc"), lambda y, x: -TWO_OVER_SQRT_PI * f.exp(f.neg(f.square(x))), source="math.erfc({0})",
-       latex=r"\operatorname{{erfc}}\left({0}\right)", singular=False)
+       latex=r"\operatorname{{erfc}}\left({0}\right)")
 _unary("erfinv", special("erfinv"), lambda y, x: (1.0 / TWO_OVER_SQRT_PI) * f.exp(f.square(y)), cost=40.0,
        latex=r"\operatorname{{erf}}^{{-1}}\left({0}\right)", source="vm.erfinv({0})")
 _unary("lgamma", special("gammaln"), lambda y, x: f.digamma(x), latex=r"\log\left|\Gamma\left({0}\right)\right|",
@@ -179,17 +187,22 @@ declare(Op(name="polygamma", kind="elementwise", arity=1, params=("order",), inf
            names=Names("polygamma", r"\psi^{{({order})}}\left({0}\right)", "polygamma({order}, {0})")))
 
 # ---------------------------------------------------------------- stable compositions that earn their own derivative
-_unary("sigmoid", special("expit"), lambda y, x: y * (1.0 - y), latex=r"\sigma\left({0}\right)", singular=False,
+def _negated(x: Node) -> Node:
+    return x.inputs[0] if x.op.name == "neg" else f.neg(x)
+
+
+# 1 - y cancels where y is near 1; sigmoid(-x) does not, and shares its exponential with sigmoid(x)
+_unary("sigmoid", special("expit"), lambda y, x: y * f.sigmoid(_negated(x)), latex=r"\sigma\left({0}\right)",
        source="vm.sigmoid({0})")
 _unary("softplus", lambda x: np.logaddexp(x, np.zeros((), np.asarray(x).dtype)), lambda y, x: f.sigmoid(x),
-       latex=r"\operatorname{{softplus}}\left({0}\right)", singular=False, source="vm.softplus({0})")
-_unary("log_sigmoid", special("log_expit"), lambda y, x: f.sigmoid(f.neg(x)), latex=r"\log\sigma\left({0}\right)",
-       singular=False, source="vm.log_sigmoid({0})")
+       latex=r"\operatorname{{softplus}}\left({0}\right)", source="vm.softplus({0})")
+_unary("log_sigmoid", special("log_expit"), lambda y, x: f.sigmoid(_negated(x)), latex=r"\log\sigma\left({0}\right)",
+       source="vm.log_sigmoid({0})")
 _op("hypot", 2, np.hypot, lambda y, a, b: _unit(y, a, b), cost=12.0, kinks="gradient 0 at the origin",
     lowering=Lowering("math hypot", "", "", "np.hypot({0}, {1})"),
-    names=Names("hypot", r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}", "hypot({0}, {1})"), singular=False)
+    names=Names("hypot", r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}", "hypot({0}, {1})"))
 _op("logaddexp", 2, np.logaddexp, lambda y, a, b: (f.sigmoid(a - b), f.sigmoid(b - a)), cost=30.0,
-    lowering=Lowering("math logaddexp", "", "", "np.logaddexp({0}, {1})"), commutative=True, singular=False,
+    lowering=Lowering("math logaddexp", "", "", "np.logaddexp({0}, {1})"), commutative=True,
     names=Names("logaddexp", r"\log\left(e^{{{0}}} + e^{{{1}}}\right)", "logaddexp({0}, {1})"))
 
 
@@ -200,16 +213,24 @@ def _unit(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
 
 
 # ---------------------------------------------------------------- choices
-def _half_at_ties(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
-    one, half, zero = (constant(v, y.dtype, y.shape) for v in (1, 0.5, 0))
-    tie = f.where(f.eq(a, b), half, zero)
-    return f.where(f.eq(a, b), tie, f.where(f.eq(y, a), one, zero)), f.where(f.eq(a, b), tie, f.where(f.eq(y, a), zero, one))
+def _half_at_ties_of_greatest(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
+    return _share(a, b, f.lt(a, b)), _share(a, b, f.gt(a, b))
 
 
-_op("maximum", 2, np.maximum, _half_at_ties, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
+def _half_at_ties_of_least(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
+    return _share(a, b, f.gt(a, b)), _share(a, b, f.lt(a, b))
+
+
+def _share(a: Node, b: Node, lost: Node) -> Node:
+    """0 for the operand that was not taken, 1/2 at ties, else 1: also for both where one is nan."""
+    one, half, zero = (constant(v, a.dtype, a.shape) for v in (1, 0.5, 0))
+    return f.where(lost, zero, f.where(f.eq(a, b), half, one))
+
+
+_op("maximum", 2, np.maximum, _half_at_ties_of_greatest, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
     lowering=Lowering("emit maximum", "emit maximum", "or", "np.maximum({0}, {1})", "llvm.maximum"),
     names=Names("Max", r"\max\left({0}, {1}\right)", "max({0}, {1})"))
-_op("minimum", 2, np.minimum, _half_at_ties, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
+_op("minimum", 2, np.minimum, _half_at_ties_of_least, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
     lowering=Lowering("emit minimum", "emit minimum", "and", "np.minimum({0}, {1})", "llvm.minimum"),
     names=Names("Min", r"\min\left({0}, {1}\right)", "min({0}, {1})"))
 

@@ -10,7 +10,7 @@ from ..errors import IndexingError, ShapeError
 from ..ir import constant, f, make
 from ..op import Names, Op, declare
 from .reduction import check_axes
-from .rules import INT64, one_dtype, shape_text, unify, without
+from .rules import INT64, mask_of_sums, one_dtype, shape_text, unify, without
 
 if TYPE_CHECKING:
     from ..ir import Node
@@ -44,11 +44,15 @@ def _gather_evaluate(x: Any, *indices: Any, axes: tuple[int, ...]) -> Any:
     return np.transpose(x, _indexed_first(x.ndim, axes))[keys]
 
 
+def _gather_transpose(ct: Node, node: Node, position: int) -> Node | None:
+    x, *indices = node.inputs
+    return f.scatter_add(ct, *indices, axes=node.param("axes"), shape=x.shape) if position == 0 else None
+
+
 # out[b..., r...] = x[indices at axes, r at the other axes]; indices are int64, non-negative, all of one shape b.
 declare(Op(name="gather", kind="index", arity=None, params=("axes",), infer=_gather, evaluate=_gather_evaluate,
-           transpose=lambda ct, node, position: f.scatter_add(
-               ct, *node.inputs[1:], axes=node.param("axes"), shape=node.inputs[0].shape) if position == 0 else None,
-           names=Names("gather", r"{0}_{{{1}}}", "{0}[{1}]"), singular=False))
+           transpose=_gather_transpose, mask=mask_of_sums(_gather_transpose),
+           names=Names("gather", r"{0}_{{{1}}}", "{0}[{1}]")))
 
 
 def _scatter(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
@@ -67,10 +71,14 @@ def _scatter_evaluate(values: Any, *indices: Any, axes: tuple[int, ...], shape: 
     return out
 
 
+def _scatter_transpose(ct: Node, node: Node, position: int) -> Node | None:
+    return f.gather(ct, *node.inputs[1:], axes=node.param("axes")) if position == 0 else None
+
+
 # Zeros of the given shape, plus values[b..., r...] at [indices at axes, r]; equal indices add up.
 declare(Op(name="scatter_add", kind="index", arity=None, params=("axes", "shape"), infer=_scatter, evaluate=_scatter_evaluate,
-           transpose=lambda ct, node, position: f.gather(ct, *node.inputs[1:], axes=node.param("axes"))
-           if position == 0 else None, singular=False, dtypes=("float", "int"),
+           transpose=_scatter_transpose, dtypes=("float", "int"),
+           mask=lambda mask, node, position: None if mask is None else _scatter_transpose(mask, node, position),
            names=Names("scatter_add", r"\operatorname{{scatter}}_{{{1}}}\left({0}\right)", "scatter_add({0}, {1})")))
 
 
@@ -98,12 +106,13 @@ def _overwrite_transpose(ct: Node, node: Node, position: int) -> Node | None:
     turn = f.reshape(turn, shape=values.shape)
     winner = f.gather(f.scatter(constant(-1, INT64, x.shape), turn, *indices, axes=axes), *indices, axes=axes)
     picked = f.gather(ct, *indices, axes=axes)
-    return f.where(f.eq(winner, turn), picked, 0.0)
+    return f.where(f.eq(winner, turn), picked, 0)
 
 
 # x with values[b..., r...] written at [indices at axes, r]; of equal indices the last one wins, as in NumPy.
 declare(Op(name="scatter", kind="index", arity=None, params=("axes",), infer=_overwrite, evaluate=_overwrite_evaluate,
-           transpose=_overwrite_transpose, jointly=True, singular=False,
+           transpose=_overwrite_transpose, jointly=True,
+           mask=lambda mask, node, position: None if mask is None else _overwrite_transpose(mask, node, position),
            names=Names("scatter", r"{0}\,|\,_{{{2}}} \leftarrow {1}", "scatter({0}, {1}, {2})")))
 
 

@@ -12,6 +12,7 @@ from .. import sizes
 from ..errors import ShapeError
 from ..ir import f
 from ..op import Names, Op, declare
+from .reduction import expand_back
 from .rules import aval_text
 
 if TYPE_CHECKING:
@@ -61,6 +62,25 @@ def _inverse_traced(node: Node, dx: Node) -> Node:
     return f.sum(matrix_transpose(f.inverse(x)) * dx, axes=(x.ndim - 2, x.ndim - 1))
 
 
+def _cofactors(x: Any) -> Any:
+    det = np.linalg.det(x)
+    if np.all(np.isfinite(det) & (det != 0)):
+        return det[..., None, None] * np.swapaxes(np.linalg.inv(x), -1, -2)
+    u, s, vt = np.linalg.svd(x)
+    ones = np.ones_like(s[..., :1])
+    before = np.cumprod(np.concatenate([ones, s[..., :-1]], -1), -1)
+    after = np.cumprod(np.concatenate([ones, s[..., :0:-1]], -1), -1)[..., ::-1]
+    sign = np.linalg.det(u) * np.linalg.det(vt)
+    return sign[..., None, None] * ((u * (before * after)[..., None, :]) @ vt)
+
+
+def _cofactor_tangent(y: Node, position: int, dx: Node) -> Node:
+    x = y.inputs[0]
+    trace = expand_back(_inverse_traced(y, dx), x, (x.ndim - 2, x.ndim - 1))
+    inner = matrix_product(matrix_transpose(dx), matrix_transpose(f.inverse(x)))
+    return trace * y - matrix_product(y, inner)
+
+
 def _sign(x: Any) -> Any:
     return np.linalg.slogdet(x).sign
 
@@ -75,10 +95,14 @@ declare(Op(name="solve", kind="opaque", arity=2, infer=_solution, evaluate=np.li
            else f.solve(y.inputs[0], dx),
            transpose=lambda ct, node, position: f.solve(matrix_transpose(node.inputs[0]), ct) if position == 1 else None,
            names=Names("Solve", "{0}^{{-1}} {1}", "solve({0}, {1})")))
-# |x| and log ||x||: d log|x| = tr(x^-1 dx) (Giles 2.2.4)
+# |x|: d|x| = tr(cofactor(x)^T dx), which singular matrices have, too (Giles 2.2.4)
 declare(Op(name="det", kind="opaque", arity=1, infer=_scalar, evaluate=np.linalg.det, dtypes=REAL, cost=1000.0,
-           tangent=lambda y, position, dx: y * _inverse_traced(y, dx),
+           tangent=lambda y, position, dx: f.sum(f.cofactor(y.inputs[0]) * dx, axes=(dx.ndim - 2, dx.ndim - 1)),
            names=Names("Determinant", r"\left|{0}\right|", "det({0})")))
+# |x| x^-T, the matrix of cofactors C: dC = tr(x^-1 dx) C - C dx^T x^-T, for invertible x
+declare(Op(name="cofactor", kind="opaque", arity=1, infer=_same, evaluate=_cofactors, dtypes=REAL, cost=2000.0,
+           tangent=_cofactor_tangent, names=Names("cofactor", r"\operatorname{{cof}}\left({0}\right)", "cofactor({0})")))
+# log ||x||: d log||x|| = tr(x^-1 dx)
 declare(Op(name="logabsdet", kind="opaque", arity=1, infer=_scalar, dtypes=REAL, cost=1000.0,
            evaluate=lambda x: np.linalg.slogdet(x).logabsdet, tangent=lambda y, position, dx: _inverse_traced(y, dx),
            names=Names("logabsdet", r"\log\left|\det {0}\right|", "logabsdet({0})")))

@@ -133,7 +133,7 @@ def _concatenate(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
 def _part(ct: Node, node: Node, position: int) -> Node:
     axis, x = node.param("axis"), node.inputs[position]
     start = [0] * node.ndim
-    start[axis] = sum((i.shape[axis] for i in node.inputs[:position]), start=0)  # type: ignore[assignment]
+    start[axis] = sum((i.shape[axis] for i in node.inputs[:position]), start=0)
     return f.slice(ct, start=tuple(start), step=(1,) * node.ndim, shape=x.shape)
 
 

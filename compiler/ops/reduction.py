@@ -10,7 +10,7 @@ from .. import sizes
 from ..errors import IndexingError, ShapeError
 from ..ir import constant, f
 from ..op import Names, Op, declare
-from .rules import INT64, without
+from .rules import INT64, mask_of_sums, without
 
 if TYPE_CHECKING:
     from ..ir import Node
@@ -51,13 +51,25 @@ def _at_extremes(y: Node, x: Node, node: Node) -> Node:
 
 
 def _others(y: Node, x: Node, node: Node) -> Node:
-    """The product of the other elements, right where one of them is zero."""
+    """The product of the other elements.
+
+    Elements that are zero are kept apart: the product is that of the others, times an elementary symmetric polynomial of
+    the zeros, whose value is zero but whose derivatives are not. Right to second order with any number of zeros.
+    """
     axes, zero, one = node.param("axes"), constant(0, x.dtype, x.shape), constant(1, x.dtype, x.shape)
+
+    def total(value: Node) -> Node:
+        return expand_back(f.sum(value, axes=axes), x, axes)
+
     is_zero = f.eq(x, 0.0)
-    zeros = expand_back(f.sum(f.where(is_zero, one, zero), axes=axes), x, axes)
-    nonzero = expand_back(f.prod(f.where(is_zero, one, x), axes=axes), x, axes)
-    alone = f.and_(is_zero, f.eq(zeros, 1.0))
-    return f.where(f.eq(zeros, 0.0), y / f.where(is_zero, one, x), f.where(alone, nonzero, zero))
+    count = total(f.where(is_zero, one, zero))
+    none, single, pair = (f.eq(count, number) for number in (0.0, 1.0, 2.0))
+    vanishing = f.where(is_zero, x, zero)
+    all_vanishing = total(vanishing)
+    nonzero = f.where(is_zero, one, x)
+    rest = expand_back(f.prod(nonzero, axes=axes), x, axes)
+    return rest * f.where(is_zero, f.where(single, one, f.where(pair, all_vanishing - vanishing, zero)),
+                          f.where(none, one, f.where(single, all_vanishing, zero)) / nonzero)
 
 
 def _of_axes(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,10 +97,10 @@ declare(Op(name="prod", kind="reduce", arity=1, params=("axes",), infer=_reduced
            weights=_others, combine="mul", identity=lambda dtype: 1, names=Names("Product", r"\prod {0}", "prod({0})")))
 declare(Op(name="max", kind="reduce", arity=1, params=("axes",), infer=_needs_elements, evaluate=_over(np.max),
            weights=_at_extremes, kinks="ties share the gradient evenly", combine="maximum", identity=_lowest,
-           names=Names("Max", r"\max {0}", "max({0})"), singular=False))
+           names=Names("Max", r"\max {0}", "max({0})")))
 declare(Op(name="min", kind="reduce", arity=1, params=("axes",), infer=_needs_elements, evaluate=_over(np.min),
            weights=_at_extremes, kinks="ties share the gradient evenly", combine="minimum", identity=_highest,
-           names=Names("Min", r"\min {0}", "min({0})"), singular=False))
+           names=Names("Min", r"\min {0}", "min({0})")))
 declare(Op(name="any", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_over(np.any), dtypes=("bool",),
            not_differentiable="a truth value", combine="or_", identity=lambda dtype: False,
            names=Names("any", r"\exists {0}", "any({0})")))
@@ -124,7 +136,7 @@ def _reverse_cumsum(ct: Node, node: Node, position: int) -> Node:
 
 
 declare(Op(name="cumsum", kind="opaque", arity=1, params=("axis",), infer=_same, dtypes=NUMBER, transpose=_reverse_cumsum,
-           evaluate=lambda x, *, axis: np.cumsum(x, axis=axis, dtype=x.dtype), singular=False,
+           evaluate=lambda x, *, axis: np.cumsum(x, axis=axis, dtype=x.dtype), mask=mask_of_sums(_reverse_cumsum),
            names=Names("cumsum", r"\operatorname{{cumsum}}\left({0}\right)", "cumsum({0})")))
 
 

@@ -7,10 +7,13 @@ import numpy as np
 
 from .. import sizes
 from ..errors import DTypeError, ShapeError
+from ..ir import f
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..ir import Node
-    from ..op import Aval, Shape
+    from ..op import Shape
 
 BOOL = np.dtype(bool)
 INT64 = np.dtype(np.int64)
@@ -49,3 +52,13 @@ def one_dtype(nodes: tuple[Node, ...], what: str) -> np.dtype[Any]:
 def without(shape: Shape, axes: tuple[int, ...]) -> Shape:
     """`shape` with axes removed."""
     return tuple(s for k, s in enumerate(shape) if k not in axes)
+
+
+def mask_of_sums(transpose: Callable[[Node, Node, int], Node | None]
+                 ) -> Callable[[Node | None, Node, int], Node | None]:
+    """The mask rule of a linear op whose transpose adds cotangents up: where one of the terms may be non-zero."""
+    def mask_of(mask: Node | None, node: Node, position: int) -> Node | None:
+        terms = None if mask is None else transpose(f.cast(mask, dtype=INT64.name), node, position)
+        return None if terms is None else f.gt(terms, 0)
+
+    return mask_of

@@ -44,7 +44,7 @@ EXACT = frozenset((
 NOT_ZERO = ("div", "floor_divide", "remainder", "fmod")  # in the second operand
 INDEXING = ("gather", "scatter_add", "scatter")
 SCANS = ("cumsum", "argsort")
-LINALG = ("inverse", "solve", "det", "logabsdet", "detsign")
+LINALG = ("inverse", "solve", "det", "cofactor", "logabsdet", "detsign")
 
 
 @dataclass(frozen=True)
