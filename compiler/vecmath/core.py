@@ -93,7 +93,7 @@ class Bool:
 
 
 class Bits:
-    """An integer as wide as a float format: a bit pattern, or a number in two's complement. Shifts right are logical."""
+    """An integer as wide as a float format: a bit pattern, or a number in two's complement; `>>` is logical."""
 
     __slots__ = ("builder", "format", "ir")
 
@@ -218,10 +218,10 @@ class Value:
 
     def intrinsic(self, name: str, *others: Value | float) -> Value:
         """An LLVM intrinsic of one result type, e.g. `llvm.sqrt`."""
+        type = self.format.float_type
         arguments = [self.ir, *(self._operand(other) for other in others)]
-        function = self.builder.module.declare_intrinsic(
-            name, [self.format.float_type], ir.FunctionType(self.format.float_type, [self.format.float_type] * len(arguments))
-        )
+        signature = ir.FunctionType(type, [type] * len(arguments))
+        function = self.builder.module.declare_intrinsic(name, [type], signature)
         return self._make(self.builder.call(function, arguments))
 
     def sqrt(self) -> Value:
@@ -229,6 +229,18 @@ class Value:
 
     def with_sign_of(self, other: Value) -> Value:
         return self.intrinsic("llvm.copysign", other)
+
+    def widened(self) -> Value:
+        """The same number as a double."""
+        if self.format is F64:
+            return self
+        return Value(self.builder, self.builder.fpext(self.ir, F64.float_type), F64)
+
+    def narrowed(self, format: Format) -> Value:
+        """A double rounded to `format`."""
+        if format is F64:
+            return self
+        return Value(self.builder, self.builder.fptrunc(self.ir, format.float_type), format)
 
     def clamp(self, low: float | None = None, high: float | None = None) -> Value:
         """Limit to [low, high]; NaN stays NaN. One instruction per bound."""
@@ -333,6 +345,6 @@ def hex_floats(text: str) -> tuple[float, ...]:
 
 
 def both(f64: str, f32: str) -> Callable[[Value], tuple[float, ...]]:
-    """A table of coefficients with one row per format; the result picks the row for a value."""
+    """A table of coefficients with one row per format, for the emitters which pick it by the format of a value."""
     rows = {"f64": hex_floats(f64), "f32": hex_floats(f32)}
     return lambda x: rows[x.format.name]

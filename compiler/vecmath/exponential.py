@@ -5,6 +5,8 @@ Method: J.-M. Muller, Elementary Functions (3rd ed.), 11.1 and 5.2; the reductio
 
 from __future__ import annotations
 
+import math
+
 from . import coefficients
 from .core import Bits, Value, fast_two_sum, fma, from_exponent, hex_floats, polynomial, round_to_integer, where
 
@@ -15,28 +17,42 @@ LOG_2 = {  # high and low part
 }
 # Beyond these exp is 0 or inf, and the integers of the reduction would leave their range.
 EXP_LIMITS = {"f64": (-760.0, 710.0), "f32": (-110.0, 89.0)}
+EXP2_LIMITS = {"f64": (-1090.0, 1025.0), "f32": (-160.0, 129.0)}
 EXPM1_LIMITS = {"f64": (-45.0, 710.0), "f32": (-20.0, 89.0)}  # below it is -1
 
 
 def exp(x: Value) -> Value:
+    """e**x."""
     return exp_finite(x.clamp(*EXP_LIMITS[x.format.name]))
 
 
-def exp_finite(x: Value, low: Value | None = None) -> Value:
-    """exp(x + low) for x within EXP_LIMITS; `low` is a small correction."""
+def exp_finite(x: Value, low: Value | None = None, factor: Value | None = None, halved: bool = False) -> Value:
+    """exp(x + low) * factor for x within EXP_LIMITS; `low` is a small correction; `halved`: divided by 2."""
+    n, biased = round_to_integer(x, LOG2_E, offset=2 * x.format.bias - halved)
     high_log2, low_log2 = LOG_2[x.format.name]
-    n, biased = round_to_integer(x, LOG2_E, offset=2 * x.format.bias)
     r = fma(-n, low_log2, fma(-n, high_log2, x))
-    if low is not None:
-        r = r + low
-    power = fma(r * r, polynomial(r, coefficients.EXP(x)), r)
+    return _exp_reduced(r if low is None else r + low, biased, factor)
+
+
+def _exp_reduced(r: Value, biased: Bits, factor: Value | None = None) -> Value:
+    """exp(r) * 2**n * factor; n + 2*bias is in the low half of `biased`."""
+    power = fma(r * r, polynomial(r, coefficients.EXP(r)), r)
     half = biased >> 1  # 2**n in two factors: n itself may be beyond the exponents of normal numbers
     scale = from_exponent(half)
-    return fma(power, scale, scale) * from_exponent(biased - half)
+    scaled = fma(power, scale, scale)
+    return (scaled if factor is None else scaled * factor) * from_exponent(biased - half)
+
+
+def exp2(x: Value) -> Value:
+    """2**x; exact for integers."""
+    limited = x.clamp(*EXP2_LIMITS[x.format.name])
+    n, biased = round_to_integer(limited, 1.0, offset=2 * x.format.bias)
+    return _exp_reduced((limited - n) * math.log(2.0), biased)
 
 
 def expm1(x: Value) -> Value:
-    n, biased, r, r_low = reduce_by_log2(x.clamp(*EXPM1_LIMITS[x.format.name]), x.format.bias - 1)
+    """e**x - 1, without cancellation."""
+    _, biased, r, r_low = reduce_by_log2(x.clamp(*EXPM1_LIMITS[x.format.name]), x.format.bias - 1)
     scale = from_exponent(biased)  # 2**(n - 1): 2**n would overflow just before the result does
     high, low = scaled_expm1(r, r_low, scale, scale - 0.5)
     result = (high + low) * 2.0

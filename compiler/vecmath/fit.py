@@ -1,6 +1,6 @@
 """Minimax polynomials: how the coefficients in this package were computed.
 
-`python -m chainrule.compiler.vecmath.fit` prints coefficients.py. Needs mpmath; nothing else in the package imports this.
+`python -m chainrule.compiler.vecmath.fit` prints coefficients.py. It needs mpmath; only that and tests import it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _unscale(coefficients: list[Real], centre: Real, radius: Real) -> list[Real]
 
 
 def _alternating_extrema(grid: list[Real], errors: list[Real], count: int) -> list[Real]:
-    """`count` points of `grid` where `errors` is extremal with alternating signs, or as many as there are, evenly refilled."""
+    """The `count` points of `grid` where `errors` has its largest extrema of alternating sign."""
     groups: list[tuple[Real, Real]] = []
     for x, error in zip(grid, errors, strict=True):
         if groups and (groups[-1][1] > 0) == (error > 0):
@@ -78,7 +78,7 @@ def _alternating_extrema(grid: list[Real], errors: list[Real], count: int) -> li
     while len(groups) > count:
         groups.pop(0 if abs(groups[0][1]) < abs(groups[-1][1]) else -1)
     if len(groups) < count:
-        raise ArithmeticError(f"the error alternates {len(groups)} times, {count} wanted: lower the degree, raise mp.dps")
+        raise ArithmeticError(f"the error alternates {len(groups)} times, not {count}: lower the degree")
     return [x for x, _ in groups]
 
 
@@ -91,19 +91,19 @@ class Table:
     function: Callable[[Real], Real]
     low: Callable[[], Real]
     high: Callable[[], Real]
-    degrees: tuple[int, int]  # float64, float32
+    degrees: tuple[int, int | None]  # float64, float32
     weight: Callable[[Real], Real] = lambda x: 1
     narrow_high: Callable[[], Real] | None = None  # the end of the interval for float32, where it is another
 
 
 def _series(term: Callable[[int], Real], terms: int = 45) -> Callable[[Real], Real]:
-    """The power series with the coefficients term(0), term(1)...: free of the cancellation that a closed form has at 0."""
+    """The power series with coefficients term(0), term(1)...: without the cancellation of a closed form at 0."""
+    coefficients: list[Real] = []
 
     def value(x: Real) -> Real:
-        total = term(terms)
-        for k in range(terms - 1, -1, -1):
-            total = total * x + term(k)
-        return total
+        if not coefficients:
+            coefficients.extend(term(k) for k in range(terms, -1, -1))
+        return _mp().polyval(coefficients, x)
 
     return value
 
@@ -112,6 +112,26 @@ def _mp() -> Any:
     import mpmath
 
     return mpmath.mp
+
+
+def _scaled_erfc(x: Real) -> Real:
+    return (1 + 2 * x) * _mp().exp(x * x) * _mp().erfc(x)
+
+
+def _erfinv(w: Real) -> Real:
+    """erfinv(x) with w == -log(1 - x**2)."""
+    return _mp().erfinv(_mp().sqrt(-_mp().expm1(-w)))
+
+
+def _stirling(x: Real) -> Real:
+    mp = _mp()
+    return (mp.loggamma(x) - (x - 0.5) * mp.log(x) + x - mp.log(2 * mp.pi) / 2) * x
+
+
+def _digamma_without_root(x: Real) -> Real:
+    mp = _mp()
+    root = mp.findroot(mp.digamma, mp.mpf("1.4616321449683623412626595423257213"))
+    return x * (mp.digamma(x) / (x - root) if abs(x - root) > 1e-20 else mp.polygamma(1, root))
 
 
 TABLES = (
@@ -178,6 +198,119 @@ TABLES = (
         lambda t: _mp().erfc(1 + t),
         narrow_high=lambda: _mp().mpf("2.95"),
     ),
+    Table(
+        "ERFC",
+        "(1 + 2*x) * exp(x**2) * erfc(x), x = 3*(1 + t)/(1 - t) from 0 to 27.3 (float32: 10.1)",
+        lambda t: _scaled_erfc(3 * (1 + t) / (1 - t)),
+        lambda: _mp().mpf(-1),
+        lambda: _mp().mpf("24.3") / _mp().mpf("30.3"),
+        (24, 10),
+        lambda t: 1 / _scaled_erfc(3 * (1 + t) / (1 - t)),
+        narrow_high=lambda: _mp().mpf("7.1") / _mp().mpf("13.1"),
+    ),
+    Table(
+        "ERFINV_NEAR",
+        "erfinv(x) / x as a function of w = -log(1 - x**2) <= 6.25",
+        lambda w: _erfinv(w) / _mp().sqrt(-_mp().expm1(-w)) if w > 0 else _mp().sqrt(_mp().pi) / 2,
+        lambda: _mp().mpf(0),
+        lambda: _mp().mpf("6.25"),
+        (23, 10),
+    ),
+    Table(
+        "ERFINV_MIDDLE",
+        "erfinv(x) as a function of sqrt(-log(1 - x**2)) - 2.5, from 0 to 1.6",
+        lambda t: _erfinv((t + 2.5) ** 2),
+        lambda: _mp().mpf(0),
+        lambda: _mp().mpf("1.6"),
+        (17, 7),
+    ),
+    Table(
+        "ERFINV_FAR",
+        "erfinv(x) as a function of sqrt(-log(1 - x**2)) - 4, from 0 to 2.1",
+        lambda t: _erfinv((t + 4) ** 2),
+        lambda: _mp().mpf(0),
+        lambda: _mp().mpf("2.1"),
+        (16, None),
+    ),
+    Table(
+        "ATAN",
+        "(atan(t) / t - 1) / z as a function of z = t**2, |t| <= tan(pi/8)",
+        _series(lambda k: _mp().mpf((-1) ** (k + 1)) / (2 * k + 3), 120),
+        lambda: _mp().mpf(0),
+        lambda: _mp().tan(_mp().pi / 8) ** 2 * 1.001,
+        (10, 4),
+        lambda z: z + 0.01,
+    ),
+    Table(
+        "ASIN",
+        "(asin(t) / t - 1) / z as a function of z = t**2, |t| <= 1/2",
+        _series(lambda k: _mp().binomial(2 * k + 2, k + 1) / (_mp().mpf(4) ** (k + 1) * (2 * k + 3)), 160),
+        lambda: _mp().mpf(0),
+        lambda: _mp().mpf("0.2501"),
+        (12, 4),
+        lambda z: z + 0.01,
+    ),
+    Table(
+        "SINH",
+        "(sinh(x) / x - 1) / z as a function of z = x**2, |x| <= 1",
+        _series(lambda k: 1 / _mp().factorial(2 * k + 3)),
+        lambda: _mp().mpf(0),
+        lambda: _mp().mpf(1),
+        (6, 3),
+        lambda z: z + 0.05,
+    ),
+    Table(
+        "INVERSE_CBRT",
+        "1 / cbrt(m), 1/2 <= m <= 4: the start of an iteration",
+        lambda m: 1 / _mp().cbrt(m),
+        lambda: _mp().mpf("0.5"),
+        lambda: _mp().mpf(4),
+        (5, 5),
+        lambda m: _mp().cbrt(m),
+    ),
+    Table(
+        "LOG_TAIL",
+        "((log((1 + s) / (1 - s)) / s - 2) / z - 2/3) / z as a function of z = s**2, |s| <= (sqrt(2) - 1)**2",
+        _series(lambda k: _mp().mpf(2) / (2 * k + 5)),
+        lambda: _mp().mpf(0),
+        lambda: (_mp().sqrt(2) - 1) ** 4 * 1.0002,
+        (6, None),
+        lambda z: z + 0.002,
+    ),
+    Table(
+        "LGAMMA",
+        "log(Gamma(2 + t)) / t, -3/4 <= t <= 1/4",
+        _series(lambda k: (-1) ** (k + 1) * (_mp().zeta(k + 1) - 1) / (k + 1) if k else 1 - _mp().euler, 200),
+        lambda: _mp().mpf("-0.75"),
+        lambda: _mp().mpf("0.25"),
+        (18, 8),
+    ),
+    Table(
+        "STIRLING",
+        "x * (log(Gamma(x)) - (x - 1/2)*log(x) + x - log(2*pi)/2) as a function of z = 1/x**2, x >= 8",
+        lambda z: _stirling(1 / _mp().sqrt(z)),
+        lambda: _mp().mpf("1e-12"),
+        lambda: _mp().mpf(1) / 64,
+        (5, 1),
+        lambda z: z**0.5,
+    ),
+    Table(
+        "DIGAMMA",
+        "x * digamma(x) / (x - root), 1 <= x <= 2.25, as a function of x - 1.5",
+        lambda t: _digamma_without_root(t + 1.5),
+        lambda: _mp().mpf("-0.5"),
+        lambda: _mp().mpf("0.75"),
+        (18, 8),
+    ),
+    Table(
+        "DIGAMMA_TAIL",
+        "(log(x) - 1/(2*x) - digamma(x)) * x**2 as a function of z = 1/x**2, x >= 8",
+        lambda z: (_mp().log(z) / -2 - _mp().sqrt(z) / 2 - _mp().digamma(1 / _mp().sqrt(z))) / z,
+        lambda: _mp().mpf("1e-12"),
+        lambda: _mp().mpf(1) / 64,
+        (5, 1),
+        lambda z: z,
+    ),
 )
 
 
@@ -185,14 +318,15 @@ def fit(table: Table) -> tuple[list[float], list[float]]:
     """The coefficients of a table rounded to float64, and those of its float32 version rounded to float32."""
     import numpy as np
 
-    mp = _mp()
-    with mp.workdps(60):
-        highs = (table.high(), (table.narrow_high or table.high)())
-        wide, narrow = (
-            remez(table.function, table.low(), high, degree, table.weight)[0]
-            for high, degree in zip(highs, table.degrees, strict=True)
-        )
-        return [float(c) for c in wide], [float(np.float32(float(c))) for c in narrow]
+    def row(high: Real, degree: int | None) -> list[float]:
+        if degree is None:
+            return []
+        return [float(c) for c in remez(table.function, table.low(), high, degree, table.weight)[0]]
+
+    with _mp().workdps(60):
+        wide = row(table.high(), table.degrees[0])
+        narrow = row((table.narrow_high or table.high)(), table.degrees[1])
+        return wide, [float(np.float32(c)) for c in narrow]
 
 
 def render() -> str:
@@ -210,7 +344,10 @@ def _wrapped(row: list[float]) -> str:
     return "\n        ".join(" ".join(words[i : i + 4]) for i in range(0, len(words), 4))
 
 
-HEADER = '''"""Coefficients of the polynomials, constant term first. Written by `python -m chainrule.compiler.vecmath.fit`."""
+HEADER = '''"""Coefficients of the polynomials, constant term first.
+
+Written by `python -m chainrule.compiler.vecmath.fit`.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Code for elements that are too rare to be computed for all: a branch per vector instead of a select per element.
 
 LLVM's loop vectoriser has no "does any lane need it" branch. It does know vector versions of called functions, so the
-rare case is a call of `repair(x, usual)`, with a version for each number of lanes: that tests all its lanes at once,
-returns `usual` if none needs the slow path, and else calls the scalar version lane by lane.
+rare case is a call of `repair(x, usual, ...)`, with a version for each number of lanes: that tests all its lanes at
+once, returns `usual` if none needs the slow path, and else calls the scalar version lane by lane.
 """
 
 from __future__ import annotations
@@ -17,29 +17,36 @@ from .core import Format, Value
 LANES = {"f64": (2, 4, 8, 16), "f32": (4, 8, 16)}  # registers of 128 to 512 bits, and float64 beside float32
 
 
-def replace_outside(low: float, high: float, x: Value, usual: Value, slow: Callable[[Value], Value]) -> Value:
-    """`usual` where low <= x <= high or x is NaN, else `slow(x)`: scalar code of any shape, under the name of `slow`."""
+def replace_outside(
+    low: float, high: float, x: Value, usual: Value, slow: Callable[..., Value], *arguments: Value
+) -> Value:
+    """`usual` where low <= x <= high or x is NaN, else `slow(*arguments)`, or `slow(x)` if none are given.
+
+    `slow` writes scalar code of any shape; the emitted functions are named after it.
+    """
     module = x.builder.module
     name = f"cr.{slow.__name__}.{x.format.name}"
     function = module.globals.get(name)
     if function is None:
-        function = _emit_repair(module, name, x.format, (low, high), slow)
-    return Value(x.builder, x.builder.call(function, [x.ir, usual.ir]), x.format)
+        function = _emit_repair(module, name, x.format, (low, high), slow, len(arguments))
+    values = [value.ir for value in (x, usual, *arguments)]
+    return Value(x.builder, x.builder.call(function, values), x.format)
 
 
 def _emit_repair(
-    module: Any, name: str, format: Format, limits: tuple[float, float], slow: Callable[[Value], Value]
+    module: Any, name: str, format: Format, limits: tuple[float, float], slow: Callable[..., Value], extra: int
 ) -> Any:
-    function = _declare(module, name, format.float_type)
-    x, usual = function.args
+    function = _declare(module, name, format.float_type, 2 + extra)
+    x, usual, *arguments = function.args
     builder = ir.IRBuilder(function.append_basic_block())
     with builder.if_then(_is_outside(builder, x, limits), likely=False):
-        builder.ret(slow(Value(builder, x, format)).ir)
+        builder.ret(slow(*(Value(builder, argument, format) for argument in arguments or [x])).ir)
     builder.ret(usual)
     widths = LANES[format.name]
     vectors = [_emit_vector_repair(module, function, lanes, format, limits) for lanes in widths]
+    parameters = "v" * len(function.args)
     variants = ",".join(
-        f"_ZGV_LLVM_N{lanes}vv_{name}({vector.name})" for lanes, vector in zip(widths, vectors, strict=True)
+        f"_ZGV_LLVM_N{lanes}{parameters}_{name}({vector.name})" for lanes, vector in zip(widths, vectors, strict=True)
     )
     _add_attributes(function, "noinline", f'"vector-function-abi-variant"="{variants}"')
     _keep(module, vectors)
@@ -48,8 +55,8 @@ def _emit_repair(
 
 def _emit_vector_repair(module: Any, scalar: Any, lanes: int, format: Format, limits: tuple[float, float]) -> Any:
     vector = ir.VectorType(format.float_type, lanes)
-    function = _declare(module, f"{scalar.name}.x{lanes}", vector)
-    x, usual = function.args
+    function = _declare(module, f"{scalar.name}.x{lanes}", vector, len(scalar.args))
+    x, usual, *arguments = function.args
     index = ir.IntType(32)
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     outside = _is_outside(builder, x, limits)
@@ -59,7 +66,7 @@ def _emit_vector_repair(module: Any, scalar: Any, lanes: int, format: Format, li
     builder.cbranch(any_lane, loop, done)
     builder.position_at_end(loop)
     lane, result = builder.phi(index), builder.phi(vector)
-    repaired = builder.call(scalar, [builder.extract_element(x, lane), builder.extract_element(result, lane)])
+    repaired = builder.call(scalar, [builder.extract_element(each, lane) for each in (x, result, *arguments)])
     next_result = builder.insert_element(result, repaired, lane)
     next_lane = builder.add(lane, index(1))
     for phi, first, later in ((lane, index(0), next_lane), (result, usual, next_result)):
@@ -82,8 +89,8 @@ def _is_outside(builder: Any, x: Any, limits: tuple[float, float]) -> Any:
     return builder.or_(builder.fcmp_ordered("<", x, low), builder.fcmp_ordered(">", x, high))
 
 
-def _declare(module: Any, name: str, type: Any) -> Any:
-    function = ir.Function(module, ir.FunctionType(type, [type, type]), name)
+def _declare(module: Any, name: str, type: Any, arity: int) -> Any:
+    function = ir.Function(module, ir.FunctionType(type, [type] * arity), name)
     function.linkage = "internal"
     _add_attributes(function, "nounwind", "willreturn", "memory(none)")
     return function

@@ -1,4 +1,4 @@
-"""sin, cos, tan: x = n*pi/2 + r, |r| <= pi/4, r in two parts; then a polynomial for the sine and one for the cosine of r.
+"""sin, cos, tan: x = n*pi/2 + r, |r| <= pi/4, r in two parts; a polynomial for the sine and one for the cosine of r.
 
 For usual arguments n is a float, and three parts of pi/2 with fma are exact enough (Cody and Waite; Muller, Elementary
 Functions, 11.2). Beyond, the bits of 2/pi that matter are multiplied by the significand (M. Payne and R. Hanek 1983).
@@ -26,35 +26,41 @@ USUAL_LIMIT = {"f64": 2.0**20, "f32": 2.0**15}
 
 
 def sin(x: Value) -> Value:
+    """The sine."""
     usual = _sin(x, *_reduce(abs(x)))
     limit = USUAL_LIMIT[x.format.name]
     return replace_outside(-limit, limit, x, usual, sin_huge)
 
 
 def cos(x: Value) -> Value:
+    """The cosine."""
     usual = _cos(*_reduce(abs(x)))
     limit = USUAL_LIMIT[x.format.name]
     return replace_outside(-limit, limit, x, usual, cos_huge)
 
 
 def tan(x: Value) -> Value:
+    """The tangent."""
     usual = _tan(x, *_reduce(abs(x)))
     limit = USUAL_LIMIT[x.format.name]
     return replace_outside(-limit, limit, x, usual, tan_huge)
 
 
 def sin_huge(x: Value) -> Value:
-    wide = _widened(x)
-    return _narrowed(_sin(wide, *_reduce_huge(abs(wide))), x)
+    """The sine for any |x| >= 2**15."""
+    wide = x.widened()
+    return _sin(wide, *_reduce_huge(abs(wide))).narrowed(x.format)
 
 
 def cos_huge(x: Value) -> Value:
-    return _narrowed(_cos(*_reduce_huge(abs(_widened(x)))), x)
+    """The cosine for any |x| >= 2**15."""
+    return _cos(*_reduce_huge(abs(x.widened()))).narrowed(x.format)
 
 
 def tan_huge(x: Value) -> Value:
-    wide = _widened(x)
-    return _narrowed(_tan(wide, *_reduce_huge(abs(wide))), x)
+    """The tangent for any |x| >= 2**15."""
+    wide = x.widened()
+    return _tan(wide, *_reduce_huge(abs(wide))).narrowed(x.format)
 
 
 def _reduce(x: Value) -> tuple[Bits, Value, Value]:
@@ -108,16 +114,8 @@ def _sin_and_cos(r: Value, r_low: Value) -> tuple[Value, Value]:
     return sine, cosine
 
 
-def _widened(x: Value) -> Value:
-    return x if x.format is F64 else Value(x.builder, x.builder.fpext(x.ir, F64.float_type))
-
-
-def _narrowed(result: Value, like: Value) -> Value:
-    return result if like.format is F64 else Value(like.builder, like.builder.fptrunc(result.ir, like.format.float_type))
-
-
 def _reduce_huge(x: Value) -> tuple[Bits, Value, Value]:
-    """The same as `_reduce` for any double x >= 2**16; NaN for inf.
+    """The same as `_reduce` for any double x >= 2**15; NaN for inf.
 
     With x == m * 2**e the bits of 2/pi before the place e - 1 contribute multiples of 4, and of those after it 192 are
     enough: x is never closer than 2**-62 (relative to pi/2) to a multiple of pi/2.
