@@ -35,11 +35,23 @@ Partial = "Node | Over | int | None"  # an int is +1 or -1; None: the derivative
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How people read an op: `sympy` names a SymPy function, `latex` and `text` are templates over the operands."""
+    """How people read an op.
+
+    Attributes:
+        sympy: the name of a SymPy function.
+        latex, text: templates over the operands (`{0}`, `{1}`) and the parameters, by name.
+        numpy: the same in NumPy source (with `np`, `special`), where it is no call of the ufunc that evaluates the op.
+        meaning: `(m, *operands)`, the op in terms of other functions of the namespace m (`m.exp`, `m.log`, `m.sqrt`)
+            and operators; for what SymPy has no function for.
+        inline: formulas show the meaning, never the op's own name.
+    """
 
     sympy: str = ""
     latex: str = ""
     text: str = ""
+    numpy: str = ""
+    meaning: Callable[..., Any] | None = None
+    inline: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

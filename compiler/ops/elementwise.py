@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..op import Aval
 
 REAL = ("float",)
+HALF = Fraction(1, 2)
 NUMBER = ("float", "int")
 ANY = ("float", "int", "bool")
 TWO_OVER_SQRT_PI = 2.0 / math.sqrt(math.pi)
@@ -52,35 +54,45 @@ def _op(name: str, arity: int, numpy: Callable[..., Any], partials: Callable[...
 
 
 def _unary(name: str, numpy: Callable[..., Any], partial: Callable[[Node, Node], Any], *, real: str = "", source: str = "",
-           sympy: str = "", latex: str = "", text: str = "", cost: float = 15.0, **more: Any) -> None:
-    """A smooth function of one real argument."""
+           sympy: str = "", latex: str = "", text: str = "", written: str = "",
+           meaning: Callable[..., Any] | None = None, inline: bool = False, cost: float = 15.0, **more: Any) -> None:
+    """A smooth function of one real argument; `written` is its NumPy source for people."""
     _op(name, 1, numpy, lambda y, x: (partial(y, x),),
         lowering=Lowering(real=real or f"math {name}", source=source or f"np.{name}({{0}})"),
-        names=Names(sympy or name, latex or rf"\{name}\left({{0}}\right)", text or f"{name}({{0}})"), cost=cost, **more)
+        names=Names(sympy or name, latex or rf"\{name}\left({{0}}\right)", text or f"{name}({{0}})", written, meaning,
+                    inline),
+        cost=cost, **more)
 
 
 # ---------------------------------------------------------------- arithmetic
 _op("add", 2, np.add, lambda y, a, b: (1, 1), dtypes=NUMBER, commutative=True, singular=False,
-    lowering=Lowering("fadd", "add", "", "{0} + {1}"), names=Names("Add", "{0} + {1}", "{0} + {1}"))
+    lowering=Lowering("fadd", "add", "", "{0} + {1}"),
+    names=Names("Add", "{0} + {1}", "{0} + {1}", meaning=lambda m, a, b: a + b, inline=True))
 _op("sub", 2, np.subtract, lambda y, a, b: (1, -1), dtypes=NUMBER, singular=False,
-    lowering=Lowering("fsub", "sub", "", "{0} - {1}"), names=Names("Sub", "{0} - {1}", "{0} - {1}"))
+    lowering=Lowering("fsub", "sub", "", "{0} - {1}"),
+    names=Names("Sub", "{0} - {1}", "{0} - {1}", meaning=lambda m, a, b: a - b, inline=True))
 _op("mul", 2, np.multiply, lambda y, a, b: (b, a), dtypes=NUMBER, commutative=True,
-    lowering=Lowering("fmul", "mul", "", "{0} * {1}"), names=Names("Mul", "{0} {1}", "{0}*{1}"))
+    lowering=Lowering("fmul", "mul", "", "{0} * {1}"),
+    names=Names("Mul", "{0} {1}", "{0}*{1}", meaning=lambda m, a, b: a * b, inline=True))
 _op("div", 2, np.divide, lambda y, a, b: (Over(b), f.neg(y / b)), cost=4.0,
-    lowering=Lowering("fdiv", "", "", "{0} / {1}"), names=Names("Div", r"\frac{{{0}}}{{{1}}}", "{0}/{1}"))
+    lowering=Lowering("fdiv", "", "", "{0} / {1}"), names=Names("Div", r"\frac{{{0}}}{{{1}}}", "{0}/{1}",
+                                                                         meaning=lambda m, a, b: a / b, inline=True))
 _op("neg", 1, np.negative, lambda y, x: (-1,), dtypes=NUMBER, singular=False,
-    lowering=Lowering("fneg", "neg", "", "-{0}"), names=Names("Neg", "-{0}", "-{0}"))
+    lowering=Lowering("fneg", "neg", "", "-{0}"),
+    names=Names("Neg", "-{0}", "-{0}", meaning=lambda m, x: -x, inline=True))
 _op("floor_divide", 2, np.floor_divide, lambda y, a, b: (None, None), dtypes=NUMBER, cost=6.0,
     kinks="derivative 0 almost everywhere",
     lowering=Lowering("emit floor_divide", "emit floor_divide", "", "np.floor_divide({0}, {1})"),
-    names=Names("floor_divide", r"\left\lfloor\frac{{{0}}}{{{1}}}\right\rfloor", "floor({0}/{1})"))
+    names=Names("floor_divide", r"\left\lfloor\frac{{{0}}}{{{1}}}\right\rfloor", "{0}//{1}",
+                "np.floor_divide({0}, {1})", meaning=lambda m, a, b: m.floor(a / b)))
 _op("remainder", 2, np.remainder, lambda y, a, b: (1, f.neg(f.floor_divide(a, b))), dtypes=NUMBER, cost=6.0,
     lowering=Lowering("emit remainder", "emit remainder", "", "np.remainder({0}, {1})"),
     names=Names("Mod", r"{0} \bmod {1}", "{0} mod {1}"))
 # (a - y) / b is trunc(a / b), but where a / b rounds up to the next integer
 _op("fmod", 2, np.fmod, lambda y, a, b: (1, f.neg(f.round((a - y) / b))), dtypes=NUMBER, cost=6.0,
     lowering=Lowering("emit fmod", "emit fmod", "", "np.fmod({0}, {1})"),
-    names=Names("fmod", r"\operatorname{{fmod}}\left({0}, {1}\right)", "fmod({0}, {1})"))
+    names=Names("fmod", r"\operatorname{{fmod}}\left({0}, {1}\right)", "fmod({0}, {1})",
+                meaning=lambda m, a, b: m.sign(a) * (m.Abs(a) - m.Abs(b) * m.floor(m.Abs(a) / m.Abs(b)))))
 
 
 def _pow_partials(y: Node, x: Node, p: Node) -> tuple[Any, ...]:
@@ -97,19 +109,23 @@ def _pow_partials(y: Node, x: Node, p: Node) -> tuple[Any, ...]:
 
 _op("pow", 2, np.power, _pow_partials, dtypes=NUMBER, cost=30.0, source="DLMF 4.2.26",
     lowering=Lowering("math pow", "emit integer_power", "", "np.power({0}, {1})"),
-    names=Names("Pow", "{0}^{{{1}}}", "{0}**{1}"), kinks="x**0 is constant; 0**p has slope 0 in p for p >= 0")
+    names=Names("Pow", "{0}^{{{1}}}", "{0}**{1}", meaning=lambda m, x, p: x**p, inline=True),
+    kinks="x**0 is constant; 0**p has slope 0 in p for p >= 0")
 _unary("square", np.square, lambda y, x: 2.0 * x, real="emit square", source="{0} * {0}", cost=1.0, sympy="square",
-       latex="{0}^{{2}}", text="{0}**2")
+       latex="{0}^{{2}}", text="{0}**2", meaning=lambda m, x: x**2, inline=True)
 _unary("reciprocal", np.reciprocal, lambda y, x: f.neg(f.square(y)), real="emit reciprocal", source="1.0 / {0}", cost=4.0,
-       sympy="reciprocal", latex=r"\frac{{1}}{{{0}}}", text="1/{0}")
+       sympy="reciprocal", latex=r"\frac{{1}}{{{0}}}", text="1/{0}", meaning=lambda m, x: 1 / x, inline=True)
 _unary("sqrt", np.sqrt, lambda y, x: Over(2.0 * y), real="llvm.sqrt", source="np.sqrt({0})", cost=6.0,
-       latex=r"\sqrt{{{0}}}", kinks="sqrt'(0) = inf")
+       latex=r"\sqrt{{{0}}}", meaning=lambda m, x: x**HALF, inline=True, kinks="sqrt'(0) = inf")
 _unary("rsqrt", lambda x: np.reciprocal(np.sqrt(x)), lambda y, x: -0.5 * y / x, cost=10.0,
-       latex=r"\frac{{1}}{{\sqrt{{{0}}}}}", text="1/sqrt({0})", source="vm.rsqrt({0})")
-_unary("cbrt", np.cbrt, lambda y, x: Over(3.0 * f.square(y)), latex=r"\sqrt[3]{{{0}}}", sympy="cbrt")
+       latex=r"\frac{{1}}{{\sqrt{{{0}}}}}", text="1/sqrt({0})", meaning=lambda m, x: x**-HALF, inline=True,
+       source="vm.rsqrt({0})")
+_unary("cbrt", np.cbrt, lambda y, x: Over(3.0 * f.square(y)), latex=r"\sqrt[3]{{{0}}}", sympy="real_cbrt",
+       meaning=lambda m, x: m.sign(x) * m.Abs(x)**m.Rational(1, 3))
 
 _op("abs", 1, np.abs, lambda y, x: (f.sign(x),), dtypes=NUMBER, kinks="|x|'(0) = 0",
-    lowering=Lowering("llvm.fabs", "emit absolute", "", "abs({0})"), names=Names("Abs", r"\left|{0}\right|", "|{0}|"))
+    lowering=Lowering("llvm.fabs", "emit absolute", "", "abs({0})"),
+    names=Names("Abs", r"\left|{0}\right|", "|{0}|", "np.abs({0})"))
 _op("sign", 1, np.sign, lambda y, x: (None,), dtypes=NUMBER, kinks="derivative 0 everywhere",
     lowering=Lowering("emit sign", "emit sign", "", "np.sign({0})"),
     names=Names("sign", r"\operatorname{{sign}}\left({0}\right)", "sign({0})"))
@@ -122,16 +138,22 @@ for _name, _numpy, _llvm, _latex in (
 ):
     _op(_name, 1, _numpy, lambda y, x: (None,), kinks="derivative 0 everywhere",
         lowering=Lowering(_llvm, "", "", f"np.{_numpy.__name__}({{0}})"),
-        names=Names({"ceil": "ceiling"}.get(_name, _name), _latex, f"{_name}({{0}})"))
+        names=Names({"ceil": "ceiling"}.get(_name, _name), _latex, f"{_name}({{0}})", f"np.{_numpy.__name__}({{0}})",
+                    meaning=(lambda m, x: m.sign(x) * m.floor(m.Abs(x))) if _name == "trunc" else None))
 
 # ---------------------------------------------------------------- exponentials and logarithms (DLMF 4.2)
-_unary("exp", np.exp, lambda y, x: y, latex="e^{{{0}}}")
-_unary("exp2", np.exp2, lambda y, x: y * math.log(2.0), latex="2^{{{0}}}", text="2**{0}")
-_unary("expm1", np.expm1, lambda y, x: f.exp(x), latex="e^{{{0}}} - 1", text="expm1({0})")
+_unary("exp", np.exp, lambda y, x: y, latex="e^{{{0}}}", meaning=lambda m, x: m.exp(x), inline=True)
+_unary("exp2", np.exp2, lambda y, x: y * math.log(2.0), latex="2^{{{0}}}", text="2**{0}",
+       meaning=lambda m, x: 2**x, inline=True)
+_unary("expm1", np.expm1, lambda y, x: f.exp(x), latex=r"\operatorname{{expm1}}\left({0}\right)",
+       meaning=lambda m, x: m.exp(x) - 1)
 _unary("log", np.log, lambda y, x: Over(x))
-_unary("log2", np.log2, lambda y, x: Over(x * math.log(2.0)), latex=r"\log_2\left({0}\right)")
-_unary("log10", np.log10, lambda y, x: Over(x * math.log(10.0)), latex=r"\log_{{10}}\left({0}\right)")
-_unary("log1p", np.log1p, lambda y, x: Over(1.0 + x), latex=r"\log\left(1 + {0}\right)", text="log1p({0})")
+_unary("log2", np.log2, lambda y, x: Over(x * math.log(2.0)), latex=r"\log_2\left({0}\right)",
+       meaning=lambda m, x: m.log(x) / m.log(2))
+_unary("log10", np.log10, lambda y, x: Over(x * math.log(10.0)), latex=r"\log_{{10}}\left({0}\right)",
+       meaning=lambda m, x: m.log(x) / m.log(10))
+_unary("log1p", np.log1p, lambda y, x: Over(1.0 + x), latex=r"\log\left(1 + {0}\right)",
+       meaning=lambda m, x: m.log(1 + x))
 
 # ---------------------------------------------------------------- trigonometric (DLMF 4.20, 4.24)
 _unary("sin", np.sin, lambda y, x: f.cos(x))
@@ -166,13 +188,15 @@ _unary("arctanh", np.arctanh, lambda y, x: Over((1.0 - x) * (1.0 + x)), real="ma
 
 # ---------------------------------------------------------------- error and gamma functions (DLMF 7.2, 5.2)
 _unary("erf", special("erf"), lambda y, x: TWO_OVER_SQRT_PI * f.exp(f.neg(f.square(x))), source="math.erf({0})",
-       latex=r"\operatorname{{erf}}\left({0}\right)")
+       written="special.erf({0})", latex=r"\operatorname{{erf}}\left({0}\right)")
 _unary("erfc", special("erfc"), lambda y, x: -TWO_OVER_SQRT_PI * f.exp(f.neg(f.square(x))), source="math.erfc({0})",
-       latex=r"\operatorname{{erfc}}\left({0}\right)")
+       written="special.erfc({0})", latex=r"\operatorname{{erfc}}\left({0}\right)")
 _unary("erfinv", special("erfinv"), lambda y, x: (1.0 / TWO_OVER_SQRT_PI) * f.exp(f.square(y)), cost=40.0,
-       latex=r"\operatorname{{erf}}^{{-1}}\left({0}\right)", source="vm.erfinv({0})")
+       latex=r"\operatorname{{erf}}^{{-1}}\left({0}\right)", source="vm.erfinv({0})",
+       written="special.erfinv({0})")
 _unary("lgamma", special("gammaln"), lambda y, x: f.digamma(x), latex=r"\log\left|\Gamma\left({0}\right)\right|",
-       sympy="loggamma", cost=40.0, source="vm.lgamma({0})")
+       sympy="loggamma", cost=40.0, source="vm.lgamma({0})",
+       written="special.gammaln({0})")
 
 
 def _polygamma(order: int, x: Any) -> Any:
@@ -180,11 +204,12 @@ def _polygamma(order: int, x: Any) -> Any:
 
 
 _unary("digamma", special("digamma"), lambda y, x: f.polygamma(x, order=1), latex=r"\psi\left({0}\right)", cost=40.0,
-       source="vm.digamma({0})")
+       source="vm.digamma({0})", written="special.digamma({0})")
 declare(Op(name="polygamma", kind="elementwise", arity=1, params=("order",), infer=_same, dtypes=REAL,
            evaluate=lambda x, *, order: _polygamma(order, x), cost=80.0, source="DLMF 5.15",
            partials=lambda y, x: (f.polygamma(x, order=y.param("order") + 1),),
-           names=Names("polygamma", r"\psi^{{({order})}}\left({0}\right)", "polygamma({order}, {0})")))
+           names=Names("polygamma", r"\psi^{{({order})}}\left({0}\right)", "polygamma({order}, {0})",
+                       "special.polygamma({order}, {0})")))
 
 # ---------------------------------------------------------------- stable compositions that earn their own derivative
 def _negated(x: Node) -> Node:
@@ -193,17 +218,20 @@ def _negated(x: Node) -> Node:
 
 # 1 - y cancels where y is near 1; sigmoid(-x) does not, and shares its exponential with sigmoid(x)
 _unary("sigmoid", special("expit"), lambda y, x: y * f.sigmoid(_negated(x)), latex=r"\sigma\left({0}\right)",
-       source="vm.sigmoid({0})")
+       source="vm.sigmoid({0})", written="special.expit({0})", meaning=lambda m, x: 1 / (1 + m.exp(-x)))
 _unary("softplus", lambda x: np.logaddexp(x, np.zeros((), np.asarray(x).dtype)), lambda y, x: f.sigmoid(x),
-       latex=r"\operatorname{{softplus}}\left({0}\right)", source="vm.softplus({0})")
+       latex=r"\operatorname{{softplus}}\left({0}\right)", source="vm.softplus({0})", written="np.logaddexp(0, {0})",
+       meaning=lambda m, x: m.log(1 + m.exp(x)))
 _unary("log_sigmoid", special("log_expit"), lambda y, x: f.sigmoid(_negated(x)), latex=r"\log\sigma\left({0}\right)",
-       source="vm.log_sigmoid({0})")
+       source="vm.log_sigmoid({0})", written="special.log_expit({0})", meaning=lambda m, x: -m.log(1 + m.exp(-x)))
 _op("hypot", 2, np.hypot, lambda y, a, b: _unit(y, a, b), cost=12.0, kinks="gradient 0 at the origin",
     lowering=Lowering("math hypot", "", "", "np.hypot({0}, {1})"),
-    names=Names("hypot", r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}", "hypot({0}, {1})"))
+    names=Names("hypot", r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}", "hypot({0}, {1})",
+                meaning=lambda m, a, b: (a**2 + b**2)**HALF, inline=True))
 _op("logaddexp", 2, np.logaddexp, lambda y, a, b: (f.sigmoid(a - b), f.sigmoid(b - a)), cost=30.0,
     lowering=Lowering("math logaddexp", "", "", "np.logaddexp({0}, {1})"), commutative=True,
-    names=Names("logaddexp", r"\log\left(e^{{{0}}} + e^{{{1}}}\right)", "logaddexp({0}, {1})"))
+    names=Names("logaddexp", r"\log\left(e^{{{0}}} + e^{{{1}}}\right)", "logaddexp({0}, {1})",
+                meaning=lambda m, a, b: m.log(m.exp(a) + m.exp(b))))
 
 
 def _unit(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
@@ -229,10 +257,10 @@ def _share(a: Node, b: Node, lost: Node) -> Node:
 
 _op("maximum", 2, np.maximum, _half_at_ties_of_greatest, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
     lowering=Lowering("emit maximum", "emit maximum", "or", "np.maximum({0}, {1})", "llvm.maximum"),
-    names=Names("Max", r"\max\left({0}, {1}\right)", "max({0}, {1})"))
+    names=Names("Max", r"\max\left({0}, {1}\right)", "max({0}, {1})", "np.maximum({0}, {1})"))
 _op("minimum", 2, np.minimum, _half_at_ties_of_least, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
     lowering=Lowering("emit minimum", "emit minimum", "and", "np.minimum({0}, {1})", "llvm.minimum"),
-    names=Names("Min", r"\min\left({0}, {1}\right)", "min({0}, {1})"))
+    names=Names("Min", r"\min\left({0}, {1}\right)", "min({0}, {1})", "np.minimum({0}, {1})"))
 
 
 def _where(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
@@ -255,7 +283,7 @@ def _taken(mask: Node | None, node: Node, position: int) -> Node:
 declare(Op(name="where", kind="elementwise", arity=3, infer=_where, evaluate=np.where, transpose=_select, jointly=True, mask=_taken,
            lowering=Lowering("select", "select", "select", "{1} if {0} else {2}"), singular=False,
            names=Names("where", r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
-                       "where({0}, {1}, {2})")))
+                       "where({0}, {1}, {2})", "np.where({0}, {1}, {2})")))
 
 # ---------------------------------------------------------------- comparisons, logic, bits
 for _name, _numpy, _real, _integer, _text, _latex in (
@@ -278,7 +306,7 @@ for _name, _numpy, _llvm, _text, _latex in (
                names=Names({"and_": "And", "or_": "Or", "xor": "Xor"}[_name], f"{{0}} {_latex} {{1}}", f"{{0}} {_text} {{1}}")))
 declare(Op(name="not_", kind="elementwise", arity=1, infer=_same, evaluate=np.invert, dtypes=("int", "bool"),
            not_differentiable="defined on integers and bools only", lowering=Lowering("", "not_", "not_", "~{0}"),
-           names=Names("Not", r"\neg {0}", "not {0}")))
+           names=Names("Not", r"\neg {0}", "not {0}", "~{0}")))
 for _name, _numpy, _llvm, _text in (("shift_left", np.left_shift, "emit shift_left", "<<"),
                                     ("shift_right", np.right_shift, "emit shift_right", ">>")):
     declare(Op(name=_name, kind="elementwise", arity=2, infer=_same, evaluate=_numpy, dtypes=("int",),
@@ -307,7 +335,8 @@ declare(Op(name="cast", kind="elementwise", arity=1, params=("dtype",), infer=_c
            and node.inputs[0].dtype.kind == "f" else None,
            mask=lambda mask, node, position: mask,
            lowering=Lowering("cast", "cast", "cast", "np.{dtype}({0})"), singular=False,
-           names=Names("cast", "{0}", "{0}")))
+           names=Names("cast", "{0}", "{0}", "np.{dtype}({0})")))
 declare(Op(name="stop_gradient", kind="elementwise", arity=1, infer=_same, evaluate=lambda x: x,
            not_differentiable="asked for by stop_gradient or detach", lowering=Lowering("copy", "copy", "copy", "{0}"),
-           names=Names("stop_gradient", r"\operatorname{{sg}}\left({0}\right)", "stop_gradient({0})")))
+           names=Names("stop_gradient", r"\operatorname{{sg}}\left({0}\right)", "stop_gradient({0})",
+                       meaning=lambda m, x: x, inline=True)))
