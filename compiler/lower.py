@@ -228,7 +228,7 @@ class _Nest:
         while depth and self.axes[depth - 1] in axes:
             depth -= 1
         combine = op.combine
-        if op.not_differentiable == "an index":
+        if op.positional:
             result = self._arg_reduce(node, value, depth)
         else:
             combine, unit = _combination(node)

@@ -100,6 +100,7 @@ class Op:
     lowering: Lowering | None = None
     identity: Callable[[np.dtype[Any]], Any] | None = None  # of a reduction: what an empty one gives
     combine: str = ""  # of a reduction: the elementwise op that joins two partial results
+    positional: bool = False  # a reduction that gives the place of the winner; `combine` compares
     names: Names = field(default_factory=Names)
     cost: float = 1.0  # in additions; a scheduler recomputes cheap values and keeps dear ones
     singular: bool = True  # a partial may be infinite or nan, so a zero cotangent must not be multiplied by it

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .ir import Graph, Node, execution_order
+from .ir import Graph, Node, execution_order, flat_params
 from .op import Shape
-from .sizes import Size
+from .sizes import Size, SizeExpr, symbols_of
 
 __all__ = ["CallStep", "CheckStep", "KernelStep", "Plan", "Step", "schedule"]
 
@@ -84,6 +84,11 @@ class Plan:
             else:
                 lines.append(f"{number}: check that {self.buffers[step.indices]} is in [0, {step.size})")
         return "\n".join(lines)
+
+
+def mentioned(node: Node) -> set[str]:
+    """The size symbols in a node's shape and parameters."""
+    return {name for value in (*node.shape, *flat_params(node.params)) if isinstance(value, SizeExpr) for name in symbols_of(value)}
 
 
 def squeezes(node: Node) -> bool:
@@ -188,17 +193,21 @@ class _Scheduler:
         same: dict[Node, int] = {}  # the first stage that may use the value at its own index
         other: dict[Node, int] = {}  # the first stage that may use any element of it
         stages: dict[Node, int] = {}
+        bound: dict[str, int] = {}  # a size that a call finds out -> the stage of that call
         for node in self.order:
+            since = max((bound[name] for name in mentioned(node) & bound.keys()), default=0) if bound else 0
             if node.op.kind == "leaf":
-                same[node] = other[node] = 0
+                same[node] = other[node] = since
                 if node in self.reason:
-                    stages[node], other[node] = 0, 1
+                    stages[node], other[node] = since, since + 1
                 continue
             identity = node.op.kind in ("elementwise", "reduce")
-            earliest = max((same[i] for i in node.inputs), default=0)
-            complete = max((other[i] for i in node.inputs), default=0)
+            earliest = max((same[i] for i in node.inputs), default=since)
+            complete = max((other[i] for i in node.inputs), default=since)
+            earliest, complete = max(earliest, since), max(complete, since)
             if node in self.calls:
                 stages[node] = same[node] = other[node] = complete
+                bound |= {str(node.param(name)): complete for name in node.op.binds}
             elif node not in self.reason:
                 same[node], other[node] = (earliest, complete) if identity else (complete, complete)
             elif reduction_of(node) is not None:
@@ -218,7 +227,7 @@ class _Scheduler:
         reduction = reduction_of(node)
         if reduction is not None:
             shape, axes = reduction
-            if node.dtype != node.inputs[0].dtype and node.op.not_differentiable == "an index":
+            if node.op.positional:  # the position is carried round one loop, the innermost
                 return shape, (*(k for k in range(len(shape)) if k not in axes), *axes)
             return shape, tuple(range(len(shape)))
         if node.op.kind == "index" and node.op.name != "gather":

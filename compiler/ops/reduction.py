@@ -117,10 +117,10 @@ def _position(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
 
 
 # The first extreme element, or the first nan, along one axis; `combine` compares, the scheduler carries the index.
-declare(Op(name="argmax", kind="reduce", arity=1, params=("axes",), infer=_position, combine="gt",
+declare(Op(name="argmax", kind="reduce", arity=1, params=("axes",), infer=_position, combine="gt", positional=True,
            evaluate=lambda x, *, axes: np.argmax(x, axis=axes[0]), not_differentiable="an index", identity=_lowest,
            names=Names("argmax", r"\operatorname{{argmax}} {0}", "argmax({0})")))
-declare(Op(name="argmin", kind="reduce", arity=1, params=("axes",), infer=_position, combine="lt",
+declare(Op(name="argmin", kind="reduce", arity=1, params=("axes",), infer=_position, combine="lt", positional=True,
            evaluate=lambda x, *, axes: np.argmin(x, axis=axes[0]), not_differentiable="an index", identity=_highest,
            names=Names("argmin", r"\operatorname{{argmin}} {0}", "argmin({0})")))
 
