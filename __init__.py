@@ -37,7 +37,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "TraceError": ("compiler.errors", "TraceError"),
 }
 # submodules that `import chainrule` alone makes reachable, as in `chainrule.<name>.<function>`
-_SUBMODULES: tuple[str, ...] = ()
+_SUBMODULES: tuple[str, ...] = ("autograd", "nn")
 
 if not TYPE_CHECKING:  # hidden from type checkers, to which it would make every misspelt name an Any
 
@@ -47,8 +47,14 @@ if not TYPE_CHECKING:  # hidden from type checkers, to which it would make every
             value = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
         elif name in _SUBMODULES:
             value = importlib.import_module(f"{__name__}.{name}")
-        else:
+        elif name.startswith("_"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        else:  # torch's names
+            api = importlib.import_module(f"{__name__}.runtime.tensor.api")
+            try:
+                value = getattr(api, name)
+            except AttributeError:
+                raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name) from None
         globals()[name] = value
         return value
 

@@ -1,0 +1,299 @@
+"""In-place operations and views: functional inside, torch's behaviour outside.
+
+An in-place operation gives the storage another Value, computed from the old one, and counts a version. Views see the new
+contents through their chain of view operations; a base that is written through a view gets a `CopySlices` node.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...compiler.build import broadcast_to, cast
+from ..torch_types import can_cast, scalar_type_name
+from .geometry import overlaps
+from .modes import state
+from .node import Edge, Node, OpNode, node_class
+from .storage import READ, Chain, written
+from .tensor import Meta, Tensor, gradient_edge
+from .value import Recipe, Value, absent, recorded
+
+if TYPE_CHECKING:
+    from ...compiler.ir import Node as IRNode
+    from .row import Call, Row
+
+LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
+VIEW_OF_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation."
+OVERLAP = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
+           "clone() the tensor before performing the operation.")
+NO_GRAD_VIEW = (
+    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is ambiguous "
+    "and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the "
+    "no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+)
+MULTI_VIEW = (
+    "{what} is a view and is being modified inplace. This view is the output of a function that returns multiple views. Such "
+    "functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+)
+
+
+class _Into(Recipe):
+    """An operation whose result is brought to the dtype and shape of the tensor that it is written to."""
+
+    __slots__ = ()
+
+    def emit(self, nodes: Sequence[IRNode], masks: Sequence[IRNode | None], params: tuple[Any, ...], index: int
+             ) -> tuple[IRNode, IRNode | None]:
+        row, arguments, shape, dtype = params
+        node, _ = row.emit(nodes, masks, arguments, index)
+        return broadcast_to(cast(node, dtype), shape), None
+
+
+INTO = _Into()
+
+
+def in_place(row: Row) -> Callable[..., Tensor]:
+    """The method `name_` of an operation."""
+
+    def apply(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        from .row import _argument_error, _renamed
+
+        try:
+            made = row.rule(self, *args, **_renamed(kwargs))
+        except TypeError as error:
+            raise _argument_error(row.name + "_", args, kwargs, error) from None
+        return replace(self, row, made)
+
+    return apply
+
+
+def replace(self: Tensor, row: Row, made: Call) -> Tensor:
+    """Write the result of a call to `self`, one of its inputs, and to the graph."""
+    from .row import attach, edges_of, value_of
+
+    edges = edges_of(made.inputs)
+    check(self, edges is not None)
+    if made.shape != self._shape and not _fits(made.shape, self._shape):
+        raise RuntimeError(f"output with shape {list(self._shape)} doesn't match the broadcast shape {list(made.shape)}")
+    if made.dtype is not self._dtype and not can_cast(made.dtype, self._dtype):
+        raise RuntimeError(f"result type {scalar_type_name(made.dtype)} can't be cast to the desired output type "
+                           f"{scalar_type_name(self._dtype)}")
+    values = tuple([value_of(item) for item in made.inputs])
+    old = self._value
+    if made.dtype is self._dtype and made.shape == self._shape:
+        value = recorded(row, values, made.params, self._shape, old.dtype)
+        recipe, params = row, made.params
+    else:
+        recipe, params = INTO, (row, made.params, self._shape, old.dtype.name)  # type: ignore[assignment]
+        value = recorded(recipe, values, params, self._shape, old.dtype)
+    if edges is None or not row.backward or not self._dtype.is_floating_point:
+        store(self, value)
+        return self
+    node = _node(row, made, recipe, params, values, value, edges)
+    store(self, value)
+    _save(node, row, made, edges, self)
+    rebase(self, node)
+    return self
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    lead = len(wanted) - len(shape)
+    return lead >= 0 and all(s in (1, w) for s, w in zip(shape, wanted[lead:], strict=True))
+
+
+def _node(row: Row, made: Call, recipe: Recipe, params: tuple[Any, ...], values: tuple[Value, ...], value: Value,
+          edges: list[Edge | None]) -> OpNode:
+    from ..torch_types import from_numpy_dtype
+
+    saves = row.saved
+    return node_class(made.name or row.backward)(
+        recipe, params, values if saves else tuple([absent(v) for v in values]), (value if saves else absent(value),), edges,
+        ((value.shape, from_numpy_dtype(value.dtype)),))
+
+
+def _save(node: OpNode, row: Row, made: Call, edges: list[Edge | None], self: Tensor) -> None:
+    """What the version check looks at: results at their version after the write, inputs before it."""
+    from .row import saved_tensor
+
+    if not row.saved:
+        return
+    node.keeps = True
+    found = []
+    for name, position, is_result, wanted in row.saved_in(made):
+        if wanted is not None and edges[wanted] is None:
+            continue
+        item = self if is_result else made.inputs[position]
+        if isinstance(item, Tensor):
+            saved = saved_tensor(name, position, item, is_result)
+            if not is_result and item._counter is self._counter:
+                saved = saved._replace(version=saved.version - 1)
+            found.append(saved)
+    node.saved = tuple(found)
+
+
+def check(self: Tensor, recorded_now: bool) -> None:
+    """Whether `self` may be written to.
+
+    Raises:
+        RuntimeError: a leaf that requires grad, a view of one, a view made in another mode, elements that share memory.
+    """
+    meta = self._meta
+    if state.grad and self.requires_grad:
+        if self.grad_fn is None:
+            if meta is not None and meta.base is not None:
+                _check_view(self, meta)
+            raise RuntimeError(VIEW_OF_LEAF if meta is not None and meta.base is not None else LEAF)
+        if meta is not None and meta.base is not None:
+            _check_view(self, meta)
+            if meta.base.is_leaf and meta.base._requires_grad:
+                raise RuntimeError(VIEW_OF_LEAF)
+    elif state.grad and meta is not None and meta.base is not None and recorded_now:
+        _check_view(self, meta)
+    if self._geometry is not None and overlaps(self._shape, self._geometry.strides):
+        raise RuntimeError(OVERLAP)
+
+
+def _check_view(self: Tensor, meta: Meta) -> None:
+    if meta.creation == "no_grad":
+        raise RuntimeError(NO_GRAD_VIEW)
+    if meta.creation == "multi":
+        node = self.grad_fn
+        what = f"Output {self._output_nr} of {node.name()}" if node is not None else "Output of a multi-view function"
+        raise RuntimeError(MULTI_VIEW.format(what=what))
+
+
+def store(self: Tensor, value: Value) -> None:
+    """New contents for the part of the storage that `self` shows."""
+    storage = self._storage
+    if storage.memory is not None:
+        import numpy as np
+
+        from .evaluate import array_of
+        from .exchange import alias
+
+        np.copyto(alias(self), array_of(value))
+    else:
+        chain = self._chain
+        storage.value = written(storage.value, chain, value)
+        if chain:
+            self._cache, self._cached = value, storage.value
+    self._counter.version += 1
+
+
+def overwrite(self: Tensor, value: Value) -> None:
+    """New contents, outside the graph."""
+    store(self, value)
+
+
+def write_out(out: Tensor, result: Tensor) -> None:
+    """A result given to the caller's `out=` tensor."""
+    from .row import call
+
+    if result.requires_grad or out.requires_grad:
+        raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+                           "requires grad.")
+    if not can_cast(result._dtype, out._dtype):
+        raise RuntimeError(f"result type {scalar_type_name(result._dtype)} can't be cast to the desired output type "
+                           f"{scalar_type_name(out._dtype)}")
+    if out._shape != result._shape:
+        out._shape = result._shape
+        out._geometry = None
+        out._storage.value = result._value
+        out._counter.version += 1
+        if out._dtype is not result._dtype:
+            out._storage.value = call("to", result, out._dtype)._value
+        return
+    call("copy_", out, result)
+
+
+# ------------------------------------------------------------------------------------------------ the graph
+def rebase(self: Tensor, node: Node) -> None:
+    """Put an in-place operation into the graph: as the tensor's grad_fn, or inside its base's."""
+    meta = self._meta
+    self._requires_grad = False
+    if meta is None or meta.base is None:
+        self._grad_fn, self._output_nr = node, 0
+        return
+    base = meta.base
+    chain = self._chain[len(base._chain):]
+    slices = CopySlices(base, chain, node)
+    base._requires_grad = False
+    base._grad_fn, base._output_nr = slices, 0
+    if base._meta is not None:
+        base._meta.retains_grad = False
+    regenerate(self, meta)
+
+
+def regenerate(self: Tensor, meta: Meta) -> None:
+    """The grad_fn of a view whose base has been written to: a view of what the base is now."""
+    base = meta.base
+    assert base is not None
+    meta.base_version = self._counter.version
+    edge = gradient_edge(base)
+    if edge is None:
+        return
+    chain = self._chain[len(base._chain):]
+    source = absent(base._storage.value) if not base._chain else absent(base._value)
+    result = Value(None, (), (), self._shape, source.dtype)
+    self._grad_fn = node_class("AsStridedBackward0")(READ, (chain,), (source,), (result,), [edge], ((self._shape, self._dtype),))
+    self._output_nr = 0
+
+
+class CopySlices(Node):
+    """A base after an in-place operation on one of its views: the operation's node, applied to that part of the gradient."""
+
+    __slots__ = ("base_shape", "chain", "inner", "released", "view_shape")
+
+    def __init__(self, base: Tensor, chain: Chain, inner: Node) -> None:
+        super().__init__((gradient_edge(base), *inner.edges[1:]), ((base._shape, base._dtype),))
+        self.chain = chain
+        self.inner = inner
+        self.released = False
+        self.view_shape = inner.outputs[0][0]
+
+    def name(self) -> str:
+        return "torch::autograd::CopySlices"
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is something to free."""
+        return True
+
+    def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        from .node import FREED
+
+        if self.released:
+            raise RuntimeError(FREED)
+        (grad,) = grads
+        if grad is None:
+            return [None] * len(self.edges)
+        part = _derived("AsStridedBackward0", READ, (self.chain,), (grad,), self.view_shape)
+        first, *others = self.inner.apply([part])
+        if self.edges[0] is None:
+            return [None, *others]
+        if first is None:
+            from .row import call
+
+            first = call("zeros_like", part)
+        from .storage import WRITE
+
+        whole = _derived("CopySlices", WRITE, (self.chain,), (grad, first), grad._shape)
+        return [whole, *others]
+
+    def release(self) -> None:
+        self.inner.release()
+        self.released = True
+
+
+def _derived(name: str, recipe: Recipe, params: tuple[Any, ...], inputs: tuple[Tensor, ...], shape: tuple[int, ...]) -> Tensor:
+    """A recipe applied to gradients, recorded if gradients are being recorded."""
+    from .row import edges_of
+    from .tensor import wrap
+
+    values = tuple([tensor._value for tensor in inputs])
+    value = recorded(recipe, values, params, shape, values[0].dtype)
+    made = wrap(value, inputs[0]._dtype)
+    edges = edges_of(inputs)
+    if edges is not None:
+        made._grad_fn = node_class(name)(recipe, params, tuple([absent(v) for v in values]), (absent(value),), edges,
+                                         ((made._shape, made._dtype),))
+    return made

@@ -1,0 +1,162 @@
+"""Whether operations are recorded for gradients: `no_grad`, `enable_grad`, `set_grad_enabled`, `inference_mode`."""
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, Self
+
+
+class _State(threading.local):
+    grad: bool = True
+    inference: bool = False
+    anomaly: bool = False
+    check_nan: bool = True
+
+
+state = _State()
+
+
+def is_grad_enabled() -> bool:
+    """Whether gradients are being recorded in this thread."""
+    return state.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this thread is in inference mode."""
+    return state.inference
+
+
+class _Mode:
+    """A context manager that decorates functions and generators, too; entered anew for each call."""
+
+    _before: list[Any]
+
+    def clone(self) -> _Mode:
+        return type(self)()
+
+    def __enter__(self) -> Self:
+        raise NotImplementedError
+
+    def __exit__(self, *_error: object) -> None:
+        raise NotImplementedError
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isgeneratorfunction(function):
+            return self._generator(function)
+
+        @functools.wraps(function)
+        def within(*args: Any, **kwargs: Any) -> Any:
+            with self.clone():
+                return function(*args, **kwargs)
+
+        return within
+
+    def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The mode holds while the generator runs, and not while its user does."""
+
+        @functools.wraps(function)
+        def within(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            generator = function(*args, **kwargs)
+            try:
+                with self.clone():
+                    item = next(generator)
+                while True:
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        generator.close()
+                        raise
+                    except BaseException as error:
+                        with self.clone():
+                            item = generator.throw(error)
+                    else:
+                        with self.clone():
+                            item = generator.send(sent)
+            except StopIteration as stop:
+                return stop.value
+
+        return within
+
+
+class _GradMode(_Mode):
+    """Sets grad mode inside, and restores what it was."""
+
+    _inside: bool
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        made = super().__new__(cls)
+        return made if function is None else made(function)  # @no_grad without parentheses
+
+    def __enter__(self) -> Self:
+        self._before = state.grad  # type: ignore[assignment]
+        state.grad = self._inside
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        state.grad = self._before  # type: ignore[assignment]
+
+
+class no_grad(_GradMode):
+    """Operations inside are not recorded: their results do not require grad."""
+
+    _inside = False
+
+
+class enable_grad(_GradMode):
+    """Operations inside are recorded, also within `no_grad`."""
+
+    _inside = True
+
+
+class set_grad_enabled(_Mode):
+    """Sets grad mode at once; as a context manager or decorator, for the time of the block or call."""
+
+    def __init__(self, mode: bool) -> None:
+        self._mode = mode
+        self._outside = state.grad
+        state.grad = mode
+
+    def clone(self) -> set_grad_enabled:
+        return set_grad_enabled(self._mode)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        state.grad = self._outside
+        return super().__call__(function)
+
+    def __enter__(self) -> Self:
+        state.grad = self._mode
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        state.grad = self._outside
+
+    def __repr__(self) -> str:
+        return f"set_grad_enabled(mode={self._mode})"
+
+
+class inference_mode(_Mode):
+    """`no_grad`, and tensors made inside can never take part in a graph."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        made = super().__new__(cls)
+        if isinstance(mode, bool):
+            return made
+        made._mode = True
+        return made(mode)
+
+    def __init__(self, mode: bool = True) -> None:
+        self._mode = mode
+
+    def clone(self) -> inference_mode:
+        return inference_mode(self._mode)
+
+    def __enter__(self) -> Self:
+        self._outside = state.grad, state.inference
+        state.inference = self._mode
+        state.grad = not self._mode
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        state.grad, state.inference = self._outside

@@ -1,0 +1,309 @@
+"""The graph of gradients: one node for each recorded operation, as torch's `grad_fn` shows it."""
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...compiler.ir import Node as IRNode
+from ..torch_types import dtype as Dtype, from_numpy_dtype, tensor_type_name
+from .derive import ACCUMULATE, VJP, template
+from .modes import state
+from .tensor import Tensor, gradient_edge, wrap
+from .value import Recipe, Shape, Value, absent, recorded
+
+if TYPE_CHECKING:
+    from .storage import Counter
+
+Edge = tuple["Node", int]
+_sequence = itertools.count()
+LAST = 1 << 62  # accumulators run as soon as they can
+
+FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+    "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after "
+    "calling backward."
+)
+MODIFIED = (
+    "one of the variables needed for gradient computation has been modified by an inplace operation: [{type} {shape}]{origin} is "
+    "at version {actual}; expected version {expected} instead. Hint: {hint}"
+)
+HINT = ("enable anomaly detection to find the operation that failed to compute its gradient, with "
+        "torch.autograd.set_detect_anomaly(True, check_nan=False).")
+HINT_ANOMALY = "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was changed in there or anywhere later. Good luck!"
+
+
+class Node:
+    """An operation in the graph of gradients.
+
+    Attributes:
+        edges: for each input, where its gradient goes (a node and which of its outputs), or None.
+        outputs: shape and dtype of each output.
+        sequence: later operations have larger numbers, and run first.
+    """
+
+    __slots__ = ("__weakref__", "_metadata", "edges", "outputs", "post_hooks", "pre_hooks", "retains", "sequence", "tensor_hooks")
+    edges: tuple[Edge | None, ...]
+    outputs: Sequence[tuple[Shape, Dtype]]
+
+    def __init__(self, edges: Sequence[Edge | None], outputs: Sequence[tuple[Shape, Dtype]]) -> None:
+        self.edges = tuple(edges)
+        self.outputs = outputs
+        self.sequence = next(_sequence)
+        self.tensor_hooks: dict[int, dict[int, Any]] | None = None
+        self.pre_hooks: dict[int, Any] | None = None
+        self.post_hooks: dict[int, Any] | None = None
+        self.retains: dict[int, Any] | None = None
+        self._metadata: dict[Any, Any] | None = None
+
+    def name(self) -> str:
+        """The name that torch gives to the operation."""
+        return type(self).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """For each input: the node its gradient goes to, and which of that node's outputs it is."""
+        return tuple((None, 0) if edge is None else edge for edge in self.edges)
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A place for the user's notes."""
+        if self._metadata is None:
+            self._metadata = {}
+        return self._metadata
+
+    def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        """Gradients of the inputs from those of the outputs."""
+        raise NotImplementedError
+
+    def __call__(self, *grads: Tensor | None) -> Any:
+        found = self.apply(grads)
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def release(self) -> None:
+        """Forget what was saved for the backward pass."""
+
+    def tensor_hooks_of(self, nr: int) -> dict[int, Any]:
+        """The hooks of the tensor that is output `nr`."""
+        return {} if self.tensor_hooks is None else self.tensor_hooks.get(nr, {})
+
+    def register_hook(self, hook: Callable[..., Any]) -> Any:
+        """Call `hook(grad_inputs, grad_outputs)` after this node has run; it may return other gradients."""
+        from .hooks import RemovableHandle
+
+        if self.post_hooks is None:
+            self.post_hooks = {}
+        return RemovableHandle(self.post_hooks, hook)
+
+    def register_prehook(self, hook: Callable[..., Any]) -> Any:
+        """Call `hook(grad_outputs)` before this node runs; it may return other gradients."""
+        from .hooks import RemovableHandle
+
+        if self.pre_hooks is None:
+            self.pre_hooks = {}
+        return RemovableHandle(self.pre_hooks, hook)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} object at {id(self):#x}>"
+
+
+class Saved(NamedTuple):
+    """What the version check needs to know of a saved tensor; its contents are among the node's Values."""
+
+    name: str
+    counter: Counter
+    version: int
+    shape: Shape
+    dtype: Dtype
+    maker: Node | None  # None: the node itself, whose result this is, or a leaf
+    output_nr: int
+    is_result: bool
+    position: int
+
+    def check(self, saved_for: Node) -> None:
+        """Raise torch's error if the tensor has been modified since it was saved."""
+        if self.counter.version == self.version:
+            return
+        maker = saved_for if self.is_result else self.maker
+        origin = "" if maker is None else f", which is output {self.output_nr} of {_short(maker.name())},"
+        raise RuntimeError(MODIFIED.format(
+            type=tensor_type_name(self.dtype), shape=list(self.shape), origin=origin, actual=self.counter.version,
+            expected=self.version, hint=HINT_ANOMALY if state.anomaly else HINT))
+
+
+def _short(name: str) -> str:
+    return re.sub(r"Backward\d*$", "", name)
+
+
+class OpNode(Node):
+    """A recorded operation of the table, or the gradient of one.
+
+    Attributes:
+        inputs, results: Values of the operation's inputs and outputs; where the gradient needs none of them they are absent
+            (a shape and a dtype), and after a backward pass that frees them they are None.
+        indices: which outputs of the recipe the node's outputs are.
+        saved: what the version check looks at, in order.
+        keeps: whether there is something to free.
+    """
+
+    __slots__ = ("indices", "inputs", "keeps", "params", "recipe", "results", "saved")
+
+    def __init__(self, recipe: Recipe, params: tuple[Any, ...], inputs: Sequence[Value], results: Sequence[Value],
+                 edges: Sequence[Edge | None], outputs: Sequence[tuple[Shape, Dtype]], indices: tuple[int, ...] = (0,)) -> None:
+        super().__init__(edges, outputs)
+        self.recipe = recipe
+        self.params = params
+        self.inputs: Sequence[Value] | None = inputs
+        self.results: Sequence[Value] | None = results
+        self.indices = indices
+        self.saved: tuple[Saved, ...] = ()
+        self.keeps = False
+
+    def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        if self.inputs is None:
+            raise RuntimeError(FREED)
+        for saved in self.saved:
+            saved.check(self)
+        given = tuple(k for k, grad in enumerate(grads) if grad is not None)
+        if not given:
+            return [None] * len(self.edges)
+        cts: list[Tensor] = [grads[k] for k in given]  # type: ignore[misc]
+        return [None if edge is None else self._gradient(k, given, cts) for k, edge in enumerate(self.edges)]
+
+    def _gradient(self, position: int, given: tuple[int, ...], cts: list[Tensor]) -> Tensor:
+        """The gradient of one input, itself recorded if gradients are being recorded."""
+        assert self.inputs is not None
+        assert self.results is not None
+        values = (*[ct._value for ct in cts], *self.inputs, *self.results)
+        params = (self.recipe, self.params, len(self.inputs), self.indices, given)
+        target = self.inputs[position]
+        value = recorded(VJP, values, params, target.shape, target.dtype, position)
+        made = wrap(value, from_numpy_dtype(target.dtype))
+        if state.grad:
+            self._record(made, values, params, position, cts)
+        return made
+
+    def _record(self, made: Tensor, values: tuple[Value, ...], params: tuple[Any, ...], position: int, cts: list[Tensor]) -> None:
+        edges: list[Edge | None] = [gradient_edge(ct) for ct in cts]
+        edges += self.edges
+        edges += [(self, k) for k in range(len(self.indices))]
+        avals = tuple((v.shape, v.dtype.name) for v in values)
+        derived = template(params, position, avals, tuple(v.mask is not None for v in values))
+        edges = [edge if k in derived.reads else None for k, edge in enumerate(edges)]
+        if derived.value is None or all(edge is None for edge in edges):
+            return
+        cls = node_class(derivative_name(derived.value))
+        node = cls(VJP, params, values, (made._value,), edges, ((made._shape, made._dtype),), (position,))
+        node.keeps = any(k >= len(cts) for k in derived.reads)
+        made._grad_fn = node
+
+    def release(self) -> None:
+        if self.keeps:
+            self.inputs = self.results = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_saved_"):
+            return self._saved_value(name.removeprefix("_saved_"))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+    def _saved_value(self, name: str) -> Any:
+        for saved in self.saved:
+            if saved.name == name:
+                if self.inputs is None:
+                    raise RuntimeError(FREED)
+                assert self.results is not None
+                value = self.results[saved.position] if saved.is_result else self.inputs[saved.position]
+                found = wrap(value, saved.dtype)
+                if saved.is_result:
+                    found._grad_fn, found._output_nr = self, saved.position
+                elif (edge := self.edges[saved.position]) is not None and not isinstance(edge[0], AccumulateGrad):
+                    found._grad_fn, found._output_nr = edge
+                elif edge is not None:
+                    return edge[0].variable  # type: ignore[attr-defined]
+                return found
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {'_saved_' + name!r}")
+
+
+class AccumulateGrad(Node):
+    """Adds what arrives to the `.grad` of a leaf."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: Tensor) -> None:
+        super().__init__((), ((variable._shape, variable._dtype),))
+        self.variable = variable
+        self.sequence = LAST
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
+    def tensor_hooks_of(self, nr: int) -> dict[int, Any]:
+        meta = self.variable._meta
+        return {} if meta is None or meta.hooks is None else meta.hooks
+
+    def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+        (grad,) = grads
+        if grad is None:
+            return ()
+        variable = self.variable
+        known = variable._grad
+        if known is None:
+            variable._grad = _copied(grad) if state.grad else wrap(grad._value, grad._dtype)
+        elif state.grad:
+            variable._grad = accumulated(known, grad)
+        else:
+            from .inplace import overwrite
+
+            overwrite(known, recorded(ACCUMULATE, (known._value, grad._value), (), known._shape, known._value.dtype))
+        meta = variable._meta
+        if meta is not None and meta.post_hooks:
+            for hook in list(meta.post_hooks.values()):
+                hook(variable)
+        return ()
+
+
+def _copied(grad: Tensor) -> Tensor:
+    from .row import call
+
+    return call("clone", grad)
+
+
+def accumulated(first: Tensor, second: Tensor) -> Tensor:
+    """The sum of two gradients, recorded if gradients are being recorded; it stays zero where neither arrived."""
+    value = recorded(ACCUMULATE, (first._value, second._value), (), first._shape, first._value.dtype)
+    made = wrap(value, first._dtype)
+    if state.grad:
+        edges = [gradient_edge(first), gradient_edge(second)]
+        if any(edge is not None for edge in edges):
+            inputs = (absent(first._value), absent(second._value))
+            made._grad_fn = node_class("AddBackward0")(ACCUMULATE, (), inputs, (absent(value),), edges,
+                                                       ((made._shape, made._dtype),))
+    return made
+
+
+_classes: dict[str, type[OpNode]] = {}
+
+
+def node_class(name: str) -> type[OpNode]:
+    """The class of nodes of that name."""
+    known = _classes.get(name)
+    if known is None:
+        known = _classes[name] = type(name, (OpNode,), {"__slots__": (), "__module__": "torch.autograd.graph"})
+    return known
+
+
+# What torch calls the last step of a gradient; for other operations the name is made of the operation's.
+_DERIVATIVE_NAMES = {
+    "add": "AddBackward0", "sub": "SubBackward0", "mul": "MulBackward0", "div": "DivBackward0", "neg": "NegBackward0",
+    "cast": "ToCopyBackward0", "expand": "ExpandBackward0", "reshape": "ViewBackward0", "sum": "SumBackward1",
+    "permute": "PermuteBackward0", "contract": "MmBackward0", "where": "WhereBackward0", "slice": "SliceBackward0",
+    "place": "SliceBackward0", "gather": "IndexBackward0", "scatter_add": "IndexPutBackward0", "concatenate": "CatBackward0",
+}
+
+
+def derivative_name(node: IRNode) -> str:
+    """The name of the grad_fn of a gradient, by the operation that gives it."""
+    name = node.op.name
+    return _DERIVATIVE_NAMES.get(name) or "".join(part.title() for part in name.split("_")) + "Backward0"

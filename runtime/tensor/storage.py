@@ -1,0 +1,119 @@
+"""What a tensor's elements are kept in: one Value for the whole base tensor, replaced by each in-place operation."""
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .evaluate import array_of
+from .geometry import Strides, contiguous_strides
+from .value import Array, Recipe, Shape, Value, leaf, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...compiler.ir import Node
+    from .row import ViewRow
+
+Chain = tuple[tuple["ViewRow", tuple[Any, ...]], ...]  # view operations with their parameters, from the base on
+
+
+class Counter:
+    """Counts the in-place operations on tensors that share it."""
+
+    __slots__ = ("version",)
+
+    def __init__(self) -> None:
+        self.version = 0
+
+
+class Storage(Counter):
+    """The contents of a base tensor and of its views.
+
+    Attributes:
+        value: the current contents, of the base's shape.
+        strides: of the base, in elements; None: C order.
+        memory: the array that holds them, once it has been handed out (to NumPy, by address): from then on it is written in
+            place and read at the moment of use. None: nobody outside can see it.
+    """
+
+    __slots__ = ("__weakref__", "memory", "strides", "value")
+
+    def __init__(self, value: Value, strides: Strides | None = None) -> None:
+        self.version = 0
+        self.value = value
+        self.strides = strides
+        self.memory: Array | None = None
+
+    def expose(self) -> Array:
+        """The array that holds the contents from now on."""
+        if self.memory is None:
+            array = array_of(self.value)
+            strides = contiguous_strides(array.shape) if self.strides is None else self.strides
+            fits = array.strides == tuple(s * array.itemsize for s in strides) or array.size <= 1
+            held = sys.getrefcount(self.value) > 2 or sys.getrefcount(array) > 3  # this call's references, and the slot
+            if not (fits and not held and array.base is None and array.flags.writeable and array.flags.owndata):
+                array = _laid_out(array, strides)
+            self.share(array)
+        assert self.memory is not None
+        return self.memory
+
+    def share(self, memory: Array) -> None:
+        """Let `memory` hold the contents, seen and written by others."""
+        self.memory = memory
+        self.value = leaf(memory)
+        self.value.live = True
+
+
+def _laid_out(array: Array, strides: Strides) -> Array:
+    """A copy whose axes lie in the order of `strides`, which are dense."""
+    order = sorted(range(array.ndim), key=lambda k: -strides[k])
+    made = np.empty([array.shape[k] for k in order], array.dtype)
+    made = made.transpose(np.argsort(order)) if order else made
+    made[...] = array
+    return made
+
+
+class _Read(Recipe):
+    """A view of a base: its view operations one after another."""
+
+    __slots__ = ()
+
+    def emit(self, nodes: Sequence[Node], masks: Sequence[Node | None], params: tuple[Any, ...], index: int
+             ) -> tuple[Node, Node | None]:
+        node, (mask,) = nodes[0], masks
+        for row, arguments in params[0]:
+            node = row.build(node, *arguments)
+            mask = None if mask is None else row.build(mask, *arguments)
+        return node, mask
+
+
+class _Write(Recipe):
+    """A base after one of its views was given other contents."""
+
+    __slots__ = ()
+
+    def emit(self, nodes: Sequence[Node], masks: Sequence[Node | None], params: tuple[Any, ...], index: int
+             ) -> tuple[Node, Node | None]:
+        node, new = nodes
+        stages = []
+        for row, arguments in params[0]:
+            stages.append((row, arguments, node))
+            node = row.build(node, *arguments)
+        for row, arguments, whole in reversed(stages):
+            new = row.write(whole, new, *arguments)
+        return new, None
+
+
+READ, WRITE = _Read(), _Write()
+
+
+def read(value: Value, chain: Chain, shape: Shape) -> Value:
+    """The part of `value` that a chain of view operations shows."""
+    return recorded(READ, (value,), (chain,), shape, value.dtype)
+
+
+def written(value: Value, chain: Chain, new: Value) -> Value:
+    """`value` with the part that a chain of view operations shows replaced."""
+    return recorded(WRITE, (value, new), (chain,), value.shape, value.dtype) if chain else new

@@ -1,0 +1,298 @@
+"""Arithmetic of two operands, with promotion and broadcasting."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ....compiler import build
+from ....compiler.ir import Node, constant, f
+from ...torch_types import dtype as Dtype, scalar_type_name
+from ..row import METHODS, Call, call, composite, export, op, type_name
+from ..tensor import Tensor
+from .common import broadcast, common_dtype, float_dtype, is_number, operand, shape_of, strides_of
+
+
+def operands_of(name: str, a: Any, b: Any) -> None:
+    """Refuse what is neither a tensor nor a number."""
+    for position, item in ((1, a), (2, b)):
+        if not isinstance(item, Tensor) and not is_number(item):
+            argument = "input" if position == 1 else "other"
+            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type_name(item)}")
+
+
+def pairwise(a: Any, b: Any, dtype: Dtype, name: str = "", *params: Any) -> Call:
+    """The call of an operation of two broadcast operands, computed in `dtype`; its first parameter is the dtype's name."""
+    shape = broadcast(shape_of(a), shape_of(b))
+    from ..row import numpy_dtype
+
+    return Call((operand(a, dtype), operand(b, dtype)), (numpy_dtype(dtype).name, *params), shape, dtype, strides_of(shape, a, b),
+                name=name)
+
+
+def _elementwise(ir_name: str) -> Callable[..., Node]:
+    return lambda a, b, dtype: build.elementwise(ir_name, build.cast(a, dtype), build.cast(b, dtype))
+
+
+def binary(name: str, ir_name: str, *, backward: str, saved: str = "", also: str = "", floating: bool = False,
+           no_bool: str = "", inplace: bool = True) -> None:
+    """An operation of two operands that the IR has."""
+
+    def rule(self: Any, other: Any) -> Call:
+        operands_of(name, self, other)
+        dtype = common_dtype(self, other)
+        if no_bool and scalar_type_name(dtype) == "Bool":
+            raise RuntimeError(no_bool)
+        return pairwise(self, other, float_dtype(dtype) if floating else dtype)
+
+    op(name, build=_elementwise(ir_name), backward=backward, saved=saved, inputs="self other", also=also, inplace=inplace)(rule)
+
+
+# ---------------------------------------------------------------- add, sub, mul with torch's special arguments
+def _scaled(ir_name: str) -> Callable[..., Node]:
+    def build_it(a: Node, b: Node, dtype: str, alpha: float | None = None) -> Node:
+        a, b = build.cast(a, dtype), build.cast(b, dtype)
+        if alpha is not None:
+            b = b * alpha
+        if dtype == "bool":
+            return build.elementwise("or_", a, b)
+        return build.elementwise(ir_name, a, b)
+
+    return build_it
+
+
+def _check_alpha(dtype: Dtype, alpha: Any) -> None:
+    if not dtype.is_floating_point and isinstance(alpha, float):
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+
+
+@op("add", build=_scaled("add"), backward="AddBackward0", inputs="self other", inplace=True)
+def _add(self: Any, other: Any, *, alpha: Any = 1) -> Call:
+    operands_of("add", self, other)
+    dtype = common_dtype(self, other)
+    if alpha == 1:
+        return pairwise(self, other, dtype)
+    _check_alpha(dtype, alpha)
+    return pairwise(self, other, dtype, "", alpha)
+
+
+NO_BOOL_SUB = ("Subtraction, the `-` operator, with {} is not supported. If you are trying to invert a mask, use the `~` or "
+               "`logical_not()` operator instead.")
+
+
+def _sub_rule(self: Any, other: Any, alpha: Any, name: str) -> Call:
+    operands_of("sub", self, other)
+    kinds = [scalar_type_name(t._dtype) == "Bool" if isinstance(t, Tensor) else isinstance(t, bool) for t in (self, other)]
+    if all(kinds):
+        raise RuntimeError(NO_BOOL_SUB.format("two bool tensors"))
+    if any(kinds):
+        raise RuntimeError(NO_BOOL_SUB.format("a bool tensor"))
+    dtype = common_dtype(self, other)
+    if alpha == 1:
+        return pairwise(self, other, dtype, name)
+    _check_alpha(dtype, alpha)
+    return pairwise(self, other, dtype, name, alpha)
+
+
+@op("sub", build=_scaled("sub"), backward="SubBackward0", inputs="self other", also="subtract", inplace=True)
+def _sub(self: Any, other: Any, *, alpha: Any = 1) -> Call:
+    return _sub_rule(self, other, alpha, "")
+
+
+@op("rsub", build=lambda a, b, dtype, alpha=None: _scaled("sub")(b, a, dtype, alpha), backward="RsubBackward1", inputs="self other",
+    to="f")
+def _rsub(self: Any, other: Any, *, alpha: Any = 1) -> Call:
+    return _sub_rule(self, other, alpha, "RsubBackward0" if isinstance(other, Tensor) else "")
+
+
+@op("mul", build=lambda a, b, dtype: build.elementwise("and_" if dtype == "bool" else "mul", build.cast(a, dtype), build.cast(b, dtype)),
+    backward="MulBackward0", saved="self>other other>self", inputs="self other", also="multiply", inplace=True)
+def _mul(self: Any, other: Any) -> Call:
+    operands_of("mul", self, other)
+    return pairwise(self, other, common_dtype(self, other))
+
+
+# ---------------------------------------------------------------- division
+def _divide(a: Node, b: Node, dtype: str, mode: str | None) -> Node:
+    a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
+    if mode == "floor":
+        return _floor_divide(a, b)
+    if mode == "trunc":
+        if dtype.startswith("float"):
+            return f.trunc(a / b)  # type: ignore[no-any-return]
+        exact = f.fmod(a, b)
+        return f.floor_divide(a - exact, b)  # type: ignore[no-any-return]
+    return a / b
+
+
+def _floor_divide(a: Node, b: Node) -> Node:
+    """Floor division; of floats, a division by zero gives what the division gives (torch), not nan."""
+    quotient = f.floor_divide(a, b)
+    if a.dtype.kind != "f":
+        return quotient  # type: ignore[no-any-return]
+    return f.where(f.eq(b, 0.0), a / b, quotient)  # type: ignore[no-any-return]
+
+
+def _check_zero_division(dtype: Dtype, b: Any) -> None:
+    if dtype.is_floating_point:
+        return
+    if (isinstance(b, Tensor) and not b._array().all()) or (not isinstance(b, Tensor) and b == 0):
+        raise RuntimeError("ZeroDivisionError")
+
+
+@op("div", build=_divide, backward="DivBackward0", saved="self>other other", inputs="self other",
+    also="divide true_divide", inplace=True)
+def _div(self: Any, other: Any, *, rounding_mode: str | None = None) -> Call:
+    operands_of("div", self, other)
+    dtype = common_dtype(self, other)
+    if rounding_mode is None:
+        return pairwise(self, other, float_dtype(dtype), "", None)
+    if rounding_mode not in ("trunc", "floor"):
+        raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '" + rounding_mode + "'")
+    _check_zero_division(dtype, other)
+    return pairwise(self, other, dtype, "DivBackward1", rounding_mode)
+
+
+@op("floor_divide", build=lambda a, b, dtype: _divide(a, b, dtype, "floor"), backward="NotImplemented", inputs="self other", inplace=True)
+def _floor_div(self: Any, other: Any) -> Call:
+    operands_of("floor_divide", self, other)
+    dtype = common_dtype(self, other)
+    _check_zero_division(dtype, other)
+    return pairwise(self, other, dtype)
+
+
+def _remainder(a: Node, b: Node, dtype: str) -> Node:
+    return build.elementwise("remainder", build.cast(a, dtype), build.cast(b, dtype))
+
+
+@op("remainder", build=_remainder, backward="RemainderBackward0", saved="self>other other>other", inputs="self other", inplace=True)
+def _remainder_rule(self: Any, other: Any) -> Call:
+    operands_of("remainder", self, other)
+    dtype = common_dtype(self, other)
+    _check_zero_division(dtype, other)
+    return pairwise(self, other, dtype, "RemainderBackward1" if isinstance(other, Tensor) else "")
+
+
+@op("fmod", build=_elementwise("fmod"), backward="FmodBackward0", saved="self>other other>other", inputs="self other", inplace=True)
+def _fmod_rule(self: Any, other: Any) -> Call:
+    operands_of("fmod", self, other)
+    dtype = common_dtype(self, other)
+    _check_zero_division(dtype, other)
+    return pairwise(self, other, dtype, "FmodBackward1" if isinstance(other, Tensor) else "")
+
+
+# ---------------------------------------------------------------- powers
+def _power(a: Node, b: Node, dtype: str) -> Node:
+    return build.elementwise("pow", build.cast(a, dtype), build.cast(b, dtype))
+
+
+def _power_of_number(a: Node, dtype: str, exponent: float) -> Node:
+    """A constant exponent is part of the structure: `x**2` is a product, and its derivative is exact."""
+    a = build.cast(a, dtype)
+    if exponent == 2:
+        return a * a
+    if exponent == 0.5 and dtype.startswith("float"):
+        return f.sqrt(a)  # type: ignore[no-any-return]
+    return f.pow(a, constant(exponent, a.dtype, a.shape))  # type: ignore[no-any-return]
+
+
+@op("pow_number", build=_power_of_number, backward="PowBackward0", saved="self", to="")
+def _pow_number(self: Tensor, exponent: Any) -> Call:
+    dtype = common_dtype(self, exponent)
+    if not dtype.is_floating_point and exponent < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    from ..row import numpy_dtype
+
+    # a bool is an int as an exponent, and equal numbers have to be one key
+    wanted = float(exponent) if dtype.is_floating_point else int(exponent)
+    return Call((self,), (numpy_dtype(dtype).name, wanted), self._shape, dtype, strides_of(self._shape, self))
+
+
+@op("pow_tensor", build=_power, backward="PowBackward1", saved="self exponent result", inputs="self exponent", to="")
+def _pow_tensor(self: Any, exponent: Any) -> Call:
+    dtype = common_dtype(self, exponent)
+    return pairwise(self, exponent, dtype, "" if isinstance(self, Tensor) else "PowBackward2")
+
+
+@composite("pow")
+def _pow(self: Any, exponent: Any) -> Any:
+    operands_of("pow", self, exponent)
+    return call("pow_tensor" if isinstance(exponent, Tensor) else "pow_number", self, exponent)
+
+
+@composite("float_power")
+def _float_power(self: Any, exponent: Any) -> Any:
+    from ...torch_types import NAMES
+
+    wide = [call("to", x, NAMES["float64"]) if isinstance(x, Tensor) else float(x) for x in (self, exponent)]
+    return call("pow", *wide)
+
+
+binary("atan2", "arctan2", backward="Atan2Backward0", saved="self other", also="arctan2", floating=True)
+binary("hypot", "hypot", backward="HypotBackward0", saved="self other result")
+binary("maximum", "maximum", backward="MaximumBackward0", saved="self other", inplace=False)
+binary("minimum", "minimum", backward="MinimumBackward0", saved="self other", inplace=False)
+binary("logaddexp", "logaddexp", backward="LogaddexpBackward0", saved="self other", inplace=False)
+export("max_two", METHODS["maximum"], to="")
+
+
+# ---------------------------------------------------------------- bits
+for _name, _ir_name in (("bitwise_and", "and_"), ("bitwise_or", "or_"), ("bitwise_xor", "xor")):
+    binary(_name, _ir_name, backward="")
+for _name, _ir_name in (("bitwise_left_shift", "shift_left"), ("bitwise_right_shift", "shift_right")):
+    binary(_name, _ir_name, backward="")
+
+
+# ---------------------------------------------------------------- operators
+def _operator(name: str, swapped: bool = False, in_place: bool = False) -> Callable[..., Any]:
+    function = METHODS[name + "_" if in_place else name] if name != "pow" or not in_place else None
+
+    def apply(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, Tensor) and not is_number(other):
+            return NotImplemented
+        assert function is not None
+        return function(other, self) if swapped else function(self, other)
+
+    return apply
+
+
+def _reflected(name: str) -> Callable[..., Any]:
+    """Number on the left: as a 0-d operand of the operation itself."""
+    from ..row import CALLS
+
+    function = CALLS[name]
+
+    def apply(self: Tensor, other: Any) -> Any:
+        return function(other, self) if is_number(other) or isinstance(other, Tensor) else NotImplemented
+
+    return apply
+
+
+def _rsub_operator(self: Tensor, other: Any) -> Any:
+    return call("rsub", self, other) if is_number(other) else NotImplemented
+
+
+def _rtruediv(self: Tensor, other: Any) -> Any:
+    """torch multiplies by the reciprocal."""
+    return call("mul", call("reciprocal", self), other) if is_number(other) else NotImplemented
+
+
+METHODS |= {
+    "__add__": _operator("add"), "__radd__": _operator("add"),
+    "__sub__": _operator("sub"), "__rsub__": _rsub_operator,
+    "__mul__": _operator("mul"), "__rmul__": _operator("mul"),
+    "__truediv__": _operator("div"), "__rtruediv__": _rtruediv,
+    "__floordiv__": _operator("floor_divide"), "__rfloordiv__": _reflected("floor_divide"),
+    "__mod__": _operator("remainder"), "__rmod__": _reflected("remainder"),
+    "__pow__": _operator("pow"), "__rpow__": _reflected("pow"),
+    "__and__": _operator("bitwise_and"), "__rand__": _operator("bitwise_and"),
+    "__or__": _operator("bitwise_or"), "__ror__": _operator("bitwise_or"),
+    "__xor__": _operator("bitwise_xor"), "__rxor__": _operator("bitwise_xor"),
+    "__lshift__": _operator("bitwise_left_shift"), "__rshift__": _operator("bitwise_right_shift"),
+    "__rlshift__": _reflected("bitwise_left_shift"), "__rrshift__": _reflected("bitwise_right_shift"),
+    "__iadd__": _operator("add", in_place=True), "__isub__": _operator("sub", in_place=True),
+    "__imul__": _operator("mul", in_place=True), "__itruediv__": _operator("div", in_place=True),
+    "__ifloordiv__": _operator("floor_divide", in_place=True), "__imod__": _operator("remainder", in_place=True),
+    "__iand__": _operator("bitwise_and", in_place=True), "__ior__": _operator("bitwise_or", in_place=True),
+    "__ixor__": _operator("bitwise_xor", in_place=True), "__ilshift__": _operator("bitwise_left_shift", in_place=True),
+    "__irshift__": _operator("bitwise_right_shift", in_place=True),
+}

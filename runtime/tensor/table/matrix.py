@@ -1,0 +1,293 @@
+"""Products of vectors, matrices and stacks of them."""
+from __future__ import annotations
+
+from typing import Any
+
+from ....compiler import build
+from ....compiler.ir import Node
+from ...torch_types import dtype as Dtype, scalar_type_name
+from ..geometry import wrap_dim
+from ..row import METHODS, ROWS, Call, call, composite, number, numpy_dtype, op, type_name
+from ..tensor import Tensor
+from .common import broadcast
+
+
+def _c_name(dtype: Dtype) -> str:
+    return {"Float": "float", "Double": "double", "Long": "long long", "Int": "int", "Byte": "unsigned char", "Bool": "bool",
+            "Half": "c10::Half", "Short": "short", "Char": "signed char"}[scalar_type_name(dtype)]
+
+
+def _same_dtype(a: Tensor, b: Tensor) -> None:
+    if a._dtype is not b._dtype:
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {_c_name(a._dtype)} != {_c_name(b._dtype)}")
+
+
+@op("mm", build=lambda a, b: build.matmul(a, b), backward="MmBackward0", saved="self>mat2 mat2>self", inputs="self mat2")
+def _mm(self: Tensor, mat2: Tensor) -> Call:
+    if len(self._shape) != 2:
+        raise RuntimeError("self must be a matrix")
+    if len(mat2._shape) != 2:
+        raise RuntimeError("mat2 must be a matrix")
+    if self._shape[1] != mat2._shape[0]:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied ({}x{} and {}x{})".format(*self._shape, *mat2._shape))
+    _same_dtype(self, mat2)
+    return Call((self, mat2), (), (self._shape[0], mat2._shape[1]), self._dtype)
+
+
+@op("mv", build=lambda a, b: build.matmul(a, b), backward="MvBackward0", saved="self>vec vec>self", inputs="self vec")
+def _mv(self: Tensor, vec: Tensor) -> Call:
+    if len(self._shape) != 2 or len(vec._shape) != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {len(self._shape)}, {len(vec._shape)}")
+    if self._shape[1] != vec._shape[0]:
+        raise RuntimeError(f"size mismatch, got input ({self._shape[0]}), mat ({self._shape[0]}x{self._shape[1]}), vec ({vec._shape[0]})")
+    if self._dtype is not vec._dtype:
+        raise RuntimeError(f"expected scalar type {scalar_type_name(self._dtype)} but found {scalar_type_name(vec._dtype)}")
+    return Call((self, vec), (), self._shape[:1], self._dtype)
+
+
+@op("dot", build=lambda a, b: build.matmul(a, b), backward="DotBackward0", saved="self>tensor tensor>self", inputs="self tensor")
+def _dot(self: Tensor, tensor: Tensor) -> Call:
+    if len(self._shape) != 1 or len(tensor._shape) != 1:
+        raise RuntimeError(f"1D tensors expected, but got {len(self._shape)}D and {len(tensor._shape)}D tensors")
+    if self._dtype is not tensor._dtype:
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {scalar_type_name(self._dtype)} and "
+                           f"{scalar_type_name(tensor._dtype)}")
+    if self._shape != tensor._shape:
+        raise RuntimeError(f"inconsistent tensor size, expected tensor [{self._shape[0]}] and src [{tensor._shape[0]}] to have the same number of "
+                           f"elements, but got {self._shape[0]} and {tensor._shape[0]} elements respectively")
+    return Call((self, tensor), (), (), self._dtype)
+
+
+composite("vdot")(lambda self, other: call("dot", self, other))
+
+
+@op("bmm", build=lambda a, b: build.matmul(a, b), backward="BmmBackward0", saved="self>mat2 mat2>self", inputs="self mat2")
+def _bmm(self: Tensor, mat2: Tensor) -> Call:
+    if len(self._shape) != 3:
+        raise RuntimeError("batch1 must be a 3D tensor")
+    if len(mat2._shape) != 3:
+        raise RuntimeError("batch2 must be a 3D tensor")
+    n, _, k = self._shape
+    if mat2._shape[:2] != (n, k):
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {k}] but got: [{mat2._shape[0]}, {mat2._shape[1]}].")
+    if self._dtype is not mat2._dtype:
+        raise RuntimeError(f"expected scalar type {scalar_type_name(self._dtype)} but found {scalar_type_name(mat2._dtype)}")
+    return Call((self, mat2), (), (n, self._shape[1], mat2._shape[2]), self._dtype)
+
+
+@composite("matmul")
+def _matmul(self: Tensor, other: Tensor) -> Tensor:
+    """torch's decomposition: which operations the graph shows depends on the numbers of axes."""
+    for position, item in ((1, self), (2, other)):
+        if not isinstance(item, Tensor):
+            raise TypeError(f"matmul(): argument '{'input' if position == 1 else 'other'}' (position {position}) must be Tensor, not {type_name(item)}")
+    a, b = len(self._shape), len(other._shape)
+    if not a or not b:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D")
+    if a == 1 and b == 1:
+        return call("dot", self, other)  # type: ignore[no-any-return]
+    if a == 2 and b == 1:
+        return call("mv", self, other)  # type: ignore[no-any-return]
+    if a == 1 and b == 2:
+        return call("squeeze", call("mm", call("unsqueeze", self, 0), other), 0)  # type: ignore[no-any-return]
+    if a == 2 and b == 2:
+        return call("mm", self, other)  # type: ignore[no-any-return]
+    if b <= 2 and a >= 3 or a <= 2 and b >= 3:
+        return _folded(self, other)
+    return _batched(self, other)
+
+
+def _folded(self: Tensor, other: Tensor) -> Tensor:
+    """A stack times one matrix or vector: the leading axes folded into the rows."""
+    swapped = len(other._shape) > len(self._shape)
+    if swapped:
+        stack = call("transpose", other, -2, -1)
+        single = call("t", self) if len(self._shape) == 2 else self
+    else:
+        stack, single = self, other
+    lead = stack._shape[:-1]
+    if stack._shape[-1] != single._shape[0] and not swapped:
+        rows = 1
+        for extent in lead:
+            rows *= extent
+        if len(single._shape) == 1:
+            raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{stack._shape[-1]}), vec ({single._shape[0]})")
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{stack._shape[-1]} and {single._shape[0]}x{single._shape[1]})")
+    if swapped and (len(single._shape) == 2 or stack.requires_grad):
+        return _batched(self, other)
+    flat = call("reshape", stack, -1, stack._shape[-1])
+    if len(single._shape) == 1:
+        return call("unsafe_view", call("mv", flat, single), lead)  # type: ignore[no-any-return]
+    return call("unsafe_view", call("mm", flat, single), (*lead, single._shape[1]))  # type: ignore[no-any-return]
+
+
+def _batched(self: Tensor, other: Tensor) -> Tensor:
+    """Stacks of matrices, broadcast to each other, as one batch."""
+    a, b = self, other
+    vector_left, vector_right = len(a._shape) == 1, len(b._shape) == 1
+    if vector_left:
+        a = call("unsqueeze", a, 0)
+    if vector_right:
+        b = call("unsqueeze", b, 1)
+    lead = broadcast(a._shape[:-2], b._shape[:-2])
+    count = 1
+    for extent in lead:
+        count *= extent
+    flat_a = call("reshape", call("expand_to", a, (*lead, *a._shape[-2:])), count, *a._shape[-2:])
+    flat_b = call("reshape", call("expand_to", b, (*lead, *b._shape[-2:])), count, *b._shape[-2:])
+    made = call("unsafe_view", call("bmm", flat_a, flat_b), (*lead, a._shape[-2], b._shape[-1]))
+    if vector_left:
+        made = call("squeeze", made, -2)
+    return call("squeeze", made, -1) if vector_right else made  # type: ignore[no-any-return]
+
+
+METHODS["__matmul__"] = lambda self, other: call("matmul", self, other) if isinstance(other, Tensor) else NotImplemented
+METHODS["__rmatmul__"] = lambda self, other: NotImplemented
+
+
+@composite("outer", also="ger")
+def _outer(self: Tensor, vec2: Tensor) -> Tensor:
+    for name, t in (("self", self), ("vec2", vec2)):
+        if len(t._shape) != 1:
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {len(t._shape)}-D")
+    return call("mul", call("reshape", self, -1, 1), vec2)  # type: ignore[no-any-return]
+
+
+@composite("inner")
+def _inner(self: Tensor, other: Tensor) -> Tensor:
+    if not self._shape or not other._shape:
+        return call("mul", self, other)  # type: ignore[no-any-return]
+    return call("tensordot", self, other, ([-1], [-1]))  # type: ignore[no-any-return]
+
+
+def _plus(x: Node, a: Node, b: Node, beta: Node, alpha: Node) -> Node:
+    x, product = build.broadcast(x, build.matmul(a, b))
+    beta, alpha = build.broadcast_to(beta, product.shape), build.broadcast_to(alpha, product.shape)
+    return beta * x + alpha * product
+
+
+def _plus_plain(x: Node, a: Node, b: Node) -> Node:
+    x, product = build.broadcast(x, build.matmul(a, b))
+    return x + product
+
+
+def _fused(name: str, product: str, second: str, third: str, backward: str) -> None:
+    """`beta * self + alpha * (second @ third)`."""
+    def rule(self: Tensor, *matrices: Tensor, beta: Any = 1, alpha: Any = 1) -> Call:
+        a, b = matrices
+        made = ROWS[product].rule(a, b)
+        if self._dtype is not a._dtype:
+            raise RuntimeError("self and mat2 must have the same dtype, but got {} and {}".format(scalar_type_name(self._dtype), scalar_type_name(b._dtype)))
+        if broadcast(self._shape, made.shape) != made.shape:
+            raise RuntimeError(f"The expanded size of the tensor ({made.shape[-1]}) must match the existing size ({self._shape[-1]})")
+        if beta == 1 and alpha == 1:
+            return Call((self, a, b), (), made.shape, a._dtype)
+        kind = numpy_dtype(a._dtype)
+        return Call((self, a, b, number(beta, kind), number(alpha, kind)), (), made.shape, a._dtype)
+
+    op(name, build=lambda *nodes: _plus_plain(*nodes) if len(nodes) == 3 else _plus(*nodes), backward=backward,
+       saved=f"{second}>{third} {third}>{second}", inputs=f"self {second} {third}", inplace=True)(rule)
+
+
+_fused("addmm", "mm", "mat1", "mat2", "AddmmBackward0")
+_fused("addmv", "mv", "mat", "vec", "AddmvBackward0")
+_fused("baddbmm", "bmm", "batch1", "batch2", "BaddbmmBackward0")
+
+
+@composite("addr")
+def _addr(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    return call("addmm", self, call("unsqueeze", vec1, 1), call("unsqueeze", vec2, 0), beta=beta, alpha=alpha)  # type: ignore[no-any-return]
+
+
+@composite("chain_matmul", to="f")
+def _chain_matmul(*matrices: Tensor) -> Tensor:
+    made = matrices[0]
+    for matrix in matrices[1:]:
+        made = call("mm", made, matrix)
+    return made
+
+
+def _einsum(*nodes_and_equation: Any) -> Node:
+    *nodes, equation = nodes_and_equation
+    return build.einsum(equation, *nodes)
+
+
+@op("einsum_of", build=_einsum, backward="EinsumBackward0", saved="operands*", inputs="operands", to="")
+def _einsum_of(equation: str, operands: Any, shape: tuple[int, ...]) -> Call:
+    return Call(tuple(operands), (equation,), shape, operands[0]._dtype)
+
+
+@composite("einsum", to="f")
+def _einsum_function(equation: Any, *operands: Any) -> Tensor:
+    from .einsum import check_equation, last_operation
+
+    given = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else list(operands)
+    text, shape = check_equation(equation, [t._shape for t in given])
+    made = call("einsum_of", text, given, shape)
+    if made._grad_fn is not None:
+        from ..node import node_class
+
+        made._grad_fn.__class__ = node_class(last_operation(text, given))
+    return made  # type: ignore[no-any-return]
+
+
+@op("tensordot_of", build=lambda a, b, left, right: build.tensordot(a, b, left, right), backward="ViewBackward0", saved="self other",
+    inputs="self other", to="")
+def _tensordot_of(self: Tensor, other: Tensor, left: tuple[int, ...], right: tuple[int, ...]) -> Call:
+    for a, b in zip(left, right, strict=True):
+        if self._shape[a] != other._shape[b]:
+            raise RuntimeError(f"contracted dimensions need to match, but first has size {self._shape[a]} in dim {a} and second has size "
+                               f"{other._shape[b]} in dim {b}")
+    shape = (*(s for k, s in enumerate(self._shape) if k not in left), *(s for k, s in enumerate(other._shape) if k not in right))
+    return Call((self, other), (left, right), shape, self._dtype)
+
+
+@composite("tensordot", to="f")
+def _tensordot(self: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
+    if isinstance(dims, int):
+        left, right = list(range(-dims, 0)), list(range(dims))
+    else:
+        left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
+    axes = tuple(wrap_dim(d, len(self._shape)) for d in left), tuple(wrap_dim(d, len(other._shape)) for d in right)
+    return call("tensordot_of", self, other, *axes)  # type: ignore[no-any-return]
+
+
+@op("cross", build=lambda a, b, axis: _cross(a, b, axis), backward="LinalgCrossBackward0", saved="self other", inputs="self other")
+def _cross_rule(self: Tensor, other: Tensor, dim: int | None = None) -> Call:
+    shape = broadcast(self._shape, other._shape)
+    axis = next(k for k, s in enumerate(shape) if s == 3) if dim is None else wrap_dim(dim, len(shape))
+    if shape[axis] != 3:
+        raise RuntimeError(f"linalg.cross: inputs dimension {axis} must have length 3. Got {self._shape[axis]} and {other._shape[axis]}")
+    return Call((self, other), (axis,), shape, self._dtype)
+
+
+def _cross(a: Node, b: Node, axis: int) -> Node:
+    a, b = build.broadcast(a, b)
+
+    def rolled(x: Node, places: int) -> Node:
+        return build.roll(x, -places, axis)
+
+    return rolled(a, 1) * rolled(b, 2) - rolled(a, 2) * rolled(b, 1)
+
+
+@composite("kron")
+def _kron(self: Tensor, other: Tensor) -> Tensor:
+    ndim = max(len(self._shape), len(other._shape))
+    a, b = ((*(1,) * (ndim - len(t._shape)), *t._shape) for t in (self, other))
+    left = call("reshape", self, [s for n in a for s in (n, 1)])
+    right = call("reshape", other, [s for n in b for s in (1, n)])
+    return call("reshape", call("mul", left, right), [n * m for n, m in zip(a, b, strict=True)])  # type: ignore[no-any-return]
+
+
+@op("inverse", build=lambda x: _inverse(x), backward="LinalgInvExBackward0", saved="result", to="mf")
+def _inverse_rule(self: Tensor) -> Call:
+    from ..linear_algebra import check_invertible
+
+    check_invertible("linalg.inv", self)
+    return Call((self,), (), self._shape, self._dtype)
+
+
+def _inverse(x: Node) -> Node:
+    from ....compiler.ir import f
+
+    return f.inverse(x)  # type: ignore[no-any-return]

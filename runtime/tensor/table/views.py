@@ -1,0 +1,501 @@
+"""Views: operations whose result shares the input's memory, with torch's sizes, strides and offsets."""
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from ....compiler import build
+from ....compiler.ir import Node, f
+from ....compiler.ops.movement import inverse_order
+from ..geometry import numel, view_strides, wrap_dim
+from ..node import node_class
+from ..row import METHODS, Call, ViewRow, alias_view, call, composite, edges_of, view
+from ..tensor import Tensor
+from ..value import Recipe, Value, absent
+from .common import as_shape
+
+
+def _back(base: Node, new: Node, *_: Any) -> Node:
+    """The base of a view that has all of its elements in the same order."""
+    return build.reshape(new, base.shape)
+
+
+def inferred(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """A shape with its -1, if any, replaced.
+
+    Raises:
+        RuntimeError: it does not hold `count` elements.
+    """
+    unknown = [k for k, s in enumerate(shape) if s == -1]
+    for k, s in enumerate(shape):
+        if s < -1:
+            raise RuntimeError(f"invalid shape dimension {s} at index {k} of shape {list(shape)}")
+    if len(unknown) > 1:
+        raise RuntimeError("only one dimension can be inferred")
+    known = numel([s for s in shape if s != -1])
+    if not unknown:
+        if known != count:
+            raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
+        return shape
+    if known == 0:
+        if count == 0:
+            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be "
+                               "any value and is ambiguous")
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
+    if count % known:
+        raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
+    return tuple(count // known if s == -1 else s for s in shape)
+
+
+def _view_call(self: Tensor, shape: tuple[int, ...], name: str = "") -> Call | None:
+    strides = view_strides(self._shape, self._strides, shape)
+    return None if strides is None else Call((self,), (shape,), shape, self._dtype, strides, self.storage_offset(), name)
+
+
+NOT_COMPATIBLE = ("view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous "
+                  "subspaces). Use .reshape(...) instead.")
+
+
+@view("view_shape", build=lambda x, shape: build.reshape(x, shape), write=_back, backward="ViewBackward0", to="")
+def _view_shape(self: Tensor, shape: tuple[int, ...], name: str = "") -> Call:
+    made = _view_call(self, shape, name)
+    if made is None:
+        raise RuntimeError(NOT_COMPATIBLE)
+    return made
+
+
+@composite("view", to="m")
+def _view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
+    from ...torch_types import dtype as Dtype
+
+    if dtype is None and len(shape) == 1 and isinstance(shape[0], Dtype):
+        dtype = shape[0]
+    if dtype is not None:
+        return call("view_dtype", self, dtype)  # type: ignore[no-any-return]
+    if not shape:
+        raise TypeError("view() received an invalid combination of arguments - got (), but expected one of:\n * (torch.dtype dtype)\n * (tuple of "
+                        "ints size)\n")
+    return call("view_shape", self, inferred(as_shape(shape, "view"), numel(self._shape)))  # type: ignore[no-any-return]
+
+
+@composite("view_dtype", to="")
+def _view_dtype(self: Tensor, dtype: Any) -> Tensor:
+    """Other numbers in the same bytes; the memory is exposed, so that both are kept in step."""
+    from ..exchange import alias, shared
+    from ..row import numpy_dtype
+
+    made = shared(alias(self).view(numpy_dtype(dtype)))
+    return made
+
+
+@composite("view_as", to="m")
+def _view_as(self: Tensor, other: Tensor) -> Tensor:
+    return call("view", self, other._shape)  # type: ignore[no-any-return]
+
+
+def reshaped(self: Tensor, shape: tuple[int, ...], name: str = "") -> Tensor:
+    """A view where strides allow, else a copy."""
+    shape = inferred(shape, numel(self._shape))
+    if view_strides(self._shape, self._strides, shape) is not None:
+        return call("view_shape", self, shape, name)  # type: ignore[no-any-return]
+    return call("unsafe_view", call("contiguous", self), shape)  # type: ignore[no-any-return]
+
+
+@composite("reshape")
+def _reshape(self: Tensor, *shape: Any) -> Tensor:
+    return reshaped(self, as_shape(shape, "reshape"))
+
+
+@composite("reshape_as", to="m")
+def _reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    return reshaped(self, other._shape)
+
+
+@composite("ravel")
+def _ravel(self: Tensor) -> Tensor:
+    return reshaped(self, (-1,))
+
+
+@composite("flatten")
+def _flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    ndim = len(self._shape)
+    start, end = wrap_dim(start_dim, ndim), wrap_dim(end_dim, ndim)
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if not ndim:
+        return reshaped(self, (1,))
+    if start == end:
+        return self
+    shape = (*self._shape[:start], numel(self._shape[start:end + 1]), *self._shape[end + 1:])
+    return reshaped(self, shape)
+
+
+@composite("unflatten")
+def _unflatten(self: Tensor, dim: int, sizes: Any) -> Tensor:
+    axis = wrap_dim(dim, len(self._shape))
+    inner = inferred(tuple(sizes), self._shape[axis])
+    return call("view", self, (*self._shape[:axis], *inner, *self._shape[axis + 1:]))  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------- order of axes
+def _permute_call(self: Tensor, order: tuple[int, ...], name: str = "") -> Call:
+    strides = self._strides
+    return Call((self,), (order,), tuple(self._shape[k] for k in order), self._dtype, tuple(strides[k] for k in order),
+                self.storage_offset(), name)
+
+
+@view("permute_to", build=lambda x, order: build.permute(x, order), write=lambda base, new, order: build.permute(new, inverse_order(order)),
+      backward="PermuteBackward0", to="")
+def _permute_to(self: Tensor, order: tuple[int, ...], name: str = "") -> Call:
+    return _permute_call(self, order, name)
+
+
+@composite("permute")
+def _permute(self: Tensor, *dims: Any) -> Tensor:
+    order = as_shape(dims, "permute")
+    if len(order) != len(self._shape):
+        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of "
+                           f"dimensions i.e. input.dim() = {len(self._shape)} is not equal to len(dims) = {len(order)}")
+    axes = tuple(wrap_dim(d, len(self._shape)) for d in order)
+    if len(set(axes)) != len(axes):
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    return call("permute_to", self, axes)  # type: ignore[no-any-return]
+
+
+def _exchanged(ndim: int, a: int, b: int) -> tuple[int, ...]:
+    order = list(range(ndim))
+    order[a], order[b] = b, a
+    return tuple(order)
+
+
+@composite("transpose", also="swapaxes swapdims")
+def _transpose(self: Tensor, dim0: int, dim1: int) -> Tensor:
+    ndim = len(self._shape)
+    a, b = wrap_dim(dim0, ndim), wrap_dim(dim1, ndim)
+    return call("permute_to", self, _exchanged(ndim, a, b) if ndim else (), "TransposeBackward0")  # type: ignore[no-any-return]
+
+
+@composite("t")
+def _t(self: Tensor) -> Tensor:
+    if len(self._shape) > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {len(self._shape)}D")
+    return call("permute_to", self, tuple(range(len(self._shape)))[::-1], "TBackward0")  # type: ignore[no-any-return]
+
+
+@composite("movedim", also="moveaxis")
+def _movedim(self: Tensor, source: Any, destination: Any) -> Tensor:
+    ndim = len(self._shape)
+    sources = [wrap_dim(d, ndim) for d in (source if isinstance(source, (tuple, list)) else [source])]
+    targets = [wrap_dim(d, ndim) for d in (destination if isinstance(destination, (tuple, list)) else [destination])]
+    order = [-1] * ndim
+    for s, t in zip(sources, targets, strict=True):
+        order[t] = s
+    rest = iter([k for k in range(ndim) if k not in sources])
+    return call("permute", self, [k if k >= 0 else next(rest) for k in order])  # type: ignore[no-any-return]
+
+
+def _reversed_axes(self: Tensor) -> Tensor:
+    return call("permute_to", self, tuple(range(len(self._shape)))[::-1])  # type: ignore[no-any-return]
+
+
+def _matrix_transposed(self: Tensor) -> Tensor:
+    if len(self._shape) < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {len(self._shape)}-D tensor.")
+    return call("transpose", self, -2, -1)  # type: ignore[no-any-return]
+
+
+METHODS |= {"T": property(_reversed_axes), "mT": property(_matrix_transposed), "H": property(_matrix_transposed),
+            "mH": property(_matrix_transposed)}
+
+
+# ---------------------------------------------------------------- axes of size 1
+@view("unsqueeze", build=lambda x, axis: build.expand_dims(x, [axis]), write=_back, backward="UnsqueezeBackward0")
+def _unsqueeze(self: Tensor, dim: int) -> Call:
+    ndim = len(self._shape)
+    axis = wrap_dim(dim, ndim + 1)
+    strides = list(self._strides)
+    strides.insert(axis, self._shape[axis] * strides[axis] if axis < ndim else 1)
+    return Call((self,), (axis,), (*self._shape[:axis], 1, *self._shape[axis:]), self._dtype, tuple(strides), self.storage_offset())
+
+
+@view("squeeze_axes", build=lambda x, axes: build.squeeze(x, axes), write=_back, backward="SqueezeBackward0", to="")
+def _squeeze_axes(self: Tensor, axes: tuple[int, ...], name: str) -> Call:
+    kept = [k for k in range(len(self._shape)) if k not in axes]
+    strides = self._strides
+    return Call((self,), (axes,), tuple(self._shape[k] for k in kept), self._dtype, tuple(strides[k] for k in kept), self.storage_offset(), name)
+
+
+@composite("squeeze")
+def _squeeze(self: Tensor, dim: Any = None) -> Tensor:
+    ndim = len(self._shape)
+    if dim is None:
+        wanted, name = range(ndim), "SqueezeBackward0"
+    elif isinstance(dim, (tuple, list)):
+        wanted, name = [wrap_dim(d, ndim) for d in dim], "SqueezeBackward2"  # type: ignore[assignment]
+    else:
+        wanted, name = [wrap_dim(dim, ndim)], "SqueezeBackward1"  # type: ignore[assignment]
+    axes = tuple(sorted(k for k in wanted if ndim and self._shape[k] == 1))
+    return call("squeeze_axes", self, axes, name)  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------- repetition without copying
+@view("expand_to", build=lambda x, shape: build.broadcast_to(x, shape), write=lambda base, new, shape: _unrepeat(base, new),
+      backward="ExpandBackward0", to="")
+def _expand_to(self: Tensor, shape: tuple[int, ...]) -> Call:
+    lead = len(shape) - len(self._shape)
+    if lead < 0:
+        from ...torch_types import tensor_type_name
+
+        raise RuntimeError(f"expand({tensor_type_name(self._dtype)}{{{list(self._shape)}}}, size={list(shape)}): the number of sizes provided "
+                           f"({len(shape)}) must be greater or equal to the number of dimensions in the tensor ({len(self._shape)})")
+    sizes, strides = [], []
+    own = self._strides
+    for k, s in enumerate(shape):
+        if k < lead:
+            if s == -1:
+                raise RuntimeError(f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {k}")
+            sizes.append(s)
+            strides.append(0)
+            continue
+        old, step = self._shape[k - lead], own[k - lead]
+        s = old if s == -1 else s
+        if s != old:
+            if old != 1:
+                raise RuntimeError(f"The expanded size of the tensor ({s}) must match the existing size ({old}) at non-singleton dimension {k}.  "
+                                   f"Target sizes: {list(shape)}.  Tensor sizes: {list(self._shape)}")
+            step = 0
+        sizes.append(s)
+        strides.append(step)
+    made = tuple(sizes)
+    return Call((self,), (made,), made, self._dtype, tuple(strides), self.storage_offset())
+
+
+def _unrepeat(base: Node, new: Node) -> Node:
+    """Written through a view without overlap: repeated axes have size 1 or were there before."""
+    return build.reshape(new, base.shape)
+
+
+@composite("expand", to="m")
+def _expand(self: Tensor, *sizes: Any, implicit: bool = False) -> Tensor:
+    return call("expand_to", self, as_shape(sizes, "expand"))  # type: ignore[no-any-return]
+
+
+@composite("broadcast_to")
+def _broadcast_to(self: Tensor, shape: Any) -> Tensor:
+    return call("expand_to", self, tuple(shape))  # type: ignore[no-any-return]
+
+
+@composite("expand_as", to="m")
+def _expand_as(self: Tensor, other: Tensor) -> Tensor:
+    return call("expand_to", self, other._shape)  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------- parts
+def _key(axis: int, item: Any, ndim: int) -> tuple[Any, ...]:
+    return tuple(item if k == axis else slice(None) for k in range(ndim))
+
+
+@view("select", build=lambda x, axis, index: build.index(x, _key(axis, index, x.ndim)),
+      write=lambda base, new, axis, index: build.update(base, _key(axis, index, base.ndim), new), backward="SelectBackward0")
+def _select(self: Tensor, dim: int, index: int) -> Call:
+    ndim = len(self._shape)
+    if not ndim:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    axis = wrap_dim(dim, ndim)
+    size = self._shape[axis]
+    if not -size <= index < size:
+        raise IndexError(f"select(): index {index} out of range for tensor of size {list(self._shape)} at dimension {axis}")
+    index = int(index) % size
+    strides = self._strides
+    return Call((self,), (axis, index), (*self._shape[:axis], *self._shape[axis + 1:]), self._dtype, (*strides[:axis], *strides[axis + 1:]),
+                self.storage_offset() + index * strides[axis])
+
+
+@view("slice_axis", build=lambda x, axis, start, stop, step: build.index(x, _key(axis, slice(start, stop, step), x.ndim)),
+      write=lambda base, new, axis, start, stop, step: build.update(base, _key(axis, slice(start, stop, step), base.ndim), new),
+      backward="SliceBackward0", to="")
+def _slice_axis(self: Tensor, axis: int, start: int, stop: int, step: int, name: str = "") -> Call:
+    length = max(0, -(-(stop - start) // step))
+    strides = self._strides
+    return Call((self,), (axis, start, stop, step), (*self._shape[:axis], length, *self._shape[axis + 1:]), self._dtype,
+                (*strides[:axis], strides[axis] * step, *strides[axis + 1:]), self.storage_offset() + start * strides[axis], name)
+
+
+@composite("narrow")
+def _narrow(self: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    ndim = len(self._shape)
+    if not ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    axis = wrap_dim(dim, ndim)
+    size = self._shape[axis]
+    start = int(start)
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if not -size <= start <= size:
+        raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
+    start = start + size if start < 0 else start
+    if start + length > size:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    return call("slice_axis", self, axis, start, start + length, 1)  # type: ignore[no-any-return]
+
+
+@view("alias", build=lambda x: x, write=lambda base, new: new, backward="AliasBackward0", to="")
+def _alias(self: Tensor) -> Call:
+    return Call((self,), (), self._shape, self._dtype, self._strides, self.storage_offset())
+
+
+def _write_diagonal(base: Node, new: Node, offset: int, axis1: int, axis2: int) -> Node:
+    from ....compiler.build.moving import iota
+
+    rows, columns = iota(base.shape, axis1), iota(base.shape, axis2)
+    on = f.eq(columns - rows, offset)
+    spread = _embedded(new, base.shape, offset, axis1, axis2)
+    return f.where(on, spread, base)  # type: ignore[no-any-return]
+
+
+def _embedded(x: Node, shape: tuple[Any, ...], offset: int, axis1: int, axis2: int) -> Node:
+    """The last axis of `x` on a diagonal of zeros: the adjoint of the diagonal."""
+    from ....compiler.differentiate import linear_transpose
+    from ....compiler.ir import make
+
+    stand_in = make("input", shape=shape, dtype=x.dtype, position=-1, name="square")
+    return linear_transpose(build.diagonal(stand_in, offset, axis1, axis2), stand_in, x)
+
+
+@view("diagonal", build=lambda x, offset, axis1, axis2: build.diagonal(x, offset, axis1, axis2), write=_write_diagonal, backward="DiagonalBackward0")
+def _diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Call:
+    ndim = len(self._shape)
+    a, b = wrap_dim(dim1, ndim), wrap_dim(dim2, ndim)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    rows, columns = self._shape[a], self._shape[b]
+    length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
+    strides = self._strides
+    kept = [k for k in range(ndim) if k not in (a, b)]
+    start = self.storage_offset() + ((offset * strides[b] if offset >= 0 else -offset * strides[a]) if length else 0)
+    return Call((self,), (offset, a, b), (*(self._shape[k] for k in kept), length), self._dtype,
+                (*(strides[k] for k in kept), strides[a] + strides[b]), start)
+
+
+def _windows(x: Node, axis: int, size: int, step: int) -> Node:
+    from ....compiler.build.moving import iota
+
+    count = (x.shape[axis] - size) // step + 1  # type: ignore[operator]
+    places = iota((count, size), 0) * step + iota((count, size), 1)
+    picked = f.gather(x, places, axes=(axis,))
+    rest = list(range(2, picked.ndim))
+    order = [*rest[:axis], 0, *rest[axis:], 1]
+    return build.permute(picked, order)
+
+
+def _no_write(*_: Any) -> Node:
+    raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                       "Please clone() the tensor before performing the operation.")
+
+
+@view("unfold", build=_windows, write=_no_write, backward="UnfoldBackward0", to="m")
+def _unfold(self: Tensor, dimension: int, size: int, step: int) -> Call:
+    axis = wrap_dim(dimension, len(self._shape))
+    extent = self._shape[axis]
+    if size > extent:
+        raise RuntimeError(f"maximum size for tensor at dimension {axis} is {extent} but size is {size}")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    strides = self._strides
+    shape = (*self._shape[:axis], (extent - size) // step + 1, *self._shape[axis + 1:], size)
+    return Call((self,), (axis, size, step), shape, self._dtype, (*strides[:axis], strides[axis] * step, *strides[axis + 1:], strides[axis]),
+                self.storage_offset())
+
+
+# ---------------------------------------------------------------- several parts
+class _Parts(Recipe):
+    """Several views of one tensor; the parameters are the step of each."""
+
+    __slots__ = ()
+
+    def emit(self, nodes: Sequence[Node], masks: Sequence[Node | None], params: tuple[Any, ...], index: int) -> tuple[Node, Node | None]:
+        row, arguments = params[index]
+        return row.build(nodes[0], *arguments), None
+
+
+PARTS = _Parts()
+
+
+def parts_of(self: Tensor, row: ViewRow, calls: Sequence[Call], name: str) -> tuple[Tensor, ...]:
+    """Views that are the outputs of one node; in-place operations on them are refused where gradients are recorded."""
+    made = tuple([alias_view(self, row, c.params, c.shape, c.strides, c.offset) for c in calls])
+    for part in made:
+        meta = part._ensure_meta()
+        meta.creation = meta.creation or "multi"
+    edges = edges_of((self,))
+    if edges is not None and self._dtype.is_floating_point:
+        source = absent(self._value)
+        results = tuple([Value(None, (), (), part._shape, source.dtype) for part in made])
+        node = node_class(name)(PARTS, tuple([(row, c.params) for c in calls]), (source,), results, edges,
+                                tuple([(part._shape, part._dtype) for part in made]), tuple(range(len(made))))
+        for k, part in enumerate(made):
+            part._grad_fn, part._output_nr = node, k
+    return made
+
+
+def _cut(self: Tensor, axis: int, cuts: Sequence[tuple[int, int]], name: str) -> tuple[Tensor, ...]:
+    return parts_of(self, _slice_axis, [_slice_axis.rule(self, axis, a, b, 1) for a, b in cuts], name)
+
+
+@composite("split")
+def _split(self: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    axis = wrap_dim(dim, len(self._shape))
+    if isinstance(split_size_or_sections, (tuple, list)):
+        return call("split_with_sizes", self, split_size_or_sections, axis)  # type: ignore[no-any-return]
+    size = split_size_or_sections
+    if size < 0:
+        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
+    total = self._shape[axis]
+    if size == 0 and total:
+        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {total}")
+    starts = range(0, total, size) if total else [0]
+    return _cut(self, axis, [(a, min(a + size, total)) for a in starts], "SplitBackward0")
+
+
+@composite("split_with_sizes")
+def _split_with_sizes(self: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    axis = wrap_dim(dim, len(self._shape))
+    if sum(split_sizes) != self._shape[axis]:
+        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {self._shape[axis]} (input tensor's size at dimension {axis}), "
+                           f"but got split_sizes={list(split_sizes)}")
+    ends = list(itertools.accumulate(split_sizes))
+    return _cut(self, axis, [(b - size, b) for size, b in zip(split_sizes, ends, strict=True)], "SplitWithSizesBackward0")
+
+
+@composite("chunk")
+def _chunk(self: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    axis = wrap_dim(dim, len(self._shape))
+    return call("split", self, -(-self._shape[axis] // chunks), axis)  # type: ignore[no-any-return]
+
+
+@composite("tensor_split")
+def _tensor_split(self: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    axis = wrap_dim(dim, len(self._shape))
+    total = self._shape[axis]
+    if isinstance(indices_or_sections, int):
+        n = indices_or_sections
+        ends = [k * (total // n) + min(k, total % n) for k in range(1, n)]
+    else:
+        ends = [min(max(int(i) + (total if i < 0 else 0), 0), total) for i in indices_or_sections]
+    cuts = itertools.pairwise([0, *ends, total])
+    return tuple(call("slice_axis", self, axis, a, max(a, b), 1) for a, b in cuts)
+
+
+for _name, _axis in (("hsplit", 1), ("vsplit", 0), ("dsplit", 2)):
+    composite(_name)(lambda self, sections, axis=_axis: call("tensor_split", self, sections, axis if axis != 1 or self.dim() > 1 else 0))
+
+
+@composite("unbind")
+def _unbind(self: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    if not self._shape:
+        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+    axis = wrap_dim(dim, len(self._shape))
+    return parts_of(self, _select, [_select.rule(self, axis, k) for k in range(self._shape[axis])], "UnbindBackward0")

@@ -1,0 +1,140 @@
+"""Recorded values: immutable, lazily evaluated results of torch operations.
+
+A `Value` says how it is computed (a recipe, its inputs, its parameters) until it is evaluated; then it has an array and
+forgets the rest, so what it was computed from can be freed. Tensors, views and the graph of gradients all refer to Values:
+an in-place operation gives a storage another Value and never changes one.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...compiler.provenance import Site, user_site
+
+if TYPE_CHECKING:
+    from ...compiler.ir import Node
+
+Shape = tuple[int, ...]
+Array = np.ndarray[Any, Any]
+Mask = "Node | None"
+
+
+class Recipe:
+    """How the nodes of a Value are made from those of its inputs.
+
+    Recipes are compared by identity and are part of the key under which programs are cached, so everything else that the
+    nodes depend on is in the Value's parameters, which are hashable.
+    """
+
+    __slots__ = ()
+
+    def emit(self, nodes: Sequence[Node], masks: Sequence[Node | None], params: tuple[Any, ...], index: int
+             ) -> tuple[Node, Node | None]:
+        """The node of output `index`, and the mask outside which it is exactly zero (a cotangent's; None: anywhere).
+
+        Args:
+            nodes, masks: of the inputs.
+        """
+        raise NotImplementedError
+
+
+class Value:
+    """An array of a known shape and dtype, computed or to be computed."""
+
+    __slots__ = ("__weakref__", "array", "dtype", "index", "inputs", "live", "mask", "params", "recipe", "shape", "site")
+    recipe: Recipe | None
+    inputs: tuple[Value, ...]
+    params: tuple[Any, ...]
+    index: int
+    shape: Shape
+    dtype: np.dtype[Any]
+    array: Array | None  # None: pending, or absent (no recipe either: only shape and dtype are known)
+    mask: Value | None  # of an evaluated cotangent
+    live: bool  # the array is memory that others can write to
+    site: Site | None
+
+    def __init__(self, recipe: Recipe | None, inputs: tuple[Value, ...], params: tuple[Any, ...], shape: Shape,
+                 dtype: np.dtype[Any], index: int = 0) -> None:
+        self.recipe = recipe
+        self.inputs = inputs
+        self.params = params
+        self.index = index
+        self.shape = shape
+        self.dtype = dtype
+        self.array = None
+        self.mask = None
+        self.live = False
+        self.site = None
+
+    def __repr__(self) -> str:
+        state = "array" if self.array is not None else "absent" if self.recipe is None else "pending"
+        return f"<Value {self.dtype}{list(self.shape)} {state}>"
+
+
+class _Pending(threading.local):
+    """How much has been recorded since something was last evaluated."""
+
+    count: int = 0
+    nbytes: int = 0
+
+
+pending = _Pending()
+MAX_PENDING = 2000
+MAX_PENDING_BYTES = 1 << 28
+
+
+def recorded(recipe: Recipe, inputs: tuple[Value, ...], params: tuple[Any, ...], shape: Shape, dtype: np.dtype[Any],
+             index: int = 0) -> Value:
+    """A pending Value; evaluated at once where an input's memory is exposed or too much is pending."""
+    value = Value(recipe, inputs, params, shape, dtype, index)
+    value.site = user_site(3)
+    pending.count += 1
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    pending.nbytes += size
+    if pending.count > MAX_PENDING or pending.nbytes > MAX_PENDING_BYTES or any(i.live for i in inputs):
+        from .evaluate import evaluate
+
+        evaluate([value])
+        if any(i.live for i in inputs):
+            _own(value, inputs)
+    return value
+
+
+def _own(value: Value, inputs: tuple[Value, ...]) -> None:
+    """Copy a result that is a view of exposed memory: what is written there later must not show in it."""
+    assert value.array is not None
+    if any(i.live and i.array is not None and np.may_share_memory(i.array, value.array) for i in inputs):
+        value.array = value.array.copy()
+
+
+def leaf(array: Array) -> Value:
+    """A Value that is already there. The array must not be written to afterwards."""
+    value = Value(None, (), (), array.shape, array.dtype)
+    value.array = array
+    return value
+
+
+def absent(like: Value) -> Value:
+    """Stands for a Value of which only the shape and dtype are needed, so that its memory can be freed."""
+    return Value(None, (), (), like.shape, like.dtype)
+
+
+_SCALARS: dict[tuple[Any, ...], Value] = {}
+
+
+def scalar(number: Any, dtype: np.dtype[Any]) -> Value:
+    """A Python number as a 0-d input of a program: another number does not make another program."""
+    key = (number, type(number), dtype.char)
+    known = _SCALARS.get(key)
+    if known is None or number == 0:  # 0.0 and -0.0 are equal keys
+        with np.errstate(all="ignore"):
+            known = leaf(np.asarray(number).astype(dtype))
+        if len(_SCALARS) > 1000:
+            _SCALARS.clear()
+        _SCALARS[key] = known
+    return known
