@@ -97,7 +97,7 @@ FUNCTIONS: Mapping[str, Function] = _Table(
     Function("acosh", 1, "hyperbolic", 3.0, 3.0, "DLMF 4.37.19, with log1p"),
     Function("atanh", 1, "hyperbolic", 3.0, 3.0, "DLMF 4.37.24, with log1p"),
     Function("erf", 1, "error", 1.75, 1.5, "own minimax polynomials"),
-    Function("erfc", 1, "error", 4.0, 4.0, "Shepherd and Laframboise 1981, own coefficients"),
+    Function("erfc", 1, "error", 5.0, 4.5, "Shepherd and Laframboise 1981, own coefficients"),
     Function("erfinv", 1, "error", 4.0, 4.0, "Giles 2010, own coefficients"),
     Function("lgamma", 1, "gamma", 8.0, 8.0, "DLMF 5.11.1"),
     Function("digamma", 1, "gamma", 8.0, 8.0, "DLMF 5.11.2"),

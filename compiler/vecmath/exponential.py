@@ -30,8 +30,9 @@ def exp_finite(x: Value, low: Value | None = None, factor: Value | None = None, 
     """exp(x + low) * factor for x within EXP_LIMITS; `low` is a small correction; `halved`: divided by 2."""
     n, biased = round_to_integer(x, LOG2_E, offset=2 * x.format.bias - halved)
     high_log2, low_log2 = LOG_2[x.format.name]
-    r = fma(-n, low_log2, fma(-n, high_log2, x))
-    return _exp_reduced(r if low is None else r + low, biased, factor)
+    exact = fma(-n, high_log2, x)
+    r = fma(-n, low_log2, exact) if low is None else exact + fma(-n, low_log2, low)
+    return _exp_reduced(r, biased, factor)
 
 
 def _exp_reduced(r: Value, biased: Bits, factor: Value | None = None) -> Value:

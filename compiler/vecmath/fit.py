@@ -30,7 +30,7 @@ def remez(
     centre, radius = (low + high) / 2, (high - low) / 2
     count = degree + 2
     nodes = [centre - radius * mp.cos(mp.pi * i / (count - 1)) for i in range(count)]
-    grid_size = 24 * count
+    grid_size = 16 * count
     grid = [centre - radius * mp.cos(mp.pi * i / grid_size) for i in range(grid_size + 1)]
     values = [(x, function(x), weight(x)) for x in grid]
     coefficients: list[Real] = []
@@ -323,7 +323,7 @@ def fit(table: Table) -> tuple[list[float], list[float]]:
             return []
         return [float(c) for c in remez(table.function, table.low(), high, degree, table.weight)[0]]
 
-    with _mp().workdps(60):
+    with _mp().workdps(45):
         wide = row(table.high(), table.degrees[0])
         narrow = row((table.narrow_high or table.high)(), table.degrees[1])
         return wide, [float(np.float32(c)) for c in narrow]

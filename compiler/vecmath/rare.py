@@ -7,6 +7,7 @@ once, returns `usual` if none needs the slow path, and else calls the scalar ver
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from llvmlite import ir
 
 from .core import Format, Value
 
-LANES = {"f64": (2, 4, 8, 16), "f32": (4, 8, 16)}  # registers of 128 to 512 bits, and float64 beside float32
+LANES = {"f64": (2, 4, 8), "f32": (2, 4, 8, 16)}  # registers of 128 to 512 bits, and float32 beside float64
 
 
 def replace_outside(
@@ -25,7 +26,9 @@ def replace_outside(
     `slow` writes scalar code of any shape; the emitted functions are named after it.
     """
     module = x.builder.module
-    name = f"cr.{slow.__name__}.{x.format.name}"
+    # The attribute that lists the vector versions has their names as text. A name of its own for each module keeps it
+    # true when modules are linked, where equal names of internal functions are made different.
+    name = f"cr.{slow.__name__}.{x.format.name}.{zlib.crc32(module.name.encode()):08x}"
     function = module.globals.get(name)
     if function is None:
         function = _emit_repair(module, name, x.format, (low, high), slow, len(arguments))
@@ -56,6 +59,7 @@ def _emit_repair(
 def _emit_vector_repair(module: Any, scalar: Any, lanes: int, format: Format, limits: tuple[float, float]) -> Any:
     vector = ir.VectorType(format.float_type, lanes)
     function = _declare(module, f"{scalar.name}.x{lanes}", vector, len(scalar.args))
+    _add_attributes(function, "optsize")  # the loop over the lanes is not to be unrolled
     x, usual, *arguments = function.args
     index = ir.IntType(32)
     builder = ir.IRBuilder(function.append_basic_block("entry"))

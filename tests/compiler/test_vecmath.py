@@ -10,9 +10,11 @@ import zlib
 from pathlib import Path
 
 import mpmath
+import numba
 import numpy as np
 import pytest
 from llvmlite import ir
+from numba.extending import intrinsic
 from scipy import special
 from vecmath_kernels import evaluate, kernel
 
@@ -218,7 +220,7 @@ def test_error_is_within_its_bound(name, dtype):
 @pytest.mark.parametrize("name", [*RANGES, *RANGES_OF_TWO])
 @both_dtypes
 def test_error_is_within_its_bound_on_many_points(name, dtype):
-    assert_accurate(name, sample(name, dtype, 1_500))
+    assert_accurate(name, sample(name, dtype, 600))
 
 
 @pytest.mark.parametrize("name", GAMMA)
@@ -278,6 +280,34 @@ def test_loops_become_vector_code_without_library_calls(name, dtype):
     called = set(re.findall(r"(?:call\w*\s+|movabsq\s+\$)([A-Za-z_][\w.]*)", assembly))
     outside = {symbol for symbol in called if not symbol.startswith(("cr.", "_ZN"))}
     assert outside <= ({"fmod", "fmodf"} if name in ("fmod", "remainder", "floor_divide") else set())
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
+def test_rare_cases_stay_vectorised_in_linked_modules():
+    @intrinsic
+    def sin(typing_context, x):
+        return x(x), lambda context, builder, signature, arguments: vecmath.emit("sin", builder, *arguments)
+
+    @numba.njit(error_model="numpy")
+    def single(x):
+        return sin(x)
+
+    @numba.njit(error_model="numpy")
+    def double(x):
+        return 2.0 * sin(x)
+
+    @numba.njit("void(float64[::1], float64[::1])", error_model="numpy")
+    def loop(x, out):
+        for i in range(out.size):
+            out[i] = single(x[i]) + double(x[i])
+
+    x = np.array([*np.linspace(-9.0, 9.0, 40), 1e22])
+    out = np.empty_like(x)
+    loop(x, out)
+    np.testing.assert_allclose(out, 3.0 * np.sin(x), rtol=1e-15, atol=0)
+    (assembly,) = loop.inspect_asm().values()
+    vector_versions = set(re.findall(r"movabsq\s+\$(cr\.sin_huge\.f64\.\w+\.x\d+)", assembly))
+    assert len(vector_versions) == 2  # one from each of the linked functions
 
 
 def test_results_are_exact_where_one_would_look():
