@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal t
         ShapeError as ShapeError,
         TraceError as TraceError,
     )
+    from .runtime.function import (
+        GradFunction as GradFunction,
+        grad as grad,
+    )
 
 __version__ = "0.1.0"
 
@@ -35,6 +39,8 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "NotYetError": ("compiler.errors", "NotYetError"),
     "ShapeError": ("compiler.errors", "ShapeError"),
     "TraceError": ("compiler.errors", "TraceError"),
+    "GradFunction": ("runtime.function", "GradFunction"),
+    "grad": ("runtime.function", "grad"),
 }
 # submodules that `import chainrule` alone makes reachable, as in `chainrule.<name>.<function>`
 _SUBMODULES: tuple[str, ...] = ("autograd", "nn")

@@ -1,0 +1,227 @@
+"""One trace: its sizes, its inputs, the arrays it captured, and where the user's code is."""
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import sizes
+from ..errors import ChainruleError, DTypeError, TraceError
+from ..ir import Graph, Node, constant, current, kind_of, make, native, rebuild, toposort
+from ..provenance import Site, at, user_site
+from ..sizes import Size, SizeContext
+
+__all__ = ["Captured", "Session", "active_session", "located", "tracing"]
+
+_placeholders = itertools.count(2)
+
+
+class Specialisation(NamedTuple):
+    """A size that became a plain number, and the line that asked for it."""
+
+    size: str
+    value: int
+    site: Site | None
+
+    def __str__(self) -> str:
+        where = f"  ({self.site})" if self.site else ""
+        return f"{self.size} = {self.value}{where}"
+
+
+class Captured(NamedTuple):
+    """A plain array that met a traced one, and the input that stands for it."""
+
+    array: np.ndarray[Any, Any]
+    node: Node
+    origin: Any  # what the session's `origin` said: where the array can be found again
+
+
+@dataclass(eq=False)
+class Session:
+    """The state of one trace.
+
+    Attributes:
+        origin: asked for each plain array that meets a traced one; where to find it again at a later call, or None for
+            an array that the traced code has made, which is a constant of the trace.
+        rewrite: what is done to nodes before they are differentiated inside the trace (stabilisation).
+    """
+
+    origin: Callable[[np.ndarray[Any, Any]], Any] = lambda array: None
+    rewrite: Callable[[Sequence[Node]], Sequence[Node]] = lambda nodes: nodes
+    context: SizeContext = field(default_factory=SizeContext)
+    inputs: list[Node] = field(default_factory=list)
+    captured: dict[int, Captured] = field(default_factory=dict)
+    specialisations: list[Specialisation] = field(default_factory=list)
+    open: bool = True
+    _constants: dict[int, tuple[Any, Node]] = field(default_factory=dict)
+
+    # ------------------------------------------------------------------------------------------------ inputs
+    def input(self, shape: Sequence[int | Size], dtype: np.dtype[Any], name: str, *, known: Mapping[int, Size] | None = None
+              ) -> Node:
+        """The next input of the program: each axis gets a symbol with the example's size as its hint."""
+        symbols = tuple(known[k] if known is not None and k in known else self.context.fresh(n) if isinstance(n, int) else n
+                        for k, n in enumerate(shape))
+        node = make("input", shape=symbols, dtype=native(dtype), position=len(self.inputs), name=name)
+        self.inputs.append(node)
+        return node
+
+    def capture(self, array: np.ndarray[Any, Any]) -> Node:
+        """The node that stands for a plain array."""
+        known = self.captured.get(id(array))
+        if known is not None:
+            return known.node
+        constant_of = self._constants.get(id(array))
+        if constant_of is not None:
+            return constant_of[1]
+        check_dtype(array.dtype, "an array")
+        origin = self.origin(array)
+        if origin is None:
+            uniform = _uniform(array)
+            if uniform is not None:
+                self._constants[id(array)] = array, uniform
+                return uniform
+        name = getattr(origin, "name", None) or f"constant{len(self.captured)}"
+        free = origin is not None and getattr(origin, "free_sizes", True)
+        shape = tuple(array.shape)
+        node = self.input(shape, array.dtype, name, known=None if free else dict(enumerate(shape)))
+        self.captured[id(array)] = Captured(array, node, origin)
+        return node
+
+    def placeholder(self, like: Node, name: str = "argument") -> Node:
+        """A stand-in for a node, to differentiate with respect to it; substituted before the trace ends."""
+        return make("input", shape=like.shape, dtype=like.dtype, position=-next(_placeholders), name=name)
+
+    # ------------------------------------------------------------------------------------------------ sizes
+    def specialise(self, size: Size) -> int:
+        """The number behind a size, noted with the user's line."""
+        resolved = self.context.resolve(size)
+        if isinstance(resolved, int):
+            return resolved
+        value = self.context.specialise(resolved)
+        note = Specialisation(str(resolved), value, user_site())
+        if note not in self.specialisations:
+            self.specialisations.append(note)
+        return value
+
+    def concretise(self, node: Node) -> Any:
+        """The value of a node that depends on sizes and constants only, which are specialised; None for any other."""
+        from ..interpret import evaluate_nodes
+
+        order = toposort([node])
+        if any(n.op.name == "input" or n.op.binds for n in order):
+            return None
+        symbols: set[str] = set()
+        for n in order:
+            for value in (*n.shape, *n.params):
+                for size in value if isinstance(value, tuple) else (value,):
+                    symbols |= sizes.symbols_of(size) if isinstance(size, sizes.SizeExpr) else set()
+        for name in sorted(symbols):
+            self.specialise(sizes.symbol(name))
+        with np.errstate(all="ignore"):
+            return evaluate_nodes([node], {}, self.context.hints)[0]
+
+    # ------------------------------------------------------------------------------------------------ the end
+    def finish(self, outputs: Sequence[Node]) -> Graph:
+        """The traced program; sizes that were found equal get one form."""
+        self.open = False
+        inputs = list(self.inputs)
+        mapping = dict(self.context.equal_to)
+        guards = tuple(self.context.guards_left())
+        before, sizes.active.context = sizes.active.context, None
+        try:
+            if mapping:
+                made = rebuild([*inputs, *outputs], {}, mapping)
+                inputs, outputs = made[: len(inputs)], made[len(inputs):]
+        finally:
+            sizes.active.context = before
+        return Graph(tuple(inputs), tuple(outputs), guards, dict(self.context.hints))
+
+
+def _uniform(array: np.ndarray[Any, Any]) -> Node | None:
+    """A constant node for an array whose elements are all the same to the last bit."""
+    if array.size == 0:
+        return constant(0, array.dtype, tuple(array.shape))
+    first = array.reshape(-1)[:1]
+    if array.size > 1:
+        plain = np.ascontiguousarray(array)
+        raw = plain.view(f"u{array.dtype.itemsize}") if array.dtype.itemsize in (1, 2, 4, 8) else plain
+        if not (raw == raw.reshape(-1)[0]).all():
+            return None
+    return constant(first[0], array.dtype, tuple(array.shape))
+
+
+def check_dtype(dtype: np.dtype[Any], what: str) -> None:
+    """Refuse element types that the compiler does not have.
+
+    Raises:
+        DTypeError: complex, object, string, ...
+    """
+    hints = {"c": "take the real and imaginary parts as two arguments", "O": "make it an array of numbers",
+             "U": "pass text as a plain str, not as an array", "S": "pass text as plain bytes, not as an array",
+             "M": "convert dates to numbers first", "m": "convert durations to numbers first",
+             "V": "pass the fields of a structured array as separate arrays"}
+    if dtype.kind in hints:
+        raise DTypeError(f"{what} of dtype {dtype} cannot be traced{at(user_site())}: chainrule has float, integer and bool "
+                         f"arrays; {hints[dtype.kind]}")
+    if dtype.kind == "f" and dtype.itemsize > 8:
+        raise DTypeError(f"{what} of dtype {dtype} cannot be traced{at(user_site())}: convert it to float64")
+    kind_of(dtype)
+
+
+class _Active(threading.local):
+    session: Session | None = None
+
+
+_active = _Active()
+
+
+def active_session() -> Session | None:
+    """The trace that this thread is in."""
+    return _active.session
+
+
+@contextmanager
+def tracing(session: Session) -> Iterator[Session]:
+    """Make `session` the active trace of this thread."""
+    before = _active.session, sizes.active.context, current.sites
+    _active.session, sizes.active.context = session, session.context
+    try:
+        yield session
+    finally:
+        session.open = False
+        _active.session, sizes.active.context, current.sites = before
+
+
+@contextmanager
+def located() -> Iterator[Site | None]:
+    """Attribute the nodes made inside to the user's line, and name it in errors."""
+    site = user_site(3)
+    before, current.sites = current.sites, frozenset() if site is None else frozenset((site,))
+    try:
+        yield site
+    except ChainruleError as error:
+        message = str(error)
+        if site is not None and not getattr(error, "located", False):
+            if f"(at {site})" not in message:
+                error.args = (f"{message}{at(site)}",)
+            error.located = True  # type: ignore[attr-defined]
+        raise
+    finally:
+        current.sites = before
+
+
+def require_session(what: str) -> Session:
+    """The active trace.
+
+    Raises:
+        TraceError: there is none.
+    """
+    session = _active.session
+    if session is None:
+        raise TraceError(f"{what} is only known inside a function that is being traced{at(user_site())}")
+    return session

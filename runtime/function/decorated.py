@@ -1,0 +1,344 @@
+"""The decorated function: what `@grad` makes of a function of NumPy code."""
+from __future__ import annotations
+
+import functools
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...compiler.errors import ArgumentError, DifferentiationError
+from ...compiler.pipeline import Options, Request
+from ...compiler.provenance import at, user_site
+from ...compiler.trace import active_session, is_traced
+from . import derivatives, inline
+from .captures import CaptureChangedError
+from .inspection import TraceView, not_yet
+from .signature import Bound, Flat, Parameters, describe
+from .stats import Stats
+from .structure import Tree, unflatten
+from .traced_program import TracedProgram, trace_call
+
+__all__ = ["Call", "GradFunction", "grad"]
+
+MAX_SIGNATURES = 128  # programs kept for one function; the least recently used go first
+MAX_VARIANTS = 16  # programs of one signature that differ in guards
+
+
+class Call:
+    """One call: its arguments taken apart, and the program that serves it."""
+
+    __slots__ = ("arrays", "bound", "flat", "function", "program")
+
+    def __init__(self, function: GradFunction, bound: Bound, flat: Flat, program: TracedProgram, arrays: list[Any]) -> None:
+        self.function, self.bound, self.flat, self.program, self.arrays = function, bound, flat, program, arrays
+
+    def run(self, kind: Any, wrt: tuple[int, ...] = (), extra: Sequence[Any] = ()) -> list[Any]:
+        """The outputs of a request; `extra` are its further inputs."""
+        return self.program.execution(Request(kind, wrt)).run([*self.arrays, *extra])
+
+    def structured(self, outputs: Sequence[Any]) -> Any:
+        """Outputs in the structure that the function returned."""
+        return unflatten(self.program.result, iter([scalar(a) for a in outputs]))
+
+
+def scalar(array: Any) -> Any:
+    """A 0-d array as a NumPy scalar; any other as it is."""
+    return array[()] if array.ndim == 0 else array
+
+
+class GradFunction:
+    """A function of NumPy code that is compiled, and that knows its derivatives.
+
+    Calling it gives the value. `.grad`, `.value_and_grad`, `.jacobian`, `.hessian`, `.vjp`, `.jvp`, `.hvp` differentiate it.
+    `.formula`, `.derivative`, `.ir`, `.source`, `.trace` and `.stats` show what was derived and done.
+    """
+
+    def __init__(self, function: Callable[..., Any], wrt: Any = None, stabilise: bool = True, fastmath: bool = False) -> None:
+        if isinstance(function, GradFunction):
+            function = function.__wrapped__
+        if not callable(function):
+            raise ArgumentError(f"grad decorates a function, not {describe(function)}{at(user_site())}")
+        functools.update_wrapper(self, function)
+        self.__wrapped__ = function
+        self._name = getattr(function, "__qualname__", None) or type(function).__qualname__
+        self._name = self._name.rpartition("<locals>.")[2]
+        self._parameters = Parameters(function, self._name, wrt)
+        self._options = Options(stabilise=stabilise, fastmath=fastmath)
+        self._prefix: tuple[Any, ...] = ()
+        self._programs: OrderedDict[tuple[Any, ...], list[TracedProgram]] = OrderedDict()
+        self._lock = threading.RLock()
+        self.stats = Stats()
+
+    def __get__(self, instance: Any, owner: Any = None) -> GradFunction:
+        return self if instance is None else self._bound_to(instance)
+
+    def _bound_to(self, instance: Any) -> GradFunction:
+        """The method of an instance: it shares programs and statistics with the function."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        made._prefix = (instance,)
+        return made
+
+    def __repr__(self) -> str:
+        return f"<grad of {self._name}{self._parameters.signature or '(...)'}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{self._name} is decorated and cannot be pickled: pickle the undecorated function, {self._name}.__wrapped__, "
+                        "and decorate it again")
+
+    # ------------------------------------------------------------------------------------------------ calls
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Bound, Flat]:
+        bound = self._parameters.bind(self._prefix + args if self._prefix else args, kwargs)
+        return bound, self._parameters.flatten(bound, len(self._prefix))
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        bound, flat = self._arguments(args, kwargs)
+        return self._found(bound, flat)
+
+    def _found(self, bound: Bound, flat: Flat) -> Call:
+        """The program for these arguments, traced if there is none."""
+        program, arrays, _ = self._lookup(flat)
+        if program is None or arrays is None:
+            with self._lock:  # another thread may have traced it meanwhile
+                program, arrays, reason = self._lookup(flat)
+                if program is None or arrays is None:
+                    self.stats.misses.append(reason or self._difference(bound, flat))
+                    program = trace_call(self.__wrapped__, self._name, bound, flat, self._options, self.stats)
+                    variants = self._programs.setdefault(flat.key, [])
+                    variants.insert(0, program)
+                    del variants[MAX_VARIANTS:]
+                    if len(self._programs) > MAX_SIGNATURES:
+                        self._programs.popitem(last=False)
+                    arrays = [*flat.leaves, *program.hidden_arrays()]
+        return Call(self, bound, flat, program, arrays)
+
+    def _lookup(self, flat: Flat) -> tuple[TracedProgram | None, list[Any] | None, str]:
+        """A program whose guards hold, with its arrays; or why the nearest one does not serve."""
+        reason = ""
+        for program in self._programs.get(flat.key, ()):
+            why = program.captures.changed()
+            if not why:
+                try:
+                    arrays = [*flat.leaves, *program.hidden_arrays()]
+                except CaptureChangedError as error:
+                    why = str(error)
+                else:
+                    why = program.mismatch(arrays)
+                    if not why:
+                        return program, arrays, ""
+            reason = reason or why
+        return None, None, reason
+
+    def _difference(self, bound: Bound, flat: Flat) -> str:
+        """How a new signature differs from the latest one."""
+        if not self._programs:
+            return "first call"
+        labels, _, trees = next(reversed(self._programs))
+        if labels != bound.labels:
+            return f"arguments ({', '.join(bound.labels)}) instead of ({', '.join(labels)})"
+        changed = [f"{label}: {signature_text(new)} instead of {signature_text(old)}"
+                   for label, old, new in zip(labels, trees, flat.trees, strict=True) if old != new]
+        return "; ".join(changed) or "the call is made differently"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        bound, flat = self._arguments(args, kwargs)
+        if inside_trace(flat):
+            return self.__wrapped__(*self._prefix, *args, **kwargs)
+        call = self._found(bound, flat)
+        return call.structured(call.run("value"))
+
+    # ------------------------------------------------------------------------------------------------ derivatives
+    def grad(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:
+        """Gradients of the scalar output: a tuple, or the bare gradient when one argument is differentiated.
+
+        Raises:
+            DifferentiationError: the output is not one floating scalar, or an argument has no derivative.
+        """
+        return self._value_and_grad(args, kwargs, wrt, False)
+
+    def value_and_grad(self, *args: Any, wrt: Any = None, **kwargs: Any) -> tuple[Any, Any]:
+        """(value, gradients), in one fused evaluation."""
+        made: tuple[Any, Any] = self._value_and_grad(args, kwargs, wrt, True)
+        return made
+
+    def _value_and_grad(self, args: tuple[Any, ...], kwargs: dict[str, Any], wrt: Any, with_value: bool) -> Any:
+        bound, flat = self._arguments(args, kwargs)
+        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        if inside_trace(flat):
+            value, gradients = inline.value_and_grad(self, bound, flat, chosen)
+            return (value, gradients) if with_value else gradients
+        call = self._found(bound, flat)
+        derivatives.require_scalar(call.program.graph.outputs, self._name)
+        outputs = call.run("value_and_gradient" if with_value else "gradient", chosen.leaves)
+        if not with_value:
+            return chosen.structured(outputs)
+        return call.structured(outputs[:1]), chosen.structured(outputs[1:])
+
+    def vjp(self, *args: Any, cotangent: Any, wrt: Any = None, **kwargs: Any) -> Any:
+        """The cotangents of the arguments, given that of the output (in the output's structure); like `.grad`."""
+        bound, flat = self._arguments(args, kwargs)
+        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        if inside_trace(flat, cotangent):
+            return inline.vjp(self, bound, flat, chosen, cotangent)
+        return derivatives.vjp(self._found(bound, flat), chosen, cotangent)
+
+    def jvp(self, args: Any, tangents: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
+        """The tangent of the output, in its structure, given those of the differentiated arguments."""
+        bound, flat = self._arguments(tuple_of(args), kwargs)
+        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        if inside_trace(flat, tangents):
+            return inline.jvp(self, bound, flat, chosen, tangents)[1]
+        return derivatives.jvp(self._found(bound, flat), chosen, tangents)[1]
+
+    def value_and_jvp(self, args: Any, tangents: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
+        """(output, its tangent)."""
+        bound, flat = self._arguments(tuple_of(args), kwargs)
+        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        if inside_trace(flat, tangents):
+            return inline.jvp(self, bound, flat, chosen, tangents)
+        return derivatives.jvp(self._found(bound, flat), chosen, tangents)
+
+    def hvp(self, args: Any, vectors: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
+        """The Hessian times vectors, one for each differentiated argument: a tuple, or the bare product for one argument."""
+        bound, flat = self._arguments(tuple_of(args), kwargs)
+        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        if inside_trace(flat, vectors):
+            return inline.hvp(self, bound, flat, chosen, vectors)
+        return derivatives.hvp(self._found(bound, flat), chosen, vectors)
+
+    def jacobian(self, *args: Any, wrt: Any = None, mode: str | None = None, **kwargs: Any) -> Any:
+        """Derivatives of every output element by every argument element, in the structure of the outputs.
+
+        Args:
+            mode: "forward", "reverse", or None for the cheaper one by sizes.
+
+        Returns:
+            For each output leaf: an array of shape out_shape + in_shape, or a tuple of them when several arguments are
+            differentiated.
+        """
+        if mode not in (None, "forward", "reverse"):
+            raise ArgumentError(f"mode={mode!r}{at(user_site())}: 'forward', 'reverse' or None is expected")
+        bound, flat = self._arguments(args, kwargs)
+        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        if inside_trace(flat):
+            return inline.jacobian(self, bound, flat, chosen)
+        return derivatives.jacobian(self._found(bound, flat), chosen, mode)
+
+    def hessian(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:
+        """Second derivatives of the scalar output: an array, or a nested tuple when several arguments are differentiated."""
+        bound, flat = self._arguments(args, kwargs)
+        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        if inside_trace(flat):
+            return inline.hessian(self, bound, flat, chosen)
+        return derivatives.hessian(self._found(bound, flat), chosen)
+
+    # ------------------------------------------------------------------------------------------------ inspection
+    def trace(self, *examples: Any, **kwargs: Any) -> TraceView:
+        """Specialise for inspection without running: for example arrays, or `cr.spec("n d", cr.float64)`."""
+        call = self._call(examples, kwargs)
+        return TraceView(self, call.program)
+
+    def _latest(self) -> TraceView:
+        """The latest signature; of a function that was never called, the one for scalars.
+
+        Raises:
+            DifferentiationError: the function needs arrays.
+        """
+        with self._lock:
+            if self._programs:
+                return TraceView(self, next(reversed(self._programs.values()))[0])
+        names = [p.name for p in self._parameters.parameters.values() if p.default is p.empty
+                 and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][len(self._prefix):]
+        try:
+            return self.trace(*[1.5] * len(names))
+        except Exception as error:
+            raise DifferentiationError(f"{self._name} was never called, and cannot be traced with numbers for its arguments"
+                                       f"{at(user_site())} ({error}): call it once, or {self._name}.trace(...) with example arrays or "
+                                       "cr.spec(\"n d\", cr.float64)") from error
+
+    @property
+    def formula(self) -> Any:
+        """The value as a formula."""
+        return self._latest().formula
+
+    def derivative(self, *names: str) -> Any:
+        """The formula of the derivative by these arguments, one after the other."""
+        return self._latest().derivative(*names)
+
+    def ir(self, stage: str = "simplified") -> Any:
+        """The program of the latest signature at a stage: traced, differentiated, simplified, scheduled."""
+        return self._latest().ir(stage)
+
+    def source(self, which: str = "gradient") -> str:
+        """The generated code of the latest signature: of the value, gradient or value_and_gradient."""
+        return self._latest().source(which)
+
+    def explain(self) -> Any:
+        """A report of every stage. Not yet."""
+        raise not_yet(f"{self._name}.explain()", "the stages can be read with .ir(stage) and .source(which)")
+
+    @property
+    def jit(self) -> Any:
+        """Numba functions for use in other compiled code. Not yet."""
+        raise not_yet(f"{self._name}.jit", "call it from Python")
+
+    def export(self, path: Any = None) -> Any:
+        """A standalone module. Not yet."""
+        raise not_yet(f"{self._name}.export()", ".source(which) shows the generated code")
+
+
+def tuple_of(args: Any) -> tuple[Any, ...]:
+    """The arguments of a jvp or hvp: a tuple of them, or the only one."""
+    if isinstance(args, tuple) and not hasattr(args, "_fields"):
+        return args
+    return tuple(args) if isinstance(args, list) else (args,)
+
+
+def inside_trace(flat: Flat, *others: Any) -> bool:
+    """Whether a call is made by a function that is being traced, with its values."""
+    if active_session() is None:
+        return False
+    from .structure import flatten
+
+    leaves = list(flat.leaves)
+    for other in others:
+        flatten(other, leaves)
+    return any(is_traced(leaf) for leaf in leaves)
+
+
+def signature_text(tree: Tree) -> str:
+    """What an argument's part of a signature says."""
+    if tree.kind == "weak":
+        return "a float"
+    if tree.kind == "array":
+        dtype, ndim, ones = tree.info
+        stretched = f" with axes {ones} of size 1" if ones else ""
+        return f"{np.dtype(dtype)} with {ndim} axes{stretched}"
+    if tree.kind == "static":
+        return repr(tree.info)
+    return f"{tree.kind} of ({', '.join(map(signature_text, tree.children))})"
+
+
+def grad(function: Callable[..., Any] | None = None, *, wrt: Any = None, stabilise: bool = True, fastmath: bool = False) -> Any:
+    """Compile a function of NumPy code, and differentiate it.
+
+    Use as `@grad`, or with options: `@grad(wrt=("w", "b"))`.
+
+    Args:
+        wrt: the arguments to differentiate with respect to, by name or position; default: every float argument of the call.
+        stabilise: replace overflow and undefined values by their limits (log(1 + exp(x)) is right at 1000).
+        fastmath: allow rewrites that hold for real numbers only.
+
+    Returns:
+        A `GradFunction`.
+
+    Raises:
+        ArgumentError: not a function, an unknown name in `wrt`, or a parameter with a reserved name.
+    """
+    if function is None:
+        return lambda decorated: GradFunction(decorated, wrt, stabilise, fastmath)
+    return GradFunction(function, wrt, stabilise, fastmath)
+

@@ -1,0 +1,98 @@
+"""Views of what was derived for one signature: formulas, IR, generated code."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...compiler.errors import ArgumentError, DifferentiationError, NotYetError
+from ...compiler.provenance import at, user_site
+from .execution import Execution, Request
+
+if TYPE_CHECKING:
+    from .decorated import GradFunction
+    from .traced_program import TracedProgram
+
+__all__ = ["TraceView", "not_yet"]
+
+_KINDS = {"value": "value", "gradient": "gradient", "grad": "gradient", "value_and_gradient": "value_and_gradient",
+          "value_and_grad": "value_and_gradient"}
+_STAGES = ("traced", "differentiated", "simplified", "scheduled")
+
+
+def not_yet(what: str, instead: str) -> NotYetError:
+    """The error for a part of the contract that is not built yet."""
+    return NotYetError(f"{what} is not available yet{at(user_site())}: {instead}")
+
+
+class TraceView:
+    """One signature of a decorated function, for looking at."""
+
+    def __init__(self, function: GradFunction, program: TracedProgram) -> None:
+        self._function, self._program = function, program
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{n.param('name')}: {n!r}" for n in self._program.graph.inputs)
+        return f"<{self._program.name} traced for {inputs}>"
+
+    @property
+    def formula(self) -> Any:
+        """The value as a formula."""
+        return self._formulas().formula(self._program.graph)
+
+    def derivative(self, *names: str) -> Any:
+        """The formula of the derivative by these arguments, one after the other.
+
+        Raises:
+            ArgumentError: there is no argument of that name.
+        """
+        known = [str(n.param("name")) for n in self._program.graph.inputs[: self._program.leaves]]
+        names = names or tuple(known[:1])
+        for name in names:
+            if name not in known:
+                raise ArgumentError(f"{self._program.name} has no argument {name!r}{at(user_site())}; it has {', '.join(known)}")
+        return self._formulas().derivative(self._program.graph, *names)
+
+    def _formulas(self) -> Any:
+        try:
+            from ...compiler import formula  # type: ignore[attr-defined,unused-ignore]
+        except ImportError as error:
+            raise not_yet(f"the formula of {self._program.name}", ".ir(stage) shows the program") from error
+        return formula
+
+    def ir(self, stage: str = "simplified") -> Any:
+        """The program at a stage: traced, differentiated, simplified (graphs), or scheduled (the plan of kernels).
+
+        Raises:
+            ArgumentError: there is no such stage.
+        """
+        if stage not in _STAGES:
+            raise ArgumentError(f"ir({stage!r}){at(user_site())}: the stages are {', '.join(_STAGES)}")
+        if stage == "traced":
+            return self._program.graph
+        execution = self._execution("gradient")
+        if stage == "scheduled":
+            if execution.program is None:
+                raise not_yet("the schedule of an interpreted program", "unset CHAINRULE_TIER")
+            return execution.program.plan
+        return execution.differentiated if stage == "differentiated" else execution.simplified
+
+    def source(self, which: str = "gradient") -> str:
+        """The generated code of the value, gradient or value_and_gradient.
+
+        Raises:
+            ArgumentError: none of these.
+        """
+        if which not in _KINDS:
+            raise ArgumentError(f"source({which!r}){at(user_site())}: 'value', 'gradient' or 'value_and_gradient' is expected")
+        return self._execution(_KINDS[which]).source()
+
+    def _execution(self, kind: str) -> Execution:
+        """The program of a kind for the arguments that the function differentiates; of the value, when there is no gradient."""
+        program = self._program
+        wrt = tuple(k for k, n in enumerate(program.graph.inputs[: program.leaves]) if n.dtype.kind == "f")
+        for request, made in program.executions():
+            if request.kind == kind:
+                return made
+        try:
+            return program.execution(Request(kind, wrt if kind != "value" else ()))  # type: ignore[arg-type]
+        except (DifferentiationError, ValueError):
+            return program.execution(Request("value"))

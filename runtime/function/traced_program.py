@@ -1,0 +1,189 @@
+"""One signature of a decorated function: its traced graph, when it may be used again, and its programs."""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...compiler.errors import ShapeError, TraceError
+from ...compiler.ir import Graph, Node
+from ...compiler.provenance import at, user_site
+from ...compiler.rewrite import simplify
+from ...compiler.sizes import Guard, bind, symbols_of
+from ...compiler.trace import Session, Traced, is_traced, lift, tracing
+from ...compiler.views import View
+from .captures import Captures, Hidden
+from .execution import Execution, Options, Request, execute
+from .signature import Bound, Flat
+from .stats import Stats
+from .structure import Tree, flatten, unflatten
+
+__all__ = ["TracedProgram", "trace_call"]
+
+
+class TracedProgram:
+    """What a call with one signature runs.
+
+    Attributes:
+        graph: inputs are the leaves of the arguments, then the captured arrays.
+        result: the structure of what the function returned.
+    """
+
+    def __init__(self, name: str, graph: Graph, leaves: int, hidden: Sequence[Hidden], captures: Captures, result: Tree,
+                 options: Options, stats: Stats) -> None:
+        self.name, self.graph, self.leaves, self.result = name, graph, leaves, result
+        self.hidden, self.captures = tuple(hidden), captures
+        self.options, self.stats = options, stats
+        self._executions: dict[Request, Execution] = {}
+        self._lock = threading.RLock()
+        self._shapes = [node.shape for node in graph.inputs]
+        bound = {s for node in graph.inputs for size in node.shape for s in symbols_of(size)}
+        self._guards = [g for g in graph.guards if symbols_of(g.left) | symbols_of(g.right) <= bound]
+
+    # ------------------------------------------------------------------------------------------------ may it be used?
+    def hidden_arrays(self) -> list[Any]:
+        """The captured arrays as they are now.
+
+        Raises:
+            CaptureChangedError: one is gone, or of another kind.
+        """
+        return [h.fetch() for h in self.hidden]
+
+    def mismatch(self, arrays: Sequence[Any]) -> str:
+        """Why this program does not serve these arrays (arguments, then captured ones), or nothing."""
+        lengths = [a.shape if isinstance(a, np.ndarray) else () for a in arrays]
+        try:
+            values = bind(self._shapes, lengths)
+        except ShapeError as error:
+            return str(error)
+        for guard in self._guards:
+            if not guard.holds(values):
+                return f"guard {guard} does not hold for {_values(guard, values)}"
+        return ""
+
+    # ------------------------------------------------------------------------------------------------ running
+    def execution(self, request: Request) -> Execution:
+        """The program for a request, built on first use."""
+        found = self._executions.get(request)
+        if found is not None:
+            self.stats.cache_hits += 1
+            return found
+        with self._lock:
+            found = self._executions.get(request)
+            if found is None:
+                found = execute(self.graph, request, self.options, self.name)
+                self._count(found)
+                self._executions[request] = found
+        return found
+
+    def _count(self, made: Execution) -> None:
+        stats = self.stats
+        stats.compiles += 1
+        stats.kernels = made.kernels
+        stats.temporaries, stats.bytes = made.temporaries()
+        stats.flops = made.flops()
+        for stage, seconds in made.seconds.items():
+            stats.add_seconds(stage, seconds)
+
+    def executions(self) -> list[tuple[Request, Execution]]:
+        """The programs that were built, the latest first."""
+        return list(reversed(self._executions.items()))
+
+
+def _values(guard: Guard, values: dict[str, int]) -> str:
+    used = sorted(symbols_of(guard.left) | symbols_of(guard.right))
+    return ", ".join(f"{name} = {values[name]}" for name in used)
+
+
+def leaf_inputs(session: Session, bound: Bound, flat: Flat) -> list[Any]:
+    """An input, as a traced value, for each leaf of the arguments."""
+    made: list[Any] = []
+    counts = [*flat.starts[1:], len(flat.leaves)]
+    for label, start, stop in zip(bound.labels, flat.starts, counts, strict=True):
+        for k in range(start, stop):
+            leaf = flat.leaves[k]
+            name = label if stop - start == 1 else f"{label}.{k - start}"
+            if isinstance(leaf, np.ndarray):
+                node, weak = session.input(leaf.shape, leaf.dtype, name), None
+            else:
+                node, weak = leaf_of_number(session, leaf, name)
+            made.append(Traced(View.of(node), session, weak))
+    return made
+
+
+def leaf_of_number(session: Session, leaf: Any, name: str) -> tuple[Node, Any]:
+    """The input of a Python number, which is weak; or of a specification."""
+    if isinstance(leaf, float):
+        return session.input((), np.dtype(np.float64), name), float
+    if isinstance(leaf, int):
+        return session.input((), np.dtype(np.int64), name), int
+    return leaf.make_input(session, name), None
+
+
+def rebuilt_arguments(bound: Bound, flat: Flat, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call, with other leaves in them."""
+    source = iter(leaves)
+    values = [unflatten(tree, source) for tree in flat.trees]
+    n = bound.positional
+    return tuple(values[:n]), dict(zip(bound.labels[n:], values[n:], strict=True))
+
+
+def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat, options: Options, stats: Stats) -> TracedProgram:
+    """Run the function once on traced values.
+
+    Raises:
+        TraceError and others: what the function does cannot be traced; with the user's line.
+    """
+    start = time.perf_counter()
+    captures = Captures(function, [tree.info.value for tree in flat.trees if tree.kind == "static"], bound, flat.trees)
+    session = Session(origin=captures.origin, rewrite=stabiliser(options))
+    with tracing(session):
+        inputs = leaf_inputs(session, bound, flat)
+        args, kwargs = rebuilt_arguments(bound, flat, inputs)
+        result = captures.call(args, kwargs, session)
+        outputs: list[Any] = []
+        tree = flatten(result_of(result, name), outputs)
+        nodes = [lift(leaf).node for leaf in outputs]
+        captures.finish(session)
+        graph = session.finish(nodes)
+    stats.traces += 1
+    stats.add_seconds("trace", time.perf_counter() - start)
+    stats.specialisations += [str(s) for s in session.specialisations if str(s) not in stats.specialisations]
+    return TracedProgram(name, graph, len(flat.leaves), captures.hidden(session), captures, tree, options, stats)
+
+
+def stabiliser(options: Options) -> Callable[[Sequence[Node]], Sequence[Node]]:
+    """What is done to nodes before they are differentiated inside a trace."""
+    return lambda nodes: simplify(list(nodes), stabilise=options.stabilise, fastmath=options.fastmath)[0]
+
+
+def result_of(value: Any, name: str) -> Any:
+    """What a function returned, with sizes and plain numbers as traced values.
+
+    Raises:
+        TraceError: something that is neither an array, a number, nor a structure of them.
+    """
+    if value is None:
+        raise TraceError(f"{name} returned None{at(user_site())}: return the value that is to be differentiated")
+    return _traced_leaves(value, name)
+
+
+def _traced_leaves(value: Any, name: str) -> Any:
+    from ...compiler.trace import wrap
+
+    if isinstance(value, Traced):
+        return value
+    if is_traced(value) or isinstance(value, (int, float, np.number, np.bool_, np.ndarray)):
+        return wrap(lift(value).node)
+    if isinstance(value, tuple):
+        items = [_traced_leaves(v, name) for v in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if isinstance(value, list):
+        return [_traced_leaves(v, name) for v in value]
+    if isinstance(value, dict):
+        return {k: _traced_leaves(v, name) for k, v in value.items()}
+    return value
+
