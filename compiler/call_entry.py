@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from .blocks import BLOCK, main_extent, work
 from .errors import LoweringError
 from .ir import Node
 from .kernel import Compiled, Loaded
-from .loopnest import Kernel, Loop, Statement
+from .loopnest import Kernel
 from .packing import ArgumentLayout
 from .schedule import KernelStep, Plan
 from .sizes import Guard, Opaque, Size, SizeExpr, Symbol, symbol as symbol_named, symbols_of
@@ -36,7 +37,6 @@ API_SCALAR, API_NEW = 60, 93
 FASTCALL_KEYWORDS = 0x80 | 0x2
 # The context array: fixed slots, then dtypes, then static arguments.
 SLOW, ARRAY_TYPE, FLOAT_TYPE, FLOAT64_TYPE, NEW, SCALAR, FIRST_DTYPE = range(7)
-RELEASE_ABOVE = 50_000  # elements times operations; below, other threads may wait
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,8 @@ class _Emitter:
             self.require(self.same(self.size(size), actual))
         for guard in self.plan.graph.guards:
             self.require(self.holds(guard))
+        for kernel in self.kernels:  # more than one block is for threads
+            self.require(self.builder.icmp_signed("<=", self.size(work(kernel.body)), LONG(BLOCK)))
 
     def number(self, obj: Value, node: Node) -> None:
         kind = self.field(obj, TYPE, POINTER)
@@ -263,13 +265,13 @@ class _Emitter:
 
     # ------------------------------------------------------------------------------------------- kernels
     def run(self) -> None:
-        """Pack the arguments of every kernel, then call them in order, without the GIL where the work is large."""
+        """Pack the arguments of every kernel, then call them in order."""
         layouts = [ArgumentLayout.of(k) for k in self.kernels]
         packed = self.entry_alloca(ir.ArrayType(LONG, max(1, sum(layout.length for layout in layouts))))
         packed = self.builder.bitcast(packed, LONG.as_pointer())
         by_name = {name: node for node, name in self.plan.buffers.items()}
         calls: list[tuple[Any, Value, Value]] = []
-        base, work = 0, LONG(0)
+        base = 0
         for kernel, function, layout in zip(self.kernels, self.functions, layouts, strict=True):
             values = [self.size(symbol_named(name)) for name in layout.sizes]
             for buffer in kernel.buffers:
@@ -277,19 +279,10 @@ class _Emitter:
                 values += [self.builder.ptrtoint(data, LONG), *strides]
             for k, value in enumerate(values):
                 self.builder.store(value, self.builder.gep(packed, [LONG(base + k)]))
-            outer = kernel.body[0].extent if kernel.splittable and isinstance(kernel.body[0], Loop) else 1
-            calls.append((function, self.size(outer), self.builder.gep(packed, [LONG(base)])))
+            calls.append((function, self.size(main_extent(kernel)), self.builder.gep(packed, [LONG(base)])))
             base += layout.length
-            work = self.builder.add(work, self.size(_iterations(kernel.body)))
-        void = ir.VoidType()
-        large = self.builder.icmp_signed(">", work, LONG(RELEASE_ABOVE))
-        state = self.entry_alloca(POINTER, zero=True)
-        with self.builder.if_then(large):
-            self.builder.store(self.builder.call(self.python("PyEval_SaveThread", POINTER), []), state)
         for function, stop, arguments in calls:
             self.builder.call(function, [LONG(0), stop, arguments])
-        with self.builder.if_then(large):
-            self.builder.call(self.python("PyEval_RestoreThread", void, POINTER), [self.builder.load(state)])
 
     # ------------------------------------------------------------------------------------------- results
     def result(self, objects: dict[Node, Value], structure: Structure) -> Value:
@@ -324,11 +317,6 @@ class _Emitter:
             with self.builder.if_then(self.builder.icmp_unsigned("!=", self.builder.ptrtoint(made, LONG), LONG(0))):
                 self.builder.call(self.python("Py_DecRef", ir.VoidType(), POINTER), [made])
         self.builder.ret(self.builder.call(self.python("PyErr_NoMemory", POINTER), []))
-
-
-def _iterations(body: Sequence[Statement]) -> Size:
-    """How many statements a body runs, sizes symbolic."""
-    return sum((s.extent * _iterations(s.body) if isinstance(s, Loop) else 1 for s in body), start=0)
 
 
 def emit_call_entry(module: Any, plan: Plan, kernels: Sequence[Kernel], functions: Sequence[Any], spec: EntrySpec, symbol: str) -> None:

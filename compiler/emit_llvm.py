@@ -1,7 +1,7 @@
 """Loop nests to LLVM IR: what runs.
 
 A kernel becomes `void kernel(i64 start, i64 stop, i64* arguments)`; `compiler.packing` states the layout of the
-arguments, and [start, stop) is the range of the outermost loop where the kernel is splittable. Behind it are one or two
+arguments, and [start, stop) is the range of the main loop where the kernel is splittable. Behind it are one or two
 bodies, whose buffers are `noalias` parameters (LLVM knows no such promise for a pointer that was loaded): a body for
 arrays that are dense along their innermost loop, which is vectorised with plain loads, and one for any strides; the
 strides decide at the call.
@@ -40,6 +40,7 @@ from .ops.lowering import Lowering
 from .packing import ArgumentLayout
 from .scalar_llvm import BOOL, BYTE, INT64, ir_type, register_type, scalar
 from .sizes import Size, SizeExpr, Symbol
+from .split import main_loop
 
 __all__ = ["emit_kernel"]
 
@@ -169,7 +170,7 @@ class _Body:
         self.dtypes: dict[str, np.dtype[Any]] = {}
         self.depths: dict[str, int] = {}
         self.constants: dict[Literal, Value] = {}
-        self.free_order = not kernel.splittable
+        self.free_order = not kernel.splittable or bool(kernel.reduces)  # blocks that are combined have fixed bounds
 
     def _strides(self, passed: Iterator[Value], dense: Mapping[str, int]) -> dict[str, list[Value]]:
         """The stride of each axis of each buffer.
@@ -190,11 +191,13 @@ class _Body:
         first = self.builder.block
         body = self.kernel.body
         if self.kernel.splittable:
-            if len(body) != 1 or not isinstance(body[0], Loop) or body[0].carried:
-                raise LoweringError(
-                    f"kernel {self.kernel.name} is marked splittable, but is not one loop without carried values"
-                )
-            self._loop(body[0], self.start, self.stop, depth=1, split=True)
+            loop = main_loop(body)
+            if loop is None or (loop.carried and not self.kernel.reduces):
+                raise LoweringError(f"kernel {self.kernel.name} is marked splittable, but carries values round its main loop")
+            at = body.index(loop)
+            self._statements(body[:at], depth=0)
+            self._loop(loop, self.start, self.stop, depth=1, split=not self.kernel.reduces)
+            self._statements(body[at + 1:], depth=0)
         else:
             self._statements(body, depth=0)
         self.builder.ret_void()

@@ -27,7 +27,7 @@ from .loopnest import (
     StoreAdd,
     walk,
 )
-from .lower import splits
+from .split import with_split
 
 __all__ = ["fuse_kernels"]
 
@@ -295,7 +295,7 @@ def _fuse_pair(first: Kernel, second: Kernel) -> Kernel | None:
         known = buffers.get(b.name)
         buffers[b.name] = b if known is None else replace(known, written=known.written or b.written)
     sizes = tuple(dict.fromkeys((*first.sizes, *second.sizes)))
-    return Kernel(first.name, tuple(buffers.values()), sizes, body, splits(body))
+    return Kernel(first.name, tuple(buffers.values()), sizes, body)
 
 
 def _tidy(kernel: Kernel, kept: set[str]) -> Kernel:
@@ -308,6 +308,6 @@ def _tidy(kernel: Kernel, kept: set[str]) -> Kernel:
             break
         body = smaller
     used = {n for n, _, _ in accesses(body)}
-    return replace(kernel, body=body, buffers=tuple(b for b in kernel.buffers if b.name in used), splittable=splits(body))
+    return with_split(replace(kernel, body=body, buffers=tuple(b for b in kernel.buffers if b.name in used)))
 
 

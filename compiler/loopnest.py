@@ -7,8 +7,9 @@ Two emitters read it: `emit_llvm` (what runs) and `emit_source` (what people rea
 Invariants:
     * A name is assigned once. A name assigned in a loop body is visible in that body and in the loops inside it; a
       `Carried` name is the running value inside its loop and the final value after it.
-    * Only the outermost loop of a kernel may be split over ranges; `Kernel.splittable` says whether splitting keeps
-      the result (no statement outside it, no carried value leaves it, no two iterations write the same element).
+    * Only the main loop of a kernel, the last one of its outermost level, may be run over ranges: where the kernel is
+      `splittable`. Its iterations write different elements, except of the buffers that it `reduces`: each range needs
+      its own copy of those, and the copies are combined by the op named there.
 """
 from __future__ import annotations
 
@@ -151,6 +152,7 @@ class Kernel:
     sizes: tuple[str, ...]
     body: tuple[Statement, ...]
     splittable: bool = False
+    reduces: tuple[tuple[str, str], ...] = ()
     note: str = field(default="", compare=False)
 
 

@@ -36,7 +36,7 @@ from .ops.rules import BOOL, INT64
 from .schedule import KernelStep, Plan, reduction_of
 from .sizes import SizeExpr, symbols_of
 
-__all__ = ["lower_plan", "splits"]
+__all__ = ["lower_plan"]
 
 Place = tuple[IndexExpr, ...]
 Wanted = tuple[Node, Place, str | None]  # a value, where, and the bool under which it is needed at all
@@ -423,7 +423,7 @@ def _lower(plan: Plan, step: KernelStep, name: str, names: _Names, own: set[Node
     read = dict.fromkeys(node for n in [*first, nest] for node in n.read)
     buffers = [Buffer(plan.buffers[n], n.dtype, n.ndim, contiguous=n in own) for n in read if n not in step.roots]
     buffers += [Buffer(plan.buffers[n], n.dtype, n.ndim, written=True, contiguous=True) for n in step.roots]
-    return Kernel(name, tuple(buffers), _symbols(body), body, splits(body))
+    return Kernel(name, tuple(buffers), _symbols(body), body)
 
 
 def _start(plan: Plan, names: _Names, node: Node, initial: Any) -> _Nest:
@@ -432,14 +432,6 @@ def _start(plan: Plan, names: _Names, node: Node, initial: Any) -> _Nest:
     value = nest.value(initial, nest.here) if isinstance(initial, Node) else Literal(initial, node.dtype)
     nest.before[-1].append(Store(plan.buffers[node], nest.here, value))
     return nest
-
-
-def splits(body: tuple[Statement, ...]) -> bool:
-    """One outer loop, nothing carried round it, and no two of its iterations write the same element."""
-    if len(body) != 1 or not isinstance(body[0], Loop) or body[0].carried:
-        return False
-    index = Index(body[0].index)
-    return all(not isinstance(s, StoreAdd | Store) or index in s.index for s in walk(body))
 
 
 def _symbols(body: tuple[Statement, ...]) -> tuple[str, ...]:

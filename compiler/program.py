@@ -2,23 +2,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .blocks import Spread, block_bounds, combine, main_extent, work
 from .errors import IndexingError, ShapeError
 from .fuse import fuse_kernels
 from .interpret import bind_sizes, evaluate_node, quiet
 from .ir import Graph, Node
 from .kernel import Compiled, Loaded, compile_kernels, lowering_of, symbol_of
-from .loopnest import Kernel, Loop
+from .loopnest import Kernel
 from .lower import lower_plan
 from .packing import ArgumentLayout
 from .provenance import at
 from .schedule import CallStep, CheckStep, KernelStep, Plan, schedule
-from .sizes import Size, evaluate, symbols_of
+from .sizes import evaluate, symbols_of
+from .split import main_loop
 
 if TYPE_CHECKING:
     from .call_entry import EntrySpec
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Program", "compile_program"]
 
 Array = np.ndarray[Any, Any]
+_Run = Callable[[list[Any], dict[str, int], Spread | None], None]  # (values by slot, sizes, spread)
 
 
 class Program:
@@ -50,7 +54,7 @@ class Program:
         for position, step in enumerate(steps):
             last.update(dict.fromkeys(self._touched(step), position))
         self.temporaries = [name for name in last if name not in kept]
-        self._runs: list[Callable[[list[Any], dict[str, int]], None]] = []
+        self._runs: list[_Run] = []
         number = 0
         for position, step in enumerate(steps):
             if isinstance(step, Kernel):
@@ -69,34 +73,55 @@ class Program:
         return [self.plan.buffers[n] for n in nodes if n in self.plan.buffers]
 
     # ------------------------------------------------------------------------------------------- steps
-    def _kernel_run(self, kernel: Kernel, number: int) -> Callable[[list[Any], dict[str, int]], None]:
+    def _kernel_run(self, kernel: Kernel, number: int) -> _Run:
         code, layout = self.code, ArgumentLayout.of(kernel)
         assert code is not None
         slots = {b.name: self._slot[self._by_name[b.name]] for b in kernel.buffers}
         written = [(slots[b.name], self._by_name[b.name].shape, b.dtype) for b in kernel.buffers if b.written]
-        arguments = [slots[b.name] for b in kernel.buffers]
-        outer = outer_extent(kernel)
-        names = layout.sizes
+        arguments = [(slots[b.name], b.name) for b in kernel.buffers]
+        extent, names, loop = main_extent(kernel), layout.sizes, main_loop(kernel.body)
+        statements = 1 + work(loop.body) if loop is not None else 1
+        reduced = [(slots[name], op) for name, op in kernel.reduces]
+        pointer_slot = {slots[name]: slot for name, slot in layout.buffers}
 
-        def run(values: list[Any], sizes: dict[str, int]) -> None:
+        def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
             for slot, shape, dtype in written:
                 values[slot] = np.empty([s if isinstance(s, int) else evaluate(s, sizes) for s in shape], dtype)
             packed = [sizes[name] for name in names]
-            for slot in arguments:
+            for slot, _ in arguments:
                 array = values[slot]
                 packed.append(array.ctypes.data)
                 packed += array.strides
-            stop = outer if isinstance(outer, int) else evaluate(outer, sizes)
-            code.run(number, 0, stop, np.array(packed, np.int64))
+            base = np.array(packed, np.int64)
+            stop = evaluate(extent, sizes)
+            copied = sum(values[slot].nbytes for slot, _ in reduced)
+            bounds = block_bounds(stop, evaluate(statements, sizes), copied) if kernel.splittable else [(0, 1)]
+            if len(bounds) == 1:
+                code.run(number, *bounds[0], base)
+                return
+            copies = [np.empty((len(bounds), *values[slot].shape), values[slot].dtype) for slot, _ in reduced]
+            tasks = []
+            for block, (first, last) in enumerate(bounds):
+                own = base.copy() if copies else base
+                for (slot, _), copy in zip(reduced, copies, strict=True):
+                    own[pointer_slot[slot]] = copy.ctypes.data + block * copy.strides[0]
+                tasks.append(partial(code.run, number, first, last, own))
+            if spread is None:
+                for task in tasks:
+                    task()
+            else:
+                spread(tasks)
+            for (slot, op), copy in zip(reduced, copies, strict=True):
+                combine(op, copy, values[slot])
 
         return run
 
-    def _call_run(self, node: Node) -> Callable[[list[Any], dict[str, int]], None]:
+    def _call_run(self, node: Node) -> _Run:
         slot, operands = self._slot[node], [self._slot[i] for i in node.inputs]
         checks = [g for g in self.graph.guards if node.op.binds and {str(node.param(n)) for n in node.op.binds} & (
             symbols_of(g.left) | symbols_of(g.right))]
 
-        def run(values: list[Any], sizes: dict[str, int]) -> None:
+        def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
             with quiet():
                 values[slot] = evaluate_node(node, [values[k] for k in operands], sizes)
             for guard in checks:
@@ -106,11 +131,11 @@ class Program:
 
         return run
 
-    def _check_run(self, step: CheckStep) -> Callable[[list[Any], dict[str, int]], None]:
+    def _check_run(self, step: CheckStep) -> _Run:
         slot, size, axis = self._slot[step.indices], step.size, step.axis
         where = at(min(step.user.sites, default=None))
 
-        def run(values: list[Any], sizes: dict[str, int]) -> None:
+        def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
             indices, limit = values[slot], evaluate(size, sizes)
             if indices.size:
                 low, high = int(indices.min()), int(indices.max())
@@ -121,18 +146,19 @@ class Program:
         return run
 
     # ------------------------------------------------------------------------------------------- running
-    def run(self, arrays: Sequence[Any]) -> list[Array]:
+    def run(self, arrays: Sequence[Any], spread: Spread | None = None) -> list[Array]:
         """The outputs for these inputs: fresh arrays that share no memory with the inputs or each other.
 
         Args:
             arrays: one for each input of the graph, of its rank, convertible to its dtype; any strides.
+            spread: runs the blocks of large kernels, on several threads; the results have the same bits without it.
         """
         sizes = bind_sizes(self.graph.inputs, arrays)
         values: list[Any] = [None] * len(self._slot)
         for slot, (node, array) in enumerate(zip(self.graph.inputs, arrays, strict=True)):
             values[slot] = _prepared(array, node.dtype)
         for step in self._runs:
-            step(values, sizes)
+            step(values, sizes, spread)
         results: list[Array] = []
         seen: set[int] = set()
         for node in self.graph.outputs:
@@ -160,11 +186,6 @@ class Program:
             else:
                 parts.append(f"# {self.plan.buffers[step.indices]} must lie in [0, {step.size})\n")
         return "\n\n".join(parts)
-
-
-def outer_extent(kernel: Kernel) -> Size:
-    """The end of a kernel's range."""
-    return kernel.body[0].extent if kernel.splittable and isinstance(kernel.body[0], Loop) else 1
 
 
 def lowered(plan: Plan) -> list[Kernel | CallStep | CheckStep]:
@@ -224,8 +245,8 @@ def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:
     return Program(plan, steps, code, lambda slow, name: call_entry.make_entry(code, symbol, plan, entry, slow, name))
 
 
-def _dropper(slots: list[int]) -> Callable[[list[Any], dict[str, int]], None]:
-    def run(values: list[Any], sizes: Mapping[str, int]) -> None:
+def _dropper(slots: list[int]) -> _Run:
+    def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
         for slot in slots:
             values[slot] = None
 

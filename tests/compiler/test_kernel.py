@@ -225,7 +225,7 @@ def test_unsupported_element_type() -> None:
         )
 
 
-def test_splittable_must_be_one_loop() -> None:
+def test_a_splittable_kernel_may_not_carry_values_that_it_does_not_reduce() -> None:
     kernel = k.reduction("loose", "add", 0.0)
     wrong = Kernel(kernel.name, kernel.buffers, kernel.sizes, kernel.body, splittable=True)
     with pytest.raises(LoweringError, match="loose is marked splittable"):

@@ -1,0 +1,63 @@
+"""Running a kernel in blocks of its main loop, on one thread or many, with the same result.
+
+Blocks of a reducing kernel have bounds that depend on the sizes alone; each has its own copy of what the kernel reduces,
+and the copies are combined in the order of the blocks. A kernel without reductions may be cut anywhere.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .loopnest import Kernel, Loop, Statement
+from .op import get
+from .sizes import Size
+from .split import main_loop
+
+__all__ = ["BLOCK", "Spread", "block_bounds", "combine", "main_extent", "work"]
+
+BLOCK = 1 << 18  # statements; about a tenth of a millisecond, so that handing a block to a thread costs little beside it
+MOST_BLOCKS = 256
+MOST_COPIES = 1 << 26  # bytes of copies of what a kernel reduces
+
+Spread = Callable[[Sequence[Callable[[], None]]], None]  # runs tasks, in any order, on any threads, and waits for all
+
+
+def work(body: Sequence[Statement]) -> Size:
+    """How many statements a body runs."""
+    return sum((s.extent * (1 + work(s.body)) if isinstance(s, Loop) else 1 for s in body), start=0)
+
+
+def main_extent(kernel: Kernel) -> Size:
+    """The end of the range of a kernel's main loop; 1 where it has no range."""
+    loop = main_loop(kernel.body)
+    return loop.extent if kernel.splittable and loop is not None else 1
+
+
+def block_bounds(extent: int, statements: int, copy_bytes: int) -> list[tuple[int, int]]:
+    """[start, stop) of each block of a main loop.
+
+    Args:
+        statements: of one iteration.
+        copy_bytes: size of one copy of what the kernel reduces, 0 where it reduces nothing.
+    """
+    most = MOST_BLOCKS if not copy_bytes else max(1, min(MOST_BLOCKS, MOST_COPIES // copy_bytes))
+    count = max(1, min(most, extent * statements // BLOCK))
+    rows = -(-extent // count) if extent else 0
+    return [(start, min(start + rows, extent)) for start in range(0, extent, rows)] if extent else [(0, 0)]
+
+
+@cache
+def _joining(op: str) -> np.ufunc:
+    found = {"and_": np.logical_and, "or_": np.logical_or}.get(op, get(op).evaluate)
+    assert isinstance(found, np.ufunc)
+    return found
+
+
+def combine(op: str, copies: np.ndarray[Any, Any], out: np.ndarray[Any, Any]) -> None:
+    """Join partial results, in their order: `copies` has one block's in each row."""
+    np.copyto(out, copies[0])
+    for part in copies[1:]:
+        _joining(op)(out, part, out=out)
