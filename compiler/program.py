@@ -123,7 +123,7 @@ class Program:
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
             with quiet():
-                values[slot] = evaluate_node(node, [values[k] for k in operands], sizes)
+                values[slot] = np.asarray(evaluate_node(node, [values[k] for k in operands], sizes))
             for guard in checks:
                 if all(s in sizes for s in symbols_of(guard.left) | symbols_of(guard.right)) and not guard.holds(sizes):
                     raise ShapeError(f"a number of selected elements does not fit: {guard} does not hold for "
