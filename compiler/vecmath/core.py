@@ -85,9 +85,6 @@ class Bool:
     def __or__(self, other: Bool) -> Bool:
         return Bool(self.builder, self.builder.or_(self.ir, other.ir))
 
-    def __xor__(self, other: Bool) -> Bool:
-        return Bool(self.builder, self.builder.xor(self.ir, other.ir))
-
     def __invert__(self) -> Bool:
         return Bool(self.builder, self.builder.not_(self.ir))
 
@@ -299,14 +296,6 @@ def polynomial(x: Value, coefficients: Sequence[float]) -> Value:
         if len(terms) > 1:
             power = power * power
     return terms[0] if isinstance(terms[0], Value) else x.constant(terms[0])
-
-
-def horner(x: Value, coefficients: Sequence[float]) -> Value:
-    """Horner's scheme; `coefficients` are ordered from the constant term upwards."""
-    total = x.constant(coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        total = fma(total, x, coefficient)
-    return total
 
 
 def round_to_integer(x: Value, factor: float, offset: int = 0) -> tuple[Value, Bits]:
