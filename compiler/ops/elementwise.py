@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import DTypeError
 from ..ir import constant, f
 from ..op import Names, Op, Over, declare
 from .lowering import Lowering
-from .rules import BOOL, one_dtype, unify
+from .rules import BOOL, aval_text, one_dtype, unify
 
 if TYPE_CHECKING:
     from ..ir import Node
@@ -264,6 +265,8 @@ _op("minimum", 2, np.minimum, _half_at_ties_of_least, dtypes=ANY, commutative=Tr
 
 
 def _where(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    if inputs[0].dtype != BOOL:
+        raise DTypeError(f"where needs a bool condition, not {aval_text(inputs[0])}")
     return unify(inputs, "where"), one_dtype(inputs[1:], "where")
 
 
