@@ -24,6 +24,10 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal t
         GradFunction as GradFunction,
         grad as grad,
     )
+    from .runtime.threads import (
+        get_num_threads as get_num_threads,
+        set_num_threads as set_num_threads,
+    )
 
 __version__ = "0.1.0"
 
@@ -41,6 +45,8 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "TraceError": ("compiler.errors", "TraceError"),
     "GradFunction": ("runtime.function", "GradFunction"),
     "grad": ("runtime.function", "grad"),
+    "get_num_threads": ("runtime.threads", "get_num_threads"),
+    "set_num_threads": ("runtime.threads", "set_num_threads"),
 }
 # submodules that `import chainrule` alone makes reachable, as in `chainrule.<name>.<function>`
 _SUBMODULES: tuple[str, ...] = ("autograd", "nn")

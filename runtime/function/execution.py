@@ -16,6 +16,7 @@ from ...compiler.ir import Graph
 from ...compiler.pipeline import Options, Request
 from ...compiler.provenance import at, user_site
 from ...compiler.sizes import SizeExpr, evaluate
+from ..threads import spread
 
 __all__ = ["Execution", "Options", "Request", "execute"]
 
@@ -34,7 +35,7 @@ class Execution:
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """The outputs for these inputs: arrays that share no memory with the inputs or each other."""
         if self.program is not None:
-            return list(self.program.run(arrays))
+            return list(self.program.run(arrays, spread))
         return [np.array(a, order="C", copy=True) for a in interpret.run(self.simplified, arrays)]
 
     def source(self) -> str:
