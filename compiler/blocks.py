@@ -11,29 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from .loopnest import Kernel, Loop, Statement
 from .op import get
-from .sizes import Size
-from .split import main_loop
 
-__all__ = ["BLOCK", "Spread", "block_bounds", "combine", "main_extent", "work"]
+__all__ = ["BLOCK", "Spread", "block_bounds", "combine"]
 
 BLOCK = 1 << 18  # statements; about a tenth of a millisecond, so that handing a block to a thread costs little beside it
 MOST_BLOCKS = 256
 MOST_COPIES = 1 << 26  # bytes of copies of what a kernel reduces
 
 Spread = Callable[[Sequence[Callable[[], None]]], None]  # runs tasks, in any order, on any threads, and waits for all
-
-
-def work(body: Sequence[Statement]) -> Size:
-    """How many statements a body runs."""
-    return sum((s.extent * (1 + work(s.body)) if isinstance(s, Loop) else 1 for s in body), start=0)
-
-
-def main_extent(kernel: Kernel) -> Size:
-    """The end of the range of a kernel's main loop; 1 where it has no range."""
-    loop = main_loop(kernel.body)
-    return loop.extent if kernel.splittable and loop is not None else 1
 
 
 def block_bounds(extent: int, statements: int, copy_bytes: int) -> list[tuple[int, int]]:

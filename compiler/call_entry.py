@@ -7,24 +7,35 @@ functions) is read from a context array, which is the `self` of the function obj
 """
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 
-from .blocks import BLOCK, main_extent, work
+from .blocks import BLOCK
+from .entry_spec import (
+    ARRAY_TYPE,
+    FIRST_DTYPE,
+    FLOAT64_TYPE,
+    FLOAT_TYPE,
+    NEW,
+    SCALAR,
+    SLOW,
+    EntrySpec,
+    FloatArgument,
+    IgnoredArgument,
+    Structure,
+    dtypes_of,
+)
 from .errors import LoweringError
 from .ir import Node
-from .kernel import Compiled, Loaded
 from .loopnest import Kernel
 from .packing import ArgumentLayout
 from .schedule import KernelStep, Plan
 from .sizes import Guard, Opaque, Size, SizeExpr, Symbol, symbol as symbol_named, symbols_of
+from .split import main_extent, work
 
-__all__ = ["ArrayArgument", "EntrySpec", "FloatArgument", "IgnoredArgument", "emit_call_entry", "make_entry"]
+__all__ = ["emit_call_entry", "supports"]
 
 Value = Any  # llvmlite has no annotations
 BOOL, BYTE, INT, LONG, DOUBLE = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
@@ -32,44 +43,7 @@ POINTER = BYTE.as_pointer()
 # Offsets in PyObject, PyFloatObject and PyArrayObject_fields of 64-bit CPython and NumPy >= 1.7.
 TYPE, NUMBER, DATA, NDIM, SHAPE, STRIDES, DESCR, FLAGS = 8, 16, 16, 24, 32, 40, 56, 64
 ALIGNED = 0x100
-# Positions in NumPy's table of C functions (numpy/__multiarray_api.h).
-API_SCALAR, API_NEW = 60, 93
-FASTCALL_KEYWORDS = 0x80 | 0x2
-# The context array: fixed slots, then dtypes, then static arguments.
-SLOW, ARRAY_TYPE, FLOAT_TYPE, FLOAT64_TYPE, NEW, SCALAR, FIRST_DTYPE = range(7)
 
-
-@dataclass(frozen=True)
-class ArrayArgument:
-    """An ndarray, bound to the graph's input of this position."""
-
-    position: int
-
-
-@dataclass(frozen=True)
-class FloatArgument:
-    """A Python float or np.float64, bound to a 0-d float64 input."""
-
-    position: int
-
-
-@dataclass(frozen=True)
-class IgnoredArgument:
-    """A static argument: the very object it was compiled for."""
-
-    value: Any
-
-
-Argument = ArrayArgument | FloatArgument | IgnoredArgument
-Structure = int | tuple[Any, ...]  # an output's position, or a tuple of structures
-
-
-@dataclass(frozen=True)
-class EntrySpec:
-    """How a call's positional arguments and its result map to a graph's inputs and outputs."""
-
-    arguments: tuple[Argument, ...]
-    result: Structure
 
 
 def supports(plan: Plan, spec: EntrySpec) -> bool:
@@ -80,12 +54,6 @@ def supports(plan: Plan, spec: EntrySpec) -> bool:
             and all(o in inside for o in plan.graph.outputs) and len(set(plan.graph.outputs)) == len(plan.graph.outputs))
 
 
-def dtypes_of(plan: Plan) -> list[np.dtype[Any]]:
-    """The dtypes whose addresses the context holds, in order."""
-    found = {n.dtype.str: n.dtype for n in (*plan.graph.inputs, *plan.graph.outputs)}
-    return [found[key] for key in sorted(found)]
-
-
 class _Emitter:
     def __init__(self, module: Any, plan: Plan, kernels: Sequence[Kernel], functions: Sequence[Any], spec: EntrySpec, symbol: str) -> None:
         self.module, self.plan, self.kernels, self.functions, self.spec = module, plan, kernels, functions, spec
@@ -94,7 +62,7 @@ class _Emitter:
         self.miss = self.function.append_basic_block("miss")
         self.failed = self.function.append_basic_block("failed")
         self.context = self.builder.bitcast(self.field(self.function.args[0], DATA, POINTER), POINTER.as_pointer())
-        self.dtypes = dtypes_of(plan)
+        self.dtypes = dtypes_of(n.dtype for n in (*plan.graph.inputs, *plan.graph.outputs))
         self.sizes: dict[Size, Value] = {}
         self.arrays: dict[Node, tuple[Value, list[Value]]] = {}  # data pointer, byte strides
         self.allocations: list[tuple[Node, Value]] = []
@@ -331,36 +299,3 @@ def emit_call_entry(module: Any, plan: Plan, kernels: Sequence[Kernel], function
     if not supports(plan, spec):
         raise LoweringError("this plan needs more than kernels over its arguments")
     _Emitter(module, plan, kernels, functions, spec, symbol).emit()
-
-
-class _MethodDef(ctypes.Structure):
-    _fields_ = (("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
-
-
-class _Context(np.ndarray[Any, Any]):
-    """The `self` of an entry: addresses, and in `kept` what they are addresses of. It lives as long as the function."""
-
-    kept: tuple[Any, ...]
-
-
-def _numpy_function(position: int) -> int:
-    from numpy._core import _multiarray_umath
-
-    get = ctypes.pythonapi.PyCapsule_GetPointer
-    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    table = get(_multiarray_umath._ARRAY_API, None)
-    return int(ctypes.cast(table, ctypes.POINTER(ctypes.c_void_p))[position] or 0)
-
-
-def make_entry(code: Compiled | Loaded, symbol: str, plan: Plan, spec: EntrySpec, slow: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The function object of an emitted entry. `slow` takes every call that does not match."""
-    statics = [a.value for a in spec.arguments if isinstance(a, IgnoredArgument)]
-    dtypes = dtypes_of(plan)
-    context = np.array([id(slow), id(np.ndarray), id(float), id(np.float64), _numpy_function(API_NEW), _numpy_function(API_SCALAR),
-                        *map(id, dtypes), *map(id, statics)], np.int64).view(_Context)
-    method = _MethodDef(name.encode(), code.address_of(symbol), FASTCALL_KEYWORDS, None)
-    make = ctypes.pythonapi.PyCFunction_NewEx
-    make.restype, make.argtypes = ctypes.py_object, [ctypes.POINTER(_MethodDef), ctypes.py_object, ctypes.c_void_p]
-    context.kept = (method, slow, statics, dtypes, code)
-    return make(ctypes.byref(method), context, None)  # type: ignore[no-any-return]
-

@@ -10,6 +10,7 @@ import numpy as np
 from . import ops  # noqa: F401  (declares the ops)
 from .errors import ShapeError
 from .ir import Graph, Node, execution_order, resolve_params
+from .op import Op, Shape
 from .sizes import SizeExpr, bind, evaluate
 
 __all__ = ["bind_sizes", "evaluate_nodes", "run"]
@@ -28,11 +29,15 @@ def bind_sizes(inputs: Sequence[Node], arrays: Sequence[Any]) -> dict[str, int]:
     Raises:
         ShapeError: an array's rank, or a size, is not that of its input node.
     """
-    for node, array in zip(inputs, arrays, strict=True):
-        if np.ndim(array) != node.ndim:
-            name, shape = node.param("name"), np.shape(array)
-            raise ShapeError(f"{name}: an array with {node.ndim} axes is expected, not shape {shape}")
-    return bind([node.shape for node in inputs], [np.shape(array) for array in arrays])
+    return bind_shapes([node.param("name") for node in inputs], [node.shape for node in inputs], arrays)
+
+
+def bind_shapes(names: Sequence[str], shapes: Sequence[Shape], arrays: Sequence[Any]) -> dict[str, int]:
+    """The same for inputs of these names and shapes."""
+    for name, shape, array in zip(names, shapes, arrays, strict=True):
+        if np.ndim(array) != len(shape):
+            raise ShapeError(f"{name}: an array with {len(shape)} axes is expected, not shape {np.shape(array)}")
+    return bind(shapes, [np.shape(array) for array in arrays])
 
 
 def run(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
@@ -61,13 +66,18 @@ def evaluate_nodes(outputs: Sequence[Node], values: Mapping[Node, Any], sizes: M
 
 def evaluate_node(node: Node, arrays: Sequence[Any], sizes: dict[str, int]) -> Any:
     """One node's value; a node that binds a size (`nonzero`) adds it to `sizes`."""
-    op = node.op
-    unbound = {name for name in op.binds if isinstance(node.param(name), SizeExpr)}
-    params = {name: 0 if name in unbound else resolve_params(value, sizes) for name, value in node.named_params.items()}
+    return evaluate_op(node.op, node.params, node.shape, node.dtype, arrays, sizes)
+
+
+def evaluate_op(op: Op, params: Sequence[Any], shape: Shape, dtype: np.dtype[Any], arrays: Sequence[Any], sizes: dict[str, int]) -> Any:
+    """`evaluate_node` of a node with this op, these parameters and this aval."""
+    values = dict(zip(op.params, params, strict=True))
+    unbound = {name for name in op.binds if isinstance(values[name], SizeExpr)}
+    known = {name: 0 if name in unbound else resolve_params(value, sizes) for name, value in values.items()}
     if op.wants_aval:
-        params["shape"] = tuple(evaluate(s, sizes) for s in node.shape)
-        params["dtype"] = node.dtype
-    result = op.evaluate(*arrays, **params)
+        known["shape"] = tuple(evaluate(s, sizes) for s in shape)
+        known["dtype"] = dtype
+    result = op.evaluate(*arrays, **known)
     for name in unbound:
-        sizes[str(node.param(name))] = len(result)
-    return result if getattr(result, "dtype", None) == node.dtype else np.asarray(result, node.dtype)
+        sizes[str(values[name])] = len(result)
+    return result if getattr(result, "dtype", None) == dtype else np.asarray(result, dtype)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import LoweringError
-from .loopnest import Kernel
-from .ops.lowering import Lowering
 
 if TYPE_CHECKING:
+    from .loopnest import Kernel
     from .numba_bridge import Library
+    from .ops.lowering import Lowering
 
 __all__ = ["Compiled", "Loaded", "compile_kernels", "load_object", "symbol_of"]
 

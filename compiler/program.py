@@ -1,94 +1,115 @@
-"""A compiled program: the plan's steps, run in order over arrays."""
+"""A compiled program: the steps of its record, run in order over arrays."""
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .blocks import Spread, block_bounds, combine, main_extent, work
+from .blocks import Spread, block_bounds, combine
+from .entry_spec import EntrySpec, dtypes_of, make_entry
 from .errors import IndexingError, ShapeError
-from .fuse import fuse_kernels
-from .interpret import bind_sizes, evaluate_node, quiet
-from .ir import Graph, Node
-from .kernel import Compiled, Loaded, compile_kernels, lowering_of, symbol_of
-from .loopnest import Kernel
-from .lower import lower_plan
-from .packing import ArgumentLayout
+from .interpret import bind_shapes, evaluate_op, quiet
+from .kernel import Compiled, Loaded, lowering_of
+from .op import get
 from .provenance import at
-from .schedule import CallStep, CheckStep, KernelStep, Plan, schedule
+from .record import CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
 from .sizes import evaluate, symbols_of
-from .split import main_loop
 
 if TYPE_CHECKING:
-    from .call_entry import EntrySpec
+    from .assemble import PlannedStep
+    from .ir import Graph
+    from .loopnest import Kernel
+    from .schedule import Plan
 
 __all__ = ["Program", "compile_program"]
 
 Array = np.ndarray[Any, Any]
-_Run = Callable[[list[Any], dict[str, int], Spread | None], None]  # (values by slot, sizes, spread)
+Planned = tuple["Plan", tuple["PlannedStep", ...]]
+_Run = Callable[[list[Any], dict[str, int], Spread | None], None]  # (values by buffer, sizes, spread)
 
 
 class Program:
-    """A plan with its compiled kernels. Immutable, and safe to run from several threads.
+    """A record with its machine code. Immutable, and safe to run from several threads.
 
     Attributes:
-        steps: what runs, in order: fused kernels, and the plan's calls and checks.
-        kernels: the fused kernels among them.
+        record: what runs, as data.
+        code: the kernels' machine code, None where there are no kernels.
+        entry: where there is a call entry, makes the function object from a slow path and a name.
         temporaries: names of the buffers that are neither inputs nor outputs.
     """
 
-    def __init__(self, plan: Plan, steps: Sequence[Kernel | CallStep | CheckStep], code: Compiled | Loaded | None,
-                 entry: Callable[[Callable[..., Any], str], Callable[..., Any]] | None = None) -> None:
-        """`entry`, where there is one, makes a direct call entry from a slow path and a name."""
-        self.plan, self.steps, self.code, self.entry = plan, tuple(steps), code, entry
-        self.kernels = tuple(s for s in steps if isinstance(s, Kernel))
-        self.graph = plan.graph
-        self._slot = {node: k for k, node in enumerate(plan.buffers)}
-        self._by_name = {name: node for node, name in plan.buffers.items()}
-        kept = {plan.buffers[n] for n in (*self.graph.inputs, *self.graph.outputs) if n in plan.buffers}
-        last: dict[str, int] = {}
-        for position, step in enumerate(steps):
-            last.update(dict.fromkeys(self._touched(step), position))
-        self.temporaries = [name for name in last if name not in kept]
+    def __init__(self, record: ProgramRecord, code: Compiled | Loaded | None, planned: Callable[[], Planned],
+                 spec: EntrySpec | None = None) -> None:
+        """`planned` gives the plan and its lowered steps when somebody wants to look at them."""
+        self.record, self.code, self._planned = record, code, planned
+        self.entry: Callable[[Callable[..., Any], str], Callable[..., Any]] | None = None
+        if record.entry and code is not None and spec is not None:
+            ends = [record.buffers[k].dtype for k in (*range(len(record.inputs)), *record.outputs)]
+            self.entry = partial(make_entry, code, record.entry, dtypes_of(ends), spec)
+        kept = {*range(len(record.inputs)), *record.outputs}
+        last: dict[int, int] = {}
+        for position, step in enumerate(record.steps):
+            last.update(dict.fromkeys(_touched(step), position))
+        temporaries = [slot for slot in last if slot not in kept]
+        self.temporaries = [record.buffers[slot].name for slot in temporaries]
         self._runs: list[_Run] = []
-        number = 0
-        for position, step in enumerate(steps):
-            if isinstance(step, Kernel):
-                self._runs.append(self._kernel_run(step, number))
-                number += 1
+        kernels = checks = 0
+        for position, step in enumerate(record.steps):
+            if isinstance(step, KernelRecord):
+                self._runs.append(self._kernel_run(step, kernels))
+                kernels += 1
+            elif isinstance(step, CheckRecord):
+                self._runs.append(self._check_run(step, checks))
+                checks += 1
             else:
-                self._runs.append(self._call_run(step.node) if isinstance(step, CallStep) else self._check_run(step))
-            finished = [self._slot[self._by_name[name]] for name in self.temporaries if last[name] == position]
+                self._runs.append(self._call_run(step))
+            finished = [slot for slot in temporaries if last[slot] == position]
             if finished:
                 self._runs.append(_dropper(finished))
 
-    def _touched(self, step: Kernel | CallStep | CheckStep) -> list[str]:
-        if isinstance(step, Kernel):
-            return [b.name for b in step.buffers]
-        nodes = [step.node, *step.node.inputs] if isinstance(step, CallStep) else [step.indices]
-        return [self.plan.buffers[n] for n in nodes if n in self.plan.buffers]
+    # ------------------------------------------------------------------------------------------- what led to it
+    @cached_property
+    def _stages(self) -> Planned:
+        return self._planned()
+
+    @property
+    def plan(self) -> Plan:
+        """The schedule that the program follows."""
+        return self._stages[0]
+
+    @property
+    def steps(self) -> tuple[PlannedStep, ...]:
+        """What runs, in order: fused kernels, and the plan's calls and checks."""
+        return self._stages[1]
+
+    @property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The fused kernels among the steps."""
+        from .loopnest import Kernel
+
+        return tuple(s for s in self.steps if isinstance(s, Kernel))
+
+    @property
+    def graph(self) -> Graph:
+        """What was scheduled."""
+        return self.plan.graph
 
     # ------------------------------------------------------------------------------------------- steps
-    def _kernel_run(self, kernel: Kernel, number: int) -> _Run:
-        code, layout = self.code, ArgumentLayout.of(kernel)
+    def _kernel_run(self, kernel: KernelRecord, number: int) -> _Run:
+        code = self.code
         assert code is not None
-        slots = {b.name: self._slot[self._by_name[b.name]] for b in kernel.buffers}
-        written = [(slots[b.name], self._by_name[b.name].shape, b.dtype) for b in kernel.buffers if b.written]
-        arguments = [(slots[b.name], b.name) for b in kernel.buffers]
-        extent, names, loop = main_extent(kernel), layout.sizes, main_loop(kernel.body)
-        statements = 1 + work(loop.body) if loop is not None else 1
-        reduced = [(slots[name], op) for name, op in kernel.reduces]
-        pointer_slot = {slots[name]: slot for name, slot in layout.buffers}
+        written = [(slot, self.record.buffers[slot].shape, self.record.buffers[slot].dtype) for slot in kernel.written]
+        arguments, names, reduced = kernel.buffers, kernel.sizes, kernel.reduces
+        extent, statements = kernel.extent, kernel.statements
+        pointer_slot = kernel.pointers([len(b.shape) for b in self.record.buffers])
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
             for slot, shape, dtype in written:
                 values[slot] = np.empty([s if isinstance(s, int) else evaluate(s, sizes) for s in shape], dtype)
             packed = [sizes[name] for name in names]
-            for slot, _ in arguments:
+            for slot in arguments:
                 array = values[slot]
                 packed.append(array.ctypes.data)
                 packed += array.strides
@@ -116,24 +137,24 @@ class Program:
 
         return run
 
-    def _call_run(self, node: Node) -> _Run:
-        slot, operands = self._slot[node], [self._slot[i] for i in node.inputs]
-        checks = [g for g in self.graph.guards if node.op.binds and {str(node.param(n)) for n in node.op.binds} & (
-            symbols_of(g.left) | symbols_of(g.right))]
+    def _call_run(self, call: CallRecord) -> _Run:
+        op, params, slot, operands = get(call.op), call.params, call.result, call.operands
+        shape, dtype = self.record.buffers[slot].shape, self.record.buffers[slot].dtype
+        guards = [(k, self.record.guards[k]) for k in call.guards]
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
             with quiet():
-                values[slot] = np.asarray(evaluate_node(node, [values[k] for k in operands], sizes))
-            for guard in checks:
-                if all(s in sizes for s in symbols_of(guard.left) | symbols_of(guard.right)) and not guard.holds(sizes):
-                    raise ShapeError(f"a number of selected elements does not fit: {guard} does not hold for "
-                                     f"{ {s: sizes[s] for s in sorted(symbols_of(guard.left) | symbols_of(guard.right))} }")
+                values[slot] = np.asarray(evaluate_op(op, params, shape, dtype, [values[k] for k in operands], sizes))
+            for number, guard in guards:
+                used = sorted(symbols_of(guard.left) | symbols_of(guard.right))
+                if all(s in sizes for s in used) and not guard.holds(sizes):
+                    raise ShapeError(f"a number of selected elements does not fit: {self.graph.guards[number]} does not hold "
+                                     f"for { {s: sizes[s] for s in used} }")
 
         return run
 
-    def _check_run(self, step: CheckStep) -> _Run:
-        slot, size, axis = self._slot[step.indices], step.size, step.axis
-        where = at(min(step.user.sites, default=None))
+    def _check_run(self, check: CheckRecord, number: int) -> _Run:
+        slot, size, axis = check.indices, check.size, check.axis
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
             indices, limit = values[slot], evaluate(size, sizes)
@@ -141,9 +162,17 @@ class Program:
                 low, high = int(indices.min()), int(indices.max())
                 if low < 0 or high >= limit:
                     bad = low - limit if low < 0 else high  # negative ones were wrapped once before
-                    raise IndexingError(f"index {bad} is out of bounds for axis {axis} with size {limit}{where}")
+                    raise IndexingError(f"index {bad} is out of bounds for axis {axis} with size {limit}"
+                                        f"{self._where(number)}")
 
         return run
+
+    def _where(self, number: int) -> str:
+        """The user's line behind a check. It is no part of a record: the same program may come from elsewhere."""
+        from .schedule import CheckStep
+
+        check = [s for s in self.plan.steps if isinstance(s, CheckStep)][number]
+        return at(min(check.user.sites, default=None))
 
     # ------------------------------------------------------------------------------------------- running
     def run(self, arrays: Sequence[Any], spread: Spread | None = None) -> list[Array]:
@@ -153,19 +182,19 @@ class Program:
             arrays: one for each input of the graph, of its rank, convertible to its dtype; any strides.
             spread: runs the blocks of large kernels, on several threads; the results have the same bits without it.
         """
-        sizes = bind_sizes(self.graph.inputs, arrays)
-        values: list[Any] = [None] * len(self._slot)
-        for slot, (node, array) in enumerate(zip(self.graph.inputs, arrays, strict=True)):
-            values[slot] = _prepared(array, node.dtype)
+        inputs = self.record.buffers[:len(self.record.inputs)]
+        sizes = bind_shapes(self.record.inputs, [b.shape for b in inputs], arrays)
+        values: list[Any] = [None] * len(self.record.buffers)
+        for slot, (buffer, array) in enumerate(zip(inputs, arrays, strict=True)):
+            values[slot] = _prepared(array, buffer.dtype)
         for step in self._runs:
             step(values, sizes, spread)
         results: list[Array] = []
         seen: set[int] = set()
-        for node in self.graph.outputs:
-            slot = self._slot[node]
+        for slot in self.record.outputs:
             result = values[slot]
-            if slot in seen or slot < len(self.graph.inputs) or not isinstance(result, np.ndarray) or not result.flags.owndata:
-                result = np.array(result, node.dtype, order="C", copy=True)
+            if slot in seen or slot < len(inputs) or not isinstance(result, np.ndarray) or not result.flags.owndata:
+                result = np.array(result, self.record.buffers[slot].dtype, order="C", copy=True)
             seen.add(slot)
             results.append(result)
         return results
@@ -173,6 +202,8 @@ class Program:
     def source(self) -> str:
         """The kernels as readable numba source, with the calls between them as comments."""
         from .emit_source import emit_source
+        from .loopnest import Kernel
+        from .schedule import CallStep
 
         parts = []
         for step in self.steps:
@@ -188,33 +219,6 @@ class Program:
         return "\n\n".join(parts)
 
 
-def lowered(plan: Plan) -> list[Kernel | CallStep | CheckStep]:
-    """The plan's steps with kernels lowered, and fused where they run one after another."""
-    kernels = iter(lower_plan(plan))
-    done: list[Kernel | CallStep | CheckStep] = []
-    run: list[Kernel] = []
-    outside = {plan.buffers[n] for n in plan.graph.outputs}
-    for step in plan.steps:
-        if not isinstance(step, KernelStep):
-            nodes = [*step.node.inputs, step.node] if isinstance(step, CallStep) else [step.indices]
-            outside |= {plan.buffers[n] for n in nodes if n in plan.buffers}
-    lowered_steps = [next(kernels) if isinstance(step, KernelStep) else step for step in plan.steps]
-    used: dict[str, int] = {}
-    for position, item in enumerate(lowered_steps):
-        if isinstance(item, Kernel):
-            used.update({b.name: position for b in item.buffers})
-    for position, item in enumerate([*lowered_steps, None]):
-        if isinstance(item, Kernel):
-            run.append(item)
-            continue
-        later = {name for name, last in used.items() if last >= position}
-        done += fuse_kernels(run, outside | later)
-        run = []
-        if item is not None:
-            done.append(item)
-    return [replace(s, name=f"k{n}") if isinstance(s, Kernel) else s for n, s in enumerate(done)]
-
-
 def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:
     """Schedule, lower and compile a graph.
 
@@ -224,25 +228,18 @@ def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:
     Raises:
         LoweringError: some op has no compiled form and no routine.
     """
-    plan = schedule(graph)
-    steps = lowered(plan)
-    kernels = [s for s in steps if isinstance(s, Kernel)]
-    if not kernels:
-        return Program(plan, steps, None)
-    key = hashlib.sha256(repr((kernels, entry)).encode()).hexdigest()[:24]
-    if entry is None:
-        return Program(plan, steps, compile_kernels(kernels, key))
-    from . import call_entry
+    from .assemble import assemble, planned
 
-    if not call_entry.supports(plan, entry):
-        return Program(plan, steps, compile_kernels(kernels, key))
-    symbol = f"{symbol_of(key)}.call"
+    stages = planned(graph)
+    record, code = assemble(*stages, entry)
+    return Program(record, code, lambda: stages, entry)
 
-    def beside(module: Any, functions: Sequence[Any]) -> None:
-        call_entry.emit_call_entry(module, plan, kernels, functions, entry, symbol)
 
-    code = compile_kernels(kernels, key, beside=beside)
-    return Program(plan, steps, code, lambda slow, name: call_entry.make_entry(code, symbol, plan, entry, slow, name))
+def _touched(step: StepRecord) -> tuple[int, ...]:
+    """The buffers that a step reads or writes."""
+    if isinstance(step, KernelRecord):
+        return step.buffers
+    return (step.indices,) if isinstance(step, CheckRecord) else (step.result, *step.operands)
 
 
 def _dropper(slots: list[int]) -> _Run:

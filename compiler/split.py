@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from .loopnest import Index, Kernel, Let, Loop, Statement, Store, StoreAdd, walk
+from .sizes import Size
 
-__all__ = ["main_loop", "with_split"]
+__all__ = ["main_extent", "main_loop", "with_split", "work"]
 
 COMBINED_BY = ("add", "mul", "maximum", "minimum", "and_", "or_")  # associative, with the identity as the start
 
@@ -18,6 +19,17 @@ COMBINED_BY = ("add", "mul", "maximum", "minimum", "and_", "or_")  # associative
 def main_loop(body: Sequence[Statement]) -> Loop | None:
     """The loop that takes the range: the last one of the kernel's outermost level."""
     return next((s for s in reversed(body) if isinstance(s, Loop)), None)
+
+
+def work(body: Sequence[Statement]) -> Size:
+    """How many statements a body runs."""
+    return sum((s.extent * (1 + work(s.body)) if isinstance(s, Loop) else 1 for s in body), start=0)
+
+
+def main_extent(kernel: Kernel) -> Size:
+    """The end of the range of a kernel's main loop; 1 where it has no range."""
+    loop = main_loop(kernel.body)
+    return loop.extent if kernel.splittable and loop is not None else 1
 
 
 def _writes(statements: Sequence[Statement]) -> Iterator[Store | StoreAdd]:

@@ -1,0 +1,104 @@
+"""From a graph to a program's steps, its record and its machine code: schedule, lower, fuse, compile."""
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from . import call_entry
+from .entry_spec import EntrySpec
+from .fuse import fuse_kernels
+from .ir import Graph
+from .kernel import Compiled, compile_kernels, symbol_of
+from .loopnest import Kernel
+from .lower import lower_plan
+from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
+from .schedule import CallStep, CheckStep, KernelStep, Plan, schedule
+from .sizes import symbols_of
+from .split import main_extent, main_loop, work
+
+__all__ = ["PlannedStep", "assemble", "planned"]
+
+PlannedStep = Kernel | CallStep | CheckStep
+
+
+def lowered(plan: Plan) -> list[PlannedStep]:
+    """The plan's steps with kernels lowered, and fused where they run one after another."""
+    kernels = iter(lower_plan(plan))
+    done: list[PlannedStep] = []
+    run: list[Kernel] = []
+    item: PlannedStep | None
+    outside = {plan.buffers[n] for n in plan.graph.outputs}
+    for step in plan.steps:
+        if not isinstance(step, KernelStep):
+            nodes = [*step.node.inputs, step.node] if isinstance(step, CallStep) else [step.indices]
+            outside |= {plan.buffers[n] for n in nodes if n in plan.buffers}
+    lowered_steps = [next(kernels) if isinstance(step, KernelStep) else step for step in plan.steps]
+    used: dict[str, int] = {}
+    for position, item in enumerate(lowered_steps):
+        if isinstance(item, Kernel):
+            used.update({b.name: position for b in item.buffers})
+    for position, item in enumerate([*lowered_steps, None]):
+        if isinstance(item, Kernel):
+            run.append(item)
+            continue
+        later = {name for name, last in used.items() if last >= position}
+        done += fuse_kernels(run, outside | later)
+        run = []
+        if item is not None:
+            done.append(item)
+    return [replace(s, name=f"k{n}") if isinstance(s, Kernel) else s for n, s in enumerate(done)]
+
+
+def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
+    """The plan of a graph, and what runs: fused kernels, and the plan's calls and checks."""
+    plan = schedule(graph)
+    return plan, tuple(lowered(plan))
+
+
+def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, entry: str) -> ProgramRecord:
+    """What running the steps needs, as data."""
+    graph = plan.graph
+    number = {name: k for k, name in enumerate(plan.buffers.values())}
+    slot = {node: number[name] for node, name in plan.buffers.items()}
+
+    def record(step: PlannedStep) -> StepRecord:
+        if isinstance(step, Kernel):
+            loop = main_loop(step.body)
+            return KernelRecord(
+                step.sizes, tuple(number[b.name] for b in step.buffers), tuple(number[b.name] for b in step.buffers if b.written),
+                main_extent(step), 1 + work(loop.body) if loop is not None else 1, step.splittable,
+                tuple((number[name], op) for name, op in step.reduces))
+        if isinstance(step, CheckStep):
+            return CheckRecord(slot[step.indices], step.size, step.axis)
+        node = step.node
+        bound = {str(node.param(name)) for name in node.op.binds}
+        guards = tuple(k for k, g in enumerate(graph.guards) if bound & (symbols_of(g.left) | symbols_of(g.right)))
+        return CallRecord(node.op.name, node.params, slot[node], tuple(slot[i] for i in node.inputs), guards)
+
+    return ProgramRecord(
+        symbol, entry, tuple(BufferRecord(name, node.dtype, node.shape) for node, name in plan.buffers.items()),
+        tuple(node.param("name") for node in graph.inputs), tuple(slot[node] for node in graph.outputs),
+        tuple(record(step) for step in steps), tuple(guard._replace(site=None) for guard in graph.guards))
+
+
+def assemble(plan: Plan, steps: Sequence[PlannedStep], entry: EntrySpec | None) -> tuple[ProgramRecord, Compiled | None]:
+    """Compile the kernels; where the plan allows it, with a call entry beside them.
+
+    Raises:
+        LoweringError: a kernel cannot be emitted.
+    """
+    kernels = [s for s in steps if isinstance(s, Kernel)]
+    if not kernels:
+        return record_of(plan, steps, "", ""), None
+    if entry is None or not call_entry.supports(plan, entry):
+        key = hashlib.sha256(repr(kernels).encode()).hexdigest()[:24]
+        return record_of(plan, steps, symbol_of(key), ""), compile_kernels(kernels, key)
+    key = hashlib.sha256(repr((kernels, entry.layout())).encode()).hexdigest()[:24]
+    symbol = f"{symbol_of(key)}.call"
+
+    def beside(module: Any, functions: Sequence[Any]) -> None:
+        call_entry.emit_call_entry(module, plan, kernels, functions, entry, symbol)
+
+    return record_of(plan, steps, symbol_of(key), symbol), compile_kernels(kernels, key, beside=beside)

@@ -1,0 +1,170 @@
+"""What running a compiled program needs, as data: no nodes, no plan, no loop nests.
+
+A record is made once from a scheduled and lowered program and is written to disk beside its machine code, so that
+another process runs the program without deriving it. Buffers are numbered; steps name them by number.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from .op import Shape
+from .sizes import Guard, Size, SizeExpr, parse_size
+
+__all__ = ["BufferRecord", "CallRecord", "CheckRecord", "KernelRecord", "ProgramRecord", "StepRecord", "dump", "load"]
+
+
+@dataclass(frozen=True)
+class BufferRecord:
+    """An array of a run: an input, an output or a temporary."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class KernelRecord:
+    """A run of one compiled kernel; its argument array is laid out as `packing` says.
+
+    Attributes:
+        sizes: the size symbols that it takes.
+        buffers: the arrays that it takes, in order.
+        written: those among them that it writes, and that are allocated before it runs.
+        extent: the end of the range of its main loop.
+        statements: of one iteration of the main loop.
+        splittable: whether ranges of the main loop may run apart.
+        reduces: (buffer, combining op) of each buffer of which every range needs its own copy.
+    """
+
+    sizes: tuple[str, ...]
+    buffers: tuple[int, ...]
+    written: tuple[int, ...]
+    extent: Size
+    statements: Size
+    splittable: bool
+    reduces: tuple[tuple[int, str], ...]
+
+    def pointers(self, ranks: Sequence[int]) -> dict[int, int]:
+        """For each buffer, the place of its data pointer in the argument array; `ranks` are those of all buffers."""
+        place, found = len(self.sizes), {}
+        for buffer in self.buffers:
+            found[buffer] = place
+            place += 1 + ranks[buffer]
+        return found
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """An op's own routine, from buffers into a buffer; `guards` are those to be checked after it bound a size."""
+
+    op: str
+    params: tuple[Any, ...]
+    result: int
+    operands: tuple[int, ...]
+    guards: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CheckRecord:
+    """The values of an index array must lie in [0, size)."""
+
+    indices: int
+    size: Size
+    axis: int
+
+
+StepRecord = KernelRecord | CallRecord | CheckRecord
+
+
+@dataclass(frozen=True)
+class ProgramRecord:
+    """A compiled program without its machine code.
+
+    Attributes:
+        symbol: the function that runs the kernels, empty where there are none.
+        entry: the function that Python calls directly, empty where there is none.
+        buffers: the inputs come first, in order.
+        inputs: the names of the inputs, for messages.
+        outputs: their buffers.
+        guards: those of the graph, without their source lines.
+    """
+
+    symbol: str
+    entry: str
+    buffers: tuple[BufferRecord, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[int, ...]
+    steps: tuple[StepRecord, ...]
+    guards: tuple[Guard, ...]
+
+
+_RECORDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (BufferRecord, KernelRecord, CallRecord, CheckRecord, ProgramRecord)
+}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it. What JSON lacks is an object with one key, which says what it is."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, SizeExpr):
+        return {"size": str(value)}
+    if isinstance(value, Guard):
+        return {"guard": [value.op, _plain(value.left), _plain(value.right)]}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return {"float": value.hex()}
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    if isinstance(value, np.dtype):
+        return {"dtype": value.str}
+    if _RECORDS.get(type(value).__name__) is type(value):
+        return {type(value).__name__: [_plain(getattr(value, f.name)) for f in fields(value)]}
+    raise TypeError(f"a {type(value).__name__} cannot be part of a stored program")
+
+
+def _value(item: Any) -> Any:
+    if isinstance(item, list):
+        return tuple(_value(i) for i in item)
+    if isinstance(item, dict):
+        ((kind, content),) = item.items()
+        if kind in _RECORDS:
+            return _RECORDS[kind](*map(_value, content))
+        return _READERS[kind](content)
+    return item
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "size": parse_size,
+    "guard": lambda parts: Guard(*map(_value, parts)),
+    "float": float.fromhex,
+    "bytes": bytes.fromhex,
+    "dtype": np.dtype,
+}
+
+
+def dump(record: ProgramRecord) -> str:
+    """The record as JSON.
+
+    Raises:
+        TypeError: an op's parameter is of a kind that is not stored (a function, a graph).
+    """
+    return json.dumps(_plain(record), separators=(",", ":"))
+
+
+def load(text: str | bytes) -> ProgramRecord:
+    """The record that `dump` wrote.
+
+    Raises:
+        ValueError, TypeError, KeyError: `text` is not a record of this version of chainrule.
+    """
+    record = _value(json.loads(text))
+    if not isinstance(record, ProgramRecord):
+        raise ValueError("not a program's record")
+    return record
