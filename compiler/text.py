@@ -206,7 +206,7 @@ def parse(text: str) -> Graph:
             guards.append(Guard(op, parse_size(left), parse_size(right)))
         elif line.startswith("return"):
             outputs = _names(line[6:])
-        elif line:
+        elif line and not line.startswith("#"):
             name, node = _parse_node(line, nodes)
             nodes[name] = node
     if outputs is None:
