@@ -146,7 +146,7 @@ class GradFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         bound, flat = self._arguments(args, kwargs)
         if inside_trace(flat):
-            return self.__wrapped__(*self._prefix, *args, **kwargs)
+            return inline.call(self, self._prefix + args, kwargs)
         call = self._found(bound, flat)
         return call.structured(call.run("value"))
 

@@ -42,7 +42,7 @@ class Inlined:
             leaves[k] = Traced(View.of(stand_in), session, operand.weak)
         args, kwargs = rebuilt_arguments(bound, flat, leaves)
         outputs: list[Any] = []
-        self.result = flatten(result_of(function.__wrapped__(*args, **kwargs), self.name), outputs)
+        self.result = flatten(result_of(session.prepare(function.__wrapped__)(*args, **kwargs), self.name), outputs)
         self.outputs = list(session.rewrite([lift(o).node for o in outputs]))
 
     def finished(self, nodes: Sequence[Node | None], like: Sequence[Node]) -> list[Node]:
@@ -63,6 +63,13 @@ class Inlined:
 
 def _gradient_structure(inlined: Inlined, nodes: Sequence[Node]) -> Any:
     return inlined.chosen.structured([wrap(n) for n in nodes])
+
+
+def call(function: GradFunction, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The function itself, as if it were written in the one that calls it."""
+    session = active_session()
+    assert session is not None
+    return session.prepare(function.__wrapped__)(*args, **kwargs)
 
 
 def value_and_grad(function: GradFunction, bound: Bound, flat: Flat, chosen: Chosen) -> tuple[Any, Any]:

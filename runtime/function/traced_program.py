@@ -138,7 +138,7 @@ def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat
         TraceError and others: what the function does cannot be traced; with the user's line.
     """
     start = time.perf_counter()
-    captures = Captures(function, [tree.info.value for tree in flat.trees if tree.kind == "static"], bound, flat.trees)
+    captures = Captures(function, bound, flat.trees)
     session = Session(origin=captures.origin, rewrite=stabiliser(options))
     with tracing(session):
         inputs = leaf_inputs(session, bound, flat)
@@ -148,11 +148,11 @@ def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat
         tree = flatten(result_of(result, name), outputs)
         nodes = [lift(leaf).node for leaf in outputs]
         captures.finish(session)
-        graph = session.finish(nodes)
+        graph, captured = session.finish(nodes)
     stats.traces += 1
     stats.add_seconds("trace", time.perf_counter() - start)
     stats.specialisations += [str(s) for s in session.specialisations if str(s) not in stats.specialisations]
-    return TracedProgram(name, graph, len(flat.leaves), captures.hidden(session), captures, tree, options, stats)
+    return TracedProgram(name, graph, len(flat.leaves), [c.origin or Hidden(c.array, None) for c in captured], captures, tree, options, stats)
 
 
 def stabiliser(options: Options) -> Callable[[Sequence[Node]], Sequence[Node]]:

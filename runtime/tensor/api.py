@@ -5,12 +5,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .. import torch_types
-from . import engine, modes, tensor as _tensor
+from . import create, modes, tensor as _tensor
 from .function import custom_node
 from .parameter import Parameter
-from .row import FUNCTIONS, METHODS
+from .row import FUNCTIONS
 
-_ = METHODS
 _VALUES: dict[str, Any] = {
     **FUNCTIONS, **torch_types.NAMES,
     "Tensor": _tensor.Tensor, "Parameter": Parameter, "Size": torch_types.Size, "device": torch_types.device, "dtype": torch_types.dtype,
@@ -20,7 +19,8 @@ _VALUES: dict[str, Any] = {
         "promote_types", "can_cast", "result_type", "set_printoptions")},
     **{name: getattr(modes, name) for name in (
         "no_grad", "enable_grad", "set_grad_enabled", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled")},
-    "custom_node": custom_node, "pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "newaxis": None, "engine": engine,
+    **create.legacy_classes(), "is_anomaly_enabled": lambda: modes.state.anomaly,
+    "custom_node": custom_node, "pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "newaxis": None,
 }
 globals().update(_VALUES)
 

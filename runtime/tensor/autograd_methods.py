@@ -5,11 +5,12 @@ import warnings
 from typing import Any
 
 from ..torch_types import scalar_type_name
+from .modes import state
 from .row import composite
 from .storage import Counter
 from .tensor import Tensor, alias_of
 
-NOT_A_LEAF_FLAG = ("you can only change requires_grad flags of leaf variables.{hint}")
+NOT_A_LEAF_FLAG = "you can only change requires_grad flags of leaf variables."
 DETACH_HINT = (" If you want to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = "
                "var.detach().")
 NON_LEAF_GRAD = (
@@ -31,19 +32,31 @@ def set_requires_grad(self: Tensor, value: Any) -> None:
     Raises:
         RuntimeError: not a leaf, or not of a floating dtype.
     """
+    if not isinstance(value, bool):
+        raise RuntimeError("requires_grad must be a bool")
     if not self.is_leaf:
-        if value:
-            return
-        raise RuntimeError(NOT_A_LEAF_FLAG.format(hint=DETACH_HINT))
+        raise RuntimeError(NOT_A_LEAF_FLAG + ("" if value else DETACH_HINT))
     if value and not self._dtype.is_floating_point:
         raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
-    self._requires_grad = bool(value)
+    _check_inference(self, value)
+    self._requires_grad = value
+
+
+def _check_inference(self: Tensor, value: bool) -> None:
+    if value and self._meta is not None and self._meta.inference and not state.inference:
+        raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
 
 
 @composite("requires_grad_", to="m")
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Set `requires_grad`, and return the tensor."""
-    set_requires_grad(self, requires_grad)
+    if not self.is_leaf and not requires_grad:
+        raise RuntimeError(NOT_A_LEAF_FLAG + DETACH_HINT)
+    if requires_grad and not self._dtype.is_floating_point:
+        raise RuntimeError("only Tensors of floating point dtype can require gradients")
+    _check_inference(self, requires_grad)
+    if self.is_leaf:
+        self._requires_grad = bool(requires_grad)
     return self
 
 
@@ -66,10 +79,12 @@ def set_grad(self: Tensor, value: Any) -> None:
         raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
     if value is self:
         raise RuntimeError("can't assign Variable as its own grad")
-    if value._dtype is not self._dtype:
-        raise RuntimeError(GRAD_DTYPE.format(scalar_type_name(value._dtype), scalar_type_name(self._dtype)))
     if value._shape != self._shape:
-        raise RuntimeError("assigned grad has data of a different size")
+        raise RuntimeError(f"attempting to assign a gradient of size '{list(value._shape)}' to a tensor of size '{list(self._shape)}'. Please ensure "
+                           "that the gradient and the tensor are the same size")
+    if value._dtype is not self._dtype:
+        raise RuntimeError(GRAD_DTYPE.format(str(value._dtype).removeprefix("torch.").replace("float64", "double").replace("float32", "float"),
+                                             scalar_type_name(self._dtype)))
     self._grad = value
 
 

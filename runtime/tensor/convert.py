@@ -182,9 +182,15 @@ FUNCTIONS |= {
 def _broadcast_shapes(shapes: Any) -> tuple[int, ...]:
     from .table.common import broadcast
 
-    try:
-        return broadcast((), *[(s,) if isinstance(s, int) else tuple(s) for s in shapes])
-    except RuntimeError:
-        raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape") from None
+    made: tuple[int, ...] = ()
+    for k, item in enumerate(shapes):
+        shape = (item,) if isinstance(item, int) else tuple(item)
+        try:
+            made = broadcast(made, shape)
+        except RuntimeError:
+            at = next(j for j in range(1, len(shape) + 1) if j <= len(made) and 1 not in (shape[-j], made[-j]) and shape[-j] != made[-j])
+            raise RuntimeError(f"Attempting to broadcast a dimension of length {shape[-at]} at {-at}! Mismatching argument at index {k} had {shape}; "
+                               f"but expected shape should be broadcastable to {list(made)}") from None
+    return made
 
 

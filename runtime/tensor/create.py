@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..torch_types import NAMES, as_device, as_dtype, dtype as Dtype, from_numpy_dtype, get_default_dtype, promote_types, to_numpy_dtype
+from ..torch_types import NAMES, as_device, as_dtype, dtype as Dtype, from_numpy_dtype, get_default_dtype, promote_types, supported_dtypes, to_numpy_dtype
 from .exchange import shared
 from .tensor import Tensor, alias_of, wrap, wrap_array
 from .value import Array, Shape, leaf
@@ -192,6 +192,27 @@ def legacy_constructor(cls: type[Tensor], *args: Any, **kwargs: Any) -> Tensor:
         shape = tuple(args[0]) if isinstance(args[0], _size_type()) else args
         made = wrap_array(np.zeros(shape, to_numpy_dtype(dtype)))
     return made if cls is Tensor else alias_of(made, cls)
+
+
+def _legacy_class(dtype: Dtype) -> type:
+    """`torch.FloatTensor` and the like: a constructor, and a class that tensors of that dtype are instances of."""
+    from ..torch_types import tensor_type_name
+
+    class Legacy(type(Tensor)):  # type: ignore[misc]
+        def __instancecheck__(cls, instance: Any) -> bool:
+            return isinstance(instance, Tensor) and instance._dtype is dtype
+
+        def __call__(cls, *args: Any) -> Any:
+            made = legacy_constructor(cls, *args)
+            return alias_of(made)
+
+    return Legacy(tensor_type_name(dtype).partition(".")[2], (Tensor,), {"_legacy_dtype": dtype, "__module__": "torch"})
+
+
+def legacy_classes() -> dict[str, type]:
+    """The classes named after dtypes, by name."""
+    made = [_legacy_class(dtype) for dtype in supported_dtypes()]
+    return {cls.__name__: cls for cls in made}
 
 
 def _size_type() -> type:

@@ -88,3 +88,16 @@ class _Accumulate(Recipe):
 
 
 ACCUMULATE = _Accumulate()
+
+
+class _Copy(Recipe):
+    """The same contents, and the same mask."""
+
+    __slots__ = ()
+
+    def emit(self, nodes: Sequence[Node], masks: Sequence[Node | None], params: tuple[Any, ...], index: int
+             ) -> tuple[Node, Node | None]:
+        return nodes[0], masks[0]
+
+
+COPY = _Copy()

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import heapq
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,13 @@ from .modes import set_grad_enabled, state
 from .node import AccumulateGrad, Edge, Node, accumulated
 from .tensor import Tensor, gradient_edge
 from .value import Value
+
+
+CYCLE = (
+    "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which can cause a memory "
+    "leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use this function, make sure to reset the "
+    ".grad fields of your parameters to None after use to break the cycle and avoid the leak."
+)
 
 
 class Task(NamedTuple):
@@ -146,21 +154,30 @@ def _run_node(node: Node, grads: list[Tensor | None], task: Task) -> Sequence[Te
             return nothing
     if all(grad is None for grad in grads) and not getattr(node, "materializes", False):
         return nothing
+    found = list(node.apply(grads))
     if isinstance(node, AccumulateGrad):
-        node.apply(grads)
         if node.variable._grad is not None:
             task.reached.append(node.variable._grad)
-        return nothing
-    found = list(node.apply(grads))
-    if not task.keep_graph:
+    elif not task.keep_graph:
         node.release()
     found = _checked(node, found)
+    if state.anomaly:
+        _check_nan(node, found)
     if node.post_hooks:
         for hook in list(node.post_hooks.values()):
             returned = hook(tuple(found), tuple(grads))
             if returned is not None:
                 found = list(returned) if isinstance(returned, tuple) else [returned]
     return found
+
+
+def _check_nan(node: Node, grads: Sequence[Tensor | None]) -> None:
+    """In anomaly mode: refuse gradients that are nan."""
+    import numpy as np
+
+    for k, grad in enumerate(grads):
+        if state.check_nan and grad is not None and np.isnan(grad._array()).any():
+            raise RuntimeError(f"Function '{node.name()}' returned nan values in its {k}th output.")
 
 
 def _continues(node: Node, task: Task) -> bool:
@@ -244,7 +261,9 @@ def _make_grads(outputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> li
     from .row import call
 
     made = []
-    for k, (out, grad) in enumerate(zip(outputs, grads, strict=True)):
+    if len(grads) < len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
+    for k, (out, grad) in enumerate(zip(outputs, grads, strict=False)):  # torch ignores gradients beyond the outputs
         if grad is None:
             if not out.requires_grad:
                 made.append(None)
@@ -284,24 +303,21 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
     if inputs is not None:
         inputs = _tensors(inputs)
         if not inputs:
-            raise RuntimeError("`inputs` argument to `backward` cannot be empty.")
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     outputs = _tensors(tensors)
     given = grad_variables if grad_tensors is None else grad_tensors
     grads = [None] * len(outputs) if given is None else list(_tensors(given))
-    if len(grads) != len(outputs):
-        raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
     cotangents = _make_grads(outputs, grads)
-    roots = _roots(outputs)
     keep = create_graph if retain_graph is None else retain_graph
+    if create_graph:
+        warnings.warn(CYCLE, UserWarning, stacklevel=3)
     if inputs is None:
-        run(roots, cotangents, keep_graph=keep, create_graph=create_graph)
+        run(_roots(outputs), cotangents, keep_graph=keep, create_graph=create_graph)
         return
-    edges = []
-    for k, tensor in enumerate(inputs):
-        edge = gradient_edge(tensor)
-        if edge is None:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
-        edges.append(edge)
+    for tensor in inputs:
+        if not tensor.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    roots, edges = _roots(outputs), _input_edges(inputs)
     for k, grad in run(roots, cotangents, keep_graph=keep, create_graph=create_graph, capture=edges).items():
         target = inputs[k]
         with set_grad_enabled(create_graph):
@@ -326,20 +342,20 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
     allow = materialize_grads if allow_unused is None else allow_unused
     outs = _tensors(outputs)
     targets = _tensors(inputs)
+    if not targets:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     grads = [None] * len(outs) if grad_outputs is None else list(_tensors(grad_outputs))
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
         return _batched(outs, targets, grads, keep, create_graph, allow)
-    if len(grads) != len(outs):
-        raise RuntimeError(f"got {len(outs)} tensors and {len(grads)} gradients")
     cotangents = _make_grads(outs, grads)
     roots = _roots(outs)
-    found = run(roots, cotangents, keep_graph=keep, create_graph=create_graph, capture=_input_edges(targets, allow),
+    found = run(roots, cotangents, keep_graph=keep, create_graph=create_graph, capture=_input_edges(targets),
                 accumulate=False)
     return _results(targets, found, allow, materialize_grads)
 
 
-def _input_edges(targets: Sequence[Tensor], allow_unused: bool) -> list[Edge]:
+def _input_edges(targets: Sequence[Tensor]) -> list[Edge]:
     edges = []
     for target in targets:
         if not isinstance(target, Tensor):

@@ -2,14 +2,15 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .modes import state
-from .node import FREED, Edge, Node, Saved
-from .row import numpy_dtype
+from .node import FREED, Edge, Node
+from .row import numpy_dtype, saved_tensor
 from .tensor import Tensor, alias_of, gradient_edge, wrap, wrap_array
 from .value import Value
 
@@ -74,8 +75,7 @@ class SavedTensor:
         self.leaf = tensor if tensor.is_leaf and not is_output else None
         self.is_output = is_output
         self.edge: Edge | None = None if is_output or self.leaf is not None else gradient_edge(tensor)
-        maker = None if is_output or tensor.is_leaf else tensor.grad_fn
-        self.facts = Saved("", tensor._counter, tensor._counter.version, tensor._shape, tensor._dtype, maker, tensor._output_nr, is_output, 0)
+        self.facts = saved_tensor("", 0, tensor, is_output)
 
     def unpack(self, node: FunctionNode | None) -> Tensor:
         """The tensor, as part of the same graph."""
@@ -126,7 +126,7 @@ class FunctionNode(Node):
         for position, edge in zip(self.positions, self.edges, strict=True):
             result = results[position]
             if result is not None and not isinstance(result, Tensor):
-                raise TypeError(f"expected Variable or None (got {type(result).__name__})")
+                raise RuntimeError(f"expected Variable or None (got {type(result).__name__})")
             made.append(None if edge is None else result)
         return made
 
@@ -137,7 +137,6 @@ class FunctionNode(Node):
         return own.backward
 
     def release(self) -> None:
-        self.ctx._saved = tuple(None for _ in self.ctx._saved) if not self.ctx._saved else self.ctx._saved
         self.freed = bool(self.ctx._saved)
 
     @property
@@ -155,8 +154,13 @@ class Function:
     """Base of operations with a gradient of their own: define `forward` and `backward` as static methods, call `apply`."""
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        raise RuntimeError(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on the "
-                           "class itself. Instantiating an autograd function will raise an error in a future version of PyTorch.")
+        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on the "
+                      "class itself. Instantiating an autograd function will raise an error in a future version of PyTorch.",
+                      DeprecationWarning, stacklevel=2)
+
+    def __call__(self, *_args: Any, **_kwargs: Any) -> Any:
+        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function with "
+                           "static forward method. (Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -220,7 +224,8 @@ def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensor
         if isinstance(out, Tensor) and any(out is t for t in inputs) and not any(out is t for t in ctx._dirty):
             outputs[k] = alias_of(out)  # an input handed through becomes a view
     for tensor in ctx._dirty:
-        tensor._counter.version += 1
+        if recording and tensor._requires_grad:
+            raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
     if not recording:
         return outputs[0] if single else tuple(outputs)
     real = [out for out in outputs if isinstance(out, Tensor)]
@@ -269,13 +274,10 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-class _Error(Node):
+class Error(Node):
     """Stands where a second derivative would have to go through a function that has none."""
 
     __slots__ = ()
-
-    def name(self) -> str:
-        return "torch::autograd::Error"
 
     def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
@@ -284,7 +286,7 @@ class _Error(Node):
 def _not_differentiable(result: Tensor, grads: Sequence[Any]) -> Tensor:
     made = wrap(result._value, result._dtype)
     edges = [gradient_edge(g) for g in grads if isinstance(g, Tensor)]
-    made._grad_fn = _Error(edges, ((made._shape, made._dtype),))
+    made._grad_fn = Error(edges, ((made._shape, made._dtype),))
     return made
 
 

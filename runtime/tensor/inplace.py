@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...compiler.build import broadcast_to, cast
 from ..torch_types import can_cast, scalar_type_name
-from .geometry import overlaps
+from .geometry import is_dense, overlaps
 from .modes import state
-from .node import Edge, Node, OpNode, node_class
+from .node import Edge, Node, OpNode, node_class, short_name
 from .storage import READ, Chain, written
 from .tensor import Meta, Tensor, gradient_edge
 from .value import Recipe, Value, absent, recorded
@@ -25,6 +25,10 @@ LEAF = "a leaf Variable that requires grad is being used in an in-place operatio
 VIEW_OF_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation."
 OVERLAP = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
            "clone() the tensor before performing the operation.")
+PARTIAL_OVERLAP = ("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                   "Please clone() the tensor before performing the operation.")
+INFERENCE = ("Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing "
+             "inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details.")
 NO_GRAD_VIEW = (
     "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is ambiguous "
     "and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the "
@@ -72,6 +76,8 @@ def replace(self: Tensor, row: Row, made: Call) -> Tensor:
 
     edges = edges_of(made.inputs)
     check(self, edges is not None)
+    if row.name not in ("fill", "zero"):
+        check_overlap(self, made.inputs)
     if made.shape != self._shape and not _fits(made.shape, self._shape):
         raise RuntimeError(f"output with shape {list(self._shape)} doesn't match the broadcast shape {list(made.shape)}")
     if made.dtype is not self._dtype and not can_cast(made.dtype, self._dtype):
@@ -123,10 +129,9 @@ def _save(node: OpNode, row: Row, made: Call, edges: list[Edge | None], self: Te
             continue
         item = self if is_result else made.inputs[position]
         if isinstance(item, Tensor):
-            saved = saved_tensor(name, position, item, is_result)
-            if not is_result and item._counter is self._counter:
-                saved = saved._replace(version=saved.version - 1)
-            found.append(saved)
+            if not is_result and position == 0:
+                continue  # torch saves a copy of what is overwritten
+            found.append(saved_tensor(name, position, item, is_result))
     node.saved = tuple(found)
 
 
@@ -148,8 +153,31 @@ def check(self: Tensor, recorded_now: bool) -> None:
                 raise RuntimeError(VIEW_OF_LEAF)
     elif state.grad and meta is not None and meta.base is not None and recorded_now:
         _check_view(self, meta)
+    if meta is not None and meta.inference and not state.inference:
+        raise RuntimeError(INFERENCE)
+
+
+def check_overlap(self: Tensor, inputs: Sequence[Any]) -> None:
+    """Whether what is written is read from, or written to, twice.
+
+    Raises:
+        RuntimeError: elements of `self` share memory, or it overlaps with an input without being the same.
+    """
     if self._geometry is not None and overlaps(self._shape, self._geometry.strides):
         raise RuntimeError(OVERLAP)
+    for item in inputs[1:]:
+        if isinstance(item, Tensor) and item._storage is self._storage and _partly_overlap(self, item):
+            raise RuntimeError(PARTIAL_OVERLAP)
+
+
+def _partly_overlap(a: Tensor, b: Tensor) -> bool:
+    """torch's test: both dense, ranges of memory that meet without being the same."""
+    if not (is_dense(a._shape, a._strides) and is_dense(b._shape, b._strides)):
+        return False
+    first, second = a.storage_offset(), b.storage_offset()
+    if (first, a.numel()) == (second, b.numel()):
+        return a._strides != b._strides
+    return first < second + b.numel() and second < first + a.numel()
 
 
 def _check_view(self: Tensor, meta: Meta) -> None:
@@ -157,7 +185,7 @@ def _check_view(self: Tensor, meta: Meta) -> None:
         raise RuntimeError(NO_GRAD_VIEW)
     if meta.creation == "multi":
         node = self.grad_fn
-        what = f"Output {self._output_nr} of {node.name()}" if node is not None else "Output of a multi-view function"
+        what = f"Output {self._output_nr} of {short_name(node.name())}" if node is not None else "Output of a multi-view function"
         raise RuntimeError(MULTI_VIEW.format(what=what))
 
 
@@ -184,12 +212,12 @@ def overwrite(self: Tensor, value: Value) -> None:
     store(self, value)
 
 
-def write_out(out: Tensor, result: Tensor) -> None:
+def write_out(out: Tensor, result: Tensor, name: str) -> None:
     """A result given to the caller's `out=` tensor."""
     from .row import call
 
     if result.requires_grad or out.requires_grad:
-        raise RuntimeError("functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
                            "requires grad.")
     if not can_cast(result._dtype, out._dtype):
         raise RuntimeError(f"result type {scalar_type_name(result._dtype)} can't be cast to the desired output type "
@@ -209,6 +237,8 @@ def write_out(out: Tensor, result: Tensor) -> None:
 def rebase(self: Tensor, node: Node) -> None:
     """Put an in-place operation into the graph: as the tensor's grad_fn, or inside its base's."""
     meta = self._meta
+    if meta is not None and meta.retains_grad:
+        _move_retained(self, node)
     self._requires_grad = False
     if meta is None or meta.base is None:
         self._grad_fn, self._output_nr = node, 0
@@ -216,11 +246,21 @@ def rebase(self: Tensor, node: Node) -> None:
     base = meta.base
     chain = self._chain[len(base._chain):]
     slices = CopySlices(base, chain, node)
+    if base._meta is not None and base._meta.retains_grad:
+        _move_retained(base, slices)
     base._requires_grad = False
     base._grad_fn, base._output_nr = slices, 0
-    if base._meta is not None:
-        base._meta.retains_grad = False
     regenerate(self, meta)
+
+
+def _move_retained(self: Tensor, node: Node) -> None:
+    """`retain_grad` follows the tensor to its new grad_fn."""
+    import weakref
+
+    old = self._grad_fn
+    if old is not None and old.retains is not None:
+        old.retains.pop(self._output_nr, None)
+    node.retains = {0: weakref.ref(self)}
 
 
 def regenerate(self: Tensor, meta: Meta) -> None:
@@ -249,9 +289,6 @@ class CopySlices(Node):
         self.inner = inner
         self.released = False
         self.view_shape = inner.outputs[0][0]
-
-    def name(self) -> str:
-        return "torch::autograd::CopySlices"
 
     @property
     def keeps(self) -> bool:

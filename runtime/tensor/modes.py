@@ -14,6 +14,9 @@ class _State(threading.local):
     anomaly: bool = False
     check_nan: bool = True
 
+    def __init__(self) -> None:
+        self.saved_hooks: list[tuple[Any, Any]] = []  # pairs of pack and unpack
+
 
 state = _State()
 

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...compiler.ir import Node as IRNode
 from ..torch_types import dtype as Dtype, from_numpy_dtype, tensor_type_name
-from .derive import ACCUMULATE, VJP, template
+from .derive import ACCUMULATE, COPY, VJP, template
 from .modes import state
 from .tensor import Tensor, gradient_edge, wrap
 from .value import Recipe, Shape, Value, absent, recorded
 
 if TYPE_CHECKING:
-    from .storage import Counter
+    from .storage import Counter, Storage
 
 Edge = tuple["Node", int]
 _sequence = itertools.count()
+_QUALIFIED = frozenset({"AccumulateGrad", "CopyBackwards", "CopySlices", "Error", "Identity"})
 LAST = 1 << 62  # accumulators run as soon as they can
 
 FREED = (
@@ -60,12 +61,14 @@ class Node:
 
     def name(self) -> str:
         """The name that torch gives to the operation."""
-        return type(self).__name__
+        name = type(self).__name__
+        return f"torch::autograd::{name}" if name in _QUALIFIED else name
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """For each input: the node its gradient goes to, and which of that node's outputs it is."""
-        return tuple((None, 0) if edge is None else edge for edge in self.edges)
+        shown = self.edges[: getattr(getattr(self, "recipe", None), "differentiable", None)]
+        return tuple((None, 0) if edge is None else edge for edge in shown)
 
     @property
     def metadata(self) -> dict[Any, Any]:
@@ -110,30 +113,57 @@ class Node:
 
 
 class Saved(NamedTuple):
-    """What the version check needs to know of a saved tensor; its contents are among the node's Values."""
+    """A saved tensor as the version check sees it; its contents are among the node's Values.
+
+    Attributes:
+        counter, version: of the tensor, when it was saved.
+        tensor: an input; None for a result, whose grad_fn is the node (there must be no cycle).
+        position: among the node's inputs or results.
+        packed: what `saved_tensors_hooks` made of it, with the function that undoes it.
+    """
 
     name: str
     counter: Counter
     version: int
+    storage: Storage
     shape: Shape
     dtype: Dtype
-    maker: Node | None  # None: the node itself, whose result this is, or a leaf
+    tensor: Tensor | None
     output_nr: int
-    is_result: bool
     position: int
+    packed: tuple[Any, Any] | None = None
+
+    @property
+    def is_result(self) -> bool:
+        return self.tensor is None
 
     def check(self, saved_for: Node) -> None:
         """Raise torch's error if the tensor has been modified since it was saved."""
         if self.counter.version == self.version:
             return
-        maker = saved_for if self.is_result else self.maker
-        origin = "" if maker is None else f", which is output {self.output_nr} of {_short(maker.name())},"
+        maker: Node | None = saved_for
+        if self.tensor is not None:
+            maker = self.tensor.grad_fn
+        number = self.output_nr if self.tensor is None else self.tensor._output_nr
+        origin = "" if maker is None else f", which is output {number} of {short_name(maker.name())},"
         raise RuntimeError(MODIFIED.format(
             type=tensor_type_name(self.dtype), shape=list(self.shape), origin=origin, actual=self.counter.version,
             expected=self.version, hint=HINT_ANOMALY if state.anomaly else HINT))
 
+    def current(self) -> Value | None:
+        """What the tensor holds now, if it was written to behind the version counter's back (through `.data`)."""
+        if self.packed is not None:
+            held, unpack = self.packed
+            return unpack(held)._value  # type: ignore[no-any-return]
+        if self.storage.memory is not None:
+            return None
+        if self.tensor is None:
+            return self.storage.value if self.storage.value.shape == self.shape else None
+        return self.tensor._value if self.tensor._storage is self.storage else None
 
-def _short(name: str) -> str:
+
+def short_name(name: str) -> str:
+    """A grad_fn's name as error messages have it."""
     return re.sub(r"Backward\d*$", "", name)
 
 
@@ -164,13 +194,29 @@ class OpNode(Node):
     def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         if self.inputs is None:
             raise RuntimeError(FREED)
-        for saved in self.saved:
-            saved.check(self)
+        if self.saved:
+            self._refresh()
         given = tuple(k for k, grad in enumerate(grads) if grad is not None)
         if not given:
             return [None] * len(self.edges)
         cts: list[Tensor] = [grads[k] for k in given]  # type: ignore[misc]
         return [None if edge is None else self._gradient(k, given, cts) for k, edge in enumerate(self.edges)]
+
+    def _refresh(self) -> None:
+        """Check versions, and read what was written through `.data` since."""
+        assert self.inputs is not None
+        assert self.results is not None
+        for saved in self.saved:
+            saved.check(self)
+            value = saved.current()
+            values = self.results if saved.is_result else self.inputs
+            if value is not None and value is not values[saved.position]:
+                changed = list(values)
+                changed[saved.position] = value
+                if saved.is_result:
+                    self.results = changed
+                else:
+                    self.inputs = changed
 
     def _gradient(self, position: int, given: tuple[int, ...], cts: list[Tensor]) -> Tensor:
         """The gradient of one input, itself recorded if gradients are being recorded."""
@@ -194,7 +240,8 @@ class OpNode(Node):
         edges = [edge if k in derived.reads else None for k, edge in enumerate(edges)]
         if derived.value is None or all(edge is None for edge in edges):
             return
-        cls = node_class(derivative_name(derived.value))
+        name = getattr(self.recipe, "derivative", "") or derivative_name(derived.value)
+        cls = node_class(name)
         node = cls(VJP, params, values, (made._value,), edges, ((made._shape, made._dtype),), (position,))
         node.keeps = any(k >= len(cts) for k in derived.reads)
         made._grad_fn = node
@@ -209,20 +256,26 @@ class OpNode(Node):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def _saved_value(self, name: str) -> Any:
+        if self.inputs is None:
+            raise RuntimeError(FREED)
+        assert self.results is not None
+        row: Any = self.recipe
         for saved in self.saved:
             if saved.name == name:
-                if self.inputs is None:
-                    raise RuntimeError(FREED)
-                assert self.results is not None
-                value = self.results[saved.position] if saved.is_result else self.inputs[saved.position]
-                found = wrap(value, saved.dtype)
-                if saved.is_result:
-                    found._grad_fn, found._output_nr = self, saved.position
-                elif (edge := self.edges[saved.position]) is not None and not isinstance(edge[0], AccumulateGrad):
-                    found._grad_fn, found._output_nr = edge
-                elif edge is not None:
-                    return edge[0].variable  # type: ignore[attr-defined]
+                if saved.tensor is not None:
+                    return saved.tensor
+                found = wrap(self.results[saved.position], saved.dtype)
+                found._grad_fn, found._output_nr = self, saved.position
                 return found
+        names: tuple[str, ...] = getattr(row, "inputs", ())
+        shown = getattr(row, "shown", {})
+        if name in shown:
+            value = self.params[shown[name]]
+            return int(value) if isinstance(value, float) and value.is_integer() else value
+        if name.removesuffix("_sym_sizes") in names and name.endswith("_sym_sizes"):
+            return self.inputs[names.index(name.removesuffix("_sym_sizes"))].shape
+        if name in names:
+            return None
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {'_saved_' + name!r}")
 
 
@@ -236,18 +289,15 @@ class AccumulateGrad(Node):
         self.variable = variable
         self.sequence = LAST
 
-    def name(self) -> str:
-        return "torch::autograd::AccumulateGrad"
-
     def tensor_hooks_of(self, nr: int) -> dict[int, Any]:
         meta = self.variable._meta
         return {} if meta is None or meta.hooks is None else meta.hooks
 
     def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         (grad,) = grads
-        if grad is None:
-            return ()
         variable = self.variable
+        if grad is None or not variable._requires_grad:
+            return ()
         known = variable._grad
         if known is None:
             variable._grad = _copied(grad) if state.grad else wrap(grad._value, grad._dtype)
@@ -265,9 +315,13 @@ class AccumulateGrad(Node):
 
 
 def _copied(grad: Tensor) -> Tensor:
-    from .row import call
-
-    return call("clone", grad)
+    """A gradient with memory of its own, recorded."""
+    value = grad._value
+    made = wrap(value, grad._dtype)
+    edge = gradient_edge(grad)
+    if edge is not None:
+        made._grad_fn = node_class("CopyBackwards")(COPY, (), (absent(value),), (absent(value),), [edge], ((made._shape, made._dtype),))
+    return made
 
 
 def accumulated(first: Tensor, second: Tensor) -> Tensor:

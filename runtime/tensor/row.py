@@ -9,13 +9,20 @@ import numpy as np
 from ...compiler.ir import Node as IRNode
 from ..torch_types import dtype as Dtype, from_numpy_dtype
 from .geometry import Strides
-from .modes import state
+from .modes import no_grad, state
 from .node import Edge, OpNode, Saved, node_class
 from .storage import Chain
 from .tensor import Geometry, Tensor, gradient_edge, wrap
 from .value import Recipe, Shape, Value, absent, recorded, scalar
 
 Build = Callable[..., "IRNode | tuple[IRNode, ...]"]
+
+
+INFERENCE_SAVED = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by autograd. "
+    "To work around this, you can make a clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
+    "`torch.inference_mode()`."
+)
 
 
 class Call(NamedTuple):
@@ -51,19 +58,26 @@ class Row(Recipe):
         saved: names of inputs, and `result` (`result1`, ...), whose modification invalidates the gradient, as torch saves
             them; `other>self` is saved only where the gradient of `self` is wanted, `indices*` is the last input and all after. With nothing saved, the gradient may
             depend on shapes only.
-        inputs: names of the tensor inputs, in the order of `Call.inputs`.
-        outputs: names of the fields of a named tuple of results, if any; () for a plain tuple.
+        inputs: names of the tensor inputs, in the order of `Call.inputs`; those after a `|` are indices and masks, which the graph
+            does not show.
+        outputs: makes a named tuple of the results, if any.
+        derivative: the name of the grad_fn of the gradient, where torch has an operation for it.
+        shown: parameters that the grad_fn shows as `_saved_<name>`, with their places among the params.
     """
 
-    __slots__ = ("backward", "build", "inputs", "name", "outputs", "rule", "saved", "saves_rest")
+    __slots__ = ("backward", "build", "derivative", "differentiable", "inputs", "name", "outputs", "rule", "saved", "saves_rest", "shown")
 
     def __init__(self, name: str, rule: Callable[..., Call], build: Build, backward: str, saved: str, inputs: str,
-                 outputs: Callable[..., Any] | None) -> None:
+                 outputs: Callable[..., Any] | None = None, derivative: str = "", shown: dict[str, int] | None = None) -> None:
+        self.derivative = derivative
+        self.shown = shown or {}
         self.name = name
         self.rule = rule
         self.build = build
         self.backward = backward
-        self.inputs = tuple(inputs.split())
+        names, bar, rest = inputs.partition("|")
+        self.inputs = tuple((names + " " + rest).split())
+        self.differentiable = len(names.split()) if bar else None
         self.outputs = outputs
         self.saved = tuple(self._parse(item) for item in saved.split())
         self.saves_rest = saved.endswith("*")
@@ -117,7 +131,8 @@ def call(name: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def op(name: str, *, build: Build, backward: str = "", saved: str = "", inputs: str = "self", to: str = "mf", also: str = "",
-       inplace: bool = False, outputs: Callable[..., Any] | None = None) -> Callable[[Callable[..., Call]], Row]:
+       inplace: bool = False, outputs: Callable[..., Any] | None = None, derivative: str = "", shown: dict[str, int] | None = None
+       ) -> Callable[[Callable[..., Call]], Row]:
     """Add an operation, whose rule is the decorated function, to the table.
 
     Args:
@@ -127,7 +142,7 @@ def op(name: str, *, build: Build, backward: str = "", saved: str = "", inputs: 
     """
 
     def add(rule: Callable[..., Call]) -> Row:
-        row = Row(name, rule, build, backward, saved, inputs, outputs)
+        row = Row(name, rule, build, backward, saved, inputs, outputs, derivative, shown)
         ROWS[name] = row
         export(name, _caller(row), to=to, also=also)
         if inplace:
@@ -144,7 +159,7 @@ def view(name: str, *, build: Callable[..., IRNode], write: Callable[..., IRNode
     """Add an operation whose result is a view of its first argument; its rule gives strides and offset."""
 
     def add(rule: Callable[..., Call]) -> ViewRow:
-        row = ViewRow(name, rule, build, backward, "", "self", None)
+        row = ViewRow(name, rule, build, backward, "", "self")
         row.write = write
         ROWS[name] = row
         export(name, _caller(row), to=to, also=also)
@@ -196,7 +211,7 @@ def _caller(row: Row) -> Callable[..., Any]:
             made = record_it(row, rule(*args, **kwargs))
         except TypeError as error:
             raise _argument_error(row.name, args, kwargs, error) from None
-        return made if out is None else _into(out, made)
+        return made if out is None else _into(out, made, row.name)
 
     return apply
 
@@ -207,20 +222,20 @@ def _renaming(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             return function(*args)
         out = kwargs.pop("out", None)
         made = function(*args, **_renamed(kwargs))
-        return made if out is None else _into(out, made)
+        return made if out is None else _into(out, made, name)
 
     return apply
 
 
-def _into(out: Any, made: Any) -> Any:
+def _into(out: Any, made: Any, name: str) -> Any:
     """Results written to the tensors given as `out=`."""
     from .inplace import write_out
 
     if isinstance(made, tuple):
         for one, result in zip(out, made, strict=True):
-            write_out(one, result)
+            write_out(one, result, name)
     else:
-        write_out(out, made)
+        write_out(out, made, name)
     return out
 
 
@@ -363,8 +378,15 @@ def attach(row: Row, made: Call, values: tuple[Value, ...], edges: list[Edge | N
 
 def saved_tensor(name: str, position: int, tensor: Tensor, is_result: bool) -> Saved:
     """What the version check has to know of a tensor."""
-    return Saved(name, tensor._counter, tensor._counter.version, tensor._shape, tensor._dtype,
-                 None if is_result else tensor._grad_fn, tensor._output_nr, is_result, position)
+    if tensor._meta is not None and tensor._meta.inference:
+        raise RuntimeError(INFERENCE_SAVED)
+    packed = None
+    if state.saved_hooks:
+        pack, unpack = state.saved_hooks[-1]
+        with no_grad():
+            packed = pack(tensor), unpack
+    return Saved(name, tensor._counter, tensor._counter.version, tensor._storage, tensor._shape, tensor._dtype,
+                 None if is_result else tensor, tensor._output_nr, position, packed)
 
 
 _NUMPY: dict[Dtype, np.dtype[Any]] = {}

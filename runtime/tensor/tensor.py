@@ -11,6 +11,7 @@ import numpy as np
 from ..torch_types import CPU, Size, dtype as Dtype, from_numpy_dtype, strided
 from .evaluate import array_of
 from .geometry import Strides, contiguous_strides, numel
+from .modes import state
 from .storage import Chain, Counter, Storage, read
 from .value import Array, Shape, Value
 
@@ -212,6 +213,8 @@ class Tensor(metaclass=TensorType):
 
     @property
     def _version(self) -> int:
+        if self._meta is not None and self._meta.inference:
+            raise RuntimeError("Inference tensors do not track version counter.")
         return self._counter.version
 
     @property
@@ -257,6 +260,8 @@ def wrap(value: Value, dtype: Dtype, strides: Strides | None = None) -> Tensor:
     made._grad = made._grad_fn = None
     made._output_nr = 0
     made._meta = None
+    if state.inference:
+        made._ensure_meta().inference = True
     return made
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ...torch_types import dtype as Dtype, scalar_type_name
-from ..row import METHODS, Call, call, composite, export, op, type_name
+from ..messages import not_implemented
+from ..row import METHODS, Call, call, composite, op, type_name
 from ..tensor import Tensor
 from .common import broadcast, common_dtype, float_dtype, is_number, operand, shape_of, strides_of
 
@@ -34,14 +35,14 @@ def _elementwise(ir_name: str) -> Callable[..., Node]:
 
 
 def binary(name: str, ir_name: str, *, backward: str, saved: str = "", also: str = "", floating: bool = False,
-           no_bool: str = "", inplace: bool = True) -> None:
+           of_integers: bool = False, inplace: bool = True) -> None:
     """An operation of two operands that the IR has."""
 
     def rule(self: Any, other: Any) -> Call:
         operands_of(name, self, other)
         dtype = common_dtype(self, other)
-        if no_bool and scalar_type_name(dtype) == "Bool":
-            raise RuntimeError(no_bool)
+        if of_integers and dtype.is_floating_point:
+            raise not_implemented(name + "_cpu", dtype)
         return pairwise(self, other, float_dtype(dtype) if floating else dtype)
 
     op(name, build=_elementwise(ir_name), backward=backward, saved=saved, inputs="self other", also=also, inplace=inplace)(rule)
@@ -189,13 +190,13 @@ def _power_of_number(a: Node, dtype: str, exponent: float) -> Node:
     """A constant exponent is part of the structure: `x**2` is a product, and its derivative is exact."""
     a = build.cast(a, dtype)
     if exponent == 2:
-        return a * a
+        return f.square(a) if dtype.startswith("float") else a * a  # type: ignore[no-any-return]
     if exponent == 0.5 and dtype.startswith("float"):
         return f.sqrt(a)  # type: ignore[no-any-return]
     return f.pow(a, constant(exponent, a.dtype, a.shape))  # type: ignore[no-any-return]
 
 
-@op("pow_number", build=_power_of_number, backward="PowBackward0", saved="self", to="")
+@op("pow_number", build=_power_of_number, backward="PowBackward0", saved="self", to="", inplace=True, shown={"exponent": 1})
 def _pow_number(self: Tensor, exponent: Any) -> Call:
     dtype = common_dtype(self, exponent)
     if not dtype.is_floating_point and exponent < 0:
@@ -207,7 +208,7 @@ def _pow_number(self: Tensor, exponent: Any) -> Call:
     return Call((self,), (numpy_dtype(dtype).name, wanted), self._shape, dtype, strides_of(self._shape, self))
 
 
-@op("pow_tensor", build=_power, backward="PowBackward1", saved="self exponent result", inputs="self exponent", to="")
+@op("pow_tensor", build=_power, backward="PowBackward1", saved="self exponent result", inputs="self exponent", to="", inplace=True)
 def _pow_tensor(self: Any, exponent: Any) -> Call:
     dtype = common_dtype(self, exponent)
     return pairwise(self, exponent, dtype, "" if isinstance(self, Tensor) else "PowBackward2")
@@ -217,6 +218,11 @@ def _pow_tensor(self: Any, exponent: Any) -> Call:
 def _pow(self: Any, exponent: Any) -> Any:
     operands_of("pow", self, exponent)
     return call("pow_tensor" if isinstance(exponent, Tensor) else "pow_number", self, exponent)
+
+
+@composite("pow_", to="m")
+def _pow_in_place(self: Tensor, exponent: Any) -> Any:
+    return call("pow_tensor_" if isinstance(exponent, Tensor) else "pow_number_", self, exponent)
 
 
 @composite("float_power")
@@ -232,24 +238,22 @@ binary("hypot", "hypot", backward="HypotBackward0", saved="self other result")
 binary("maximum", "maximum", backward="MaximumBackward0", saved="self other", inplace=False)
 binary("minimum", "minimum", backward="MinimumBackward0", saved="self other", inplace=False)
 binary("logaddexp", "logaddexp", backward="LogaddexpBackward0", saved="self other", inplace=False)
-export("max_two", METHODS["maximum"], to="")
 
 
 # ---------------------------------------------------------------- bits
 for _name, _ir_name in (("bitwise_and", "and_"), ("bitwise_or", "or_"), ("bitwise_xor", "xor")):
-    binary(_name, _ir_name, backward="")
+    binary(_name, _ir_name, backward="", of_integers=True)
 for _name, _ir_name in (("bitwise_left_shift", "shift_left"), ("bitwise_right_shift", "shift_right")):
-    binary(_name, _ir_name, backward="")
+    binary(_name, _ir_name, backward="", of_integers=True)
 
 
 # ---------------------------------------------------------------- operators
 def _operator(name: str, swapped: bool = False, in_place: bool = False) -> Callable[..., Any]:
-    function = METHODS[name + "_" if in_place else name] if name != "pow" or not in_place else None
+    function = METHODS[name + "_" if in_place else name]
 
     def apply(self: Tensor, other: Any) -> Any:
         if not isinstance(other, Tensor) and not is_number(other):
             return NotImplemented
-        assert function is not None
         return function(other, self) if swapped else function(self, other)
 
     return apply
@@ -294,5 +298,5 @@ METHODS |= {
     "__ifloordiv__": _operator("floor_divide", in_place=True), "__imod__": _operator("remainder", in_place=True),
     "__iand__": _operator("bitwise_and", in_place=True), "__ior__": _operator("bitwise_or", in_place=True),
     "__ixor__": _operator("bitwise_xor", in_place=True), "__ilshift__": _operator("bitwise_left_shift", in_place=True),
-    "__irshift__": _operator("bitwise_right_shift", in_place=True),
+    "__irshift__": _operator("bitwise_right_shift", in_place=True), "__ipow__": _operator("pow", in_place=True),
 }

@@ -97,12 +97,12 @@ def _signbit(self: Tensor) -> Call:
 
 
 # ---------------------------------------------------------------- choices
-def _where(c: Node, a: Node, b: Node, dtype: str) -> Node:
+def _where(a: Node, b: Node, c: Node, dtype: str) -> Node:
     c, a, b = build.broadcast(_truth(c), build.cast(a, dtype), build.cast(b, dtype))
     return f.where(c, a, b)  # type: ignore[no-any-return]
 
 
-@op("where_select", build=_where, backward="WhereBackward0", saved="condition", inputs="condition self other", to="")
+@op("where_select", build=_where, backward="WhereBackward0", saved="condition", inputs="self other | condition", to="")
 def _where_rule(condition: Tensor, self: Any, other: Any) -> Call:
     if not isinstance(condition, Tensor):
         raise TypeError(f"where(): argument 'condition' (position 1) must be Tensor, not {type(condition).__name__}")
@@ -110,7 +110,7 @@ def _where_rule(condition: Tensor, self: Any, other: Any) -> Call:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {scalar_type_name(condition._dtype)}")
     dtype = common_dtype(self, other)
     shape = broadcast(shape_of(condition), shape_of(self), shape_of(other))
-    return Call((condition, operand(self, dtype), operand(other, dtype)), (numpy_dtype(dtype).name,), shape, dtype,
+    return Call((operand(self, dtype), operand(other, dtype), condition), (numpy_dtype(dtype).name,), shape, dtype,
                 strides_of(shape, condition, self, other))
 
 

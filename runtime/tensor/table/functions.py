@@ -14,7 +14,7 @@ from .common import broadcast, common_dtype, float_dtype, operand, shape_of, str
 
 
 def unary(name: str, ir: str | Callable[[Node], Node], backward: str, saved: str = "self", *, also: str = "", to: str = "mf",
-          floating: bool = True) -> None:
+          floating: bool = True, derivative: str = "") -> None:
     """An elementwise function; integers are computed in the default dtype, unless it is not `floating`."""
     build_node: Callable[[Node], Node] = (lambda x: getattr(f, ir)(x)) if isinstance(ir, str) else ir  # noqa: B023
 
@@ -22,7 +22,8 @@ def unary(name: str, ir: str | Callable[[Node], Node], backward: str, saved: str
         dtype = float_dtype(self._dtype) if floating else self._dtype
         return Call((self,), (numpy_dtype(dtype).name,), self._shape, dtype, strides_of(self._shape, self))
 
-    op(name, build=lambda x, dtype: build_node(build.cast(x, dtype)), backward=backward, saved=saved, also=also, to=to, inplace=True)(rule)
+    op(name, build=lambda x, dtype: build_node(build.cast(x, dtype)), backward=backward, saved=saved, also=also, to=to, inplace=True,
+       derivative=derivative)(rule)
 
 
 unary("exp", "exp", "ExpBackward0", "result")
@@ -43,11 +44,11 @@ unary("acos", "arccos", "AcosBackward0", also="arccos")
 unary("atan", "arctan", "AtanBackward0", also="arctan")
 unary("sinh", "sinh", "SinhBackward0")
 unary("cosh", "cosh", "CoshBackward0")
-unary("tanh", "tanh", "TanhBackward0", "result")
+unary("tanh", "tanh", "TanhBackward0", "result", derivative="TanhBackwardBackward0")
 unary("asinh", "arcsinh", "AsinhBackward0", also="arcsinh")
 unary("acosh", "arccosh", "AcoshBackward0", also="arccosh")
 unary("atanh", "arctanh", "AtanhBackward0", also="arctanh")
-unary("sigmoid", "sigmoid", "SigmoidBackward0", "result")
+unary("sigmoid", "sigmoid", "SigmoidBackward0", "result", derivative="SigmoidBackwardBackward0")
 unary("erf", "erf", "ErfBackward0")
 unary("erfc", "erfc", "ErfcBackward0")
 unary("erfinv", "erfinv", "ErfinvBackward0", "result")
@@ -67,7 +68,7 @@ for _name, _ir_name in (("floor", "floor"), ("ceil", "ceil"), ("trunc", "trunc")
     unary(_name, lambda x, ir_name=_ir_name: getattr(f, ir_name)(x) if x.dtype.kind == "f" else x, _name.title() + "Backward0", "",
           also="fix" if _name == "trunc" else "", floating=False)
 unary("frac", lambda x: x - f.trunc(x), "FracBackward0", "", floating=False)
-unary("positive", lambda x: x, "", "", floating=False)
+composite("positive")(lambda self: self)
 
 METHODS |= {"__neg__": METHODS["neg"], "__abs__": METHODS["abs"], "__pos__": METHODS["positive"]}
 
@@ -129,7 +130,9 @@ def _square(self: Tensor) -> Any:
     return call("pow", self, 2)
 
 
-METHODS["square_"] = lambda self: METHODS["pow_"](self, 2)
+@composite("square_", to="m")
+def _square_in_place(self: Tensor) -> Any:
+    return call("pow_", self, 2)
 
 
 # ---------------------------------------------------------------- clamp

@@ -52,7 +52,7 @@ def _gather(x: Node, index: Node, axis: int) -> Node:
     return build.take_along_axis(x, index, axis)
 
 
-@op("gather", build=_gather, backward="GatherBackward0", saved="index", inputs="self index")
+@op("gather", build=_gather, backward="GatherBackward0", saved="index", inputs="self | index")
 def _gather_rule(self: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Call:
     axis = wrap_dim(dim, len(self._shape))
     _check_along(self, index, axis, "gather")
@@ -183,7 +183,7 @@ def _along(x: Node, index: Node, axis: int) -> Node:
     return build.index(x, tuple(index if k == axis else slice(None) for k in range(x.ndim)))
 
 
-@op("index_select", build=_along, backward="IndexSelectBackward0", saved="index", inputs="self index")
+@op("index_select", build=_along, backward="IndexSelectBackward0", saved="index", inputs="self | index")
 def _index_select(self: Tensor, dim: int, index: Tensor) -> Call:
     axis = wrap_dim(dim, len(self._shape))
     _check_select(self, axis, index, "index_select")
@@ -227,7 +227,7 @@ def _check_flat(self: Tensor, index: Tensor, name: str) -> None:
         raise IndexError(f"out of range: tried to access index {bad} on a tensor of {count} elements.")
 
 
-@op("take", build=_flat_index, backward="TakeBackward0", saved="index", inputs="self index")
+@op("take", build=_flat_index, backward="TakeBackward0", saved="index", inputs="self | index")
 def _take(self: Tensor, index: Tensor) -> Call:
     _check_flat(self, index, "take")
     return Call((self, index), (), index._shape, self._dtype)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ....compiler import build
@@ -11,7 +11,7 @@ from ....compiler.ops.movement import inverse_order
 from ..geometry import numel, view_strides, wrap_dim
 from ..node import node_class
 from ..row import METHODS, Call, ViewRow, alias_view, call, composite, edges_of, view
-from ..tensor import Tensor
+from ..tensor import Geometry, Tensor
 from ..value import Recipe, Value, absent
 from .common import as_shape
 
@@ -272,8 +272,10 @@ def _expand_to(self: Tensor, shape: tuple[int, ...]) -> Call:
 
 
 def _unrepeat(base: Node, new: Node) -> Node:
-    """Written through a view without overlap: repeated axes have size 1 or were there before."""
-    return build.reshape(new, base.shape)
+    """Along repeated axes only equal elements are ever written (other writes are refused): the first of them is the base's."""
+    lead = new.ndim - base.ndim
+    key = tuple(0 if k < lead else slice(0, 1) if base.shape[k - lead] == 1 else slice(None) for k in range(new.ndim))
+    return build.index(new, key)
 
 
 @composite("expand", to="m")
@@ -499,3 +501,44 @@ def _unbind(self: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
         raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
     axis = wrap_dim(dim, len(self._shape))
     return parts_of(self, _select, [_select.rule(self, axis, k) for k in range(self._shape[axis])], "UnbindBackward0")
+
+
+# ---------------------------------------------------------------- views of itself
+def _becomes(name: str, arguments: Callable[..., tuple[Any, ...]], row: ViewRow) -> None:
+    """An in-place view operation: the tensor itself takes the view's shape and strides."""
+
+    def apply(self: Tensor, *args: Any) -> Tensor:
+        made = row.rule(self, *arguments(self, *args))
+        edges = edges_of((self,))
+        value = self._value
+        self._geometry = Geometry(made.strides, made.offset, (*self._chain, (row, made.params)))
+        self._shape = made.shape
+        self._cache = self._cached = None
+        self._counter.version += 1
+        if edges is not None:
+            if self._requires_grad:
+                raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+            result = Value(None, (), (), self._shape, value.dtype)
+            self._grad_fn = node_class(made.name or row.backward)(row, made.params, (absent(value),), (result,), edges,
+                                                                  ((self._shape, self._dtype),))
+        return self
+
+    METHODS[name] = apply
+
+
+def _transpose_arguments(self: Tensor, dim0: int, dim1: int) -> tuple[Any, ...]:
+    ndim = len(self._shape)
+    return (_exchanged(ndim, wrap_dim(dim0, ndim), wrap_dim(dim1, ndim)), "TransposeBackward0")
+
+
+def _squeeze_arguments(self: Tensor, dim: int | None = None) -> tuple[Any, ...]:
+    ndim = len(self._shape)
+    wanted = range(ndim) if dim is None else [wrap_dim(dim, ndim)]
+    return tuple(k for k in wanted if ndim and self._shape[k] == 1), "SqueezeBackward0" if dim is None else "SqueezeBackward1"
+
+
+_becomes("t_", lambda self: (tuple(range(len(self._shape)))[::-1], "TBackward0"), _permute_to)
+for _name in ("transpose_", "swapaxes_", "swapdims_"):
+    _becomes(_name, _transpose_arguments, _permute_to)
+_becomes("unsqueeze_", lambda self, dim: (dim,), _unsqueeze)
+_becomes("squeeze_", _squeeze_arguments, _squeeze_axes)
