@@ -1,0 +1,588 @@
+"""The algebra of terms over the reals: sums and products are collected as they are made.
+
+Nothing is expanded that a person would leave alone: a power of a sum stays one. Every constructor returns a canonical,
+interned term, so a difference of equal terms is zero and a quotient of equal ones is one.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from itertools import count
+from math import gcd
+from typing import Any
+
+from ..op import get
+from ..sizes import Opaque, Size, SizeExpr, Symbol
+from . import identities
+from .numbers import root_parts
+from .terms import (
+    Add,
+    Apply,
+    At,
+    Call,
+    Constant,
+    Delta,
+    Function,
+    Index,
+    Label,
+    Lambda,
+    Mul,
+    Number,
+    Position,
+    Reduce,
+    SizeTerm,
+    Term,
+    occurrence,
+    postorder,
+)
+
+__all__ = ["Table"]
+
+_LARGEST_POWER = 64  # a larger power of a number is left as written
+
+
+class Table:
+    """Makes terms, and keeps those of one formula apart from others'."""
+
+    def __init__(self) -> None:
+        self._interned: dict[tuple[Any, ...], Term] = {}
+        self._skeletons: dict[tuple[Any, ...], int] = {}
+        self._fresh = count()
+        self.definitions: dict[str, Lambda] = {}
+        self.zero = self.number(0)
+        self.one = self.number(1)
+        self.pi = self._leaf(Constant, "pi")
+        self.e = self._leaf(Constant, "E")
+        self.true = self._leaf(Constant, "true")
+
+    # ------------------------------------------------------------------------------------------ interning
+    def _intern(self, cls: type[Any], key: tuple[Any, ...], skeleton: tuple[Any, ...], parts: Sequence[Term],
+                own: Sequence[Label] = (), without: Sequence[Label] = (), /, **fields: Any) -> Any:
+        term = self._interned.get((cls, *key))
+        if term is None:
+            term = object.__new__(cls)
+            for name, value in fields.items():
+                setattr(term, name, value)
+            term.table = self
+            term.free = occurrence(parts, own, without)
+            term.depth = max((p.depth for p in parts), default=0) + bool(without)
+            term.height = max((p.height for p in parts), default=0) + 1
+            term.serial = len(self._interned)
+            term.weight = sum(p.weight for p in parts) + 1
+            term.skeleton = self._skeletons.setdefault((cls, *skeleton), len(self._skeletons))
+            self._interned[(cls, *key)] = term
+        return term
+
+    def _leaf(self, cls: type[Any], name: str) -> Any:
+        return self._intern(cls, (name,), (name,), (), name=name)
+
+    def number(self, value: int | Fraction) -> Number:
+        value = Fraction(value)
+        made: Number = self._intern(Number, (value,), (value,), (), value=value)
+        return made
+
+    def constant(self, name: str) -> Term:
+        """`pi`, `E`, `inf` or `nan`."""
+        made: Term = self._leaf(Constant, name)
+        return made
+
+    def lift(self, value: Any) -> Term:
+        """A term as it is; a number as a term."""
+        return value if isinstance(value, Term) else self.number(Fraction(value))
+
+    def size(self, size: Size) -> Term:
+        """A size as a number."""
+        if not isinstance(size, SizeExpr):
+            return self.number(size)
+        total: list[Term] = []
+        for monomial, coefficient in size.terms:
+            total.append(self.mul(self.number(coefficient), *(self._size_atom(a) for a in monomial)))
+        return self.add(*total)
+
+    def _size_atom(self, atom: Symbol | Opaque) -> Term:
+        if isinstance(atom, Symbol):
+            made: Term = self._leaf(SizeTerm, atom.name)
+            return made
+        op = get({"//": "floor_divide", "%": "remainder", "min": "minimum", "max": "maximum"}[atom.op])
+        return self.apply(op, (self.size(atom.left), self.size(atom.right)))
+
+    def fresh(self, size: Size) -> Label:
+        """A label that occurs nowhere else."""
+        return Label(f"t{next(self._fresh)}", size)
+
+    # ------------------------------------------------------------------------------------------ leaves with labels
+    def index(self, index: Index) -> Index:
+        """A label for the position of a label, any other index as it is."""
+        return index.label if isinstance(index, Position) else index
+
+    def position(self, label: Label) -> Term:
+        made: Term = self._intern(Position, (label,), (), (), (label,), label=label)
+        return made
+
+    def as_term(self, index: Index) -> Term:
+        """An index as a number."""
+        return index if isinstance(index, Term) else self.position(index)
+
+    def at(self, name: str, indices: Sequence[Index]) -> Term:
+        """`name[indices]`; with no indices, a scalar."""
+        indices = tuple(map(self.index, indices))
+        parts = [i for i in indices if isinstance(i, Term)]
+        made: Term = self._intern(At, (name, indices), (name, self._erased(indices)), parts,
+                                  [i for i in indices if isinstance(i, Label)], name=name, indices=indices)
+        return made
+
+    def delta(self, left: Index, right: Index) -> Term:
+        """1 where the indices are equal, else 0; `left` ranges over all values of `right`."""
+        left, right = self.index(left), self.index(right)
+        if left is right or left == right:
+            return self.one
+        if isinstance(left, Number) and isinstance(right, Number):
+            return self.zero
+        if isinstance(left, Term) and isinstance(right, Label):
+            left, right = right, left
+        same = isinstance(left, Label) and isinstance(right, Label) and left.size == right.size
+        key = frozenset((left, right)) if same else (left, right)
+        parts = [i for i in (left, right) if isinstance(i, Term)]
+        made: Term = self._intern(Delta, (key,), (self._erased((left, right)),), parts,
+                                  [i for i in (left, right) if isinstance(i, Label)], left=left, right=right)
+        return made
+
+    def _erased(self, indices: Sequence[Index]) -> tuple[int, ...]:
+        return tuple(i.skeleton if isinstance(i, Term) else -1 for i in indices)
+
+    # ------------------------------------------------------------------------------------------ sums
+    def unit(self, term: Term) -> tuple[Fraction, Term]:
+        """`(c, u)` with `term = c*u`, where u has no coefficient."""
+        if isinstance(term, Number):
+            return term.value, self.one
+        if isinstance(term, Mul) and term.coefficient != 1:
+            return term.coefficient, self.make_mul(Fraction(1), term.bound, term.factors)
+        return Fraction(1), term
+
+    def add(self, *terms: Term) -> Term:
+        """The sum, like terms collected."""
+        items: dict[Term, Fraction] = {}
+        for term in terms:
+            scale, rest = self.unit(term)
+            for c, t in rest.items if isinstance(rest, Add) else ((Fraction(1), rest),):
+                items[t] = items.get(t, Fraction(0)) + c * scale
+        return self.make_add(tuple((c, t) for t, c in items.items() if c))
+
+    def make_add(self, items: tuple[tuple[Fraction, Term], ...]) -> Term:
+        """A sum from items that are collected already."""
+        if not items:
+            return self.zero
+        if len(items) == 1:
+            c, t = items[0]
+            return self.number(c) if t is self.one else t if c == 1 else self._scaled(c, t)
+        skeleton = tuple(sorted((t.skeleton, c) for c, t in items))
+        parts = [t for _, t in sorted(items, key=lambda item: (item[1].skeleton, item[0]))]
+        made: Term = self._intern(Add, (frozenset(items),), (skeleton,), parts, items=items)
+        return made
+
+    def _scaled(self, c: Fraction, term: Term) -> Term:
+        if isinstance(term, Mul):
+            return self.make_mul(c * term.coefficient, term.bound, term.factors)
+        return self.make_mul(c, (), ((term, self.one),))
+
+    # ------------------------------------------------------------------------------------------ products
+    def mul(self, *terms: Term, bound: Sequence[Label] = ()) -> Term:
+        """The product, powers collected; summed over the labels in `bound`."""
+        product = _Product(self, bound)
+        for term in terms:
+            product.multiply(term, self.one)
+        return product.finish()
+
+    def make_mul(self, coefficient: Fraction, bound: tuple[Label, ...], factors: tuple[tuple[Term, Term], ...]) -> Term:
+        """A product from factors that are collected already."""
+        if not factors:
+            return self.number(coefficient)
+        if coefficient == 1 and not bound and len(factors) == 1 and factors[0][1] is self.one:
+            return factors[0][0]
+        pairs = sorted(factors, key=lambda f: (f[0].skeleton, f[1].skeleton)) if not bound else list(factors)
+        skeleton = (coefficient, len(bound), tuple((b.skeleton, e.skeleton) for b, e in pairs))
+        parts = [t for pair in pairs for t in pair]
+        made: Term = self._intern(Mul, (coefficient, frozenset(bound), frozenset(factors)), skeleton, parts, (), bound,
+                                  coefficient=coefficient, bound=bound, factors=factors)
+        return made
+
+    def power(self, base: Term, exponent: Term) -> Term:
+        """`base**exponent` over the reals."""
+        one = self.one
+        if exponent is self.zero:
+            return one
+        if exponent is one or base is one:
+            return base
+        product = _Product(self, ())
+        if isinstance(base, Mul):
+            self._power_of_product(product, base, exponent)
+        elif isinstance(base, Add) and whole(exponent):
+            content, rest = self.content(base)
+            product.multiply(self.number(content), exponent)
+            special = identities.power_of_sum(self, rest, exponent)
+            product.put(special[0], special[1]) if special else product.put(rest, exponent)
+        elif base is self.e:
+            return identities.exponential(self, exponent)
+        else:
+            product.multiply(base, exponent)
+        return product.finish()
+
+    def _power_of_product(self, product: _Product, base: Mul, exponent: Term) -> None:
+        """(a*b)**k is a**k * b**k where k is whole, or for the factors that are known to be positive."""
+        integer = whole(exponent)
+        if base.bound:
+            c, rest = self.unit(base)
+            if c > 0 or integer:
+                product.multiply(self.number(c), exponent)
+                product.put(rest, exponent)
+            else:
+                product.put(base, exponent)
+            return
+        kept: list[tuple[Term, Term]] = []
+        for b, e in base.factors:
+            if not integer and whole(e) and int(e.value) % 2 == 0:  # type: ignore[attr-defined]
+                product.multiply(self.power(self.apply("abs", (b,)), self.mul(e, exponent)), self.one)
+            elif integer or self._positive_power(b, e) or (len(base.factors) == 1 and base.coefficient == 1 and not whole(e)):
+                product.multiply(self.power(b, self.mul(e, exponent)), self.one)
+            else:
+                kept.append((b, e))
+        c = base.coefficient
+        if c > 0 or integer:
+            product.multiply(self.power(self.number(c), exponent), self.one)
+            c = Fraction(1)
+        elif c != -1:
+            product.multiply(self.power(self.number(-c), exponent), self.one)
+            c = Fraction(-1)
+        rest = self.make_mul(c, (), tuple(kept))
+        if rest is not self.one:
+            product.put(rest, exponent)
+
+    def _positive_power(self, base: Term, exponent: Term) -> bool:
+        return base in (self.pi, self.e) or isinstance(base, SizeTerm) or (isinstance(base, Number) and base.value > 0)
+
+    def content(self, base: Add) -> tuple[Fraction, Term]:
+        """`(c, rest)` with `base = c*rest`: the coefficient that all items share, and the sign."""
+        sizes = {abs(c) for c, _ in base.items}
+        c = sizes.pop() if len(sizes) == 1 else Fraction(1)
+        if all(k < 0 for k, _ in base.items):
+            c = -c
+        return c, base if c == 1 else self.make_add(tuple((k / c, t) for k, t in base.items))
+
+    # ------------------------------------------------------------------------------------------ functions
+    def apply(self, function: Function | str, args: Sequence[Term], params: tuple[Any, ...] = ()) -> Term:
+        """A function of numbers, simplified where that is an identity over the reals."""
+        if isinstance(function, str):
+            function = get(function)
+        args = tuple(args)
+        simpler = identities.applied(self, function, args)
+        if simpler is not None:
+            return simpler
+        same = frozenset(args) if getattr(function, "commutative", False) and len(set(args)) == 2 else args
+        made: Term = self._intern(Apply, (function.name, same, params), (function.name, params, tuple(a.skeleton for a in args)),
+                                  args, function=function, args=args, params=params)
+        return made
+
+    def exp(self, x: Term) -> Term:
+        """E to the power x."""
+        return self.power(self.e, x)
+
+    def __getattr__(self, name: str) -> Callable[..., Term]:
+        """`table.log(x)`: the functions in which the op table explains other functions."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *args: self.apply(name, [self.lift(a) for a in args])
+
+    def sqrt(self, x: Term) -> Term:
+        """The square root, which is a power here."""
+        return self.power(x, self.number(Fraction(1, 2)))
+
+    def indicator(self, condition: Term) -> Term:
+        """1 where the condition holds, else 0."""
+        return self.apply("where", (condition, self.one, self.zero))
+
+    def reduce(self, function: Function, bound: Sequence[Label], body: Term) -> Term:
+        """A reduction other than a sum, over labels of the body."""
+        kept = [label for label in bound if label in body.free]
+        if function.name in ("max", "min", "any", "all") and not kept:
+            return body
+        names = {label: Label(f"b{body.depth + 1}.{k}", label.size) for k, label in enumerate(bound)}
+        body = self.substitute(body, names)
+        labels = tuple(names.values())
+        made: Term = self._intern(Reduce, (function.name, labels, body), (function.name, len(labels), body.skeleton), (body,), (),
+                                  labels, function=function, bound=labels, body=body)
+        return made
+
+    def call(self, function: Function, arrays: Sequence[Lambda], params: tuple[Any, ...], shape: tuple[Size, ...],
+             indices: Sequence[Index]) -> Term:
+        """An element of a function of whole arrays."""
+        depth = max(a.body.depth for a in arrays) + 1
+        closed = []
+        for labels, body in arrays:
+            names = {label: Label(f"b{depth}.{k}", label.size) for k, label in enumerate(labels)}
+            closed.append(Lambda(tuple(names.values()), self.substitute(body, names)))
+        bound = tuple({label: None for a in closed for label in a.labels}) or (Label(f"b{depth}", 1),)
+        indices = tuple(map(self.index, indices))
+        parts = (*(a.body for a in closed), *(i for i in indices if isinstance(i, Term)))
+        own = [i for i in indices if isinstance(i, Label)]
+        skeleton = (function.name, params, shape, tuple(a.body.skeleton for a in closed), self._erased(indices))
+        made: Term = self._intern(Call, (function.name, tuple(closed), params, shape, indices), skeleton, parts, own, bound,
+                                  function=function, arrays=tuple(closed), params=params, shape=shape, indices=indices)
+        return made
+
+    # ------------------------------------------------------------------------------------------ rewriting
+    def substitute(self, term: Term, mapping: Mapping[Label, Index]) -> Term:
+        """The term with free labels replaced."""
+        mapping = {a: b for a, b in mapping.items() if a is not b and a != b}
+        if not any(label in mapping for label in term.free):
+            return term
+        renaming = all(isinstance(b, Label) for b in mapping.values()) and len(set(mapping.values())) == len(mapping)
+        done: dict[Term, Term] = {}
+        for t in postorder([term], lambda t: any(label in mapping for label in t.free)):
+            injective = renaming and not any(t_label in mapping.values() and t_label not in mapping for t_label in t.free)
+            done[t] = self._replaced(t, done, mapping, injective)
+        return done[term]
+
+    def replace(self, term: Term, old: Mapping[Term, Term]) -> Term:
+        """The term with sub-terms replaced."""
+        done = dict(old)
+        for t in postorder([term], lambda t: t not in old):
+            if t not in done:
+                done[t] = self._replaced(t, done, {}, False) if any(done.get(p, p) is not p for p in t.parts()) else t
+        return done.get(term, term)
+
+    def _replaced(self, term: Term, done: Mapping[Term, Term], mapping: Mapping[Label, Index], renaming: bool) -> Term:
+        """One term, remade from its parts; a mere renaming keeps its form."""
+
+        def new(t: Term) -> Term:
+            return done.get(t, t)
+
+        def new_indices(indices: Sequence[Index]) -> list[Index]:
+            return [new(i) if isinstance(i, Term) else mapping.get(i, i) for i in indices]
+
+        match term:
+            case Position():
+                index = mapping.get(term.label, term.label)
+                return self.as_term(index)
+            case At():
+                return self.at(term.name, new_indices(term.indices))
+            case Delta():
+                return self.delta(*new_indices((term.left, term.right)))
+            case Add():
+                if renaming:
+                    return self.make_add(tuple((c, new(t)) for c, t in term.items))
+                return self.add(*(self.mul(self.number(c), new(t)) for c, t in term.items))
+            case Mul():
+                if renaming:
+                    return self.make_mul(term.coefficient, term.bound, tuple((new(b), new(e)) for b, e in term.factors))
+                opened = {label: self.fresh(label.size) for label in term.bound}
+                powers = [self.substitute(self.power(new(b), new(e)), opened) for b, e in term.factors]
+                return self.mul(self.number(term.coefficient), *powers, bound=tuple(opened.values()))
+            case Apply():
+                return self.apply(term.function, tuple(map(new, term.args)), term.params)
+            case Reduce():
+                opened = {label: self.fresh(label.size) for label in term.bound}
+                return self.reduce(term.function, tuple(opened.values()), self.substitute(new(term.body), opened))
+            case Call():
+                arrays = [Lambda(a.labels, new(a.body)) for a in term.arrays]
+                return self.call(term.function, arrays, term.params, term.shape, new_indices(term.indices))
+        return term
+
+    def opened(self, term: Mul) -> tuple[list[tuple[Term, Term]], tuple[Label, ...]]:
+        """The factors with fresh labels in place of the bound ones, and these labels."""
+        if not term.bound:
+            return list(term.factors), ()
+        names = {label: self.fresh(label.size) for label in term.bound}
+        return [(self.substitute(b, names), self.substitute(e, names)) for b, e in term.factors], tuple(names.values())
+
+
+def whole(term: Term) -> bool:
+    """Whether the term is a whole number."""
+    return isinstance(term, Number) and term.value.denominator == 1
+
+
+class _Product:
+    """A product that is being collected."""
+
+    def __init__(self, table: Table, bound: Sequence[Label]) -> None:
+        self.table = table
+        self.coefficient = Fraction(1)
+        self.powers: dict[Term, Term] = {}
+        self.bound = list(bound)
+
+    def multiply(self, base: Term, exponent: Term) -> None:
+        table = self.table
+        if isinstance(base, Number):
+            self._number(base, exponent)
+        elif isinstance(base, Mul):
+            if exponent is not table.one:
+                base = table.power(base, exponent)
+            if not isinstance(base, Mul):
+                self.multiply(base, table.one)
+                return
+            self.coefficient *= base.coefficient
+            factors, bound = table.opened(base)
+            self.bound += bound
+            for b, e in factors:
+                self.put(b, e)
+        else:
+            self.put(base, exponent)
+
+    def put(self, base: Term, exponent: Term) -> None:
+        """A factor that is taken as it is."""
+        if isinstance(base, Add) and base not in self.powers and whole(exponent):
+            negative = self.table.make_add(tuple((-c, t) for c, t in base.items))
+            if negative in self.powers:
+                base = negative
+                self.coefficient *= -1 if int(exponent.value) % 2 else 1  # type: ignore[attr-defined]
+        known = self.powers.get(base)
+        self.powers[base] = exponent if known is None else self.table.add(known, exponent)
+
+    def _number(self, base: Number, exponent: Term) -> None:
+        value = base.value
+        if isinstance(exponent, Number) and exponent.value.denominator == 1:
+            power = int(exponent.value)
+            if (value or power > 0) and (abs(power) <= _LARGEST_POWER or abs(value) in (0, 1)):
+                self.coefficient *= value**power
+                return
+        elif isinstance(exponent, Number) and value > 0:
+            outside, inside = root_parts(value, exponent.value)
+            self.coefficient *= outside
+            for number, power_left in inside:
+                self.put(self.table.number(number), self.table.number(power_left))
+            return
+        elif isinstance(exponent, Number) and value == 0 and exponent.value > 0:
+            self.coefficient *= 0
+            return
+        if value != 1:
+            self.put(base, exponent)
+
+    def _settle(self) -> None:
+        """Bring factors whose exponents were added up into canonical form, until nothing changes."""
+        table = self.table
+        changed = True
+        while changed:
+            changed = False
+            for base, exponent in list(self.powers.items()):
+                if exponent is table.zero:
+                    del self.powers[base]
+                elif isinstance(base, Delta) and exponent is not table.one:
+                    self.powers[base] = table.one
+                elif isinstance(base, Number) and isinstance(exponent, Number) and (
+                        exponent.value.denominator == 1 or not -1 < exponent.value < 1) and (base.value or exponent.value > 0):
+                    del self.powers[base]
+                    self._number(base, exponent)
+                elif isinstance(base, Mul) and (exponent is table.one or (whole(exponent) and not base.bound)):
+                    del self.powers[base]
+                    self.multiply(base, exponent)
+                    changed = True
+                elif isinstance(base, Add) and whole(exponent) and table.content(base)[0] != 1:
+                    del self.powers[base]
+                    content, rest = table.content(base)
+                    self._number(table.number(content), exponent)
+                    self.multiply(rest, exponent) if not isinstance(rest, Add) else self.put(rest, exponent)
+                    changed = True
+            changed = identities.product(table, self.powers) or changed
+
+    def finish(self) -> Term:
+        table = self.table
+        if self.coefficient == 0:
+            return table.zero
+        self._settle()
+        if self.coefficient == 0:
+            return table.zero
+        while self._eliminate_delta():
+            self._settle()
+        if self.bound:
+            spread = self._distributed()
+            if spread is not None:
+                return spread
+            self._count_unused()
+            self._settle()
+        factors = tuple(self.powers.items())
+        if not self.bound:
+            if len(factors) == 1 and isinstance(factors[0][0], Add) and factors[0][1] is table.one and self.coefficient != 1 \
+                    and self.coefficient.denominator == 1 and self.coefficient == -1:
+                return table.make_add(tuple((-c, t) for c, t in factors[0][0].items))
+            return table.make_mul(self.coefficient, (), factors)
+        return self._closed(factors)
+
+    def _eliminate_delta(self) -> bool:
+        """Sum over a bound index that a delta fixes; where both of its indices are free, use one of them elsewhere."""
+        table = self.table
+        for base in self.powers:
+            if not isinstance(base, Delta):
+                continue
+            left, right = base.left, base.right
+            same = isinstance(right, Label) and isinstance(left, Label) and left.size == right.size
+            for label, index in ((left, right), (right, left))[: 1 + same]:
+                if isinstance(label, Label) and label in self.bound and not (isinstance(index, Term) and label in index.free):
+                    del self.powers[base]
+                    self.bound.remove(label)
+                    self._substitute({label: index})
+                    return True
+            host, guest = (right, left) if same else (left, right)
+            if isinstance(host, Label) and isinstance(guest, Label) and any(
+                    host in b.free or host in e.free for b, e in self.powers.items() if b is not base):
+                del self.powers[base]
+                self._substitute({host: guest})
+                self.put(base, table.one)
+                return True
+        return False
+
+    def _substitute(self, mapping: dict[Label, Index]) -> None:
+        table, powers = self.table, list(self.powers.items())
+        self.powers = {}
+        for b, e in powers:
+            b, e = table.substitute(b, mapping), table.substitute(e, mapping)
+            self.multiply(b, e)
+
+    def _distributed(self) -> Term | None:
+        """The sum of products, where a factor is a sum with a delta in a bound index."""
+        table = self.table
+        for base, exponent in self.powers.items():
+            if isinstance(base, Add) and exponent is table.one and any(
+                    isinstance(b, Delta) and any(label in self.bound for label in b.labels())
+                    for _, t in base.items if isinstance(t, Mul) for b, _ in t.factors):
+                rest = [table.power(b, e) for b, e in self.powers.items() if b is not base]
+                scale = table.number(self.coefficient)
+                return table.add(*(table.mul(scale, table.number(c), t, *rest, bound=self.bound) for c, t in base.items))
+        return None
+
+    def _count_unused(self) -> None:
+        used = {label for b, e in self.powers.items() for label in (*b.free, *e.free)}
+        for label in [label for label in self.bound if label not in used]:
+            self.bound.remove(label)
+            self.multiply(self.table.size(label.size), self.table.one)
+
+    def _closed(self, factors: tuple[tuple[Term, Term], ...]) -> Term:
+        """Canonical names for the bound labels, in the order in which the sorted factors meet them."""
+        table = self.table
+        depth = 1 + max(t.depth for pair in factors for t in pair)
+        names: dict[Label, Index] = {}
+        left, ordered = list(factors), []
+
+        def rank(pair: tuple[Term, Term]) -> tuple[Any, ...]:
+            places = [(1, str(names[a].name)) if a in names else (2, "") if a in self.bound else (0, a.name)  # type: ignore[union-attr]
+                      for t in pair for a in t.free]
+            return pair[0].skeleton, pair[1].skeleton, places
+
+        while left:
+            pair = min(left, key=rank)
+            left.remove(pair)
+            ordered.append(pair)
+            for t in pair:
+                for label in t.free:
+                    if label in self.bound and label not in names:
+                        names[label] = Label(f"b{depth}.{len(names)}", label.size)
+        renamed = tuple((table.substitute(b, names), table.substitute(e, names)) for b, e in ordered)
+        bound = tuple(names.values())
+        return table.make_mul(self.coefficient, bound, renamed)  # type: ignore[arg-type]
+
+
+def shared_factor(coefficients: Sequence[Fraction]) -> Fraction:
+    """The greatest rational that divides all of them into whole numbers."""
+    numerator, denominator = 0, 1
+    for c in coefficients:
+        numerator = gcd(numerator, abs(c.numerator))
+        denominator = denominator * c.denominator // gcd(denominator, c.denominator)
+    return Fraction(numerator, denominator)

@@ -1,0 +1,215 @@
+"""Identities over the reals that bring what differentiation makes into the form that people write."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ..op import Names
+from .terms import Add, Apply, Function, Mul, Number, Presented, Term, postorder
+
+if TYPE_CHECKING:
+    from .algebra import Table
+
+HALF = Fraction(1, 2)
+
+# The derivative of maximum(x, 0), with the value 1/2 at the kink that splitting ties gives it.
+HEAVISIDE = Presented("heaviside", Names("Heaviside", r"\operatorname{{H}}\left({0}\right)", "heaviside({0}, 1/2)",
+                                         numpy="np.heaviside({0}, 0.5)"))
+
+
+# ------------------------------------------------------------------------------------------------ exponentials
+def exponential(table: Table, exponent: Term) -> Term:
+    """e**exponent, logarithms in the exponent taken out: e**(k*log(x) + y) = x**k * e**y."""
+    outside: list[Term] = []
+    inside: list[Term] = []
+    for c, t in exponent.items if isinstance(exponent, Add) else (table.unit(exponent),):
+        if _is(t, "log"):
+            outside.append(table.power(t.args[0], table.number(c)))  # type: ignore[attr-defined]
+        else:
+            inside.append(table.mul(table.number(c), t))
+    rest = table.add(*inside)
+    if rest is not table.zero:
+        outside.append(table.make_mul(Fraction(1), (), ((table.e, rest),)))
+    return table.mul(*outside)
+
+
+def power_of_sum(table: Table, base: Term, exponent: Term) -> tuple[Term, Term] | None:
+    """(1 + e**u)**-k = sigmoid(-u)**k, as (base, exponent)."""
+    if isinstance(base, Add) and len(base.items) == 2 and isinstance(exponent, Number) and exponent.value < 0:
+        by_term = {t: c for c, t in base.items}
+        if by_term.pop(table.one, 0) == 1:
+            ((t, c),) = by_term.items()
+            if c == 1 and isinstance(t, Mul) and not t.bound and len(t.factors) == 1 and t.factors[0][0] is table.e:
+                return table.apply("sigmoid", (-t.factors[0][1],)), -exponent
+    return None
+
+
+def product(table: Table, powers: dict[Term, Term]) -> bool:
+    """Products with sigmoids by sigmoid(-x) = e**-x * sigmoid(x) = 1 - sigmoid(x), in place; whether one applied."""
+    for base, k in powers.items():
+        if not (_is(base, "sigmoid") and isinstance(k, Number) and k.value >= 1):
+            continue
+        x = base.args[0]  # type: ignore[attr-defined]
+        if powers.get(table.e) is -x:
+            del powers[table.e]
+            other = table.apply("sigmoid", (-x,)) if k.value == 1 else table.one - base
+            _put(table, powers, base, table.number(-1))
+            _put(table, powers, other, table.one)
+            return True
+        other = table.apply("sigmoid", (-x,))
+        if other in powers and _negative(table, x):
+            _put(table, powers, table.one - other, powers.pop(base))
+            return True
+    return False
+
+
+def _put(table: Table, powers: dict[Term, Term], base: Term, exponent: Term) -> None:
+    powers[base] = table.add(powers.get(base, table.zero), exponent)
+
+
+def _negative(table: Table, x: Term) -> bool:
+    """Whether x rather than -x is written with a minus sign in front."""
+    return x.items[0][0] < 0 if isinstance(x, Add) else table.unit(x)[0] < 0
+
+
+def _is(term: Term, name: str) -> bool:
+    return isinstance(term, Apply) and term.function.name == name
+
+
+# ------------------------------------------------------------------------------------------------ functions
+def _log(table: Table, x: Term) -> Term | None:
+    if x is table.one:
+        return table.zero
+    if x is table.e:
+        return table.one
+    if isinstance(x, Mul) and not x.bound:
+        outside = [e for b, e in x.factors if b is table.e]
+        if outside and (x.coefficient > 0):
+            return table.add(outside[0], table.apply("log", (table.mul(x, table.exp(-outside[0])),)))
+        if len(x.factors) == 1 and x.coefficient == 1:
+            base, e = x.factors[0]
+            if isinstance(e, Number) and e.value.numerator % 2:
+                return e * table.apply("log", (base,))
+    return None
+
+
+def _at_zero(value: int) -> Callable[[Table, Term], Term | None]:
+    return lambda table, x: table.number(value) if x is table.zero else None
+
+
+def _abs(table: Table, x: Term) -> Term | None:
+    c, rest = table.unit(x)
+    if isinstance(x, Number):
+        return table.number(abs(x.value))
+    return None if c == 1 else table.number(abs(c)) * table.apply("abs", (rest,))
+
+
+def _both(table: Table, a: Term, b: Term) -> Term | None:
+    return a if a is b else None
+
+
+def _or(table: Table, a: Term, b: Term) -> Term | None:
+    if a is b:
+        return a
+    opposite = any(_is(x, "not_") and x.args[0] is y for x, y in ((a, b), (b, a)))  # type: ignore[attr-defined]
+    return table.true if opposite or table.true in (a, b) else None
+
+
+def _not(table: Table, a: Term) -> Term | None:
+    return a.args[0] if _is(a, "not_") else None  # type: ignore[attr-defined]
+
+
+def _and(table: Table, a: Term, b: Term) -> Term | None:
+    return a if a is b or b is table.true else b if a is table.true else None
+
+
+def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
+    if c is table.true:
+        return yes
+    if _is(c, "not_"):
+        return table.apply("where", (c.args[0], no, yes))  # type: ignore[attr-defined]
+    yes, no = _known(table, yes, c, 1), _known(table, no, c, 2)
+    if yes is no:
+        return no
+    step = _heaviside(table, c, yes, no)
+    if step is not None:
+        return step
+    for condition in c.args if _is(c, "and_") else (c,):  # type: ignore[attr-defined]
+        if _is(condition, "eq"):
+            if _continues(table, condition, yes, no, alone=condition is c):
+                return no
+        elif _is(condition, "isfinite") and condition is c and condition.args[0] is yes and no is table.zero:  # type: ignore[attr-defined]
+            return yes
+    return None
+
+
+def _known(table: Table, term: Term, condition: Term, branch: int) -> Term:
+    """The term where the condition's truth is known: inner choices by it are decided."""
+    choices = {t: t.args[branch] for t in postorder([term])
+               if isinstance(t, Apply) and t.function.name == "where" and t.args[0] is condition}
+    return table.replace(term, choices) if choices else term
+
+
+def _heaviside(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
+    """where(a < b, 0, where(a == b, 1/2, 1)), the partial of a maximum or a minimum, is a step of a - b."""
+    if not (_is(c, "lt") or _is(c, "gt")) or yes is not table.zero or not _is(no, "where"):
+        return None
+    tie, half, one = no.args  # type: ignore[attr-defined]
+    a, b = c.args  # type: ignore[attr-defined]
+    if not _is(tie, "eq") or set(tie.args) != {a, b} or one is not table.one or half is not table.number(HALF):
+        return None
+    return table.apply(HEAVISIDE, (a - b if _is(c, "lt") else b - a,))
+
+
+def _continues(table: Table, condition: Apply | Term, yes: Term, no: Term, alone: bool) -> bool:
+    """Whether `where(s == v, yes, no)` is `no`: it takes that value there, or is undefined there and 0 was chosen."""
+    s, v = condition.args  # type: ignore[union-attr]
+    if isinstance(s, Number):
+        s, v = v, s
+    if not isinstance(v, Number):
+        return False
+    there = table.replace(no, {s: v})
+    if _singular(there):
+        return yes is table.zero
+    return alone and there is yes
+
+
+def _singular(term: Term) -> bool:
+    for t in postorder([term]):
+        if isinstance(t, Mul) and any(isinstance(b, Number) and b.value == 0 for b, _ in t.factors):
+            return True
+        if isinstance(t, Apply) and t.function.name in ("log", "log2", "log10") and _is_zero(t.args[0]):
+            return True
+    return False
+
+
+def _is_zero(term: Term) -> bool:
+    return isinstance(term, Number) and term.value == 0
+
+
+def _eq(table: Table, a: Term, b: Term) -> Term | None:
+    """A positive power, and a multiple of it, is zero where its base is."""
+    if a is b:
+        return table.true
+    if _is_zero(b) and isinstance(a, Mul) and not a.bound:
+        factors = [(base, e) for base, e in a.factors if not isinstance(base, Number)]
+        if len(factors) == 1 and isinstance(factors[0][1], Number) and factors[0][1].value > 0:
+            return table.apply("eq", (factors[0][0], b))
+    return table.apply("eq", (a.args[0], b)) if _is_zero(b) and _is(a, "abs") else None  # type: ignore[attr-defined]
+
+
+_RULES: dict[str, Callable[..., Term | None]] = {
+    "log": _log, "eq": _eq, "abs": _abs, "where": _where, "and_": _and, "or_": _or, "not_": _not, "maximum": _both, "minimum": _both,
+    "sin": _at_zero(0), "cos": _at_zero(1), "tan": _at_zero(0), "tanh": _at_zero(0), "sinh": _at_zero(0), "cosh": _at_zero(1),
+    "log1p": _at_zero(0), "expm1": _at_zero(0), "erf": _at_zero(0), "arctan": _at_zero(0), "arcsin": _at_zero(0),
+}
+
+
+def applied(table: Table, function: Function, args: tuple[Term, ...]) -> Term | None:
+    """A simpler form of a function of these arguments."""
+    if function.names.inline and function.names.meaning is not None:
+        made: Term = function.names.meaning(table, *args)
+        return made
+    rule = _RULES.get(function.name)
+    return None if rule is None else rule(table, *args)

@@ -1,0 +1,111 @@
+"""Notation as LaTeX."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from . import numbers
+from .shown import Shown
+from .terms import Function
+from .text import ADD, ATOM, MUL, POWER, Writer, Written
+
+__all__ = ["Latex"]
+
+_GREEK = frozenset(
+    ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"])
+
+
+def symbol(name: str) -> str:
+    """A name as mathematics: `x1` is x with an index, `sigma_x` a Greek letter with one."""
+    stem, _, index = name.partition("_")
+    if not index:
+        stem = name.rstrip("0123456789") or name
+        index = name[len(stem):]
+    stem = f"\\{stem}" if stem in _GREEK else stem if len(stem) == 1 else rf"\mathrm{{{_escaped(stem)}}}"
+    if not index:
+        return stem
+    inner = f"\\{index}" if index in _GREEK else index if len(index) == 1 or index.isdigit() else rf"\mathrm{{{_escaped(index)}}}"
+    return f"{stem}_{{{inner}}}"
+
+
+def _escaped(name: str) -> str:
+    return name.replace("_", r"\_")
+
+
+class Latex(Writer):
+    """LaTeX mathematics."""
+
+    def enclose(self, text: str) -> str:
+        return rf"\left({text}\right)"
+
+    def rational(self, value: Fraction) -> Written:
+        sign, size = "-" if value < 0 else "", abs(value)
+        if numbers.is_fraction(size):
+            return rf"{sign}\frac{{{size.numerator}}}{{{size.denominator}}}", ADD if sign else ATOM
+        text = numbers.text(size)
+        if "e" in text:
+            digits, _, exponent = text.partition("e")
+            text = rf"{digits} \cdot 10^{{{int(exponent)}}}"
+        return sign + text, ADD if sign else MUL if "cdot" in text else ATOM
+
+    def constant(self, shown: Shown) -> Written:
+        return {"pi": r"\pi", "E": "e", "inf": r"\infty", "nan": r"\mathrm{nan}"}[shown.data], ATOM
+
+    def symbol(self, shown: Shown) -> Written:
+        return symbol(self.symbol_name(shown.data)), ATOM
+
+    def product(self, shown: Shown) -> Written:
+        coefficient, count = shown.data
+        above, below = shown.args[:count], shown.args[count:]
+        sign = "-" if coefficient < 0 else ""
+        top, bottom = self.split(abs(coefficient))
+        lower = self.joined(bottom, below)
+        scalar = bool(above) and all(not s.axes for s in above)
+        if not lower or (above and below == () and not scalar) or (above and not top and below == () and not _short(above)):
+            front = rf"\frac{{{self.joined(top, []) or '1'}}}{{{lower}}} " if lower else self.joined(top, [])
+            text = front + (" " if front and not front.endswith(" ") else "") + self.joined([], above, bool(front))
+        else:
+            text = rf"\frac{{{self.joined(top, above) or '1'}}}{{{lower}}}"
+        return sign + text.strip(), ADD if sign else MUL
+
+    def joined(self, numbers_first: Sequence[str], factors: Sequence[Shown], follows: bool = False) -> str:
+        parts = list(numbers_first)
+        tensor = False
+        alone = len(numbers_first) + len(factors) == 1 and not follows
+        for s in factors:
+            text = self.of(s)[0] if alone else self.inside(s, MUL)
+            if tensor and s.axes:
+                parts.append(r"\circ")
+            elif parts and text[:1].isdigit():
+                parts.append(r"\cdot")
+            tensor = tensor or bool(s.axes)
+            parts.append(text)
+        return " ".join(parts)
+
+    def power(self, shown: Shown) -> Written:
+        base, exponent = shown.args
+        above = self.write(exponent)
+        if base.kind == "constant" and base.data == "E":
+            return f"e^{{{above}}}", POWER
+        if base.axes and exponent.kind == "number":
+            above = rf"\circ {above}" if exponent.data > 0 else rf"\circ\left({above}\right)"
+        if base.kind == "apply" and not base.axes and exponent.kind == "number":
+            text = self.of(base)[0]
+            head, bracket, rest = text.partition(r"\left(")
+            if bracket and head in _POWERED and text.endswith(r"\right)"):
+                return f"{head}^{{{above}}}{bracket}{rest}", POWER
+        return f"{self.inside(base, ATOM)}^{{{above}}}", POWER
+
+    def root(self, shown: Shown) -> Written:
+        return rf"\sqrt{{{self.write(shown.args[0])}}}", ATOM
+
+    def template(self, function: Function) -> str:
+        return function.names.latex or rf"\operatorname{{{{{_escaped(function.name)}}}}}\left({{0}}\right)"
+
+
+_POWERED = frozenset((r"\sin", r"\cos", r"\tan", r"\sinh", r"\cosh", r"\tanh", r"\log"))
+
+
+def _short(above: Sequence[Shown]) -> bool:
+    """Whether a numerator is short enough to stand over a number: x/2, but 1/2 (x + y)."""
+    return all(s.kind in ("symbol", "power", "size", "constant", "apply", "root", "element") for s in above)

@@ -1,0 +1,117 @@
+"""Numbers as people write them: 0.5 is 1/2, 6.283185307179586 is 2*pi."""
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .algebra import Table
+    from .terms import Term
+
+SMALL_DENOMINATOR = 64
+_LARGEST_RADICAND = 10**6
+
+
+def tidy(value: Any) -> Fraction:
+    """The rational that a finite float stands for: with a small denominator where that gives the float back exactly, else
+    the shortest decimal that does.
+    """
+    exact = Fraction(float(value))
+    if exact.denominator == 1 and abs(exact) < 2**53:
+        return exact
+    near = exact.limit_denominator(SMALL_DENOMINATOR)
+    if near and type(value)(float(near)) == value:
+        return near
+    return Fraction(str(value))
+
+
+def _named(table: Table) -> list[tuple[float, Term]]:
+    """Irrational constants that formulas are made of, with their values."""
+    two = table.number(2)
+    pi, root = table.pi, table.sqrt
+    terms = [
+        (math.pi, pi), (1 / math.pi, 1 / pi), (math.sqrt(math.pi), root(pi)), (1 / math.sqrt(math.pi), 1 / root(pi)),
+        (math.sqrt(2), root(two)), (math.sqrt(2 * math.pi), root(2 * pi)), (1 / math.sqrt(2 * math.pi), 1 / root(2 * pi)),
+        (math.sqrt(2 / math.pi), root(2 / pi)), (math.sqrt(3), root(table.number(3))), (math.pi**2, pi**2),
+        (math.log(2), table.log(two)), (math.log(10), table.log(10)), (math.log(math.pi), table.log(pi)),
+        (math.log(2 * math.pi), table.log(2 * pi)), (math.e, table.e),
+    ]
+    return terms
+
+
+def read(table: Table, value: Any) -> Term:
+    """A NumPy scalar as a term."""
+    if isinstance(value, np.bool_ | np.integer):
+        return table.number(int(value))
+    if not np.isfinite(value):
+        name = table.constant("nan" if np.isnan(value) else "inf")
+        return -name if value < 0 else name
+    rational = tidy(value)
+    if rational.denominator <= SMALL_DENOMINATOR or len(str(value).strip("-0.")) <= 8:
+        return table.number(rational)
+    for size, term in _named(table):
+        ratio = Fraction(float(value) / size).limit_denominator(36)
+        if ratio and abs(ratio.numerator) <= 360 and abs(float(ratio) * size - float(value)) <= 2 * abs(np.spacing(value)):
+            return table.mul(table.number(ratio), term)
+    return table.number(rational)
+
+
+def root_parts(value: Fraction, power: Fraction) -> tuple[Fraction, list[tuple[Fraction, Fraction]]]:
+    """`value**power` as a rational and powers of numbers whose exponents lie between -1 and 1."""
+    floor = math.floor(power) if power > 0 else math.ceil(power)
+    outside = value**floor if abs(floor) <= 64 else Fraction(1)
+    power = power - floor if abs(floor) <= 64 else power
+    if value.numerator > _LARGEST_RADICAND or value.denominator > _LARGEST_RADICAND:
+        return outside, [(value, power)]
+    if value.denominator != 1 and not _is_simple(value.denominator):
+        return outside, [(value, power)]
+    inside: dict[Fraction, Fraction] = {}
+    for radicand, sign in ((value.numerator, 1), (value.denominator, -1)):
+        base, whole = _extracted(radicand, power.denominator)
+        outside *= Fraction(whole) ** int(sign * power.numerator)
+        if base != 1:
+            inside[Fraction(base)] = sign * power
+    return outside, list(inside.items())
+
+
+def _is_simple(denominator: int) -> bool:
+    return denominator <= SMALL_DENOMINATOR
+
+
+def _extracted(n: int, degree: int) -> tuple[int, int]:
+    """`(base, whole)` with `n == base * whole**degree`."""
+    whole, k = 1, 2
+    while k**degree <= n:
+        while n % k**degree == 0:
+            n //= k**degree
+            whole *= k
+        k += 1
+    return n, whole
+
+
+def text(value: Fraction) -> str:
+    """`3`, `1/2`, `0.3`, `1e-08`."""
+    if value.denominator == 1:
+        return str(value.numerator) if abs(value.numerator) < 10**16 else repr(float(value))
+    if value.denominator <= SMALL_DENOMINATOR and not _is_decimal(value):
+        return f"{value.numerator}/{value.denominator}"
+    return repr(float(value))
+
+
+def is_fraction(value: Fraction) -> bool:
+    """Whether the number is written as a quotient."""
+    return value.denominator != 1 and value.denominator <= SMALL_DENOMINATOR and not _is_decimal(value)
+
+
+def _is_decimal(value: Fraction) -> bool:
+    """A terminating decimal that has a 5 in its denominator: people write 0.3, but 1/2 and 3/4."""
+    d = value.denominator
+    while d % 2 == 0:
+        d //= 2
+    fives = d % 5 == 0
+    while d % 5 == 0:
+        d //= 5
+    return d == 1 and fives

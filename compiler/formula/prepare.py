@@ -1,0 +1,170 @@
+"""What a graph is before it is read: without the shifts that only keep its arithmetic in range, and differentiated."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..differentiate import is_differentiable, jvp, ones_like, vjp, zeros_like
+from ..errors import ArgumentError, ChainruleError, DifferentiationError
+from ..interpret import bind_sizes, evaluate_nodes
+from ..ir import Graph, Node, constant, make, rebuild, toposort
+from ..sizes import evaluate
+from .read import is_pointwise
+
+__all__ = ["Derived", "derive", "position_of", "without_shifts"]
+
+_POINTS = 3
+_LARGEST_CHECK = 20_000  # elements of an input at which a rewrite is checked
+_MOST_SHIFTS = 16
+
+
+# ------------------------------------------------------------------------------------------------ shifts
+def without_shifts(graph: Graph) -> Graph:
+    """The graph with each maximum that its outputs do not depend on replaced by zero.
+
+    A softmax that subtracts the maximum first is a softmax; people read it without. That the outputs do not depend on the
+    maximum is checked by numbers, at random points.
+    """
+    shifts = [n for n in graph.nodes() if n.op.name == "max" and is_differentiable(n)]
+    if not shifts or len(shifts) > _MOST_SHIFTS:
+        return graph
+    points = sample(graph)
+    if points is None:
+        return graph
+    expected = [_values(graph.outputs, graph.inputs, p) for p in points]
+    outputs = list(graph.outputs)
+    for shift in shifts:
+        if shift not in toposort(outputs):
+            continue
+        candidate = rebuild(outputs, {shift: constant(0, shift.dtype, shift.shape)})
+        if all(_same(_values(candidate, graph.inputs, p), e) for p, e in zip(points, expected, strict=True)):
+            outputs = candidate
+    return graph.with_outputs(outputs)
+
+
+def sample(graph: Graph) -> list[list[Any]] | None:
+    """Arrays for the inputs, of the hinted sizes cut down; None where no small ones can be made."""
+    hints = dict(graph.hints)
+    rng = np.random.default_rng(0)
+    points = []
+    for k in range(_POINTS):
+        arrays: list[Any] = []
+        for node in graph.inputs:
+            shape = tuple(evaluate(s, hints) for s in node.shape)
+            if np.prod(shape, dtype=float) > _LARGEST_CHECK:
+                return None
+            if node.dtype.kind == "f":
+                arrays.append(rng.uniform(0.3, 1.4, shape) if k % 2 else rng.normal(size=shape))
+            else:
+                arrays.append(rng.integers(0, 2, shape).astype(node.dtype))
+        points.append(arrays)
+    return points
+
+
+def _values(outputs: Sequence[Node], inputs: Sequence[Node], arrays: Sequence[Any]) -> list[Any] | None:
+    values = {n: np.asarray(a, n.dtype) for n, a in zip(inputs, arrays, strict=True)}
+    try:
+        return evaluate_nodes(outputs, values, bind_sizes(inputs, arrays))
+    except (ChainruleError, np.linalg.LinAlgError, IndexError, ValueError):
+        return None
+
+
+def _same(found: list[Any] | None, expected: list[Any] | None) -> bool:
+    """Equal to rounding; points where nothing is finite prove nothing."""
+    if found is None or expected is None:
+        return False
+    return all(np.all(np.isfinite(b)) and np.allclose(a, b, rtol=_tolerance(b), atol=0)
+               for a, b in zip(found, expected, strict=True))
+
+
+def _tolerance(value: Any) -> float:
+    return 1e-4 if value.dtype == np.float32 else 1e-9
+
+
+# ------------------------------------------------------------------------------------------------ derivatives
+class Derived:
+    """A derivative: its node, and for each further axis group of a Jacobian the tangent it is linear in.
+
+    Attributes:
+        node: the gradient, or an elementwise derivative; with `tangents`, a program that is linear in each of them.
+        tangents: stand-ins for a direction in an argument; the derivative has the axes of `node`, then those of each.
+        pointwise: whether `node` is read as one element.
+    """
+
+    def __init__(self, node: Node, tangents: tuple[Node, ...], pointwise: bool) -> None:
+        self.node = node
+        self.tangents = tangents
+        self.pointwise = pointwise
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """The shape of the derivative."""
+        shape = self.node.shape
+        for tangent in self.tangents:
+            shape = (*shape, *tangent.shape)
+        return shape
+
+
+def position_of(graph: Graph, name: str) -> int:
+    """The place of an input.
+
+    Raises:
+        ArgumentError: there is no such input.
+        DifferentiationError: it is not of a floating type.
+    """
+    names = [str(n.param("name")) for n in graph.inputs]
+    if name not in names:
+        raise ArgumentError(f"{name!r} is not an argument; the arguments are {', '.join(names)}")
+    position = names.index(name)
+    if not is_differentiable(graph.inputs[position]):
+        raise DifferentiationError(f"{name} has dtype {graph.inputs[position].dtype}; a derivative needs a floating one")
+    return position
+
+
+def derive(graph: Graph, output: int, names: Sequence[str]) -> Derived:
+    """The derivative of an output by the named inputs, one after the other."""
+    node = graph.outputs[output]
+    if not is_differentiable(node):
+        raise DifferentiationError(f"the output has dtype {node.dtype}; a derivative needs a floating one")
+    wrt = [graph.inputs[position_of(graph, name)] for name in names]
+    pointwise = is_pointwise([node]) and all(x.shape in (node.shape, ()) for x in wrt) and (
+        node.ndim == 0 or all(x.shape == node.shape for x in wrt))
+    if pointwise:
+        for x in wrt:
+            node = _or_zero(jvp([node], {x: ones_like(x)})[0], node)
+        return Derived(node, (), is_pointwise([node]))
+    tangents = []
+    for k, x in enumerate(wrt):
+        if node.ndim == 0 and not tangents:
+            node = _or_zero(vjp([node], [ones_like(node)], [x])[0], x)
+        elif x.ndim == 0:
+            node = _or_zero(jvp([node], {x: ones_like(x)})[0], node)
+        else:
+            stand_in = make("input", shape=x.shape, dtype=x.dtype, position=-1 - k, name=f"d{k}")
+            node = _or_zero(jvp([node], {x: stand_in})[0], node)
+            tangents.append(stand_in)
+    return Derived(node, tuple(tangents), False)
+
+
+def _or_zero(node: Node | None, like: Node) -> Node:
+    return zeros_like(like) if node is None else node
+
+
+def evaluate_derived(graph: Graph, derived: Derived, values: Mapping[Node, Any], sizes: Mapping[str, int]) -> Any:
+    """The derivative's numbers: each tangent runs over the unit vectors of its argument."""
+    if not derived.tangents:
+        return evaluate_nodes([derived.node], values, sizes)[0]
+    spans = [tuple(evaluate(s, sizes) for s in t.shape) for t in derived.tangents]
+    result = np.zeros(tuple(evaluate(s, sizes) for s in derived.shape), derived.node.dtype)
+    depth = derived.node.ndim
+    for place in np.ndindex(*(n for span in spans for n in span)):
+        at, known = 0, dict(values)
+        for tangent, span in zip(derived.tangents, spans, strict=True):
+            unit = np.zeros(span, tangent.dtype)
+            unit[place[at: at + len(span)]] = 1
+            known[tangent] = unit
+            at += len(span)
+        result[(slice(None),) * depth + place] = evaluate_nodes([derived.node], known, sizes)[0]
+    return result

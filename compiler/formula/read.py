@@ -1,0 +1,271 @@
+"""From the IR to terms: the element of every node as a function of the labels of its axes."""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from ..ir import Node, toposort
+from ..op import get
+from ..sizes import Size
+from . import numbers
+from .algebra import Table
+from .terms import Apply, At, Index, Label, Lambda, Number, Term
+
+__all__ = ["axes", "is_pointwise", "read"]
+
+# Above these a sub-term that is used twice, or nests too deep, gets a name: what is built on it stays small.
+SHARED_WEIGHT = 300
+LARGEST_WEIGHT = 4000
+LARGEST_HEIGHT = 100
+
+
+def axes(shape: Sequence[Size]) -> tuple[Label, ...]:
+    """The labels of an array's axes."""
+    return tuple(Label(f"a{k}", size) for k, size in enumerate(shape))
+
+
+def is_pointwise(outputs: Sequence[Node]) -> bool:
+    """Whether element k of each output depends on the elements k of the inputs, and on scalars, alone."""
+    nodes = toposort(outputs)
+    shape = max((n.shape for n in outputs), key=len)
+    return all(n.shape in (shape, ()) and (n.op.kind == "elementwise" or n.op.name in ("input", "const", "size", "expand"))
+               for n in nodes)
+
+
+class _Reader:
+    """Terms of nodes, made inputs first."""
+
+    def __init__(self, table: Table, pointwise: bool) -> None:
+        self.table = table
+        self.pointwise = pointwise
+        self.forms: dict[Node, Term] = {}
+
+    def axes(self, node: Node) -> tuple[Label, ...]:
+        return () if self.pointwise else axes(node.shape)
+
+    def read(self, node: Node) -> Term:
+        reader = _READERS.get(node.op.name) or _BY_KIND.get(node.op.kind, _call)
+        return reader(self, node)
+
+    def __getitem__(self, node: Node) -> Term:
+        return self.forms[node]
+
+    def moved(self, node: Node, indices: Sequence[Index]) -> Term:
+        """The element of a node at indices, one for each axis."""
+        mapping: dict[Label, Index] = {}
+        for label, index in zip(axes(node.shape), indices, strict=True):
+            mapping[label] = self.table.index(index)
+        return self.table.substitute(self.forms[node], mapping)
+
+    def name(self, node: Node, term: Term) -> Term:
+        """A short term for a long one."""
+        labels = self.axes(node)
+        name = f"@{len(self.table.definitions)}"
+        self.table.definitions[name] = Lambda(labels, term)
+        return self.table.at(name, labels)
+
+
+def read(table: Table, outputs: Sequence[Node], *, pointwise: bool = False, linear_in: Sequence[Node] = ()) -> list[Term]:
+    """Terms of the outputs, in the labels of their axes.
+
+    Args:
+        pointwise: read every array as one of its elements, without labels.
+        linear_in: inputs that no named sub-term may depend on.
+    """
+    reader = _Reader(table, pointwise)
+    order = toposort(outputs)
+    uses = Counter(i for node in order for i in node.inputs)
+    tangent = set(linear_in)
+    for node in order:
+        term = reader.read(node)
+        if any(i in tangent for i in node.inputs):
+            tangent.add(node)
+        elif term.height > LARGEST_HEIGHT or term.weight > (SHARED_WEIGHT if uses[node] > 1 else LARGEST_WEIGHT):
+            term = reader.name(node, term)
+        reader.forms[node] = term
+    return [reader.forms[node] for node in outputs]
+
+
+# ------------------------------------------------------------------------------------------------ leaves
+def _input(r: _Reader, node: Node) -> Term:
+    return r.table.at(node.param("name"), r.axes(node))
+
+
+def _const(r: _Reader, node: Node) -> Term:
+    return numbers.read(r.table, node.value)
+
+
+def _iota(r: _Reader, node: Node) -> Term:
+    return r.table.position(axes(node.shape)[node.param("axis")])
+
+
+def _size(r: _Reader, node: Node) -> Term:
+    return r.table.size(node.param("size"))
+
+
+# ------------------------------------------------------------------------------------------------ elements
+def _elementwise(r: _Reader, node: Node) -> Term:
+    return r.table.apply(node.op, [r[i] for i in node.inputs], node.params)
+
+
+def _cast(r: _Reader, node: Node) -> Term:
+    (x,) = node.inputs
+    if x.dtype.kind == "b" and node.dtype.kind != "b":
+        return r.table.indicator(r[x])
+    if x.dtype.kind == "f" and node.dtype.kind in "iu":
+        return r.table.apply("trunc", (r[x],))
+    if x.dtype.kind != "b" and node.dtype.kind == "b":
+        return r.table.apply("ne", (r[x], r.table.zero))
+    return r[x]
+
+
+# ------------------------------------------------------------------------------------------------ sums
+def _opened(r: _Reader, node: Node) -> tuple[Term, list[Label]]:
+    """The reduced node's element in fresh labels for the reduced axes, the result's for the others; the fresh ones."""
+    (x,) = node.inputs
+    reduced = node.param("axes")
+    kept = iter(axes(node.shape))
+    indices = [r.table.fresh(size) if k in reduced else next(kept) for k, size in enumerate(x.shape)]
+    return r.moved(x, indices), [indices[k] for k in reduced]
+
+
+def _sum(r: _Reader, node: Node) -> Term:
+    body, bound = _opened(r, node)
+    return r.table.mul(body, bound=bound)
+
+
+def _reduce(r: _Reader, node: Node) -> Term:
+    body, bound = _opened(r, node)
+    return r.table.reduce(node.op, bound, body)
+
+
+def _contract(r: _Reader, node: Node) -> Term:
+    left, right, out = node.params
+    of: dict[str, Label] = dict(zip(out, axes(node.shape), strict=True))
+    bound = []
+    for x, letters in zip(node.inputs, (left, right), strict=True):
+        for letter, size in zip(letters, x.shape, strict=True):
+            if letter not in of:
+                of[letter] = r.table.fresh(size)
+                bound.append(of[letter])
+    a, b = (r.moved(x, [of[c] for c in letters]) for x, letters in zip(node.inputs, (left, right), strict=True))
+    return r.table.mul(a, b, bound=bound)
+
+
+# ------------------------------------------------------------------------------------------------ movement
+def _expand(r: _Reader, node: Node) -> Term:
+    (x,), labels = node.inputs, axes(node.shape)
+    return r[x] if r.pointwise else r.moved(x, [labels[a] for a in node.param("axes")])
+
+
+def _permute(r: _Reader, node: Node) -> Term:
+    (x,), labels, order = node.inputs, axes(node.shape), node.param("order")
+    return r.moved(x, [labels[order.index(k)] for k in range(x.ndim)])
+
+
+def _reshape(r: _Reader, node: Node) -> Term:
+    (x,), labels = node.inputs, axes(node.shape)
+    wide = [label for label in labels if label.size != 1]
+    if [s for s in x.shape if s != 1] == [label.size for label in wide]:
+        kept = iter(wide)
+        return r.moved(x, [r.table.zero if s == 1 else next(kept) for s in x.shape])
+    if not r[x].free:
+        return r[x]
+    return _call(r, node)
+
+
+def _affine(r: _Reader, start: Size, step: int, label: Label) -> Index:
+    if label.size == 1:
+        return r.table.size(start)
+    return r.table.index(r.table.size(start) + step * r.table.position(label))
+
+
+def _slice(r: _Reader, node: Node) -> Term:
+    (x,) = node.inputs
+    places = zip(node.param("start"), node.param("step"), axes(node.shape), strict=True)
+    return r.moved(x, [_affine(r, *place) for place in places])
+
+
+def _place(r: _Reader, node: Node) -> Term:
+    (x,) = node.inputs
+    indices: list[Index] = []
+    bound, deltas = [], []
+    for label, size, start, step in zip(axes(node.shape), x.shape, node.param("start"), node.param("step"), strict=True):
+        if start == 0 and step == 1 and size == label.size:
+            indices.append(label)
+            continue
+        inner = r.table.fresh(size)
+        bound.append(inner)
+        indices.append(inner)
+        deltas.append(r.table.delta(label, _affine(r, start, step, inner)))
+    return r.table.mul(r.moved(x, indices), *deltas, bound=bound)
+
+
+def _flip(r: _Reader, node: Node) -> Term:
+    (x,) = node.inputs
+    return r.moved(x, [r.table.size(label.size - 1) - r.table.position(label) if k in node.param("axes") else label
+                       for k, label in enumerate(axes(node.shape))])
+
+
+def _place_of(r: _Reader, index: Node, mapping: dict[Label, Index]) -> Index:
+    """An index array's element as an index; counting from the end is left to whoever reads it, as in NumPy."""
+    term = r[index]
+    if isinstance(term, Apply) and term.function.name == "where":
+        condition, _, plain = term.args
+        if isinstance(condition, Apply) and condition.function.name == "lt" and condition.args == (plain, r.table.zero):
+            term = plain
+    return r.table.index(r.table.substitute(term, mapping))
+
+
+def _gather(r: _Reader, node: Node) -> Term:
+    x, *indices = node.inputs
+    rest = iter(axes(node.shape)[indices[0].ndim:])
+    at = dict(zip(node.param("axes"), indices, strict=True))
+    return r.moved(x, [_place_of(r, at[k], {}) if k in at else next(rest) for k in range(x.ndim)])
+
+
+def _scatter_add(r: _Reader, node: Node) -> Term:
+    values, *indices = node.inputs
+    depth, labels = indices[0].ndim, axes(node.shape)
+    bound = [r.table.fresh(size) for size in indices[0].shape]
+    inner: dict[Label, Index] = dict(zip(axes(indices[0].shape), bound, strict=True))
+    scattered = node.param("axes")
+    rest = [label for k, label in enumerate(labels) if k not in scattered]
+    deltas = [r.table.delta(labels[a], _place_of(r, i, inner)) for a, i in zip(scattered, indices, strict=True)]
+    assert len(rest) == values.ndim - depth
+    return r.table.mul(r.moved(values, [*bound, *rest]), *deltas, bound=bound)
+
+
+# ------------------------------------------------------------------------------------------------ whole arrays
+def _call(r: _Reader, node: Node) -> Term:
+    arrays = [Lambda(axes(i.shape), r[i]) for i in node.inputs]
+    return r.table.call(node.op, arrays, node.params, node.shape, axes(node.shape))
+
+
+def _solve(r: _Reader, node: Node) -> Term:
+    """The solution of a x = b is written a**-1 b."""
+    a, b = node.inputs
+    *batch, row, column = axes(node.shape)
+    inner = r.table.fresh(row.size)
+    inverse = r.table.call(get("inverse"), [Lambda(axes(a.shape), r[a])], (), a.shape, [*batch, row, inner])
+    return r.table.mul(inverse, r.moved(b, [*batch, inner, column]), bound=[inner])
+
+
+_READERS: dict[str, Callable[[_Reader, Node], Term]] = {
+    "input": _input, "const": _const, "iota": _iota, "size": _size, "cast": _cast, "sum": _sum, "contract": _contract,
+    "expand": _expand, "permute": _permute, "reshape": _reshape, "slice": _slice, "place": _place, "flip": _flip,
+    "gather": _gather, "scatter_add": _scatter_add, "solve": _solve,
+}
+_BY_KIND: dict[str, Callable[[_Reader, Node], Term]] = {"elementwise": _elementwise, "reduce": _reduce}
+
+
+def is_definition(term: Term) -> bool:
+    """Whether the term stands for a named sub-term."""
+    return isinstance(term, At) and term.name.startswith("@")
+
+
+def number_of(term: Term) -> int | None:
+    """The whole number that a term is, if it is one."""
+    return int(term.value) if isinstance(term, Number) and term.value.denominator == 1 else None
+
+

@@ -1,0 +1,75 @@
+"""Shared sub-terms of a formula that is too long for a line get names."""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .terms import At, Label, Lambda, Number, Term, postorder
+
+__all__ = ["Pieces", "split"]
+
+SMALLEST = 8  # the weight from which a shared sub-term is worth a name
+LARGEST = 120  # the weight from which one that is used once gets a name
+
+class Pieces(NamedTuple):
+    """A formula and the sub-terms that it names, users first."""
+
+    main: Term
+    definitions: dict[str, Lambda]
+
+
+def split(term: Term, labels: Sequence[Label], share: bool = False) -> Pieces:
+    """The formula as a main term and definitions.
+
+    Args:
+        share: name sub-terms that are used several times.
+    """
+    pieces = _reached(Lambda(tuple(labels), term))
+    if share:
+        pieces = _reached(_named(pieces))
+    main = pieces.pop("")
+    return Pieces(main.body, pieces)
+
+
+def _named(pieces: dict[str, Lambda]) -> Lambda:
+    """The main piece, the shared sub-terms of all pieces defined by name."""
+    main = pieces[""]
+    table = main.body.table
+    owners = {p.body: name for name, p in pieces.items()}
+    uses: Counter[Term] = Counter()
+    for t in postorder(owners):
+        uses.update(t.parts())
+    done: dict[Term, Term] = {}
+    for t in postorder(owners):
+        new = table.replace(t, {p: done[p] for p in t.parts() if done[p] is not p})
+        if t in owners:
+            if owners[t]:
+                table.definitions[owners[t]] = Lambda(pieces[owners[t]].labels, new)
+        elif not isinstance(new, At | Number) and new.weight >= (SMALLEST if uses[t] > 1 else LARGEST):
+            name = f"@{len(table.definitions)}"
+            table.definitions[name] = Lambda(new.free, new)
+            new = table.at(name, new.free)
+        done[t] = new
+    return Lambda(main.labels, done[main.body])
+
+
+def _reached(main: Lambda) -> dict[str, Lambda]:
+    """The main term and the definitions that it needs, each after all its users."""
+    table = main.body.table
+    order: list[str] = []
+    seen: set[str] = set()
+    stack = [("", False)]
+    bodies = {"": main}
+    while stack:
+        name, expanded = stack.pop()
+        if expanded:
+            order.append(name)
+        elif name not in seen:
+            seen.add(name)
+            stack.append((name, True))
+            for t in postorder([bodies[name].body]):
+                if isinstance(t, At) and t.name in table.definitions:
+                    bodies[t.name] = table.definitions[t.name]
+                    stack.append((t.name, False))
+    return {name: bodies[name] for name in reversed(order)}

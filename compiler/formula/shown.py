@@ -1,0 +1,77 @@
+"""What is written: a tree of the notations that people use, from which text, LaTeX, NumPy source and SymPy are made."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from ..sizes import Size
+from .terms import Label
+
+__all__ = ["Shown", "number", "product", "transpose"]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A piece of notation.
+
+    Kinds: number, constant, size, symbol, element (indexed), position (a ramp), add (`data`: signs), product (`data`: the
+    coefficient and how many of the args are in the numerator), scaled (a scalar times a matrix product), matmul, power,
+    root, apply (`data`: function, parameters), transpose, diag, diagonal, total, along (`data`: axes), mean, norm, trace,
+    spread (`data`: the axes of its argument among `axes`), outer, eye, ones, pad, take, gather, einsum, call, series.
+
+    Attributes:
+        axes: the labels of its axes, in order; none for a number.
+        cost: how hard it is to read, in signs that are not needed otherwise.
+    """
+
+    kind: str
+    args: tuple[Shown, ...] = ()
+    axes: tuple[Label, ...] = ()
+    data: Any = None
+    cost: int = field(default=0)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.axes)
+
+
+_COSTS = {"transpose": 2, "spread": 2, "diag": 1, "einsum": 20, "gather": 3, "permute": 4}
+
+
+def make(kind: str, args: Sequence[Shown] = (), axes: Sequence[Label] = (), data: Any = None) -> Shown:
+    """A piece of notation, its cost summed up."""
+    cost = sum(a.cost for a in args) + _COSTS.get(kind, 0)
+    return Shown(kind, tuple(args), tuple(axes), data, cost)
+
+
+def number(value: Fraction | int) -> Shown:
+    """A rational."""
+    return make("number", data=Fraction(value))
+
+
+def is_one(shown: Shown) -> bool:
+    """Whether it is the number 1."""
+    return shown.kind == "number" and shown.data == 1
+
+
+def product(coefficient: Fraction, above: Sequence[Shown], below: Sequence[Shown], axes: Sequence[Label]) -> Shown:
+    """`coefficient * above / below`, elementwise."""
+    if not above and not below:
+        return number(coefficient)
+    if coefficient == 1 and len(above) == 1 and not below:
+        return above[0]
+    return make("product", [*above, *below], axes, (coefficient, len(above)))
+
+
+def transpose(shown: Shown) -> Shown:
+    """A vector as a row, or a matrix with its axes exchanged."""
+    if shown.kind == "transpose":
+        return shown.args[0]
+    return make("transpose", [shown], shown.axes[::-1])
+
+
+def sizes_of(axes: Sequence[Label]) -> tuple[Size, ...]:
+    """The shape."""
+    return tuple(label.size for label in axes)

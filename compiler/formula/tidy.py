@@ -1,0 +1,189 @@
+"""Terms as people factor them: common factors are taken out, products are multiplied out, where that is shorter."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from .algebra import Table
+from .terms import Add, Apply, At, Constant, Mul, Number, SizeTerm, Term, postorder
+
+__all__ = ["length", "tidied"]
+
+WORTH = 4  # how many characters shorter the form must be that the user did not write
+MOST_ADDENDS = 16
+LARGEST = 400  # the weight up to which a term is tidied; longer ones are for machines
+
+
+def tidied(table: Table, term: Term) -> Term:
+    """The same value in fewer signs."""
+    if term.weight > LARGEST:
+        return term
+    done: dict[Term, Term] = {}
+    for t in postorder([term]):
+        again = table.replace(t, {p: done[p] for p in t.parts() if done[p] is not p})
+        if isinstance(again, Add):
+            again = _cancelled(table, _over_common_denominator(table, again))
+        if isinstance(again, Add):
+            again = _factored(table, again)
+        elif isinstance(again, Mul):
+            again = _expanded(table, again)
+        done[t] = again
+    return done[term]
+
+
+def length(term: Term) -> int:
+    """About how many characters the term takes."""
+    match term:
+        case Number():
+            return len(str(term.value))
+        case At():
+            return max(len(term.name), 1)
+        case Constant() | SizeTerm():
+            return 1
+        case Add():
+            return sum(length(t) + 3 + (len(str(abs(c))) + 1 if abs(c) != 1 else 0) for c, t in term.items) - 3
+        case Mul():
+            total = len(str(term.coefficient)) + 1 if term.coefficient != 1 else 0
+            for base, exponent in term.factors:
+                total += length(base) + 1 + (2 if isinstance(base, Add) else 0)
+                if exponent is not term.table.one:
+                    total += 5 if base is term.table.e else 2
+                    total += length(exponent) + (2 if isinstance(exponent, Add | Mul) else 0)
+            return total - 1 + (3 if term.bound else 0)
+        case Apply():
+            return len(term.function.name) + 2 + sum(length(a) + 2 for a in term.args) - 2
+    return 4 + sum(length(p) for p in term.parts())
+
+
+def _powers(term: Term) -> Mapping[Term, Term]:
+    return dict(term.factors) if isinstance(term, Mul) else {term: term.table.one}
+
+
+def _bound(term: Term) -> frozenset[object]:
+    return frozenset(term.bound) if isinstance(term, Mul) else frozenset()
+
+
+def _factored(table: Table, term: Add) -> Term:
+    """Common factors taken out of addends as long as the text gets shorter."""
+    current: Term = term
+    while isinstance(current, Add):
+        found = _best_factoring(table, current)
+        if found is None or length(found) > length(current) - WORTH:
+            break
+        current = found
+    return current
+
+
+def _best_factoring(table: Table, term: Add) -> Term | None:
+    best: Term | None = None
+    groups: dict[tuple[Term, frozenset[object]], list[int]] = {}
+    for k, (_, t) in enumerate(term.items):
+        for base in _powers(t):
+            groups.setdefault((base, _bound(t)), []).append(k)
+    tried: set[tuple[int, ...]] = set()
+    for (_, bound), members in groups.items():
+        if len(members) < 2 or tuple(members) in tried:
+            continue
+        tried.add(tuple(members))
+        made = _take_out(table, term, members, bound)
+        if made is not None and (best is None or length(made) < length(best)):
+            best = made
+    return best
+
+
+def _take_out(table: Table, term: Add, members: list[int], bound: frozenset[object]) -> Term | None:
+    chosen = [term.items[k] for k in members]
+    common: dict[Term, Term] = {}
+    for base in _powers(chosen[0][1]):
+        exponents = [_powers(t).get(base) for _, t in chosen]
+        shared = _shared_exponent(table, base, exponents)
+        if shared is not None:
+            common[base] = shared
+    if not common:
+        return None
+    inverse = [table.power(b, -e) for b, e in common.items()]
+    rests = []
+    for c, t in chosen:
+        body = table.make_mul(Fraction(1), (), t.factors) if isinstance(t, Mul) else t
+        rests.append(table.mul(table.number(c), body, *inverse))
+    inner = table.add(*rests)
+    outer = [table.power(b, e) for b, e in common.items()]
+    made = _closed_again(table, outer, inner, bound) if bound else table.mul(*outer, inner)
+    others = [table.mul(table.number(c), t) for k, (c, t) in enumerate(term.items) if k not in members]
+    return table.add(made, *others)
+
+
+def _closed_again(table: Table, outer: list[Term], inner: Term, bound: frozenset[object]) -> Term:
+    fresh = {label: table.fresh(label.size) for label in bound}  # type: ignore[attr-defined]
+    factors = [table.substitute(t, fresh) for t in (*outer, inner)]  # type: ignore[arg-type]
+    return table.mul(*factors, bound=tuple(fresh.values()))
+
+
+def _shared_exponent(table: Table, base: Term, exponents: list[Term | None]) -> Term | None:
+    """The power of a base that all addends have: the smallest in absolute value, where they agree in sign."""
+    if any(e is None for e in exponents):
+        return None
+    if len(set(exponents)) == 1:
+        return exponents[0]
+    values = [e.value for e in exponents if isinstance(e, Number)]
+    if len(values) < len(exponents) or not (all(v > 0 for v in values) or all(v < 0 for v in values)):
+        return None
+    return table.number(min(values, key=abs))
+
+
+def _over_common_denominator(table: Table, term: Add) -> Term:
+    """One fraction, its numerator multiplied out, where that is shorter."""
+    below: dict[Term, Fraction] = {}
+    for _, t in term.items:
+        for base, exponent in _powers(t).items():
+            if isinstance(exponent, Number) and exponent.value < 0 and base is not table.e:
+                below[base] = min(below.get(base, Fraction(0)), exponent.value)
+    if not any(isinstance(b, Add) for b in below) or any(_bound(t) for _, t in term.items):
+        return term
+    common = [table.power(b, table.number(-e)) for b, e in below.items()]
+    above = table.add(*(_multiplied_out(table, table.mul(table.number(c), t, *common)) for c, t in term.items))
+    made = table.mul(above, *(table.power(b, table.number(e)) for b, e in below.items()))
+    return made if length(made) <= length(term) - WORTH else term
+
+
+def _cancelled(table: Table, term: Term) -> Term:
+    """Products in a sum multiplied out, where they cancel so that the sum is shorter."""
+    if not isinstance(term, Add) or len(term.items) > MOST_ADDENDS:
+        return term
+    made = table.add(*(_multiplied_out(table, table.mul(table.number(c), t)) for c, t in term.items))
+    return made if length(made) <= length(term) - WORTH else term
+
+
+def _multiplied_out(table: Table, term: Term) -> Term:
+    """Products over sums, and squares of sums, expanded."""
+    if not isinstance(term, Mul) or term.bound:
+        return term
+    addends: list[Term] = [table.number(term.coefficient)]
+    for base, exponent in term.factors:
+        if isinstance(base, Add) and isinstance(exponent, Number) and exponent.value in (1, 2) and len(addends) <= MOST_ADDENDS:
+            for _ in range(int(exponent.value)):
+                addends = [table.mul(a, table.number(c), t) for a in addends for c, t in base.items]
+        else:
+            addends = [table.mul(a, table.power(base, exponent)) for a in addends]
+    return table.add(*addends)
+
+
+def _expanded(table: Table, term: Mul) -> Term:
+    """Multiplied out over a factor that is a sum, where terms cancel so that the result is shorter."""
+    for base, exponent in term.factors:
+        if isinstance(base, Add) and exponent is table.one and len(base.items) <= 6:
+            factors, bound = table.opened(term)
+            opened = [pair for pair in factors if pair[1] is table.one and isinstance(pair[0], Add)]
+            sums = [b for b, _ in opened if isinstance(b, Add) and b.skeleton == base.skeleton]
+            if not sums:
+                continue
+            over = sums[0]
+            rest = [table.power(b, e) for b, e in factors if b is not over]
+            scale = table.number(term.coefficient)
+            parts = [table.mul(scale, table.number(c), t, *rest, bound=bound) for c, t in over.items]
+            whole_sum = table.add(*parts)
+            if isinstance(whole_sum, Add):
+                whole_sum = _factored(table, whole_sum)
+            if length(whole_sum) <= length(term) - WORTH:
+                return _expanded(table, whole_sum) if isinstance(whole_sum, Mul) else whole_sum
+    return term
