@@ -81,10 +81,6 @@ def _spell(builder: Any, spelling: str, args: Sequence[Value], flags: Sequence[s
         if name not in vecmath.FUNCTIONS:
             raise LoweringError(f"vector math has no function {name}")
         return vecmath.emit(name, builder, *args)
-    if family == "emit":
-        from .composite_llvm import COMPOSITES
-
-        return COMPOSITES[name](builder, *args)
     if family == "cmp":
         return _compare(builder, name, *args)
     if family.startswith("llvm."):

@@ -83,15 +83,15 @@ _op("neg", 1, np.negative, lambda y, x: (-1,), dtypes=NUMBER, singular=False,
     names=Names("Neg", "-{0}", "-{0}", meaning=lambda m, x: -x, inline=True))
 _op("floor_divide", 2, np.floor_divide, lambda y, a, b: (None, None), dtypes=NUMBER, cost=6.0,
     kinks="derivative 0 almost everywhere",
-    lowering=Lowering("emit floor_divide", "emit floor_divide", "", "np.floor_divide({0}, {1})"),
+    lowering=Lowering("math floor_divide", "math floor_divide", "", "np.floor_divide({0}, {1})"),
     names=Names("floor_divide", r"\left\lfloor\frac{{{0}}}{{{1}}}\right\rfloor", "{0}//{1}",
                 "np.floor_divide({0}, {1})", meaning=lambda m, a, b: m.floor(a / b)))
 _op("remainder", 2, np.remainder, lambda y, a, b: (1, f.neg(f.floor_divide(a, b))), dtypes=NUMBER, cost=6.0,
-    lowering=Lowering("emit remainder", "emit remainder", "", "np.remainder({0}, {1})"),
+    lowering=Lowering("math remainder", "math remainder", "", "np.remainder({0}, {1})"),
     names=Names("Mod", r"{0} \bmod {1}", "{0} mod {1}"))
 # (a - y) / b is trunc(a / b), but where a / b rounds up to the next integer
 _op("fmod", 2, np.fmod, lambda y, a, b: (1, f.neg(f.round((a - y) / b))), dtypes=NUMBER, cost=6.0,
-    lowering=Lowering("emit fmod", "emit fmod", "", "np.fmod({0}, {1})"),
+    lowering=Lowering("math fmod", "math fmod", "", "np.fmod({0}, {1})"),
     names=Names("fmod", r"\operatorname{{fmod}}\left({0}, {1}\right)", "fmod({0}, {1})",
                 meaning=lambda m, a, b: m.sign(a) * (m.Abs(a) - m.Abs(b) * m.floor(m.Abs(a) / m.Abs(b)))))
 
@@ -109,12 +109,12 @@ def _pow_partials(y: Node, x: Node, p: Node) -> tuple[Any, ...]:
 
 
 _op("pow", 2, np.power, _pow_partials, dtypes=NUMBER, cost=30.0, source="DLMF 4.2.26",
-    lowering=Lowering("math pow", "emit integer_power", "", "np.power({0}, {1})"),
+    lowering=Lowering("math pow", "math ipow", "", "np.power({0}, {1})"),
     names=Names("Pow", "{0}^{{{1}}}", "{0}**{1}", meaning=lambda m, x, p: x**p, inline=True),
     kinks="x**0 is constant; 0**p has slope 0 in p for p >= 0")
-_unary("square", np.square, lambda y, x: 2.0 * x, real="emit square", source="{0} * {0}", cost=1.0, sympy="square",
+_unary("square", np.square, lambda y, x: 2.0 * x, real="math square", source="{0} * {0}", cost=1.0, sympy="square",
        latex="{0}^{{2}}", text="{0}**2", meaning=lambda m, x: x**2, inline=True)
-_unary("reciprocal", np.reciprocal, lambda y, x: f.neg(f.square(y)), real="emit reciprocal", source="1.0 / {0}", cost=4.0,
+_unary("reciprocal", np.reciprocal, lambda y, x: f.neg(f.square(y)), real="math reciprocal", source="1.0 / {0}", cost=4.0,
        sympy="reciprocal", latex=r"\frac{{1}}{{{0}}}", text="1/{0}", meaning=lambda m, x: 1 / x, inline=True)
 _unary("sqrt", np.sqrt, lambda y, x: Over(2.0 * y), real="llvm.sqrt", source="np.sqrt({0})", cost=6.0,
        latex=r"\sqrt{{{0}}}", meaning=lambda m, x: x**HALF, inline=True, kinks="sqrt'(0) = inf")
@@ -125,10 +125,10 @@ _unary("cbrt", np.cbrt, lambda y, x: Over(3.0 * f.square(y)), latex=r"\sqrt[3]{{
        meaning=lambda m, x: m.sign(x) * m.Abs(x)**m.Rational(1, 3))
 
 _op("abs", 1, np.abs, lambda y, x: (f.sign(x),), dtypes=NUMBER, kinks="|x|'(0) = 0",
-    lowering=Lowering("llvm.fabs", "emit absolute", "", "abs({0})"),
+    lowering=Lowering("llvm.fabs", "math abs", "", "abs({0})"),
     names=Names("Abs", r"\left|{0}\right|", "|{0}|", "np.abs({0})"))
 _op("sign", 1, np.sign, lambda y, x: (None,), dtypes=NUMBER, kinks="derivative 0 everywhere",
-    lowering=Lowering("emit sign", "emit sign", "", "np.sign({0})"),
+    lowering=Lowering("math sign", "math sign", "", "np.sign({0})"),
     names=Names("sign", r"\operatorname{{sign}}\left({0}\right)", "sign({0})"))
 _numpy: Any  # ufuncs of several arities in turn
 for _name, _numpy, _llvm, _latex in (
@@ -257,10 +257,10 @@ def _share(a: Node, b: Node, lost: Node) -> Node:
 
 
 _op("maximum", 2, np.maximum, _half_at_ties_of_greatest, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
-    lowering=Lowering("emit maximum", "emit maximum", "or", "np.maximum({0}, {1})", "llvm.maximum"),
+    lowering=Lowering("math maximum", "math imaximum", "or", "np.maximum({0}, {1})", "llvm.maximum"),
     names=Names("Max", r"\max\left({0}, {1}\right)", "max({0}, {1})", "np.maximum({0}, {1})"))
 _op("minimum", 2, np.minimum, _half_at_ties_of_least, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
-    lowering=Lowering("emit minimum", "emit minimum", "and", "np.minimum({0}, {1})", "llvm.minimum"),
+    lowering=Lowering("math minimum", "math iminimum", "and", "np.minimum({0}, {1})", "llvm.minimum"),
     names=Names("Min", r"\min\left({0}, {1}\right)", "min({0}, {1})", "np.minimum({0}, {1})"))
 
 
@@ -310,8 +310,8 @@ for _name, _numpy, _llvm, _text, _latex in (
 declare(Op(name="not_", kind="elementwise", arity=1, infer=_same, evaluate=np.invert, dtypes=("int", "bool"),
            not_differentiable="defined on integers and bools only", lowering=Lowering("", "not_", "not_", "~{0}"),
            names=Names("Not", r"\neg {0}", "not {0}", "~{0}")))
-for _name, _numpy, _llvm, _text in (("shift_left", np.left_shift, "emit shift_left", "<<"),
-                                    ("shift_right", np.right_shift, "emit shift_right", ">>")):
+for _name, _numpy, _llvm, _text in (("shift_left", np.left_shift, "math shift_left", "<<"),
+                                    ("shift_right", np.right_shift, "math shift_right", ">>")):
     declare(Op(name=_name, kind="elementwise", arity=2, infer=_same, evaluate=_numpy, dtypes=("int",),
                not_differentiable="defined on integers only", lowering=Lowering("", _llvm, "", f"{{0}} {_text} {{1}}"),
                names=Names(_name, f"{{0}} {_text} {{1}}", f"{{0}} {_text} {{1}}")))
@@ -319,7 +319,7 @@ for _name, _numpy, _latex in (("isnan", np.isnan, r"\operatorname{{isnan}}"), ("
                               ("isfinite", np.isfinite, r"\operatorname{{isfinite}}")):
     declare(Op(name=_name, kind="elementwise", arity=1, infer=_predicate, evaluate=_numpy, dtypes=REAL,
                not_differentiable="a predicate is piecewise constant",
-               lowering=Lowering(f"emit {_name}", "", "", f"np.{_name}({{0}})"),
+               lowering=Lowering(f"math {_name}", "", "", f"np.{_name}({{0}})"),
                names=Names(_name, rf"{_latex}\left({{0}}\right)", f"{_name}({{0}})")))
 
 

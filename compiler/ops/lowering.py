@@ -12,8 +12,7 @@ class Lowering:
         `fadd`, `sub`, `and`, ...   an LLVM instruction of that name (an IRBuilder method),
         `llvm.sqrt`                 an LLVM intrinsic, overloaded on the operand type,
         `cmp olt`, `cmp slt`        an ordered/unordered float or signed int comparison, giving a bool,
-        `emit sign`                 a few instructions, a function of `compiler.composite_llvm`,
-        `math exp`                  a function of `compiler.vecmath`, emitted inline for float32 and float64.
+        `math exp`                  a function of `compiler.vecmath`, emitted inline.
     An empty spelling means that the op is not defined for such operands.
 
     Attributes:
