@@ -36,12 +36,13 @@ def torch_functions() -> dict[str, Callable[..., Any]]:
     import torch
 
     functional, special = torch.nn.functional, torch.special
-    same = """
-        add sub mul div neg remainder fmod pow square reciprocal sqrt rsqrt abs sign floor ceil trunc round exp
-        exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh arccosh
-        arctanh erf erfc erfinv lgamma digamma sigmoid hypot logaddexp maximum minimum floor_divide eq ne lt le
-        gt ge isnan isinf isfinite where
-    """.split()
+    same = (
+        "add", "sub", "mul", "div", "neg", "remainder", "fmod", "pow", "square", "reciprocal", "sqrt", "rsqrt", "abs",
+        "sign", "floor", "ceil", "trunc", "round", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin",
+        "cos", "tan", "arcsin", "arccos", "arctan", "arctan2", "sinh", "cosh", "tanh", "arcsinh", "arccosh",
+        "arctanh", "erf", "erfc", "erfinv", "lgamma", "digamma", "sigmoid", "hypot", "logaddexp", "maximum",
+        "minimum", "floor_divide", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "where",
+    )
     return {name: getattr(torch, name) for name in same} | {
         "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)), "log_sigmoid": functional.logsigmoid,
         "polygamma": lambda x: special.polygamma(2, x), "stop_gradient": lambda x: x.detach(),
