@@ -90,14 +90,23 @@ def _filled(flat: list[Any], shape: Shape, dtype: Dtype) -> Array:
     try:
         with np.errstate(all="ignore"):
             if target.kind in "iu":
-                array = np.array([int(x) for x in flat], dtype=np.int64).astype(target)
+                wide = np.array([int(x) for x in flat], dtype=np.int64)
+                array = wide.astype(target)
+                _check_overflow(wide, target, dtype)
             else:
                 array = np.array(flat, dtype=target)
     except OverflowError:
         if target.kind == "f":
             raise
-        raise RuntimeError("value cannot be converted to type int64_t without overflow") from None
+        raise ValueError("Overflow when unpacking long long") from None
     return array.reshape(shape)
+
+
+def _check_overflow(wide: Array, target: np.dtype[Any], dtype: Dtype) -> None:
+    limits = np.iinfo(target)
+    low = -limits.max - 1 if target.kind == "u" else limits.min  # a negative number wraps around
+    if wide.size and (wide.max() > limits.max or wide.min() < low):
+        raise RuntimeError(f"value cannot be converted to type {str(dtype).removeprefix('torch.')} without overflow")
 
 
 def _is_sequence(data: Any) -> bool:
@@ -149,7 +158,7 @@ def _check_numbers(flat: list[Any]) -> None:
         if isinstance(item, (bool, int, float, np.number, np.bool_)):
             continue
         if _is_sequence(item):
-            raise TypeError(f"must be real number, not {type(item).__name__}")
+            raise TypeError(f"'{type(item).__name__}' object cannot be interpreted as an integer")
         if isinstance(item, str):
             raise TypeError("new(): invalid data type 'str'")
         raise RuntimeError(f"Could not infer dtype of {type(item).__name__}")

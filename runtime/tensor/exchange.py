@@ -73,6 +73,12 @@ def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Arra
     return array.copy() if copy else array
 
 
+def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Any:  # noqa: N807
+    """NumPy's results of tensors are tensors."""
+    array = np.asarray(array)
+    return wrap(leaf(array), from_numpy_dtype(array.dtype))
+
+
 def data_ptr(self: Tensor) -> int:
     """The address of the first element; from now on the elements stay there."""
     return int(alias(self).__array_interface__["data"][0]) if self.numel() else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .arguments import as_int
 from .value import Shape
 
 Strides = tuple[int, ...]
@@ -136,13 +137,16 @@ def numel(shape: Sequence[int]) -> int:
     return count
 
 
-def wrap_dim(dim: Any, ndim: int, what: str = "") -> int:
+def wrap_dim(dim: Any, ndim: int) -> int:
     """A non-negative axis; a 0-d tensor has an axis 0 (torch's rule).
 
     Raises:
         IndexError: there is no such axis.
+        WrongType: not an integer.
     """
     extent = ndim or 1
+    if type(dim) is not int:
+        dim = as_int(dim, "dim")
     if not -extent <= dim < extent:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-extent}, {extent - 1}], but got {dim})")
     return int(dim % extent)

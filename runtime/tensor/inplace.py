@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...compiler.build import broadcast_to, cast
 from ..torch_types import can_cast, scalar_type_name
+from .arguments import refuse
 from .geometry import is_dense, overlaps
 from .modes import state
 from .node import Edge, Node, OpNode, node_class, short_name
@@ -58,13 +59,17 @@ INTO = _Into()
 def in_place(row: Row) -> Callable[..., Tensor]:
     """The method `name_` of an operation."""
 
-    def apply(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        from .row import _argument_error, _renamed
+    from .row import renaming
 
+    rename = renaming(row.rule)
+
+    def apply(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if kwargs:
+            kwargs = rename(kwargs)
         try:
-            made = row.rule(self, *args, **_renamed(kwargs))
+            made = row.rule(self, *args, **kwargs)
         except TypeError as error:
-            raise _argument_error(row.name + "_", args, kwargs, error) from None
+            refuse(row.name + "_", row.rule, (self, *args), kwargs, True, error)
         return replace(self, row, made)
 
     return apply

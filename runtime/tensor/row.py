@@ -1,6 +1,7 @@
 """The table of torch's operations: what a row is, and how methods, functions and in-place variants are made of it."""
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from ...compiler.ir import Node as IRNode
 from ..torch_types import dtype as Dtype, from_numpy_dtype
+from .arguments import check_first, refuse, type_name
 from .geometry import Strides
 from .modes import no_grad, state
 from .node import Edge, OpNode, Saved, node_class
@@ -122,7 +124,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}  # torch.<name>
 METHODS: dict[str, Any] = {}  # Tensor.<name>
 CALLS: dict[str, Callable[..., Any]] = {}  # every operation by its name, for use inside
 
-_ALIASES = {"input": "self", "axis": "dim", "axes": "dims", "keepdims": "keepdim", "x1": "self", "x2": "other"}
+_ALIASES = {"input": "self", "x": "self", "axis": "dim", "axes": "dims", "keepdims": "keepdim", "x1": "self", "x2": "other"}
 
 
 def call(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -144,7 +146,7 @@ def op(name: str, *, build: Build, backward: str = "", saved: str = "", inputs: 
     def add(rule: Callable[..., Call]) -> Row:
         row = Row(name, rule, build, backward, saved, inputs, outputs, derivative, shown)
         ROWS[name] = row
-        export(name, _caller(row), to=to, also=also)
+        export(name, _caller(row, False), to=to, also=also, method=_caller(row, True) if "m" in to else None)
         if inplace:
             from .inplace import in_place
 
@@ -162,7 +164,7 @@ def view(name: str, *, build: Callable[..., IRNode], write: Callable[..., IRNode
         row = ViewRow(name, rule, build, backward, "", "self")
         row.write = write
         ROWS[name] = row
-        export(name, _caller(row), to=to, also=also)
+        export(name, _caller(row, False), to=to, also=also, method=_caller(row, True) if "m" in to else None)
         return row
 
     return add
@@ -172,59 +174,83 @@ def composite(name: str, *, to: str = "mf", also: str = "") -> Callable[[Callabl
     """Add a function written in terms of other operations."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        export(name, _renaming(function, name), to=to, also=also)
+        method = _wrapped(name, function, None, True) if "m" in to else None
+        export(name, _wrapped(name, function, None, False), to=to, also=also, method=method)
         return function
 
     return add
 
 
-def export(name: str, function: Callable[..., Any], *, to: str, also: str = "", suffix: str = "") -> None:
-    """Publish a function under its names, as methods and module functions."""
-    function.__name__ = function.__qualname__ = name + suffix
+def export(name: str, function: Callable[..., Any], *, to: str, also: str = "", suffix: str = "", method: Callable[..., Any] | None = None
+           ) -> None:
+    """Publish a function under its names, as methods (which may be a function of their own) and module functions."""
+    for one in (function, method):
+        if one is not None:
+            one.__name__ = one.__qualname__ = name + suffix
     for alias in (name, *also.split()):
         if "m" in to:
-            METHODS[alias + suffix] = function
+            METHODS[alias + suffix] = method or function
         if "f" in to:
             FUNCTIONS[alias + suffix] = function
         CALLS[alias + suffix] = function
 
 
-def _renamed(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {_ALIASES.get(key, key): value for key, value in kwargs.items()}
+def renaming(function: Callable[..., Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Brings keyword arguments with other names for the same thing to the names in a signature."""
+    names = inspect.signature(function).parameters
+
+    def rename(kwargs: dict[str, Any]) -> dict[str, Any]:
+        return {(_ALIASES.get(key, key) if key not in names else key): value for key, value in kwargs.items()}
+
+    return rename
 
 
-def _caller(row: Row) -> Callable[..., Any]:
+def _takes_tensor(function: Callable[..., Any]) -> bool:
+    """Whether the first parameter is a tensor, as its name says."""
+    return next(iter(inspect.signature(function).parameters), "") == "self"
+
+
+_OF_NUMBERS = frozenset({"add", "sub", "mul", "div", "rsub", "subtract", "multiply", "divide"})  # torch takes two numbers there, too
+
+
+def _caller(row: Row, is_method: bool) -> Callable[..., Any]:
     rule = row.rule
     record_it = record_view if isinstance(row, ViewRow) else record
+    return _wrapped(row.name, rule, lambda made: record_it(row, made), is_method)
+
+
+def _wrapped(name: str, function: Callable[..., Any], finish: Callable[[Any], Any] | None, is_method: bool) -> Callable[..., Any]:
+    """A function of the table as users call it: other names of keywords, `out=`, torch's errors for wrong arguments."""
+    rename = renaming(function)
+    takes_tensor = _takes_tensor(function)
 
     def apply(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            if args and isinstance(args[0], Tensor):
-                try:
-                    return record_it(row, rule(*args))
-                except TypeError as error:
-                    raise _argument_error(row.name, args, kwargs, error) from None
-        out = kwargs.pop("out", None)
-        kwargs = _renamed(kwargs)
-        _check_first(row.name, args, kwargs)
+        out = None
+        if kwargs:
+            out = kwargs.pop("out", None)
+            kwargs = rename(kwargs)
+        if takes_tensor and not isinstance(args[0] if args else kwargs.get("self"), Tensor) and (args or "self" in kwargs):
+            _other_first(name, args, kwargs)
         try:
-            made = record_it(row, rule(*args, **kwargs))
+            made = function(*args, **kwargs)
         except TypeError as error:
-            raise _argument_error(row.name, args, kwargs, error) from None
-        return made if out is None else _into(out, made, row.name)
-
-    return apply
-
-
-def _renaming(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    def apply(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs and args and isinstance(args[0], Tensor):
-            return function(*args)
-        out = kwargs.pop("out", None)
-        made = function(*args, **_renamed(kwargs))
+            refuse(name, function, args, kwargs, is_method, error)
+        if finish is not None:
+            made = finish(made)
         return made if out is None else _into(out, made, name)
 
     return apply
+
+
+def _other_first(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Numbers come first in reflected operators, and where torch takes them; anything else is refused."""
+    others = (*args[1:], *kwargs.values())
+    if isinstance(args[0] if args else kwargs["self"], (bool, int, float, np.number, np.bool_)) and (
+            name in _OF_NUMBERS or any(isinstance(a, Tensor) for a in others)):
+        return
+    if name == "pow" and others:
+        return
+    check_first(name, args, kwargs)
 
 
 def _into(out: Any, made: Any, name: str) -> Any:
@@ -237,32 +263,6 @@ def _into(out: Any, made: Any, name: str) -> Any:
     else:
         write_out(out, made, name)
     return out
-
-
-def _check_first(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """torch's error for a first argument that is no tensor."""
-    first = args[0] if args else kwargs.get("self")
-    if first is None or isinstance(first, Tensor) or isinstance(first, (list, tuple)):
-        return
-    if isinstance(first, (bool, int, float)) and any(isinstance(a, Tensor) for a in (*args, *kwargs.values())):
-        return
-    raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type_name(first)}" + (
-        f" (for NumPy arrays: np.{name}, or chainrule.as_tensor first)" if isinstance(first, np.ndarray) else ""))
-
-
-def type_name(value: object) -> str:
-    """A type's name as torch's messages have it."""
-    kind = type(value)
-    return f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__
-
-
-def _argument_error(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], error: TypeError) -> TypeError:
-    """Python's complaint about a rule's signature, as one about the operation's."""
-    text = str(error)
-    if "() missing" in text or "() takes" in text or "() got" in text:
-        _, _, rest = text.partition("()")
-        return TypeError(f"{name}(){rest}")
-    return error
 
 
 # ------------------------------------------------------------------------------------------------ recording
@@ -403,3 +403,6 @@ def _numpy(dtype: Dtype) -> np.dtype[Any]:
 
 numpy_dtype = _numpy
 torch_dtype = from_numpy_dtype
+
+__all__ = ["CALLS", "FUNCTIONS", "METHODS", "ROWS", "Call", "Row", "ViewRow", "alias_view", "attach", "call", "composite", "edges_of", "export",
+           "number", "numpy_dtype", "op", "record", "record_view", "renaming", "saved_tensor", "torch_dtype", "type_name", "value_of", "view"]

@@ -7,6 +7,7 @@ from typing import Any
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ...torch_types import dtype as Dtype, scalar_type_name
+from ..arguments import WrongType
 from ..messages import not_implemented
 from ..row import METHODS, Call, call, composite, op, type_name
 from ..tensor import Tensor
@@ -35,11 +36,13 @@ def _elementwise(ir_name: str) -> Callable[..., Node]:
 
 
 def binary(name: str, ir_name: str, *, backward: str, saved: str = "", also: str = "", floating: bool = False,
-           of_integers: bool = False, inplace: bool = True) -> None:
-    """An operation of two operands that the IR has."""
+           of_integers: bool = False, of_tensors: bool = False, inplace: bool = True) -> None:
+    """An operation of two operands (with `of_tensors`: tensors only) that the IR has."""
 
     def rule(self: Any, other: Any) -> Call:
         operands_of(name, self, other)
+        if of_tensors and not isinstance(other, Tensor):
+            raise WrongType("other", "Tensor", other)
         dtype = common_dtype(self, other)
         if of_integers and dtype.is_floating_point:
             raise not_implemented(name + "_cpu", dtype)
@@ -76,17 +79,18 @@ def _add(self: Any, other: Any, *, alpha: Any = 1) -> Call:
     return pairwise(self, other, dtype, "", alpha)
 
 
-NO_BOOL_SUB = ("Subtraction, the `-` operator, with {} is not supported. If you are trying to invert a mask, use the `~` or "
+NO_BOOL_SUB = ("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
                "`logical_not()` operator instead.")
+NO_TWO_BOOLS = "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
 
 
 def _sub_rule(self: Any, other: Any, alpha: Any, name: str) -> Call:
     operands_of("sub", self, other)
     kinds = [scalar_type_name(t._dtype) == "Bool" if isinstance(t, Tensor) else isinstance(t, bool) for t in (self, other)]
     if all(kinds):
-        raise RuntimeError(NO_BOOL_SUB.format("two bool tensors"))
+        raise RuntimeError(NO_TWO_BOOLS)
     if any(kinds):
-        raise RuntimeError(NO_BOOL_SUB.format("a bool tensor"))
+        raise RuntimeError(NO_BOOL_SUB)
     dtype = common_dtype(self, other)
     if alpha == 1:
         return pairwise(self, other, dtype, name)
@@ -217,6 +221,8 @@ def _pow_tensor(self: Any, exponent: Any) -> Call:
 @composite("pow")
 def _pow(self: Any, exponent: Any) -> Any:
     operands_of("pow", self, exponent)
+    if not isinstance(self, Tensor) and not isinstance(exponent, Tensor):
+        raise WrongType("input", "Tensor", self)
     return call("pow_tensor" if isinstance(exponent, Tensor) else "pow_number", self, exponent)
 
 
@@ -233,11 +239,13 @@ def _float_power(self: Any, exponent: Any) -> Any:
     return call("pow", *wide)
 
 
-binary("atan2", "arctan2", backward="Atan2Backward0", saved="self other", also="arctan2", floating=True)
-binary("hypot", "hypot", backward="HypotBackward0", saved="self other result")
-binary("maximum", "maximum", backward="MaximumBackward0", saved="self other", inplace=False)
-binary("minimum", "minimum", backward="MinimumBackward0", saved="self other", inplace=False)
-binary("logaddexp", "logaddexp", backward="LogaddexpBackward0", saved="self other", inplace=False)
+binary("atan2", "arctan2", backward="Atan2Backward0", saved="self other", also="arctan2", floating=True, of_tensors=True)
+binary("hypot", "hypot", backward="HypotBackward0", saved="self other result", of_tensors=True)
+binary("maximum", "maximum", backward="MaximumBackward0", saved="self other", inplace=False, of_tensors=True)
+binary("minimum", "minimum", backward="MinimumBackward0", saved="self other", inplace=False,
+       of_tensors=True)
+binary("logaddexp", "logaddexp", backward="LogaddexpBackward0", saved="self other", inplace=False,
+       of_tensors=True)
 
 
 # ---------------------------------------------------------------- bits

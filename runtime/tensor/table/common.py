@@ -101,8 +101,10 @@ def _index(item: Any, what: str, position: int) -> int:
     try:
         return operator.index(item)
     except TypeError:
-        raise TypeError(f"{what}(): argument 'size' (position 1) must be tuple of ints, but found element of type {type_name(item)} at pos "
-                        f"{position}") from None
+        if position == 0:
+            raise TypeError(f"{what}(): argument 'size' (position 1) must be tuple of ints, not {type_name(item)}") from None
+        raise TypeError(f"{what}(): argument 'size' failed to unpack the object at pos {position + 1} with error \"type must be tuple of ints,but got "
+                        f"{type_name(item)}\"") from None
 
 
 def dims_of(dim: Any, ndim: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ...torch_types import NAMES, dtype as Dtype, scalar_type_name
+from ..messages import c_name
 from ..row import METHODS, Call, call, composite, numpy_dtype, op
 from ..tensor import Tensor
 from .arithmetic import operands_of
@@ -132,7 +133,7 @@ def _masked_fill(x: Node, mask: Node, value: Node) -> Node:
 @op("masked_fill", build=_masked_fill, backward="MaskedFillBackward0", saved="mask", inputs="self mask value", to="mf", inplace=True)
 def _masked_fill_rule(self: Tensor, mask: Tensor, value: Any) -> Call:
     if scalar_type_name(mask._dtype) != "Bool":
-        raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype " + _c_name(mask._dtype))
+        raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype " + c_name(mask._dtype))
     if isinstance(value, Tensor) and value._shape:
         raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.dim()} dimension(s).")
     if not self._dtype.is_floating_point and isinstance(value, float):
@@ -140,11 +141,6 @@ def _masked_fill_rule(self: Tensor, mask: Tensor, value: Any) -> Call:
     shape = broadcast(self._shape, mask._shape)
     return Call((self, mask, operand(value, self._dtype)), (), shape, self._dtype, strides_of(shape, self),
                 name="MaskedFillBackward1" if isinstance(value, Tensor) else "")
-
-
-def _c_name(dtype: Dtype) -> str:
-    return {"Float": "float", "Double": "double", "Long": "long long", "Int": "int", "Byte": "unsigned char"}.get(
-        scalar_type_name(dtype), scalar_type_name(dtype).lower())
 
 
 def _c_type(dtype: Dtype) -> str:

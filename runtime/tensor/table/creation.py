@@ -56,7 +56,7 @@ def _sizes(size: tuple[Any, ...], name: str) -> tuple[int, ...]:
     shape = as_shape(size, name)
     for extent in shape:
         if extent < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {extent}: {list(shape)}")
+            raise RuntimeError(f"{name}: Dimension size must be non-negative.")
     return shape
 
 
@@ -66,6 +66,8 @@ for _name, _value in (("zeros", 0), ("ones", 1), ("empty", 0)):
 
 @composite("full", to="f")
 def _full(size: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type_name(size)}")
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     kind = _dtype(dtype, "full", scalar_dtype(value))
     return _made(np.full(_sizes((size,), "full"), value, to_numpy_dtype(kind)), kind, requires_grad, device)
@@ -165,6 +167,8 @@ def _logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: An
 
 @composite("eye", to="f")
 def _eye(n: int, m: int | None = None, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    if n < 0:
+        raise RuntimeError(f"n must be greater or equal to 0, got {n}")
     kind = _dtype(dtype, "eye")
     return _made(np.eye(n, m, dtype=to_numpy_dtype(kind)), kind, requires_grad, device)
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -29,14 +28,17 @@ def check_equation(equation: str, shapes: Sequence[tuple[int, ...]]) -> tuple[st
             bad = next(c for c in named if c not in LETTERS)
             raise RuntimeError(f"einsum(): invalid subscript given at index {term.index(bad)} in the equation string, subscripts must be in [a-zA-Z]")
         if ("..." in term and len(shape) < len(named)) or ("..." not in term and len(shape) != len(named)):
-            more = "more" if len(named) > len(shape) else "fewer"
-            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({len(named)}) "
-                               f"{'is more than' if more == 'more' else 'does not match'} the number of dimensions ({len(shape)}) for operand {k}"
-                               f"{' and no ellipsis was given' if '...' not in term else ''}")
+            problem = "is more than" if "..." in term else "does not match"
+            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({len(named)}) {problem} the number of dimensions ({len(shape)}) for "
+                               f"operand {k}{'' if '...' in term else ' and no ellipsis was given'}")
         depth = len(shape) - len(named)
+        own: dict[str, int] = {}
         before = term.find("...") if "..." in term else len(shape)
         for position, label in enumerate(named):
             size = shape[position if position < before else position + depth]
+            if label in named[:position] and own[label] != size:
+                raise RuntimeError(f"einsum(): subscript {label} is repeated for operand {k} but the sizes don't match, {size} != {own[label]}")
+            own[label] = size
             known = extent.get(label, 1)
             if known not in (1, size) and size != 1:
                 raise RuntimeError(f"einsum(): subscript {label} has size {size} for operand {k} which does not broadcast with previously seen size "
@@ -60,7 +62,7 @@ def check_equation(equation: str, shapes: Sequence[tuple[int, ...]]) -> tuple[st
     return f"{left}->{out}", tuple(shape_out)
 
 
-def last_operation(text: str, operands: Sequence[Any]) -> str:
+def last_operation(text: str) -> str:
     """The name of the grad_fn of torch's result."""
     left, _, out = text.partition("->")
     terms = left.split(",")

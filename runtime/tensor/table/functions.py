@@ -19,6 +19,9 @@ def unary(name: str, ir: str | Callable[[Node], Node], backward: str, saved: str
     build_node: Callable[[Node], Node] = (lambda x: getattr(f, ir)(x)) if isinstance(ir, str) else ir  # noqa: B023
 
     def rule(self: Tensor) -> Call:
+        if name == "neg" and self._dtype is NAMES["bool"]:
+            raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
+                               "`logical_not()` operator instead.")
         dtype = float_dtype(self._dtype) if floating else self._dtype
         return Call((self,), (numpy_dtype(dtype).name,), self._shape, dtype, strides_of(self._shape, self))
 
@@ -116,7 +119,7 @@ def _logit(x: Node, dtype: str, eps: float | None) -> Node:
     if eps is not None:
         low, high = constant(eps, x.dtype, x.shape), constant(1 - eps, x.dtype, x.shape)
         x = f.where(f.lt(x, eps), low, f.where(f.gt(x, high), high, x))
-    return f.log(x / (1.0 - x))  # type: ignore[no-any-return]
+    return f.log(x) - f.log1p(f.neg(x))  # type: ignore[no-any-return]
 
 
 @op("logit", build=_logit, backward="LogitBackward0", saved="self", inplace=True)

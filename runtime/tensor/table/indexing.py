@@ -61,6 +61,8 @@ def _bound(item: Any) -> Any:
 
 def _sliced(x: Tensor, axis: int, item: slice) -> Tensor:
     step = 1 if item.step is None else _bound(item.step)
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
     if step <= 0:
         raise ValueError("step must be greater than zero")
     size = x._shape[axis]
@@ -112,6 +114,8 @@ def parse(self: Tensor, key: Any) -> Parsed:
             covered = item.dim() if scalar_type_name(item._dtype) in ("Bool", "Byte") else 1
             axis, place = axis + covered, place + covered
         else:
+            if isinstance(item, str):
+                raise TypeError("new(): invalid data type 'str'")
             try:
                 index = item.__index__()
             except (AttributeError, TypeError):
@@ -143,7 +147,7 @@ def _integer_arrays(x: Tensor, arrays: dict[int, Tensor]) -> tuple[tuple[int, ..
         else:
             axes.append(axis)
             found.append(item)
-            _check_range(item, x._shape[axis], axis)
+            _check_range(item, x._shape[axis], len(axes) - 1)  # torch counts indexed axes here
     try:
         broadcast(*[t._shape for t in found])
     except RuntimeError:

@@ -5,21 +5,17 @@ from typing import Any
 
 from ....compiler import build
 from ....compiler.ir import Node
-from ...torch_types import dtype as Dtype, scalar_type_name
-from ..geometry import wrap_dim
+from ...torch_types import scalar_type_name
+from ..geometry import numel, wrap_dim
+from ..messages import c_name
 from ..row import METHODS, ROWS, Call, call, composite, number, numpy_dtype, op, type_name
 from ..tensor import Tensor
 from .common import broadcast
 
 
-def _c_name(dtype: Dtype) -> str:
-    return {"Float": "float", "Double": "double", "Long": "long long", "Int": "int", "Byte": "unsigned char", "Bool": "bool",
-            "Half": "c10::Half", "Short": "short", "Char": "signed char"}[scalar_type_name(dtype)]
-
-
 def _same_dtype(a: Tensor, b: Tensor) -> None:
     if a._dtype is not b._dtype:
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {_c_name(a._dtype)} != {_c_name(b._dtype)}")
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {c_name(a._dtype)} != {c_name(b._dtype)}")
 
 
 @op("mm", build=lambda a, b: build.matmul(a, b), backward="MmBackward0", saved="self>mat2 mat2>self", inputs="self mat2")
@@ -41,7 +37,8 @@ def _mv(self: Tensor, vec: Tensor) -> Call:
     if self._shape[1] != vec._shape[0]:
         raise RuntimeError(f"size mismatch, got input ({self._shape[0]}), mat ({self._shape[0]}x{self._shape[1]}), vec ({vec._shape[0]})")
     if self._dtype is not vec._dtype:
-        raise RuntimeError(f"expected scalar type {scalar_type_name(self._dtype)} but found {scalar_type_name(vec._dtype)}")
+        own, given = scalar_type_name(self._dtype), scalar_type_name(vec._dtype)
+        raise RuntimeError(f"addmv input tensors must have the same dtype, but got {given}, {own}, and {given}")
     return Call((self, vec), (), self._shape[:1], self._dtype)
 
 
@@ -89,56 +86,60 @@ def _matmul(self: Tensor, other: Tensor) -> Tensor:
     if a == 2 and b == 1:
         return call("mv", self, other)  # type: ignore[no-any-return]
     if a == 1 and b == 2:
-        return call("squeeze", call("mm", call("unsqueeze", self, 0), other), 0)  # type: ignore[no-any-return]
+        return call("squeeze_axes", call("mm", call("unsqueeze", self, 0), other), (0,), "SqueezeBackward4")  # type: ignore[no-any-return]
     if a == 2 and b == 2:
         return call("mm", self, other)  # type: ignore[no-any-return]
-    if b <= 2 and a >= 3 or a <= 2 and b >= 3:
-        return _folded(self, other)
-    return _batched(self, other)
+    return _folded(self, other) if _should_fold(self, other) else _batched(self, other)
+
+
+def _should_fold(self: Tensor, other: Tensor) -> bool:
+    """Whether a stack times one matrix or vector is done as one product of matrices."""
+    first_is_larger = len(self._shape) >= len(other._shape)
+    stack, single = (self, other) if first_is_larger else (other, self)
+    if len(stack._shape) < 3 or len(single._shape) > 2:
+        return False
+    if single.requires_grad:
+        return True
+    if len(self._shape) == 2:
+        return False
+    shape, strides = list(stack._shape), list(stack._strides)
+    if not first_is_larger:
+        shape[-2:], strides[-2:] = shape[:-3:-1], strides[:-3:-1]
+    return stack.numel() == 0 or all(strides[k] == strides[k + 1] * shape[k + 1] for k in range(len(shape) - 2))
 
 
 def _folded(self: Tensor, other: Tensor) -> Tensor:
     """A stack times one matrix or vector: the leading axes folded into the rows."""
     swapped = len(other._shape) > len(self._shape)
-    if swapped:
-        stack = call("transpose", other, -2, -1)
-        single = call("t", self) if len(self._shape) == 2 else self
-    else:
-        stack, single = self, other
+    stack = call("transpose", other, -2, -1) if swapped else self
+    single = other if not swapped else call("t", self) if len(self._shape) == 2 else self
     lead = stack._shape[:-1]
-    if stack._shape[-1] != single._shape[0] and not swapped:
-        rows = 1
-        for extent in lead:
-            rows *= extent
-        if len(single._shape) == 1:
-            raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{stack._shape[-1]}), vec ({single._shape[0]})")
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{stack._shape[-1]} and {single._shape[0]}x{single._shape[1]})")
-    if swapped and (len(single._shape) == 2 or stack.requires_grad):
-        return _batched(self, other)
-    flat = call("reshape", stack, -1, stack._shape[-1])
+    flat = call("reshape", stack, numel(lead), stack._shape[-1])
     if len(single._shape) == 1:
         return call("unsafe_view", call("mv", flat, single), lead)  # type: ignore[no-any-return]
-    return call("unsafe_view", call("mm", flat, single), (*lead, single._shape[1]))  # type: ignore[no-any-return]
+    made = call("unsafe_view", call("mm", flat, single), (*lead, single._shape[1]))
+    return call("contiguous", call("transpose", made, -2, -1)) if swapped else made  # type: ignore[no-any-return]
 
 
 def _batched(self: Tensor, other: Tensor) -> Tensor:
     """Stacks of matrices, broadcast to each other, as one batch."""
-    a, b = self, other
-    vector_left, vector_right = len(a._shape) == 1, len(b._shape) == 1
-    if vector_left:
-        a = call("unsqueeze", a, 0)
-    if vector_right:
-        b = call("unsqueeze", b, 1)
-    lead = broadcast(a._shape[:-2], b._shape[:-2])
-    count = 1
-    for extent in lead:
-        count *= extent
-    flat_a = call("reshape", call("expand_to", a, (*lead, *a._shape[-2:])), count, *a._shape[-2:])
-    flat_b = call("reshape", call("expand_to", b, (*lead, *b._shape[-2:])), count, *b._shape[-2:])
-    made = call("unsafe_view", call("bmm", flat_a, flat_b), (*lead, a._shape[-2], b._shape[-1]))
-    if vector_left:
-        made = call("squeeze", made, -2)
-    return call("squeeze", made, -1) if vector_right else made  # type: ignore[no-any-return]
+    a, b = self._shape, other._shape
+    if len(a) == len(b) == 3 and a[0] != b[0]:  # a stack of one is no stack: its gradient is not made of copies
+        if a[0] == 1 and self.requires_grad:
+            return _matmul(call("squeeze", self, 0), other)
+        if b[0] == 1 and other.requires_grad:
+            return _matmul(self, call("squeeze", other, 0))
+    rows, inner = (a[-2] if len(a) > 1 else 1), a[-1]
+    lead = broadcast(a[:-2], b[:-2])
+    count = numel(lead)
+    left = call("reshape", call("expand_to", self, (*lead, rows, inner)), count, rows, inner)
+    if len(b) == 1:
+        right = call("unsqueeze", call("reshape", call("expand_to", other, (*lead, b[0])), count, b[0]), 2)
+        made = call("squeeze", call("bmm", left, right), -1)
+    else:
+        right = call("reshape", call("expand_to", other, (*lead, *b[-2:])), count, *b[-2:])
+        made = call("bmm", left, right)
+    return call("unsafe_view", made, (*lead, *a[-2:-1], *(b[-1:] if len(b) > 1 else ())))  # type: ignore[no-any-return]
 
 
 METHODS["__matmul__"] = lambda self, other: call("matmul", self, other) if isinstance(other, Tensor) else NotImplemented
@@ -213,8 +214,8 @@ def _einsum(*nodes_and_equation: Any) -> Node:
 
 
 @op("einsum_of", build=_einsum, backward="EinsumBackward0", saved="operands*", inputs="operands", to="")
-def _einsum_of(equation: str, operands: Any, shape: tuple[int, ...]) -> Call:
-    return Call(tuple(operands), (equation,), shape, operands[0]._dtype)
+def _einsum_of(operands: Any, equation: str, shape: tuple[int, ...], name: str) -> Call:
+    return Call(tuple(operands), (equation,), shape, operands[0]._dtype, name=name)
 
 
 @composite("einsum", to="f")
@@ -222,13 +223,10 @@ def _einsum_function(equation: Any, *operands: Any) -> Tensor:
     from .einsum import check_equation, last_operation
 
     given = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else list(operands)
+    if not given:
+        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
     text, shape = check_equation(equation, [t._shape for t in given])
-    made = call("einsum_of", text, given, shape)
-    if made._grad_fn is not None:
-        from ..node import node_class
-
-        made._grad_fn.__class__ = node_class(last_operation(text, given))
-    return made  # type: ignore[no-any-return]
+    return call("einsum_of", given, text, shape, last_operation(text))  # type: ignore[no-any-return]
 
 
 @op("tensordot_of", build=lambda a, b, left, right: build.tensordot(a, b, left, right), backward="ViewBackward0", saved="self other",

@@ -138,7 +138,8 @@ def _repeat(self: Tensor, *repeats: Any) -> Call:
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     for k in times:
         if k < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {k}: {list(times)}")
+            made = [n * s for n, s in zip(times, (*(1,) * (len(times) - len(self._shape)), *self._shape), strict=True)]
+            raise RuntimeError(f"Trying to create tensor with negative dimension {k}: {made}")
     lead = len(times) - len(self._shape)
     return Call((self,), (times,), tuple(n * s for n, s in zip(times, (*(1,) * lead, *self._shape), strict=True)), self._dtype)
 
@@ -146,6 +147,8 @@ def _repeat(self: Tensor, *repeats: Any) -> Call:
 @composite("tile")
 def _tile(self: Tensor, *dims: Any) -> Tensor:
     times = as_shape(dims, "tile")
+    if any(k < 0 for k in times):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(times)}: {list(times)}")
     return call("repeat", self, (*(1,) * (len(self._shape) - len(times)), *times))  # type: ignore[no-any-return]
 
 
@@ -254,8 +257,7 @@ for _name, _lower in (("tril", True), ("triu", False)):
     op(_name, build=lambda x, offset, lower=_lower: build.triangle(x, offset, lower), backward=_name.title() + "Backward0", inplace=True)(_triangle)
 
 
-@op("diag_embed", build=lambda x, shape, offset, a, b: _embedded(x, shape, offset, a, b) if x.dtype.kind != "b" else f.ne(
-    _embedded(build.cast(x, "int64"), shape, offset, a, b), 0), backward="DiagEmbedBackward0")
+@op("diag_embed", build=_embedded, backward="DiagEmbedBackward0")
 def _diag_embed(self: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Call:
     ndim = len(self._shape) + 1
     a, b = wrap_dim(dim1, ndim), wrap_dim(dim2, ndim)

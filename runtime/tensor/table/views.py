@@ -134,6 +134,8 @@ def _flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 @composite("unflatten")
 def _unflatten(self: Tensor, dim: int, sizes: Any) -> Tensor:
     axis = wrap_dim(dim, len(self._shape))
+    if -1 not in sizes and numel(sizes) != self._shape[axis]:
+        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {axis} ({self._shape[axis]}) in the input tensor")
     inner = inferred(tuple(sizes), self._shape[axis])
     return call("view", self, (*self._shape[:axis], *inner, *self._shape[axis + 1:]))  # type: ignore[no-any-return]
 
@@ -205,7 +207,7 @@ def _matrix_transposed(self: Tensor) -> Tensor:
     return call("transpose", self, -2, -1)  # type: ignore[no-any-return]
 
 
-METHODS |= {"T": property(_reversed_axes), "mT": property(_matrix_transposed), "H": property(_matrix_transposed),
+METHODS |= {"adjoint": _matrix_transposed, "T": property(_reversed_axes), "mT": property(_matrix_transposed), "H": property(_matrix_transposed),
             "mH": property(_matrix_transposed)}
 
 
@@ -358,11 +360,14 @@ def _write_diagonal(base: Node, new: Node, offset: int, axis1: int, axis2: int) 
 
 def _embedded(x: Node, shape: tuple[Any, ...], offset: int, axis1: int, axis2: int) -> Node:
     """The last axis of `x` on a diagonal of zeros: the adjoint of the diagonal."""
-    from ....compiler.differentiate import linear_transpose
-    from ....compiler.ir import make
+    from ....compiler.build.moving import iota
 
-    stand_in = make("input", shape=shape, dtype=x.dtype, position=-1, name="square")
-    return linear_transpose(build.diagonal(stand_in, offset, axis1, axis2), stand_in, x)
+    if x.dtype.kind == "b":
+        return f.ne(_embedded(build.cast(x, "int64"), shape, offset, axis1, axis2), 0)  # type: ignore[no-any-return]
+    ramp = iota((x.shape[-1],), 0)
+    rows, columns = (ramp + max(-offset, 0), ramp + max(offset, 0))
+    pair = (rows, columns) if axis1 < axis2 else (columns, rows)
+    return f.scatter_add(build.moveaxis(x, x.ndim - 1, 0), *pair, axes=tuple(sorted((axis1, axis2))), shape=shape)  # type: ignore[no-any-return]
 
 
 @view("diagonal", build=lambda x, offset, axis1, axis2: build.diagonal(x, offset, axis1, axis2), write=_write_diagonal, backward="DiagonalBackward0")

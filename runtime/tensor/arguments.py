@@ -1,0 +1,84 @@
+"""Arguments that do not fit, in torch's words."""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+
+# Operations with several signatures: torch does not say which argument is wrong, but what it got and what there is.
+OVERLOADED = frozenset(
+    "sum mean prod max min std var any all norm pow median squeeze split argmax argmin sort clamp where size transpose flip permute view expand "
+    "repeat zeros ones full arange linspace index_fill scatter masked_fill std_mean var_mean quantile view_as tensor_split".split()
+)
+
+
+class WrongType(TypeError):
+    """An argument of a type that an operation does not take; the operation's name and the position are added further up."""
+
+    def __init__(self, argument: str, expected: str, value: Any) -> None:
+        super().__init__(f"argument '{argument}' must be {expected}, not {type_name(value)}")
+        self.argument, self.expected, self.value = argument, expected, value
+
+
+def type_name(value: object) -> str:
+    """A type's name as torch's messages have it."""
+    kind = type(value)
+    return f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__
+
+
+def refuse(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], is_method: bool, error: TypeError) -> NoReturn:
+    """Raise the TypeError that torch raises for this call, given what Python or a rule said.
+
+    Raises:
+        TypeError: always.
+    """
+    text = str(error)
+    shown = args[1:] if is_method else args
+    if isinstance(error, WrongType):
+        if name in OVERLOADED:
+            raise TypeError(_combination(name, function, shown, kwargs)) from None
+        place = next((f" (position {k})" for k, a in enumerate(shown, start=1) if a is error.value), "")
+        raise TypeError(f"{name}(): argument '{error.argument}'{place} must be {error.expected}, not {type_name(error.value)}") from None
+    own = function.__name__ + "()" in text
+    if not own or not any(said in text for said in (" missing ", " takes ", " got ")):
+        raise error
+    if name in OVERLOADED:
+        raise TypeError(_combination(name, function, shown, kwargs)) from None
+    if " missing " in text:
+        names = [n for n, p in inspect.signature(function).parameters.items() if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+        missing = [n for k, n in enumerate(names) if k >= len(args) and n not in kwargs]
+        quoted = ", ".join('"' + ("input" if n == "self" else n) + '"' for n in missing)
+        raise TypeError(f"{name}() missing {len(missing)} required positional arguments: {quoted}") from None
+    if is_method and len(inspect.signature(function).parameters) == 1 and len(args) > 1:
+        raise TypeError(f"TensorBase.{name}() takes no arguments ({len(args) - 1} given)") from None
+    raise TypeError(name + "()" + text.partition("()")[2]) from None
+
+
+def _combination(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    got = ", ".join([type_name(a) for a in args] + [f"{k}={type_name(v)}" for k, v in kwargs.items()]) + (", " if kwargs else "")
+    return f"{name}() received an invalid combination of arguments - got ({got}), but expected one of:\n * {inspect.signature(function)}\n"
+
+
+def check_first(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise torch's error for a first argument that is no tensor.
+
+    Raises:
+        TypeError: torch's message; for arrays with a hint.
+    """
+    first = args[0] if args else kwargs.get("self")
+    hint = f" (for NumPy arrays: np.{name}, or chainrule.as_tensor first)" if isinstance(first, np.ndarray) else ""
+    raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type_name(first)}{hint}")
+
+
+def as_int(value: Any, argument: str) -> int:
+    """An integer argument.
+
+    Raises:
+        WrongType: it is none.
+    """
+    try:
+        return value.__index__()  # type: ignore[no-any-return]
+    except (AttributeError, TypeError):
+        raise WrongType(argument, "int", value) from None
