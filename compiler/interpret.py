@@ -69,7 +69,8 @@ def evaluate_node(node: Node, arrays: Sequence[Any], sizes: dict[str, int]) -> A
     return evaluate_op(node.op, node.params, node.shape, node.dtype, arrays, sizes)
 
 
-def evaluate_op(op: Op, params: Sequence[Any], shape: Shape, dtype: np.dtype[Any], arrays: Sequence[Any], sizes: dict[str, int]) -> Any:
+def evaluate_op(op: Op, params: Sequence[Any], shape: Shape, dtype: np.dtype[Any], arrays: Sequence[Any],
+                sizes: dict[str, int]) -> Any:
     """`evaluate_node` of a node with this op, these parameters and this aval."""
     values = dict(zip(op.params, params, strict=True))
     unbound = {name for name in op.binds if isinstance(values[name], SizeExpr)}

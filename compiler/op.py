@@ -1,7 +1,7 @@
 """What an op is: one entry that every pass reads.
 
-An op is declared once, in `compiler.ops`: how its shape and dtype follow, how NumPy evaluates it, its derivative, how it
-is lowered, how it is written. No pass keeps a list of ops of its own; it looks up the field that it needs.
+An op is declared once, in `compiler.ops`: how its shape and dtype follow, how NumPy evaluates it, its derivative, how
+it is lowered, how it is written. No pass keeps a list of ops of its own; it looks up the field that it needs.
 """
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ class Op:
         partials: `(y, *xs) -> one Partial for each input`, in terms of the output and the inputs.
         transpose: `(ct, node, position) -> Node`, the adjoint with respect to one input; for an op that is linear in
             all inputs `jointly` (concatenate), or in each while the others are held (contraction).
-        mask: `(mask, node, position) -> mask` beside `transpose`: where the input's cotangent may be non-zero, given where
-            the output's may be (None: anywhere). Not declared: anywhere.
-        selected: `(ct, mask, node, position) -> Node | None` beside `transpose`, of an op whose adjoint multiplies: the same,
-            with exact zeros for factors that meet only masked cotangents; None where that cannot be said.
+        mask: `(mask, node, position) -> mask` beside `transpose`: where the input's cotangent may be non-zero, given
+            where the output's may be (None: anywhere). Not declared: anywhere.
+        selected: `(ct, mask, node, position) -> Node | None` beside `transpose`, of an op whose adjoint multiplies: the
+            same, with exact zeros for factors that meet only masked cotangents; None where that cannot be said.
         weights: `(y, x, node) -> Node` of x's shape, `y` being the output expanded to it:
             jvp = sum(weights * dx), vjp = weights * ct.
         tangent: `(node, position, dx) -> Node`, the jvp along one input, made of ops that are linear in dx; the vjp is

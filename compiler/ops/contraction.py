@@ -29,8 +29,8 @@ def _contract(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
         for label, size in zip(labels, node.shape, strict=True):
             if label in extent and not sizes.equal(extent[label], size):
                 a, b = params["left"].index(label), params["right"].index(label)
-                raise ShapeError(f"contraction of axis {a} (size {left.shape[a]}) with axis {b} (size {right.shape[b]}): "
-                                 f"{aval_text(left)} and {aval_text(right)}")
+                axes = f"axis {a} (size {left.shape[a]}) with axis {b} (size {right.shape[b]})"
+                raise ShapeError(f"contraction of {axes}: {aval_text(left)} and {aval_text(right)}")
             extent[label] = sizes.resolve(size)
     for label in params["out"]:
         if label not in extent:
@@ -82,6 +82,6 @@ def _selected(ct: Node, mask: Node, node: Node, position: int) -> Node | None:
 
 
 # out[out labels] = sum over the other labels of x[left labels] * y[right labels]; labels are letters, each once a term.
-declare(Op(name="contract", kind="contract", arity=2, params=("left", "right", "out"), infer=_contract, evaluate=_evaluate,
-           transpose=_transpose, selected=_selected, dtypes=("float", "int"),
+declare(Op(name="contract", kind="contract", arity=2, params=("left", "right", "out"), infer=_contract,
+           evaluate=_evaluate, transpose=_transpose, selected=_selected, dtypes=("float", "int"),
            names=Names("contract", "{0} {1}", "{0} @ {1}"), cost=50.0))

@@ -49,13 +49,14 @@ def _predicate(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
 
 
 def _op(name: str, arity: int, numpy: Callable[..., Any], partials: Callable[..., tuple[Any, ...]] | None = None, *,
-        lowering: Lowering, names: Names, dtypes: tuple[str, ...] = REAL, infer: Callable[..., Aval] = _same, **more: Any) -> None:
-    declare(Op(name=name, kind="elementwise", arity=arity, infer=infer, evaluate=numpy, partials=partials, dtypes=dtypes,
-               lowering=lowering, names=names, **more))
+        lowering: Lowering, names: Names, dtypes: tuple[str, ...] = REAL, infer: Callable[..., Aval] = _same,
+        **more: Any) -> None:
+    declare(Op(name=name, kind="elementwise", arity=arity, infer=infer, evaluate=numpy, partials=partials,
+               dtypes=dtypes, lowering=lowering, names=names, **more))
 
 
-def _unary(name: str, numpy: Callable[..., Any], partial: Callable[[Node, Node], Any], *, real: str = "", source: str = "",
-           sympy: str = "", latex: str = "", text: str = "", written: str = "",
+def _unary(name: str, numpy: Callable[..., Any], partial: Callable[[Node, Node], Any], *, real: str = "",
+           source: str = "", sympy: str = "", latex: str = "", text: str = "", written: str = "",
            meaning: Callable[..., Any] | None = None, inline: bool = False, cost: float = 15.0, **more: Any) -> None:
     """A smooth function of one real argument; `written` is its NumPy source for people."""
     _op(name, 1, numpy, lambda y, x: (partial(y, x),),
@@ -114,8 +115,8 @@ _op("pow", 2, np.power, _pow_partials, dtypes=NUMBER, cost=30.0, source="DLMF 4.
     kinks="x**0 is constant; 0**p has slope 0 in p for p >= 0")
 _unary("square", np.square, lambda y, x: 2.0 * x, real="math square", source="{0} * {0}", cost=1.0, sympy="square",
        latex="{0}^{{2}}", text="{0}**2", meaning=lambda m, x: x**2, inline=True)
-_unary("reciprocal", np.reciprocal, lambda y, x: f.neg(f.square(y)), real="math reciprocal", source="1.0 / {0}", cost=4.0,
-       sympy="reciprocal", latex=r"\frac{{1}}{{{0}}}", text="1/{0}", meaning=lambda m, x: 1 / x, inline=True)
+_unary("reciprocal", np.reciprocal, lambda y, x: f.neg(f.square(y)), real="math reciprocal", source="1.0 / {0}",
+       cost=4.0, sympy="reciprocal", latex=r"\frac{{1}}{{{0}}}", text="1/{0}", meaning=lambda m, x: 1 / x, inline=True)
 _unary("sqrt", np.sqrt, lambda y, x: Over(2.0 * y), real="llvm.sqrt", source="np.sqrt({0})", cost=6.0,
        latex=r"\sqrt{{{0}}}", meaning=lambda m, x: x**HALF, inline=True, kinks="sqrt'(0) = inf")
 _unary("rsqrt", lambda x: np.reciprocal(np.sqrt(x)), lambda y, x: -0.5 * y / x, cost=10.0,
@@ -256,10 +257,12 @@ def _share(a: Node, b: Node, lost: Node) -> Node:
     return f.where(lost, zero, f.where(f.eq(a, b), half, one))
 
 
-_op("maximum", 2, np.maximum, _half_at_ties_of_greatest, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
+_op("maximum", 2, np.maximum, _half_at_ties_of_greatest, dtypes=ANY, commutative=True,
+    kinks="ties split 1/2", singular=False,
     lowering=Lowering("math maximum", "math imaximum", "or", "np.maximum({0}, {1})", "llvm.maximum"),
     names=Names("Max", r"\max\left({0}, {1}\right)", "max({0}, {1})", "np.maximum({0}, {1})"))
-_op("minimum", 2, np.minimum, _half_at_ties_of_least, dtypes=ANY, commutative=True, kinks="ties split 1/2", singular=False,
+_op("minimum", 2, np.minimum, _half_at_ties_of_least, dtypes=ANY, commutative=True,
+    kinks="ties split 1/2", singular=False,
     lowering=Lowering("math minimum", "math iminimum", "and", "np.minimum({0}, {1})", "llvm.minimum"),
     names=Names("Min", r"\min\left({0}, {1}\right)", "min({0}, {1})", "np.minimum({0}, {1})"))
 
@@ -283,7 +286,8 @@ def _taken(mask: Node | None, node: Node, position: int) -> Node:
     return taken if mask is None else f.and_(mask, taken)
 
 
-declare(Op(name="where", kind="elementwise", arity=3, infer=_where, evaluate=np.where, transpose=_select, jointly=True, mask=_taken,
+declare(Op(name="where", kind="elementwise", arity=3, infer=_where, evaluate=np.where, transpose=_select,
+           jointly=True, mask=_taken,
            lowering=Lowering("select", "select", "select", "{1} if {0} else {2}"), singular=False,
            names=Names("where", r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
                        "where({0}, {1}, {2})", "np.where({0}, {1}, {2})")))
@@ -303,10 +307,11 @@ for _name, _numpy, _llvm, _text, _latex in (
     ("and_", np.bitwise_and, "and", "&", r"\wedge"), ("or_", np.bitwise_or, "or", "|", r"\vee"),
     ("xor", np.bitwise_xor, "xor", "^", r"\oplus"),
 ):
-    declare(Op(name=_name, kind="elementwise", arity=2, infer=_same, evaluate=_numpy, dtypes=("int", "bool"), commutative=True,
-               not_differentiable="defined on integers and bools only",
+    declare(Op(name=_name, kind="elementwise", arity=2, infer=_same, evaluate=_numpy, dtypes=("int", "bool"),
+               commutative=True, not_differentiable="defined on integers and bools only",
                lowering=Lowering("", _llvm, _llvm, f"{{0}} {_text} {{1}}"),
-               names=Names({"and_": "And", "or_": "Or", "xor": "Xor"}[_name], f"{{0}} {_latex} {{1}}", f"{{0}} {_text} {{1}}")))
+               names=Names({"and_": "And", "or_": "Or", "xor": "Xor"}[_name], f"{{0}} {_latex} {{1}}",
+                           f"{{0}} {_text} {{1}}")))
 declare(Op(name="not_", kind="elementwise", arity=1, infer=_same, evaluate=np.invert, dtypes=("int", "bool"),
            not_differentiable="defined on integers and bools only", lowering=Lowering("", "not_", "not_", "~{0}"),
            names=Names("Not", r"\neg {0}", "not {0}", "~{0}")))
@@ -315,7 +320,8 @@ for _name, _numpy, _llvm, _text in (("shift_left", np.left_shift, "math shift_le
     declare(Op(name=_name, kind="elementwise", arity=2, infer=_same, evaluate=_numpy, dtypes=("int",),
                not_differentiable="defined on integers only", lowering=Lowering("", _llvm, "", f"{{0}} {_text} {{1}}"),
                names=Names(_name, f"{{0}} {_text} {{1}}", f"{{0}} {_text} {{1}}")))
-for _name, _numpy, _latex in (("isnan", np.isnan, r"\operatorname{{isnan}}"), ("isinf", np.isinf, r"\operatorname{{isinf}}"),
+for _name, _numpy, _latex in (("isnan", np.isnan, r"\operatorname{{isnan}}"),
+                              ("isinf", np.isinf, r"\operatorname{{isinf}}"),
                               ("isfinite", np.isfinite, r"\operatorname{{isfinite}}")):
     declare(Op(name=_name, kind="elementwise", arity=1, infer=_predicate, evaluate=_numpy, dtypes=REAL,
                not_differentiable="a predicate is piecewise constant",
@@ -333,7 +339,8 @@ def _cast_evaluate(x: Any, *, dtype: str) -> Any:
         return np.asarray(x).astype(dtype)
 
 
-declare(Op(name="cast", kind="elementwise", arity=1, params=("dtype",), infer=_cast, evaluate=_cast_evaluate, jointly=True,
+declare(Op(name="cast", kind="elementwise", arity=1, params=("dtype",), infer=_cast, evaluate=_cast_evaluate,
+           jointly=True,
            transpose=lambda ct, node, position: f.cast(ct, dtype=node.inputs[0].dtype.name) if node.dtype.kind == "f"
            and node.inputs[0].dtype.kind == "f" else None,
            mask=lambda mask, node, position: mask,

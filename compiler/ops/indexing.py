@@ -61,7 +61,8 @@ def _scatter(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
     check_axes(shape, axes, "scatter_add")
     expected = (*unify(tuple(indices), "index arrays"), *without(shape, axes))
     if len(expected) != values.ndim or not all(map(sizes.equal, expected, values.shape)):
-        raise ShapeError(f"scatter_add: values have shape {shape_text(values.shape)}, the indices ask for {shape_text(expected)}")
+        raise ShapeError(f"scatter_add: values have shape {shape_text(values.shape)}, "
+                         f"the indices ask for {shape_text(expected)}")
     return shape, values.dtype
 
 
@@ -76,8 +77,8 @@ def _scatter_transpose(ct: Node, node: Node, position: int) -> Node | None:
 
 
 # Zeros of the given shape, plus values[b..., r...] at [indices at axes, r]; equal indices add up.
-declare(Op(name="scatter_add", kind="index", arity=None, params=("axes", "shape"), infer=_scatter, evaluate=_scatter_evaluate,
-           transpose=_scatter_transpose, dtypes=("float", "int"),
+declare(Op(name="scatter_add", kind="index", arity=None, params=("axes", "shape"), infer=_scatter,
+           evaluate=_scatter_evaluate, transpose=_scatter_transpose, dtypes=("float", "int"),
            mask=lambda mask, node, position: None if mask is None else _scatter_transpose(mask, node, position),
            names=Names("scatter_add", r"\operatorname{{scatter}}_{{{1}}}\left({0}\right)", "scatter_add({0}, {1})")))
 
@@ -123,6 +124,6 @@ def _nonzero(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
 
 
 # The positions of the true elements of a flat mask. `count` is a symbol that this node binds when it is evaluated.
-declare(Op(name="nonzero", kind="opaque", arity=1, params=("count",), binds=("count",), infer=_nonzero, dtypes=("bool",),
-           evaluate=lambda mask, *, count: np.flatnonzero(mask), not_differentiable="indices",
+declare(Op(name="nonzero", kind="opaque", arity=1, params=("count",), binds=("count",), infer=_nonzero,
+           dtypes=("bool",), evaluate=lambda mask, *, count: np.flatnonzero(mask), not_differentiable="indices",
            names=Names("nonzero", r"\operatorname{{nonzero}}\left({0}\right)", "nonzero({0})")))

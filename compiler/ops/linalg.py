@@ -1,6 +1,7 @@
 """Linear algebra on (stacks of) square matrices, evaluated by LAPACK through NumPy.
 
-Derivatives: Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation", 2008.
+Derivatives: Giles, "Collected matrix derivative results for forward and reverse mode algorithmic differentiation",
+2008.
 """
 from __future__ import annotations
 
@@ -93,7 +94,8 @@ declare(Op(name="inverse", kind="opaque", arity=1, infer=_same, evaluate=np.lina
 declare(Op(name="solve", kind="opaque", arity=2, infer=_solution, evaluate=np.linalg.solve, dtypes=REAL, cost=1000.0,
            tangent=lambda y, position, dx: f.neg(f.solve(y.inputs[0], matrix_product(dx, y))) if position == 0
            else f.solve(y.inputs[0], dx),
-           transpose=lambda ct, node, position: f.solve(matrix_transpose(node.inputs[0]), ct) if position == 1 else None,
+           transpose=lambda ct, node, position: (
+               f.solve(matrix_transpose(node.inputs[0]), ct) if position == 1 else None),
            names=Names("Solve", "{0}^{{-1}} {1}", "solve({0}, {1})")))
 # |x|: d|x| = tr(cofactor(x)^T dx), which singular matrices have, too (Giles 2.2.4)
 declare(Op(name="det", kind="opaque", arity=1, infer=_scalar, evaluate=np.linalg.det, dtypes=REAL, cost=1000.0,
@@ -101,7 +103,8 @@ declare(Op(name="det", kind="opaque", arity=1, infer=_scalar, evaluate=np.linalg
            names=Names("Determinant", r"\left|{0}\right|", "det({0})")))
 # |x| x^-T, the matrix of cofactors C: dC = tr(x^-1 dx) C - C dx^T x^-T, for invertible x
 declare(Op(name="cofactor", kind="opaque", arity=1, infer=_same, evaluate=_cofactors, dtypes=REAL, cost=2000.0,
-           tangent=_cofactor_tangent, names=Names("cofactor", r"\operatorname{{cof}}\left({0}\right)", "cofactor({0})")))
+           tangent=_cofactor_tangent,
+           names=Names("cofactor", r"\operatorname{{cof}}\left({0}\right)", "cofactor({0})")))
 # log ||x||: d log||x|| = tr(x^-1 dx)
 declare(Op(name="logabsdet", kind="opaque", arity=1, infer=_scalar, dtypes=REAL, cost=1000.0,
            evaluate=lambda x: np.linalg.slogdet(x).logabsdet, tangent=lambda y, position, dx: _inverse_traced(y, dx),

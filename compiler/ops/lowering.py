@@ -19,8 +19,8 @@ class Lowering:
         real: for float32 and float64.
         integer: for signed integers.
         boolean: for bool (an i1 in a register, a byte in memory).
-        accumulate: for floats in an accumulation whose order is free, where it is not `real`: a spelling that LLVM splits
-            into lanes.
+        accumulate: for floats in an accumulation whose order is free, where it is not `real`: a spelling that LLVM
+            splits into lanes.
         source: Python text with `{0}`, `{1}`, ... for the operands; `np`, `math` and `vm`
             (`compiler.scalar_functions`, for what neither has) are in scope.
     """

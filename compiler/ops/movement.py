@@ -102,7 +102,7 @@ def _place_evaluate(x: Any, *, start: tuple[int, ...], step: tuple[int, ...], sh
     return out
 
 
-# Zeros of the given shape, but out[start + i * step] = x[i]: the adjoint of slice; pad and writes into slices are made of it.
+# Zeros of the given shape, but out[start + i * step] = x[i]: the adjoint of slice. Padding and writes are made of it.
 _move("place", params=("start", "step", "shape"), infer=_slice, evaluate=_place_evaluate,
       transpose=lambda ct, node, position: f.slice(ct, start=node.param("start"), step=node.param("step"),
                                                    shape=node.inputs[0].shape),

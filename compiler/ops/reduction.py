@@ -53,8 +53,8 @@ def _at_extremes(y: Node, x: Node, node: Node) -> Node:
 def _others(y: Node, x: Node, node: Node) -> Node:
     """The product of the other elements.
 
-    Elements that are zero are kept apart: the product is that of the others, times an elementary symmetric polynomial of
-    the zeros, whose value is zero but whose derivatives are not. Right to second order with any number of zeros.
+    Elements that are zero are kept apart: the product is that of the others, times an elementary symmetric polynomial
+    of the zeros, whose value is zero but whose derivatives are not. Right to second order with any number of zeros.
     """
     axes, zero, one = node.param("axes"), constant(0, x.dtype, x.shape), constant(1, x.dtype, x.shape)
 
@@ -88,24 +88,25 @@ def _highest(dtype: np.dtype[Any]) -> Any:
     return np.inf if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max
 
 
-declare(Op(name="sum", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_of_axes(np.sum), dtypes=NUMBER,
-           transpose=lambda ct, node, position: expand_back(ct, node.inputs[0], node.param("axes")),
+declare(Op(name="sum", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_of_axes(np.sum),
+           dtypes=NUMBER, transpose=lambda ct, node, position: expand_back(ct, node.inputs[0], node.param("axes")),
            mask=lambda mask, node, position: None if mask is None else expand_back(
                mask, node.inputs[0], node.param("axes")),
            combine="add", identity=lambda dtype: 0, names=Names("Sum", r"\sum {0}", "sum({0})"), singular=False))
-declare(Op(name="prod", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_of_axes(np.prod), dtypes=NUMBER,
-           weights=_others, combine="mul", identity=lambda dtype: 1, names=Names("Product", r"\prod {0}", "prod({0})")))
+declare(Op(name="prod", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_of_axes(np.prod),
+           dtypes=NUMBER, weights=_others, combine="mul", identity=lambda dtype: 1,
+           names=Names("Product", r"\prod {0}", "prod({0})")))
 declare(Op(name="max", kind="reduce", arity=1, params=("axes",), infer=_needs_elements, evaluate=_over(np.max),
            weights=_at_extremes, kinks="ties share the gradient evenly", combine="maximum", identity=_lowest,
            names=Names("Max", r"\max {0}", "max({0})")))
 declare(Op(name="min", kind="reduce", arity=1, params=("axes",), infer=_needs_elements, evaluate=_over(np.min),
            weights=_at_extremes, kinks="ties share the gradient evenly", combine="minimum", identity=_highest,
            names=Names("Min", r"\min {0}", "min({0})")))
-declare(Op(name="any", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_over(np.any), dtypes=("bool",),
-           not_differentiable="a truth value", combine="or_", identity=lambda dtype: False,
+declare(Op(name="any", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_over(np.any),
+           dtypes=("bool",), not_differentiable="a truth value", combine="or_", identity=lambda dtype: False,
            names=Names("any", r"\exists {0}", "any({0})")))
-declare(Op(name="all", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_over(np.all), dtypes=("bool",),
-           not_differentiable="a truth value", combine="and_", identity=lambda dtype: True,
+declare(Op(name="all", kind="reduce", arity=1, params=("axes",), infer=_reduced, evaluate=_over(np.all),
+           dtypes=("bool",), not_differentiable="a truth value", combine="and_", identity=lambda dtype: True,
            names=Names("all", r"\forall {0}", "all({0})")))
 
 
@@ -135,8 +136,9 @@ def _reverse_cumsum(ct: Node, node: Node, position: int) -> Node:
     return f.flip(f.cumsum(f.flip(ct, axes=(axis,)), axis=axis), axes=(axis,))
 
 
-declare(Op(name="cumsum", kind="opaque", arity=1, params=("axis",), infer=_same, dtypes=NUMBER, transpose=_reverse_cumsum,
-           evaluate=lambda x, *, axis: np.cumsum(x, axis=axis, dtype=x.dtype), mask=mask_of_sums(_reverse_cumsum),
+declare(Op(name="cumsum", kind="opaque", arity=1, params=("axis",), infer=_same, dtypes=NUMBER,
+           transpose=_reverse_cumsum, evaluate=lambda x, *, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
+           mask=mask_of_sums(_reverse_cumsum),
            names=Names("cumsum", r"\operatorname{{cumsum}}\left({0}\right)", "cumsum({0})")))
 
 
