@@ -73,6 +73,7 @@ def lift(value: Any) -> Operand:
         return Operand(require_session("an array").capture(value))
     if isinstance(value, np.generic):
         check_dtype(value.dtype, "a number")
+        require_session("a number").plain_numbers = True
         return Operand(constant(value, value.dtype))
     if isinstance(value, bool):
         return Operand(constant(value, bool))

@@ -12,9 +12,9 @@ import numpy as np
 
 from .. import sizes
 from ..errors import ChainruleError, DTypeError, TraceError
-from ..ir import Graph, Node, constant, current, kind_of, make, native, rebuild, toposort
+from ..ir import Graph, Node, constant, current, flat_params, kind_of, make, native, rebuild, toposort
 from ..provenance import Site, at, user_site
-from ..sizes import Size, SizeContext
+from ..sizes import Size, SizeContext, SizeExpr
 
 __all__ = ["Captured", "Session", "active_session", "located", "tracing"]
 
@@ -49,14 +49,20 @@ class Session:
         origin: asked for each plain array that meets a traced one; where to find it again at a later call, or None for
             an array that the traced code has made, which is a constant of the trace.
         rewrite: what is done to nodes before they are differentiated inside the trace (stabilisation).
+        prepare: a function as it is to be called inside the trace (with traced values in place of captured arrays).
+        used_contents: captured arrays whose elements the trace depends on.
+        plain_numbers: whether a NumPy scalar, which may have been computed from captured arrays, met a traced value.
     """
 
     origin: Callable[[np.ndarray[Any, Any]], Any] = lambda array: None
     rewrite: Callable[[Sequence[Node]], Sequence[Node]] = lambda nodes: nodes
+    prepare: Callable[[Any], Any] = lambda function: function
     context: SizeContext = field(default_factory=SizeContext)
     inputs: list[Node] = field(default_factory=list)
     captured: dict[int, Captured] = field(default_factory=dict)
     specialisations: list[Specialisation] = field(default_factory=list)
+    used_contents: list[np.ndarray[Any, Any]] = field(default_factory=list)
+    plain_numbers: bool = False
     open: bool = True
     _constants: dict[int, tuple[Any, Node]] = field(default_factory=dict)
 
@@ -109,27 +115,36 @@ class Session:
         return value
 
     def concretise(self, node: Node) -> Any:
-        """The value of a node that depends on sizes and constants only, which are specialised; None for any other."""
+        """The value of a node that depends on sizes, constants and captured arrays only; None for any other.
+
+        The sizes are specialised, and the trace from then on depends on the arrays' elements.
+        """
         from ..interpret import evaluate_nodes
 
         order = toposort([node])
-        if any(n.op.name == "input" or n.op.binds for n in order):
+        by_node = {c.node: c.array for c in self.captured.values()}
+        if any((n.op.name == "input" and n not in by_node) or n.op.binds for n in order):
             return None
         symbols: set[str] = set()
         for n in order:
-            for value in (*n.shape, *n.params):
-                for size in value if isinstance(value, tuple) else (value,):
-                    symbols |= sizes.symbols_of(size) if isinstance(size, sizes.SizeExpr) else set()
+            for value in (*n.shape, *flat_params(n.params)):
+                symbols |= sizes.symbols_of(value) if isinstance(value, SizeExpr) else set()
         for name in sorted(symbols):
             self.specialise(sizes.symbol(name))
+        values = {n: by_node[n] for n in order if n in by_node}
+        self.used_contents += values.values()
         with np.errstate(all="ignore"):
-            return evaluate_nodes([node], {}, self.context.hints)[0]
+            return evaluate_nodes([node], values, self.context.hints)[0]
 
     # ------------------------------------------------------------------------------------------------ the end
-    def finish(self, outputs: Sequence[Node]) -> Graph:
-        """The traced program; sizes that were found equal get one form."""
+    def finish(self, outputs: Sequence[Node]) -> tuple[Graph, list[Captured]]:
+        """The traced program, with the captured arrays that it reads; sizes that were found equal get one form.
+        """
         self.open = False
-        inputs = list(self.inputs)
+        captured = {c.node: c for c in self.captured.values()}
+        needed = self._needed(outputs)
+        inputs = [n for n in self.inputs if n not in captured] + [n for n in self.inputs if n in captured and n in needed]
+        kept = [captured[n] for n in inputs if n in captured]
         mapping = dict(self.context.equal_to)
         guards = tuple(self.context.guards_left())
         before, sizes.active.context = sizes.active.context, None
@@ -139,7 +154,19 @@ class Session:
                 inputs, outputs = made[: len(inputs)], made[len(inputs):]
         finally:
             sizes.active.context = before
-        return Graph(tuple(inputs), tuple(outputs), guards, dict(self.context.hints))
+        return Graph(tuple(inputs), tuple(outputs), guards, dict(self.context.hints)), kept
+
+    def _needed(self, outputs: Sequence[Node]) -> set[Node]:
+        """The inputs that the outputs read, or whose sizes they, or guards, are made of."""
+        nodes = toposort(outputs)
+        used: set[str] = set()
+        for node in nodes:
+            for value in (*node.shape, *flat_params(node.params)):
+                used |= sizes.symbols_of(self.context.resolve(value)) if isinstance(value, SizeExpr) else set()
+        for guard in self.context.guards_left():
+            used |= sizes.symbols_of(guard.left) | sizes.symbols_of(guard.right)
+        found = {n for n in nodes if n.op.name == "input"}
+        return found | {n for n in self.inputs if any(sizes.symbols_of(self.context.resolve(s)) & used for s in n.shape)}
 
 
 def _uniform(array: np.ndarray[Any, Any]) -> Node | None:

@@ -23,6 +23,10 @@ __all__ = ["Traced", "lift_key"]
 Binary = Callable[["Traced", Any], Any]
 
 
+# powers that NumPy's `**` computes by another ufunc, for arrays
+_SIMPLE_POWERS = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}
+
+
 class UnsupportedAttributeError(TraceError, AttributeError):
     """An attribute of arrays that traced ones do not have."""
 
@@ -196,7 +200,12 @@ class Traced:
     __irshift__ = _in_place(np.right_shift)
 
     def __pow__(self, other: Any, modulo: Any = None) -> Any:
-        return NotImplemented if modulo is not None else self._pow(other)
+        if modulo is not None:
+            return NotImplemented
+        simple = _SIMPLE_POWERS.get(other) if type(other) in (int, float) and self.ndim else None
+        if simple is not None and (self.dtype.kind == "f" or other == 2):
+            return operate(simple, self)
+        return self._pow(other)
 
     def __rpow__(self, other: Any, modulo: Any = None) -> Any:
         return NotImplemented if modulo is not None else self._rpow(other)
@@ -245,12 +254,16 @@ class Traced:
 
     def __float__(self) -> float:
         value = self._concrete()
+        if value is None and _storing():
+            raise _conversion(self)
         if value is None:
             raise self._needs_value("float()", "leave it an array; functions of `math` have equals in NumPy (np.exp for math.exp)")
         return float(value)
 
     def __int__(self) -> int:
         value = self._concrete()
+        if value is None and _storing():
+            raise _conversion(self)
         if value is None:
             raise self._needs_value("int()", "x.astype(int) converts inside the trace")
         return int(value)
@@ -427,6 +440,15 @@ def _conversion(value: Traced) -> TraceError:
                               "does not dispatch)",
                               "use np.zeros_like(x) or np.empty_like(x) of a traced x for an array to store it in, np.stack([...]) "
                               "or np.concatenate instead of np.array([...]), and leave out np.asarray")
+
+
+def _storing() -> bool:
+    """Whether the user's line is storing into something by index, which is where NumPy asks for a float."""
+    import dis
+    import sys
+
+    frame = sys._getframe(2)
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]] == "STORE_SUBSCR"
 
 
 def _calling_library() -> str:

@@ -46,6 +46,11 @@ def _like(value: float, node: Node) -> Node:
     return constant(value, node.dtype, node.shape)
 
 
+def _logical(op: str) -> Builder:
+    """An op on truth values: of numbers, whether they are not 0."""
+    return lambda *nodes: getattr(f, op)(*(build.cast(n, bool) for n in nodes))
+
+
 def _square(x: Node) -> Node:
     return f.square(x) if kind_of(x.dtype) == "float" else f.mul(x, x)
 
@@ -165,15 +170,26 @@ def _exprel(x: Node) -> Node:
 
 
 def _gamma(x: Node) -> Node:
-    lower = f.floor(x)
-    odd = f.ne(f.remainder(lower, 2.0), 0.0)
-    sign = f.where(f.and_(f.lt(x, 0.0), odd), _like(-1, x), _like(1, x))
-    pole = f.and_(f.lt(x, 0.0), f.eq(x, lower))
-    return f.where(pole, _like(math.nan, x), sign * f.exp(f.lgamma(x)))
+    pole = f.and_(f.lt(x, 0.0), f.eq(x, f.floor(x)))
+    return f.where(pole, _like(math.nan, x), _gamma_sign(x) * f.exp(f.lgamma(x)))
+
+
+def _reciprocal_gamma(x: Node) -> Node:
+    pole = f.and_(f.lt(x, 0.0), f.eq(x, f.floor(x)))
+    return f.where(pole, _like(0, x), _gamma_sign(x) * f.exp(f.neg(f.lgamma(x))))
+
+
+def _gamma_sign(x: Node) -> Node:
+    odd = f.ne(f.remainder(f.floor(x), 2.0), 0.0)
+    return f.where(f.and_(f.lt(x, 0.0), odd), _like(-1, x), _like(1, x))
 
 
 def _betaln(a: Node, b: Node) -> Node:
     return f.lgamma(a) + f.lgamma(b) - f.lgamma(a + b)
+
+
+def _beta(a: Node, b: Node) -> Node:
+    return _gamma_sign(a) * _gamma_sign(b) * _gamma_sign(a + b) * f.exp(_betaln(a, b))
 
 
 def _boxcox(x: Node, power: Node) -> Node:
@@ -189,8 +205,10 @@ def _huber(delta: Node, r: Node) -> Node:
 
 
 def _pseudo_huber(delta: Node, r: Node) -> Node:
-    scaled = r / delta
-    return f.square(delta) * (f.sqrt(1.0 + f.square(scaled)) - 1.0)
+    flat = f.or_(f.eq(delta, 0.0), f.eq(r, 0.0))
+    scaled = r / f.where(flat, 1.0, delta)
+    value = f.square(delta) * (f.sqrt(1.0 + f.square(scaled)) - 1.0)
+    return f.where(f.lt(delta, 0.0), _like(math.inf, r), f.where(flat, _like(0, r), value))
 
 
 UFUNCS: dict[str, Builder] = {
@@ -220,8 +238,7 @@ UFUNCS: dict[str, Builder] = {
     "equal": _by_kind("eq", "eq", "eq"), "not_equal": _by_kind("ne", "ne", "ne"), "less": _by_kind("lt", "lt", "lt"),
     "less_equal": _by_kind("le", "le", "le"), "greater": _by_kind("gt", "gt", "gt"),
     "greater_equal": _by_kind("ge", "ge", "ge"),
-    "logical_and": _by_kind("", "", "and_"), "logical_or": _by_kind("", "", "or_"),
-    "logical_xor": _by_kind("", "", "xor"), "logical_not": _by_kind("", "", "not_"),
+    "logical_and": _logical("and_"), "logical_or": _logical("or_"), "logical_xor": _logical("xor"), "logical_not": _logical("not_"),
     "bitwise_and": _by_kind("", "and_", "and_"), "bitwise_or": _by_kind("", "or_", "or_"),
     "bitwise_xor": _by_kind("", "xor", "xor"), "invert": _by_kind("", "not_", "not_"),
     "left_shift": _by_kind("", "shift_left"), "right_shift": _by_kind("", "shift_right"),
@@ -232,7 +249,7 @@ UFUNCS: dict[str, Builder] = {
     "erf": _by_kind("erf"), "erfc": _by_kind("erfc"), "erfinv": _by_kind("erfinv"), "erfcinv": lambda x: f.erfinv(1.0 - x),
     "ndtr": lambda x: 0.5 * f.erfc(x * -math.sqrt(0.5)), "ndtri": lambda p: f.erfinv(2.0 * p - 1.0) * math.sqrt(2.0),
     "gammaln": _by_kind("lgamma"), "loggamma": _by_kind("lgamma"), "psi": _by_kind("digamma"), "digamma": _by_kind("digamma"),
-    "gamma": _gamma, "rgamma": lambda x: f.reciprocal(_gamma(x)), "betaln": _betaln, "beta": lambda a, b: f.exp(_betaln(a, b)),
+    "gamma": _gamma, "rgamma": _reciprocal_gamma, "betaln": _betaln, "beta": _beta,
     "xlogy": _xlogy, "xlog1py": _xlog1py, "entr": _entropy, "rel_entr": _relative_entropy, "kl_div": _divergence,
     "exprel": _exprel, "exp10": lambda x: f.pow(_like(10, x), x), "boxcox": _boxcox, "huber": _huber,
     "pseudo_huber": _pseudo_huber,
@@ -284,12 +301,31 @@ def apply_ufunc(ufunc: np.ufunc, operands: Sequence[Operand], dtype: Any = None)
     if builder is None:
         raise unsupported(_spelled(ufunc), _INSTEAD.get(ufunc.__name__, ""))
     loop = resolve(ufunc, operands, dtype)
+    if ufunc.__name__ in _COMPARISONS and any(_too_large(o, d) for o, d in zip(operands, loop, strict=False)):
+        return _compare_beyond(ufunc, operands)
     nodes = [to_dtype(o, checked(d)) for o, d in zip(operands, loop, strict=False)]
     made = builder(*build.broadcast(*nodes, what=ufunc.__name__))
     outputs = loop[len(operands):]
     if isinstance(made, tuple):
         return tuple(build.cast(node, checked(d)) for node, d in zip(made, outputs, strict=True))
     return build.cast(made, checked(outputs[0]))
+
+
+_COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+
+
+def _too_large(operand: Operand, dtype: np.dtype[Any]) -> bool:
+    """Whether a Python integer is out of the range of the other operand's dtype."""
+    if operand.weak is not int or operand.literal is None or dtype.kind not in "iu":
+        return False
+    return not np.iinfo(dtype).min <= operand.literal <= np.iinfo(dtype).max
+
+
+def _compare_beyond(ufunc: np.ufunc, operands: Sequence[Operand]) -> Node:
+    """A comparison with an integer that no element can equal, which NumPy answers by its value."""
+    example = [0 if o.literal is None else o.literal for o in operands]
+    shape = build.broadcast_shapes(*(o.node.shape for o in operands))
+    return constant(bool(ufunc(*(np.array(v, object) for v in example))), bool, shape)
 
 
 def resolve(ufunc: np.ufunc, operands: Sequence[Operand], dtype: Any = None) -> tuple[np.dtype[Any], ...]:

@@ -19,6 +19,7 @@ from .inspection import TraceView, not_yet
 from .signature import Bound, Flat, Parameters, describe
 from .stats import Stats
 from .structure import Tree, unflatten
+from .tensors import answered, apply, without_tensors
 from .traced_program import TracedProgram, trace_call
 
 __all__ = ["Call", "GradFunction", "grad"]
@@ -147,8 +148,17 @@ class GradFunction:
         bound, flat = self._arguments(args, kwargs)
         if inside_trace(flat):
             return inline.call(self, self._prefix + args, kwargs)
-        call = self._found(bound, flat)
-        return call.structured(call.run("value"))
+        plain, with_tensors = without_tensors(flat)
+        call = self._found(bound, plain)
+        if not with_tensors:
+            return call.structured(call.run("value"))
+        outputs = apply(call.program.differentiable, [*flat.leaves, *call.arrays[len(flat.leaves):]])
+        return unflatten(call.program.result, iter(outputs))
+
+    def _answer(self, bound: Bound, flat: Flat, derive: Callable[[Call], Any]) -> Any:
+        """What is derived of a call; Tensors where the arguments are."""
+        plain, with_tensors = without_tensors(flat)
+        return answered(derive(self._found(bound, plain)), with_tensors)
 
     # ------------------------------------------------------------------------------------------------ derivatives
     def grad(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:
@@ -170,12 +180,13 @@ class GradFunction:
         if inside_trace(flat):
             value, gradients = inline.value_and_grad(self, bound, flat, chosen)
             return (value, gradients) if with_value else gradients
-        call = self._found(bound, flat)
+        plain, with_tensors = without_tensors(flat)
+        call = self._found(bound, plain)
         derivatives.require_scalar(call.program.graph.outputs, self._name)
         outputs = call.run("value_and_gradient" if with_value else "gradient", chosen.leaves)
         if not with_value:
-            return chosen.structured(outputs)
-        return call.structured(outputs[:1]), chosen.structured(outputs[1:])
+            return answered(chosen.structured(outputs), with_tensors)
+        return answered((call.structured(outputs[:1]), chosen.structured(outputs[1:])), with_tensors)
 
     def vjp(self, *args: Any, cotangent: Any, wrt: Any = None, **kwargs: Any) -> Any:
         """The cotangents of the arguments, given that of the output (in the output's structure); like `.grad`."""
@@ -183,7 +194,7 @@ class GradFunction:
         chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, cotangent):
             return inline.vjp(self, bound, flat, chosen, cotangent)
-        return derivatives.vjp(self._found(bound, flat), chosen, cotangent)
+        return self._answer(bound, flat, lambda call: derivatives.vjp(call, chosen, cotangent))
 
     def jvp(self, args: Any, tangents: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
         """The tangent of the output, in its structure, given those of the differentiated arguments."""
@@ -191,7 +202,7 @@ class GradFunction:
         chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, tangents):
             return inline.jvp(self, bound, flat, chosen, tangents)[1]
-        return derivatives.jvp(self._found(bound, flat), chosen, tangents)[1]
+        return self._answer(bound, flat, lambda call: derivatives.jvp(call, chosen, tangents)[1])
 
     def value_and_jvp(self, args: Any, tangents: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
         """(output, its tangent)."""
@@ -199,7 +210,7 @@ class GradFunction:
         chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, tangents):
             return inline.jvp(self, bound, flat, chosen, tangents)
-        return derivatives.jvp(self._found(bound, flat), chosen, tangents)
+        return self._answer(bound, flat, lambda call: derivatives.jvp(call, chosen, tangents))
 
     def hvp(self, args: Any, vectors: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
         """The Hessian times vectors, one for each differentiated argument: a tuple, or the bare product for one argument."""
@@ -207,7 +218,7 @@ class GradFunction:
         chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, vectors):
             return inline.hvp(self, bound, flat, chosen, vectors)
-        return derivatives.hvp(self._found(bound, flat), chosen, vectors)
+        return self._answer(bound, flat, lambda call: derivatives.hvp(call, chosen, vectors))
 
     def jacobian(self, *args: Any, wrt: Any = None, mode: str | None = None, **kwargs: Any) -> Any:
         """Derivatives of every output element by every argument element, in the structure of the outputs.
@@ -225,7 +236,7 @@ class GradFunction:
         chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat):
             return inline.jacobian(self, bound, flat, chosen)
-        return derivatives.jacobian(self._found(bound, flat), chosen, mode)
+        return self._answer(bound, flat, lambda call: derivatives.jacobian(call, chosen, mode))
 
     def hessian(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:
         """Second derivatives of the scalar output: an array, or a nested tuple when several arguments are differentiated."""
@@ -233,7 +244,7 @@ class GradFunction:
         chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat):
             return inline.hessian(self, bound, flat, chosen)
-        return derivatives.hessian(self._found(bound, flat), chosen)
+        return self._answer(bound, flat, lambda call: derivatives.hessian(call, chosen))
 
     # ------------------------------------------------------------------------------------------------ inspection
     def trace(self, *examples: Any, **kwargs: Any) -> TraceView:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from ...compiler.errors import ArgumentError, DTypeError
 from ...compiler.provenance import at, user_site
 from ...compiler.trace import is_traced
 
-__all__ = ["Tree", "flatten", "float_leaves", "map_leaves", "unflatten"]
+__all__ = ["Tree", "flatten", "float_leaves", "is_tensor", "map_leaves", "unflatten"]
 
 
 class Tree(NamedTuple):
@@ -54,6 +55,15 @@ class ByValue(NamedTuple):
         return repr(self.value)
 
 
+_TENSOR_MODULE = __name__.rpartition(".function.")[0] + ".tensor.tensor"
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a Tensor; without importing them."""
+    module = sys.modules.get(_TENSOR_MODULE)
+    return module is not None and isinstance(value, module.Tensor)
+
+
 _PLAIN = (bool, int, str, bytes, type(None), np.integer, np.bool_, complex, range, np.dtype)
 _WEAK = Tree("weak")
 _TRACED = Tree("traced")
@@ -91,16 +101,13 @@ def flatten(value: Any, leaves: list[Any]) -> Tree:
         names = tuple(f.name for f in dataclasses.fields(value) if hasattr(value, f.name))
         children = tuple(flatten(getattr(value, name), leaves) for name in names)
         return Tree("dataclass", (kind, names, Identity(value) if not children else None), children)
+    if is_tensor(value):
+        leaves.append(value)
+        return _array_tree(value._array(), False)
     if hasattr(value, "__array__") and not isinstance(value, type):
-        leaf = _foreign(value)
-        leaves.append(leaf)
-        return _array_tree(np.asarray(leaf), False)
+        raise ArgumentError(f"an argument of type {type(value).__name__} is neither an array nor a number{at(user_site())}: pass "
+                            "np.asarray(...) of it")
     return Tree("static", Identity(value))
-
-
-def _foreign(value: Any) -> Any:
-    raise ArgumentError(f"an argument of type {type(value).__name__} is neither an array nor a number{at(user_site())}: pass "
-                        "np.asarray(...) of it")
 
 
 def _special_array(value: Any, leaves: list[Any]) -> Tree:

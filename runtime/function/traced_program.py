@@ -4,11 +4,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ...compiler.errors import ShapeError, TraceError
+from ...compiler.errors import ChainruleError, ShapeError, TraceError
 from ...compiler.ir import Graph, Node
 from ...compiler.provenance import at, user_site
 from ...compiler.rewrite import simplify
@@ -20,6 +21,7 @@ from .execution import Execution, Options, Request, execute
 from .signature import Bound, Flat
 from .stats import Stats
 from .structure import Tree, flatten, unflatten
+from .tensors import GraphFunction
 
 __all__ = ["TracedProgram", "trace_call"]
 
@@ -42,6 +44,11 @@ class TracedProgram:
         self._shapes = [node.shape for node in graph.inputs]
         bound = {s for node in graph.inputs for size in node.shape for s in symbols_of(size)}
         self._guards = [g for g in graph.guards if symbols_of(g.left) | symbols_of(g.right) <= bound]
+
+    @cached_property
+    def differentiable(self) -> GraphFunction:
+        """The program as an operation on Tensors."""
+        return GraphFunction(self.graph, self.options, self.name)
 
     # ------------------------------------------------------------------------------------------------ may it be used?
     def hidden_arrays(self) -> list[Any]:
@@ -143,7 +150,12 @@ def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat
     with tracing(session):
         inputs = leaf_inputs(session, bound, flat)
         args, kwargs = rebuilt_arguments(bound, flat, inputs)
-        result = captures.call(args, kwargs, session)
+        try:
+            result = captures.call(args, kwargs, session)
+        except ValueError as error:
+            if isinstance(error.__cause__, ChainruleError):  # NumPy's "setting an array element with a sequence" hides ours
+                raise error.__cause__ from None
+            raise
         outputs: list[Any] = []
         tree = flatten(result_of(result, name), outputs)
         nodes = [lift(leaf).node for leaf in outputs]
