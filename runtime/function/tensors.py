@@ -107,11 +107,11 @@ def _backward(ctx: Any, *cotangents: Any) -> tuple[Any, ...]:
     from ..tensor.modes import state
 
     function, wanted = ctx.function, ctx.wanted
+    tensors = iter(ctx.saved_tensors)  # raises where they were freed or modified
     if ctx.gradients is not None and not state.grad:
         (cotangent,) = cotangents
         found = [to_tensor(cotangent._array() * g) for g in ctx.gradients]
     else:
-        tensors = iter(ctx.saved_tensors)
         inputs = [next(tensors) if x is None else x for x in ctx.constants]
         smooth = [ct for ct, y in zip(cotangents, function.graph.outputs, strict=True) if y.dtype.kind == "f"]
         made = apply(function.pulled(wanted), [*inputs, *smooth])
