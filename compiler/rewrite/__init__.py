@@ -1,8 +1,8 @@
 """Rewriting: rules as data, facts that they rely on, and the engine that applies them.
 
 `simplify` is the pass. Rules live in `rules/`, by family; each says at which level it is sound, on which conditions,
-and why. Before differentiation it stabilises (the derivative of a softplus is a sigmoid; that of log(1 + exp(x)) is inf/inf
-at 1000), and after it once more.
+and why. Before differentiation it stabilises (the derivative of a softplus is a sigmoid; that of log(1 + exp(x)) is
+inf/inf at 1000), and after it once more.
 """
 from __future__ import annotations
 

@@ -62,10 +62,11 @@ class Possible(NamedTuple):
 # Monotonic in each operand on each class (a domain's border, where there is one, is at 0 or 1 or -1).
 _MONOTONIC = frozenset((
     "add", "sub", "mul", "div", "neg", "square", "reciprocal", "sqrt", "rsqrt", "cbrt", "abs", "sign", "floor", "ceil",
-    "trunc", "round", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "arctan", "sinh", "cosh", "tanh", "arcsinh",
-    "erf", "erfc", "sigmoid", "softplus", "log_sigmoid", "hypot", "logaddexp", "maximum", "minimum", "stop_gradient",
+    "trunc", "round", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "arctan", "sinh", "cosh", "tanh",
+    "arcsinh", "erf", "erfc", "sigmoid", "softplus", "log_sigmoid", "hypot", "logaddexp", "maximum", "minimum",
+    "stop_gradient",
 ))
-_KEEPS_INTEGERS = frozenset(("add", "sub", "mul", "neg", "square", "abs", "maximum", "minimum", "stop_gradient", "where"))
+_KEEPS_INTEGERS = frozenset(("add", "sub", "mul", "neg", "square", "abs", "maximum", "minimum", "stop_gradient"))
 _MAKES_INTEGERS = frozenset(("floor", "ceil", "trunc", "round", "sign"))
 
 
@@ -159,6 +160,8 @@ def _transfer(node: Node, inputs: list[Possible]) -> Possible:
     dtype = node.dtype.name
     if op.kind == "elementwise" and all(i.dtype.kind == "f" for i in node.inputs):
         integer = name in _MAKES_INTEGERS or (name in _KEEPS_INTEGERS and all(i.integer for i in inputs))
+        if name in ("sin", "cos"):
+            return Possible(FINITE | (NAN if inputs[0].classes & ~FINITE else 0))
         if name in _MONOTONIC:
             return Possible(_apply(op, dtype, tuple(i.classes for i in inputs)), integer)
         return Possible(ANYTHING, integer)

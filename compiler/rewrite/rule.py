@@ -19,10 +19,11 @@ class Level(Enum):
 
     EXACT: the same bits (one nan is as good as another).
     ROUNDING: equal but for intermediate rounding, overflow or underflow; the new side is no less accurate, or within
-        the bound that the rule states. A sum that cancels to zero may change the sign of that zero, since the order of its
-        terms decides it.
+        the bound that the rule states. A sum that cancels to zero may change the sign of that zero, which says
+        nothing about the value.
     STABLE: different where the old side overflows, cancels or is undefined: the new one gives the value or the limit,
-        and a derivative, or a chosen subgradient, that is right there too.
+        and a derivative, or a chosen subgradient, that is right there too. Elsewhere the error is of the same order, or
+        within the bound that the rule states; a result below the normal range may be lost.
     REAL: equal over the reals, on the stated domain.
     """
 
@@ -34,17 +35,25 @@ class Level(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """A named question about a match; the rule fires only where the answer is proved to be yes."""
+    """A named question about a match; the rule fires only where the answer is proved to be yes.
+
+    Most conditions make a rule sound, or keep it from going on for ever. A condition for `gain` only keeps it from
+    making things worse that it cannot make better.
+    """
 
     text: str
     holds: Callable[[Match, Facts], Fact | bool]
+    gain: bool = False
 
     def __str__(self) -> str:
         return self.text
 
 
 def fact(name: str) -> Callable[[Pattern], Condition]:
-    """Makes conditions out of a fact about values: `finite = fact("finite")`, then `finite(X)`."""
+    """Conditions made of a fact about values, by its name.
+
+    With `finite = fact("finite")`, `finite(X)` asks for a proof that X is finite.
+    """
     question = getattr(Facts, name)
 
     def of(pattern: Pattern) -> Condition:
@@ -54,10 +63,11 @@ def fact(name: str) -> Callable[[Pattern], Condition]:
     return of
 
 
-def property_of(text: str, test: Callable[..., bool], *variables: Pattern | Parameter) -> Condition:
+def property_of(text: str, test: Callable[..., bool], *variables: Pattern | Parameter,
+                gain: bool = False) -> Condition:
     """A condition on the form of what some variables stand for; `test` gets their nodes and values."""
     names = [str(getattr(p, "name", p)) for p in variables]
-    return Condition(f"{text}({', '.join(names)})", lambda m, _: test(*(m[n] for n in names)))
+    return Condition(f"{text}({', '.join(names)})", lambda m, _: test(*(m[n] for n in names)), gain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +78,10 @@ class Rule:
         after: a pattern, or a function of the match that gives a node, or None where the rule does not apply after all.
         why: why it is sound at its level, and for which values it would not be without its conditions.
         source: where the identity comes from, where it is not elementary.
-        order: the named canonical order that it leads towards, for a rule that does not lower the cost of a graph.
+        order: the named canonical order that it leads towards, for a rule that lowers neither the cost of a graph nor
+            the number of its nodes. That of every STABLE rule is `stable`: its form is gone for good.
         ulps: the error of the new side, in units in the last place, that a ROUNDING or STABLE rule may reach.
+        scale: no unit in the last place is taken to be smaller than that of this number: 1 where the error is absolute.
         exceptions: inputs for which the level does not hold, in words; `excepted` says it of numbers.
     """
 
@@ -82,6 +94,7 @@ class Rule:
     source: str = ""
     order: str = ""
     ulps: float = 2.0
+    scale: float = 0.0
     exceptions: str = ""
     excepted: Callable[..., Any] | None = None
     variants: tuple[Variant, ...] = ()
@@ -106,8 +119,9 @@ class Rule:
 
 def rule(name: str, before: Apply | AnyOf, after: Pattern | float | Callable[[Match], Node | None], level: Level, *,
          when: tuple[Condition, ...] = (), why: str = "", source: str = "", order: str = "", ulps: float = 2.0,
-         exceptions: str = "", excepted: Callable[..., Any] | None = None) -> Rule:
+         scale: float = 0.0, exceptions: str = "", excepted: Callable[..., Any] | None = None) -> Rule:
     """A rule, its pattern compiled. A number as `after` is a constant of the matched node's shape and dtype."""
     variants = compile_pattern(before) if isinstance(before, Apply) else ()
     result = Literal(after) if isinstance(after, float | int) else after
-    return Rule(name, before, result, level, when, why, source, order, ulps, exceptions, excepted, variants)
+    order = order or ("stable" if level is Level.STABLE else "")
+    return Rule(name, before, result, level, when, why, source, order, ulps, scale, exceptions, excepted, variants)

@@ -1,8 +1,8 @@
 """Arithmetic: identities that hold for floats to the last bit, and powers.
 
 Canonical orders that rules lead towards: `neg outward` (a negation is applied as late as possible, and vanishes in a
-sum, in a difference or in a constant), `positive constants` (sums and differences hold no negative constant), `powers` (a
-product of equal factors is a power, a quotient with one over it is a reciprocal).
+sum, in a difference or in a constant), `positive constants` (sums and differences hold no negative constant), `powers`
+(a product of equal factors is a power, a quotient with one over it is a reciprocal).
 """
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ IDENTITIES = (
     rule("add_self", X + X, X * 2.0, EXACT, order=POWERS, why="doubling is exact, and overflows where the sum does"),
     rule("mul_self", X * X, op.square(X), EXACT, when=(a_float,), order=POWERS),
     rule("one_over", 1.0 / X, op.reciprocal(X), EXACT, order=POWERS),
-    rule("div_power_of_two", X / C, X * (1.0 / C), EXACT, when=(exact_reciprocal,), why="only a power of two has an exact reciprocal"),
+    rule("div_power_of_two", X / C, X * (1.0 / C), EXACT, when=(exact_reciprocal,),
+         why="only a power of two has an exact reciprocal"),
     rule("abs_neg", op.abs(-X), op.abs(X), EXACT),
     rule("abs_abs", op.abs(op.abs(X)), op.abs(X), EXACT),
     rule("abs_nonnegative", op.abs(X), X, EXACT, when=(sign_clear(X),), why="|x| is x only where the sign is clear"),
@@ -91,8 +92,7 @@ POWERS_OF = (
     rule("pow_zero", X ** 0.0, 1.0, EXACT, why="also for inf and nan (IEEE 754 pow)"),
     rule("pow_one", X ** 1.0, X, EXACT),
     rule("pow_two", X ** 2.0, op.square(X), ROUNDING, when=(a_float,), ulps=0.5),
-    rule("pow_two_integer", X ** 2.0, X * X, EXACT, when=(property_of("is_integer", lambda x: not is_float(x), X),),
-         why="of floats the square is cheaper"),
+    rule("pow_two_integer", X ** 2.0, X * X, EXACT, why="of integers: floats are squared by the rule before"),
     rule("pow_half", X ** 0.5, op.sqrt(X), ROUNDING, ulps=0.5,
          why="NumPy's ** operator takes the same path", exceptions="-inf gives nan, -0.0 gives -0.0",
          excepted=lambda x: x == float("-inf")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 from ...ir import Node
 from ..pattern import MOVES
 
-SMALL = 3  # terms of an explicit sum that are looked at; longer ones are written with `sum`
+TERMS = 6  # terms of an explicit sum that are looked at; longer ones are written with `sum`
 
 
 def unmoved(node: Node) -> Node:
@@ -26,7 +26,7 @@ def is_shifted(x: Node) -> bool:
         shift = unmoved(shift.inputs[1])
     if shift.op.name == "stop_gradient":
         shift = unmoved(shift.inputs[0])
-    return shift.op.name == "max"
+    return shift.op.name in ("max", "maximum")
 
 
 def is_clipped(x: Node) -> bool:
@@ -45,11 +45,9 @@ def is_sum_of(node: Node, op: str) -> bool:
     while terms:
         term = unmoved(terms.pop())
         count += 1
-        if count > 2 * SMALL:
+        if count > 2 * TERMS:
             return False
-        if term.op.name == "add":
-            terms += term.inputs
-        elif term.op.name == "sum":
+        if term.op.name in ("add", "sum"):
             terms += term.inputs
         elif term.op.name == "mul" and term.inputs[1].op.name == "const" and term.inputs[1].value > 0:
             terms.append(term.inputs[0])
@@ -63,10 +61,36 @@ def is_sum_of(node: Node, op: str) -> bool:
 
 
 def is_sum_of_exps(node: Node) -> bool:
-    return node.op.name in ("add", "sum", "mul", "exp", *MOVES) and is_sum_of(node, "exp")
+    """Positive, and made of exponentials only."""
+    return node.op.name in ("add", "sum", "mul", *MOVES) and is_sum_of(node, "exp")
+
+
+def exponents(node: Node) -> list[Node] | None:
+    """What is exponentiated in a sum of a few exponentials, None where it is anything else or was moved."""
+    found, pending = [], [node]
+    while pending:
+        term = pending.pop()
+        if term.op.name == "exp":
+            found.append(term.inputs[0])
+        elif term.op.name in ("add", "sum"):
+            pending += term.inputs
+        elif term.op.name == "mul" and term.inputs[1].op.name == "const" and term.inputs[1].value > 0:
+            pending.append(term.inputs[0])
+        else:
+            return None
+        if len(found) + len(pending) > TERMS:
+            return None
+    return found
+
+
+def is_unshifted_sum_of_exps(node: Node) -> bool:
+    """A sum of exponentials none of which is shifted."""
+    found = exponents(node)
+    return bool(found) and not any(map(is_shifted, found or ()))
 
 
 def is_sum_of_squares(node: Node) -> bool:
+    """Never negative, and zero only where all that is squared is zero (or underflows)."""
     return node.op.name in ("add", "sum", "mul", "contract", *MOVES) and is_sum_of(node, "square")
 
 

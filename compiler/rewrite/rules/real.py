@@ -82,7 +82,7 @@ FUNCTIONS = (
     rule("real_log_sub_log", op.log(A) - op.log(B), op.log(A / B), REAL, why="a, b > 0"),
     rule("real_sqrt_mul_sqrt", op.sqrt(A) * op.sqrt(B), op.sqrt(A * B), REAL, why="a, b >= 0"),
     rule("real_self_div_sqrt", X / op.sqrt(X), op.sqrt(X), REAL, why="x > 0"),
-    rule("real_reciprocal_sqrt", op.reciprocal(op.sqrt(X)), op.rsqrt(X), REAL, order="one root"),
+    rule("real_reciprocal_sqrt", op.reciprocal(op.sqrt(X)), op.rsqrt(X), REAL),
     rule("real_square_times_self_quotient", op.square(X) / X, X, REAL),
     rule("real_self_over_square", X / op.square(X), op.reciprocal(X), REAL),
     rule("real_sin2_cos2", op.square(op.sin(X)) + op.square(op.cos(X)), 1.0, REAL, source="DLMF 4.21.12"),

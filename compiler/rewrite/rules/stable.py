@@ -1,16 +1,15 @@
 """Stabilising rules: naive formulas of exponentials, logarithms and norms, right where they overflow or cancel.
 
-Each is also right after differentiation, so what a rule makes is built of ops that are smooth where the formula is, or is
-chosen by `where`, whose branches do not disturb each other's derivatives. The canonical order is `stable`: a rule takes a
-form that loses digits and gives one that has none of these forms in it.
+Each is also right after differentiation, so what a rule makes is built of ops that are smooth where the formula is, or
+is chosen by `where`, whose branches do not disturb each other's derivatives.
 
-Sources: Blanchard, Higham & Higham, "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal. 2021;
-Maechler, "Accurately computing log(1 - exp(-|a|))", 2012; Hamming, "Numerical Methods", 1987, chapter 3; Kahan, "Branch
-cuts for complex elementary functions", 1987.
+Sources: Blanchard, Higham & Higham, "Accurately computing the log-sum-exp and softmax functions", IMA J. Numer. Anal.
+2021; Maechler, "Accurately computing log(1 - exp(-|a|))", 2012; Hamming, "Numerical Methods", 1987, chapter 3.
 """
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -22,16 +21,17 @@ from ..rule import Level, Rule, property_of, rule
 from . import forms
 from .variables import AXES, AXES_2, LOG_2, A, B, C, P, X, Y, are_opposite, finite, nonzero
 
-STABLE, ROUNDING, ORDER = Level.STABLE, Level.ROUNDING, "stable"
+STABLE, ROUNDING = Level.STABLE, Level.ROUNDING
 opposite = property_of("are_opposite", are_opposite, A, B)
 unshifted = property_of("is_not_shifted", lambda x: not forms.is_shifted(x), X)
 unclipped = property_of("is_not_clipped", lambda x: not forms.is_clipped(x), X)
 sum_of_exps = property_of("is_sum_of_exps", forms.is_sum_of_exps, P)
-uniform = property_of("is_uniform", forms.is_uniform, B)
+unshifted_exps = property_of("is_unshifted_sum_of_exps", forms.is_unshifted_sum_of_exps, P)
 
 
 def _over_the_same_axes(m: Match) -> bool:
-    return m.AXES_2 == tuple(k for k in range(m.X.ndim) if k not in m.AXES)
+    kept = tuple(k for k in range(m.X.ndim) if k not in m.AXES)
+    return bool(kept == m.AXES_2)
 
 
 # ------------------------------------------------------------------------------------------------ logarithms
@@ -50,6 +50,34 @@ def _weighted_logsumexp(m: Match) -> Node:
     shift = f.where(f.isfinite(top), top, 0.0)
     shifted = f.minimum(m.X - expand_back(shift, m.X, m.AXES), 0.5 * math.log(np.finfo(m.X.dtype).max))
     return f.log(f.sum(m.B * f.exp(shifted), axes=m.AXES)) + shift
+
+
+def _largest(node: Node) -> Node:
+    """The largest exponent in a sum of exponentials."""
+    if node.op.name == "add":
+        return f.maximum(_largest(node.inputs[0]), _largest(node.inputs[1]))
+    if node.op.name == "sum":
+        return f.max(_largest(node.inputs[0]), axes=node.param("axes"))
+    return _largest(node.inputs[0]) if node.op.name == "mul" else node.inputs[0]
+
+
+def _shifted_sum(node: Node, shift: Node) -> Node:
+    """A sum of exponentials with every exponent lowered by `shift`."""
+    if node.op.name == "add":
+        return _shifted_sum(node.inputs[0], shift) + _shifted_sum(node.inputs[1], shift)
+    if node.op.name == "sum":
+        term, axes = node.inputs[0], node.param("axes")
+        return f.sum(_shifted_sum(term, expand_back(shift, term, axes)), axes=axes)
+    if node.op.name == "mul":
+        return _shifted_sum(node.inputs[0], shift) * node.inputs[1]
+    return f.exp(node.inputs[0] - shift)
+
+
+def _shifted_logarithm(total: Node, scaled: Callable[[Node], Node]) -> Node:
+    """log(scaled(total)), the scale kept inside: outside it would cancel against the logarithm of the sum."""
+    top = f.stop_gradient(_largest(total))
+    shift = f.where(f.isfinite(top), top, 0.0)
+    return f.log(scaled(_shifted_sum(total, shift))) + shift
 
 
 def _log1mexp(m: Match) -> Node:
@@ -78,29 +106,28 @@ def _log_inside(m: Match) -> Node:
     return getattr(f, picked.op.name)(f.log(m.P), *picked.inputs[1:], **picked.named_params)  # type: ignore[no-any-return]
 
 
-is_softmax = property_of("is_softmax", forms.is_softmax, P)
+is_softmax = property_of("is_softmax", forms.is_softmax, P, gain=True)
 LOGARITHMS = (
     rule("log_one_plus", op.log(1 + X), op.log1p(X), STABLE, why="1 + x loses x where |x| << 1"),
     rule("log_one_minus", op.log(1 - X), op.log1p(-X), STABLE, why="1 - x loses x where |x| << 1"),
     rule("log1p_exp", op.log1p(op.exp(X)), op.softplus(X), STABLE, why="exp(x) overflows"),
     rule("log_exp_plus_exp", op.log(op.exp(A) + op.exp(B)), op.logaddexp(A, B), STABLE),
-    rule("log_exp_plus_constant", op.log(op.exp(A) + C), op.logaddexp(A, op.log(C)), STABLE,
+    rule("log_exp_plus_constant", op.log(op.exp(A) + C), op.logaddexp(A, op.log(C)), STABLE, scale=1.0,
          when=(property_of("is_positive_number", lambda c: c.value > 0 and np.isfinite(c.value), C),),
          why="the logarithm of a negative constant is nan"),
-    rule("log_exp_plus_exps", op.log(op.exp(A) + P), op.logaddexp(A, op.log(P)), STABLE, when=(sum_of_exps,),
+    rule("log_exp_plus_exps", op.log(op.exp(A) + P), op.logaddexp(A, op.log(P)), STABLE, scale=1.0, when=(sum_of_exps,),
          why="any other sum may be negative, and gains nothing"),
     rule("logaddexp_zero", op.logaddexp(X, 0.0), op.softplus(X), ROUNDING),
-    rule("logsumexp", op.log(op.sum(op.exp(X), axes=AXES)), lambda m: logsumexp(m.X, m.AXES) if m.AXES else None, STABLE,
+    rule("logsumexp", op.log(op.sum(op.exp(X), axes=AXES)), lambda m: logsumexp(m.X, m.AXES), STABLE,
          when=(unshifted,), why="its derivative is softmax; what is shifted already would be shifted without end"),
-    rule("logsumexp_weighted", op.log(op.sum(B * op.exp(X), axes=AXES)), lambda m: _weighted_logsumexp(m) if m.AXES else None,
-         STABLE, when=(unshifted,), why="what is shifted already would be shifted without end"),
-    rule("log_scaled_exps", op.log(P / B), op.log(P) - op.log(B), STABLE, when=(sum_of_exps, uniform), ulps=4.0,
-         why="log(mean(exp(x))); elsewhere a second logarithm is not worth it"),
-    rule("log_multiple_of_exps", op.log(P * C), op.log(P) + op.log(C), STABLE, ulps=4.0,
-         when=(sum_of_exps, property_of("is_positive_number", lambda c: c.value > 0 and np.isfinite(c.value), C)),
-         why="the logarithm of a negative constant is nan"),
-    rule("softmax", op.exp(X) / op.expand(op.sum(op.exp(X), axes=AXES), axes=AXES_2), _softmax, STABLE, when=(unshifted,),
-         why="what is shifted already would be shifted without end"),
+    rule("logsumexp_weighted", op.log(op.sum(B * op.exp(X), axes=AXES)), _weighted_logsumexp, STABLE,
+         when=(unshifted,), why="what is shifted already would be shifted without end"),
+    rule("log_scaled_exps", op.log(P / B), lambda m: _shifted_logarithm(m.P, lambda total: total / m.B), STABLE,
+         scale=1.0, when=(unshifted_exps,), why="what is shifted already would be shifted without end"),
+    rule("log_multiple_of_exps", op.log(P * C), lambda m: _shifted_logarithm(m.P, lambda total: total * m.C), STABLE,
+         scale=1.0, when=(unshifted_exps,), why="what is shifted already would be shifted without end"),
+    rule("softmax", op.exp(X) / op.expand(op.sum(op.exp(X), axes=AXES), axes=AXES_2), _softmax, STABLE,
+         when=(unshifted,), why="what is shifted already would be shifted without end"),
     rule("log_softmax", op.log(op.exp(X) / op.expand(op.sum(op.exp(X), axes=AXES), axes=AXES_2)), _log_softmax, STABLE),
     *(rule(f"log_{pick}_softmax", op.log(pattern), _log_inside, STABLE, when=(is_softmax,),
            why="log(softmax(x)[labels]); elsewhere more logarithms would be taken")
@@ -111,7 +138,8 @@ LOGARITHMS = (
          why="a bounded argument is already in its own branch"),
     rule("log1p_minus_exp", op.log1p(-op.exp(X)), _log1mexp, STABLE, when=(unclipped,), source="Maechler 2012",
          why="a bounded argument is already in its own branch"),
-    rule("log_expm1", op.log(op.expm1(X)), _log_expm1, STABLE, when=(unclipped,), why="a bounded argument is in its own branch"),
+    rule("log_expm1", op.log(op.expm1(X)), _log_expm1, STABLE, when=(unclipped,),
+         why="a bounded argument is in its own branch"),
     rule("log_cosh", op.log(op.cosh(X)), _log_cosh, STABLE, ulps=8.0),
     rule("arctanh_by_log", op.log((1 + X) / (1 - X)), 2 * op.arctanh(X), STABLE, source="DLMF 4.37.24"),
     rule("minus_arctanh_by_log", op.log((1 - X) / (1 + X)), -2 * op.arctanh(X), STABLE, source="DLMF 4.37.24"),
@@ -125,13 +153,15 @@ EXPONENTIALS = (
     rule("one_minus_exp", 1 - op.exp(X), -op.expm1(X), STABLE),
     rule("exp_over_expm1", op.exp(X) / op.expm1(X), op.reciprocal(-op.expm1(-X)), STABLE, ulps=4.0),
     rule("over_expm1_times_exp", (A / op.expm1(X)) * op.exp(X), A / -op.expm1(-X), STABLE, ulps=4.0),
+    rule("scaled_over_expm1_times_exp", (B * (A / op.expm1(X))) * op.exp(X), B * (A / -op.expm1(-X)), STABLE, ulps=6.0),
     rule("over_square_expm1_times_exp", (A * op.square(op.reciprocal(op.expm1(X)))) * op.exp(X),
-         (A / op.expm1(X)) / -op.expm1(-X), STABLE, ulps=6.0),
+         (A / op.expm1(X)) / -op.expm1(-X), STABLE, ulps=10.0),
     rule("square_over_expm1_times_exp", op.square(op.reciprocal(op.expm1(X))) * op.exp(X),
          op.reciprocal(op.expm1(X)) / -op.expm1(-X), STABLE, ulps=6.0),
     rule("sigmoid_by_reciprocal", op.reciprocal(1 + op.exp(X)), op.sigmoid(-X), STABLE, ulps=4.0),
     rule("sigmoid_by_quotient", op.exp(X) / (1 + op.exp(X)), op.sigmoid(X), STABLE, ulps=4.0),
-    rule("sigmoid_of_difference", op.exp(A) / (op.exp(A) + op.exp(B)), op.sigmoid(A - B), STABLE),
+    rule("sigmoid_of_difference", op.exp(A) / (op.exp(A) + op.exp(B)), op.sigmoid(A - B), STABLE, ulps=750.0,
+         why="half an ulp of a - b, which is at most 745, where the quotient neither overflows nor underflows"),
     rule("logistic_density", op.exp(X) / op.square(1 + op.exp(X)), op.sigmoid(X) * op.sigmoid(-X), STABLE, ulps=6.0),
     rule("tanh_by_expm1", op.expm1(X) / (1 + op.exp(X)), op.tanh(X * 0.5), STABLE, ulps=4.0),
     rule("over_one_plus_exp", A / (1 + op.exp(X)), A * op.sigmoid(-X), STABLE, ulps=4.0),
@@ -147,13 +177,14 @@ EXPONENTIALS = (
     rule("tanh_by_exp", (op.sinh(A) * 2) / (op.exp(A) + op.exp(B)), op.tanh(A), STABLE, when=(opposite,), ulps=4.0,
          why="an identity of opposite exponents"),
     rule("tanh_by_hyperbolic", op.sinh(X) / op.cosh(X), op.tanh(X), STABLE, ulps=4.0),
-    rule("exps_minus_two", (op.exp(A) - 2) + op.exp(B), op.square(op.sinh(A * 0.5)) * 4, STABLE, when=(opposite,), ulps=6.0,
-         why="an identity of opposite exponents"),
-    rule("sum_of_exps_minus_two", (op.exp(A) + op.exp(B)) - 2, op.square(op.sinh(A * 0.5)) * 4, STABLE, when=(opposite,),
-         ulps=6.0, why="an identity of opposite exponents"),
+    rule("exps_minus_two", (op.exp(A) - 2) + op.exp(B), op.square(op.sinh(A * 0.5)) * 4, STABLE, ulps=6.0,
+         when=(opposite,), why="an identity of opposite exponents"),
+    rule("sum_of_exps_minus_two", (op.exp(A) + op.exp(B)) - 2, op.square(op.sinh(A * 0.5)) * 4, STABLE,
+         ulps=6.0, when=(opposite,), why="an identity of opposite exponents"),
     rule("cosh_minus_one", op.cosh(X) - 1, op.square(op.sinh(X * 0.5)) * 2, STABLE, ulps=6.0),
-    # the two sigmoids share one exponential once they are emitted; sech(x)**2 by cosh would be inf * 0 when differentiated
-    rule("one_minus_tanh_squared", 1 - op.square(op.tanh(X)), (op.sigmoid(X * 2) * op.sigmoid(X * -2)) * 4, STABLE, ulps=8.0),
+    # 1/cosh(x)**2 would be inf * 0 when differentiated
+    rule("one_minus_tanh_squared", 1 - op.square(op.tanh(X)), (op.sigmoid(X * 2) * op.sigmoid(X * -2)) * 4, STABLE,
+         ulps=8.0),
     rule("one_minus_erf", 1 - op.erf(X), op.erfc(X), STABLE, ulps=8.0),
     rule("one_plus_erf", 1 + op.erf(X), op.erfc(-X), STABLE, ulps=8.0),
     rule("one_minus_erfc", 1 - op.erfc(X), op.erf(X), STABLE, ulps=8.0),
@@ -165,14 +196,19 @@ DIFFERENCES = (
     rule("one_minus_cos", 1 - op.cos(X), op.square(op.sin(X * 0.5)) * 2, STABLE, ulps=4.0),
     rule("cos_minus_one", op.cos(X) - 1, op.square(op.sin(X * 0.5)) * -2, STABLE, ulps=4.0),
     rule("tan_of_half", (op.square(op.sin(X * 0.5)) * 2) / op.sin(X), op.tan(X * 0.5), STABLE, ulps=4.0),
-    rule("sin_difference", op.sin(X + B) - op.sin(X), (op.sin(B * 0.5) * op.cos(X + B * 0.5)) * 2, STABLE),
-    rule("cos_difference", op.cos(X + B) - op.cos(X), (op.sin(B * 0.5) * op.sin(X + B * 0.5)) * -2, STABLE),
+    rule("sin_difference", op.sin(X + B) - op.sin(X),
+         op.cos(X) * op.sin(B) - (op.square(op.sin(B * 0.5)) * op.sin(X)) * 2,
+         STABLE, scale=1.0, why="x + b rounds b away; x + b/2 would do so too", source="DLMF 4.21.2"),
+    rule("cos_difference", op.cos(X + B) - op.cos(X),
+         -(op.sin(X) * op.sin(B) + (op.square(op.sin(B * 0.5)) * op.cos(X)) * 2),
+         STABLE, scale=1.0, why="x + b rounds b away; x + b/2 would do so too", source="DLMF 4.21.3"),
     rule("arctan_difference", op.arctan(X + C) - op.arctan(X), op.arctan2(C, 1 + X * (X + C)), STABLE,
-         source="Hamming 1987, example 3.5"),
-    rule("sqrt_difference", op.sqrt(X + C) - op.sqrt(X), C / (op.sqrt(X + C) + op.sqrt(X)), STABLE, when=nonzero_constant,
-         source="Hamming 1987, example 3.1", why="0/0 where x and c are zero"),
-    rule("reciprocal_difference", op.reciprocal(X + C) - op.reciprocal(X), -((C / X) / (X + C)), STABLE, when=nonzero_constant,
-         source="Hamming 1987, 3.3.1", why="c = 0 gives 0/0 at zero"),
+         when=(property_of("has_finite_square", lambda c: abs(float(c.value)) < math.sqrt(np.finfo(c.dtype).max), C),),
+         source="Hamming 1987, example 3.5", why="the product would overflow for a moderate x"),
+    rule("sqrt_difference", op.sqrt(X + C) - op.sqrt(X), C / (op.sqrt(X + C) + op.sqrt(X)), STABLE,
+         when=nonzero_constant, source="Hamming 1987, example 3.1", why="0/0 where x and c are zero, inf/inf"),
+    rule("reciprocal_difference", op.reciprocal(X + C) - op.reciprocal(X), -((C / (X + C)) / X), STABLE,
+         when=(finite(C),), source="Hamming 1987, 3.3.1", why="inf / inf"),
 )
 
 
