@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal to the table
+    from .compiler.cache import cache as cache
     from .compiler.errors import (
         ArgumentError as ArgumentError,
         ChainruleError as ChainruleError,
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 
 # public name: (module, attribute)
 _PUBLIC: dict[str, tuple[str, str]] = {
+    "cache": ("compiler.cache", "cache"),
     "ArgumentError": ("compiler.errors", "ArgumentError"),
     "ChainruleError": ("compiler.errors", "ChainruleError"),
     "DifferentiationError": ("compiler.errors", "DifferentiationError"),

@@ -67,7 +67,8 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, entry: str)
         if isinstance(step, Kernel):
             loop = main_loop(step.body)
             return KernelRecord(
-                step.sizes, tuple(number[b.name] for b in step.buffers), tuple(number[b.name] for b in step.buffers if b.written),
+                step.sizes, tuple(number[b.name] for b in step.buffers),
+                tuple(number[b.name] for b in step.buffers if b.written),
                 main_extent(step), 1 + work(loop.body) if loop is not None else 1, step.splittable,
                 tuple((number[name], op) for name, op in step.reduces))
         if isinstance(step, CheckStep):
@@ -83,7 +84,8 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, entry: str)
         tuple(record(step) for step in steps), tuple(guard._replace(site=None) for guard in graph.guards))
 
 
-def assemble(plan: Plan, steps: Sequence[PlannedStep], entry: EntrySpec | None) -> tuple[ProgramRecord, Compiled | None]:
+def assemble(plan: Plan, steps: Sequence[PlannedStep],
+             entry: EntrySpec | None) -> tuple[ProgramRecord, Compiled | None]:
     """Compile the kernels; where the plan allows it, with a call entry beside them.
 
     Raises:

@@ -1,7 +1,7 @@
 """What a call entry is made for, and the function object around its machine code.
 
-The entry's code (`call_entry` emits it) holds no address of this process: what it needs of Python and NumPy, it reads from
-the context array that is the `self` of the function object.
+The entry's code (`call_entry` emits it) holds no address of this process: what it needs of Python and NumPy, it reads
+from the context array that is the `self` of the function object.
 """
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def dtypes_of(dtypes: Iterable[np.dtype[Any]]) -> list[np.dtype[Any]]:
 
 
 class _MethodDef(ctypes.Structure):
-    _fields_ = (("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
+    _fields_ = (("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int),
+                ("doc", ctypes.c_char_p))
 
 
 class _Context(np.ndarray[Any, Any]):
@@ -87,8 +88,8 @@ def _numpy_function(position: int) -> int:
     return int(ctypes.cast(table, ctypes.POINTER(ctypes.c_void_p))[position] or 0)
 
 
-def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[Any]], spec: EntrySpec, slow: Callable[..., Any],
-               name: str) -> Callable[..., Any]:
+def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[Any]], spec: EntrySpec,
+               slow: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The function object of an emitted entry.
 
     Args:
@@ -96,8 +97,8 @@ def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[A
         slow: takes every call that does not match.
     """
     statics = [a.value for a in spec.arguments if isinstance(a, IgnoredArgument)]
-    context = np.array([id(slow), id(np.ndarray), id(float), id(np.float64), _numpy_function(API_NEW), _numpy_function(API_SCALAR),
-                        *map(id, dtypes), *map(id, statics)], np.int64).view(_Context)
+    context = np.array([id(slow), id(np.ndarray), id(float), id(np.float64), _numpy_function(API_NEW),
+                        _numpy_function(API_SCALAR), *map(id, dtypes), *map(id, statics)], np.int64).view(_Context)
     method = _MethodDef(name.encode(), code.address_of(symbol), FASTCALL_KEYWORDS, None)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.POINTER(_MethodDef), ctypes.py_object, ctypes.c_void_p]

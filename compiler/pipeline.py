@@ -4,28 +4,29 @@ traced -> stabilised -> differentiated -> stabilised again and simplified -> sch
 """
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
-from . import verify
-from .differentiate import jvp, ones_like, vjp, zeros_like
-from .errors import DifferentiationError
-from .ir import Graph, Node, make
-from .ops.rules import aval_text
-from .program import Program, compile_program
-from .rewrite import Step, simplify
+from . import cache
+from .entry_spec import EntrySpec
+from .ir import Graph
+from .kernel import load_object
+from .program import Planned, Program
 
-__all__ = ["Built", "Options", "Request", "build", "derive", "differentiate"]
+if TYPE_CHECKING:  # the passes load where they are needed: a program from the cache needs none
+    from .rewrite import Step
+
+__all__ = ["Built", "Options", "Program", "Request", "build", "derive", "differentiate"]
 
 Kind = Literal["value", "gradient", "value_and_gradient", "vjp", "jvp", "hvp"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What may be rewritten: `stabilise` replaces overflow and undefined values by limits, `fastmath` reorders reals."""
+    """What may be rewritten: `stabilise` puts limits for overflow and undefined values, `fastmath` is over the reals."""
 
     stabilise: bool = True
     fastmath: bool = False
@@ -45,40 +46,42 @@ class Request:
     wrt: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+Derived = tuple[Graph, Graph, tuple["Step", ...]]
+
+
 class Built:
-    """A compiled program with the stages that led to it."""
+    """A compiled program with the stages that led to it.
 
-    program: Program
-    traced: Graph
-    differentiated: Graph
-    simplified: Graph
-    steps: tuple[Step, ...]  # every rewrite that was applied, in order
-    seconds: dict[str, float] = field(default_factory=dict)
+    Attributes:
+        program: what runs.
+        traced: what it was made of.
+        cached: whether it came from the disk cache; then the stages are derived when somebody looks at them.
+        seconds: by stage: `derive` and `compile`, or `load`.
+    """
 
+    def __init__(self, program: Program, traced: Graph, derived: Callable[[], Derived], cached: bool,
+                 seconds: dict[str, float]) -> None:
+        self.program, self.traced, self.cached, self.seconds = program, traced, cached, seconds
+        self._derive = derived
 
-def _check(graph: Graph, after: str) -> Graph:
-    if os.environ.get("CHAINRULE_VERIFY") == "1":
-        verify.check(graph, after=after)
-    return graph
+    @cached_property
+    def _derived(self) -> Derived:
+        return self._derive()
 
+    @property
+    def differentiated(self) -> Graph:
+        """The graph that computes what was requested."""
+        return self._derived[0]
 
-def _scalar_output(graph: Graph) -> Node:
-    (output,) = graph.outputs
-    if output.ndim or output.dtype.kind != "f":
-        raise DifferentiationError(f"a gradient needs one scalar output of a floating dtype, not {aval_text(output)}; "
-                                   "take the sum or mean of it, or ask for .jacobian or .vjp")
-    return output
+    @property
+    def simplified(self) -> Graph:
+        """The graph that was compiled."""
+        return self._derived[1]
 
-
-def _filled(results: Sequence[Node | None], like: Sequence[Node]) -> list[Node]:
-    """Structural zeros as arrays of zeros."""
-    return [zeros_like(x) if r is None else r for r, x in zip(results, like, strict=True)]
-
-
-def _further_inputs(graph: Graph, like: Sequence[Node], stem: str) -> list[Node]:
-    return [make("input", shape=x.shape, dtype=x.dtype, position=len(graph.inputs) + k, name=f"{stem}{k}")
-            for k, x in enumerate(like)]
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every rewrite that was applied, in order."""
+        return self._derived[2]
 
 
 def differentiate(graph: Graph, request: Request) -> Graph:
@@ -87,50 +90,61 @@ def differentiate(graph: Graph, request: Request) -> Graph:
     Raises:
         DifferentiationError: a gradient of something that is not one floating scalar.
     """
-    wrt = [graph.inputs[k] for k in request.wrt]
-    if request.kind == "value":
-        return graph
-    if request.kind in ("gradient", "value_and_gradient"):
-        output = _scalar_output(graph)
-        gradients = _filled(vjp([output], [ones_like(output)], wrt), wrt)
-        return graph.with_outputs([output, *gradients] if request.kind == "value_and_gradient" else gradients)
-    if request.kind == "hvp":
-        output = _scalar_output(graph)
-        vectors = _further_inputs(graph, wrt, "vector")
-        gradients = _filled(vjp([output], [ones_like(output)], wrt), wrt)
-        products = _filled(jvp(gradients, dict(zip(wrt, vectors, strict=True))), wrt)
-        return Graph((*graph.inputs, *vectors), tuple(products), graph.guards, graph.hints)
-    smooth = [y for y in graph.outputs if y.dtype.kind == "f"]
-    if request.kind == "jvp":
-        tangents = _further_inputs(graph, wrt, "tangent")
-        pushed = _filled(jvp(graph.outputs, dict(zip(wrt, tangents, strict=True))), graph.outputs)
-        return Graph((*graph.inputs, *tangents), (*graph.outputs, *pushed), graph.guards, graph.hints)
-    cotangents = _further_inputs(graph, smooth, "cotangent")
-    pulled = _filled(vjp(smooth, list(cotangents), wrt), wrt)
-    return Graph((*graph.inputs, *cotangents), (*graph.outputs, *pulled), graph.guards, graph.hints)
+    from . import derivation
+
+    return derivation.differentiate(graph, request)
 
 
-def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Graph, tuple[Step, ...]]:
+def derive(graph: Graph, request: Request, options: Options) -> Derived:
     """(differentiated, simplified, rewrites) of a traced graph."""
-    _check(graph, "trace")
-    outputs, first = simplify(graph.outputs, stabilise=options.stabilise, fastmath=options.fastmath)
-    stable = _check(graph.with_outputs(outputs), "stabilise")
-    differentiated = _check(differentiate(stable, request), "differentiate")
-    outputs, second = simplify(differentiated.outputs, stabilise=options.stabilise, fastmath=options.fastmath)
-    simplified = _check(differentiated.with_outputs(outputs), "simplify")
-    return differentiated, simplified, (*first, *second)
+    from . import derivation
+
+    return derivation.derive(graph, request, options)
 
 
-def build(graph: Graph, request: Request, options: Options | None = None) -> Built:
-    """Derive and compile.
+def build(graph: Graph, request: Request, options: Options | None = None, entry: EntrySpec | None = None) -> Built:
+    """Derive and compile, or load what another process compiled.
+
+    Args:
+        entry: how calls map to inputs and outputs; where the program allows it, it gets a call entry.
 
     Raises:
         DifferentiationError: the request does not fit the graph.
         LoweringError: the program cannot be compiled; the interpreter can still run `derive`'s result.
     """
+    options = options or Options()
     start = time.perf_counter()
-    differentiated, simplified, steps = derive(graph, request, options or Options())
-    derived = time.perf_counter()
-    program = compile_program(simplified)
-    seconds = {"derive": derived - start, "compile": time.perf_counter() - derived}
-    return Built(program, graph, differentiated, simplified, steps, seconds)
+    slot = cache.slot(graph, (request, options, entry and entry.layout()))
+    built = None if slot is None else _loaded(slot, graph, request, options, entry)
+    if built is not None:
+        built.seconds["load"] = time.perf_counter() - start
+        return built
+    from .assemble import assemble, planned
+
+    derived = derive(graph, request, options)
+    finished = time.perf_counter()
+    stages = planned(derived[1])
+    record, code = assemble(*stages, entry)
+    program = Program(record, code, lambda: stages, entry)
+    seconds = {"derive": finished - start, "compile": time.perf_counter() - finished}
+    if slot is not None:
+        slot.store(record, b"" if code is None else code.object_code())
+    return Built(program, graph, lambda: derived, False, seconds)
+
+
+def _loaded(slot: cache.Slot, graph: Graph, request: Request, options: Options,
+            entry: EntrySpec | None) -> Built | None:
+    """The program from the cache, if it is there."""
+    found = slot.load()
+    if found is None:
+        return None
+    record, code = found
+
+    def stages() -> Planned:
+        from .assemble import planned
+
+        return planned(built.simplified)
+
+    program = Program(record, load_object(code, record.symbol) if code else None, stages, entry)
+    built = Built(program, graph, lambda: derive(graph, request, options), True, {})
+    return built

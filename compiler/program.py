@@ -144,12 +144,13 @@ class Program:
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
             with quiet():
-                values[slot] = np.asarray(evaluate_op(op, params, shape, dtype, [values[k] for k in operands], sizes))
+                arrays = [values[k] for k in operands]
+                values[slot] = np.asarray(evaluate_op(op, params, shape, dtype, arrays, sizes))
             for number, guard in guards:
                 used = sorted(symbols_of(guard.left) | symbols_of(guard.right))
                 if all(s in sizes for s in used) and not guard.holds(sizes):
-                    raise ShapeError(f"a number of selected elements does not fit: {self.graph.guards[number]} does not hold "
-                                     f"for { {s: sizes[s] for s in used} }")
+                    raise ShapeError(f"a number of selected elements does not fit: {self.graph.guards[number]} does not "
+                                     f"hold for { {s: sizes[s] for s in used} }")
 
         return run
 

@@ -1,4 +1,4 @@
-"""Hypothesis profiles (`HYPOTHESIS_PROFILE=ci pytest` is what CI runs), and graphs verified between passes."""
+"""Hypothesis profiles (`HYPOTHESIS_PROFILE=ci pytest` is what CI runs); graphs verified between passes; no disk cache."""
 import os
 
 from hypothesis import settings
@@ -9,3 +9,4 @@ settings.register_profile("nightly", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 os.environ.setdefault("CHAINRULE_VERIFY", "1")
+os.environ.setdefault("CHAINRULE_CACHE", "0")  # tests of the cache have folders of their own

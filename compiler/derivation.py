@@ -1,0 +1,82 @@
+"""The passes from a traced graph to the one that is scheduled: stabilise, differentiate, stabilise again, simplify."""
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from . import verify
+from .differentiate import jvp, ones_like, vjp, zeros_like
+from .errors import DifferentiationError
+from .ir import Graph, Node, make
+from .ops.rules import aval_text
+from .rewrite import Step, simplify
+
+if TYPE_CHECKING:
+    from .pipeline import Options, Request
+
+__all__ = ["derive", "differentiate"]
+
+
+def _check(graph: Graph, after: str) -> Graph:
+    if os.environ.get("CHAINRULE_VERIFY") == "1":
+        verify.check(graph, after=after)
+    return graph
+
+
+def _scalar_output(graph: Graph) -> Node:
+    (output,) = graph.outputs
+    if output.ndim or output.dtype.kind != "f":
+        raise DifferentiationError(f"a gradient needs one scalar output of a floating dtype, not {aval_text(output)}; "
+                                   "take the sum or mean of it, or ask for .jacobian or .vjp")
+    return output
+
+
+def _filled(results: Sequence[Node | None], like: Sequence[Node]) -> list[Node]:
+    """Structural zeros as arrays of zeros."""
+    return [zeros_like(x) if r is None else r for r, x in zip(results, like, strict=True)]
+
+
+def _further_inputs(graph: Graph, like: Sequence[Node], stem: str) -> list[Node]:
+    return [make("input", shape=x.shape, dtype=x.dtype, position=len(graph.inputs) + k, name=f"{stem}{k}")
+            for k, x in enumerate(like)]
+
+
+def differentiate(graph: Graph, request: Request) -> Graph:
+    """The graph that computes what the request asks for.
+
+    Raises:
+        DifferentiationError: a gradient of something that is not one floating scalar.
+    """
+    wrt = [graph.inputs[k] for k in request.wrt]
+    if request.kind == "value":
+        return graph
+    if request.kind in ("gradient", "value_and_gradient"):
+        output = _scalar_output(graph)
+        gradients = _filled(vjp([output], [ones_like(output)], wrt), wrt)
+        return graph.with_outputs([output, *gradients] if request.kind == "value_and_gradient" else gradients)
+    if request.kind == "hvp":
+        output = _scalar_output(graph)
+        vectors = _further_inputs(graph, wrt, "vector")
+        gradients = _filled(vjp([output], [ones_like(output)], wrt), wrt)
+        products = _filled(jvp(gradients, dict(zip(wrt, vectors, strict=True))), wrt)
+        return Graph((*graph.inputs, *vectors), tuple(products), graph.guards, graph.hints)
+    smooth = [y for y in graph.outputs if y.dtype.kind == "f"]
+    if request.kind == "jvp":
+        tangents = _further_inputs(graph, wrt, "tangent")
+        pushed = _filled(jvp(graph.outputs, dict(zip(wrt, tangents, strict=True))), graph.outputs)
+        return Graph((*graph.inputs, *tangents), (*graph.outputs, *pushed), graph.guards, graph.hints)
+    cotangents = _further_inputs(graph, smooth, "cotangent")
+    pulled = _filled(vjp(smooth, list(cotangents), wrt), wrt)
+    return Graph((*graph.inputs, *cotangents), (*graph.outputs, *pulled), graph.guards, graph.hints)
+
+
+def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Graph, tuple[Step, ...]]:
+    """(differentiated, simplified, rewrites) of a traced graph."""
+    _check(graph, "trace")
+    outputs, first = simplify(graph.outputs, stabilise=options.stabilise, fastmath=options.fastmath)
+    stable = _check(graph.with_outputs(outputs), "stabilise")
+    differentiated = _check(differentiate(stable, request), "differentiate")
+    outputs, second = simplify(differentiated.outputs, stabilise=options.stabilise, fastmath=options.fastmath)
+    simplified = _check(differentiated.with_outputs(outputs), "simplify")
+    return differentiated, simplified, (*first, *second)
