@@ -172,7 +172,10 @@ class _Ops:
     """`op.exp(X)`, `op.sum(X, axes=AXES)`: any op of the table, applied to patterns."""
 
     def __getattr__(self, name: str) -> Callable[..., Apply]:
-        get(name)  # a pattern that names an unknown op fails where it is written
+        try:
+            get(name)
+        except KeyError:
+            raise AttributeError(f"no op is named {name!r}", name=name, obj=self) from None
         return lambda *inputs, **params: _apply(name, *inputs, **params)
 
 

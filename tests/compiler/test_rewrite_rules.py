@@ -137,7 +137,7 @@ def scalar_instances(rule: Rule, dtype: str) -> Iterator[Instance]:
 
 
 def derived(stand: dict[str, Node]) -> Iterator[dict[str, Node]]:
-    """As they are; then with B standing for -A, and P for a sum of exponentials or of squares, where it is asked for."""
+    """As they are; then with B standing for -A, and P for a sum of exponentials or of squares."""
     yield stand
     floating = [n for n in stand.values() if n.dtype.kind == "f"]
     if "B" in stand and "A" in stand and stand["A"].dtype.kind == "f":
