@@ -46,7 +46,7 @@ def of(*outputs: Node, **fields: Any) -> Graph:
     (of(forged("and_", (X, X))), "the op takes int, bool"),
     (of(forged("const", (), (b"abc",))), "its value has 3 bytes"),
     (of(forged("const", (), (bytes(8),), shape=(-2,))), "negative size"),
-    (of(forged("const", (), (bytes(8),), shape=(np.int64(2),))), "of type int64"),
+    (of(forged("const", (), (bytes(8),), shape=(np.int64(9173),))), "of type int64"),
     (of(forged("iota", (), (1,))), "it has no axis 1"),
     (of(STRAY), "not interned"),
     (of(variable(position=1)), "is no input of the graph"),
