@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...compiler.errors import InternalError
-from ...compiler.interpret import quiet
+from ...compiler.interpret import function_of, quiet
 from ...compiler.ir import Node, current, execution_order, make, resolve_params
 from ...compiler.provenance import Site
 from .value import Array, Value, leaf, pending
@@ -44,7 +44,7 @@ class Program:
             params = {name: resolve_params(value, {}) for name, value in node.named_params.items()}
             if node.op.wants_aval:
                 params |= {"shape": node.shape, "dtype": node.dtype}
-            self.steps.append((node.op.evaluate, tuple(slot_of[i] for i in node.inputs), params, node.dtype))
+            self.steps.append((function_of(node.op), tuple(slot_of[i] for i in node.inputs), params, node.dtype))
             slot_of[node] = len(slot_of)
         self.slots = tuple(None if node is None else slot_of[node] for node in outputs)
 
@@ -63,7 +63,7 @@ _lock = threading.Lock()
 
 def evaluate(values: Sequence[Value]) -> None:
     """Give every one of `values`, and all that is pending below them, its array."""
-    order = _pending_below(values)
+    order = pending_below(values)
     if not order:
         return
     leaves, key = _structure(order)
@@ -100,7 +100,7 @@ def _array(value: Value) -> Array:
     return value.array
 
 
-def _pending_below(values: Sequence[Value]) -> list[Value]:
+def pending_below(values: Sequence[Value]) -> list[Value]:
     """What has to be computed, inputs first; iterative."""
     order: list[Value] = []
     seen: set[int] = set()

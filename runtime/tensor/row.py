@@ -15,6 +15,7 @@ from .modes import no_grad, state
 from .node import Edge, OpNode, Saved, node_class
 from .storage import Chain
 from .tensor import Geometry, Tensor, gradient_edge, wrap
+from .traced import involves_traced, through_trace
 from .value import Recipe, Shape, Value, absent, recorded, scalar
 
 Build = Callable[..., "IRNode | tuple[IRNode, ...]"]
@@ -225,6 +226,8 @@ def _wrapped(name: str, function: Callable[..., Any], finish: Callable[[Any], An
     takes_tensor = _takes_tensor(function)
 
     def apply(*args: Any, **kwargs: Any) -> Any:
+        if involves_traced(args, kwargs):
+            return through_trace(apply, args, kwargs)
         out = None
         if kwargs:
             out = kwargs.pop("out", None)
