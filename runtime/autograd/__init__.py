@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from types import TracebackType
 from typing import Any
 
@@ -13,8 +14,10 @@ from ..runtime.tensor.function import Function, FunctionCtx
 from ..runtime.tensor.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state
 from ..runtime.tensor.tensor import Tensor as Variable
 from . import function
+from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 
-__all__ = ["Function", "FunctionCtx", "Variable", "backward", "detect_anomaly", "enable_grad", "function", "grad", "inference_mode",
+__all__ = ["Function", "FunctionCtx", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad", "function", "grad", "gradcheck",
+           "gradgradcheck", "inference_mode",
            "is_anomaly_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
 
 
@@ -52,9 +55,6 @@ class detect_anomaly:
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("functional", "forward_ad", "graph"):
-        try:
-            return importlib.import_module(f"{__name__}.{name}")
-        except ModuleNotFoundError:
-            pass
+    if name in ("functional", "forward_ad", "graph") and importlib.util.find_spec(f"{__name__}.{name}") is not None:
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

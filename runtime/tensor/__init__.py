@@ -14,6 +14,7 @@ METHODS |= {
     "detach": autograd_methods.detach, "detach_": autograd_methods.detach_, "is_inference": autograd_methods.is_inference,
     "data": property(autograd_methods.get_data, autograd_methods.set_data),
 }
+autograd_methods.backward.__qualname__ = "Tensor.backward"  # error messages name it
 FUNCTIONS["detach"] = autograd_methods.detach
 for _name, _method in METHODS.items():
     setattr(Tensor, _name, _method)

@@ -9,7 +9,7 @@ import numpy as np
 
 # Operations with several signatures: torch does not say which argument is wrong, but what it got and what there is.
 OVERLOADED = frozenset(
-    "sum mean prod max min std var any all norm pow median squeeze split argmax argmin sort clamp where size transpose flip permute view expand "
+    "sum mean prod max min std var any all norm pow median squeeze split argmax argmin sort clamp where transpose flip permute view expand "
     "repeat zeros ones full arange linspace index_fill scatter masked_fill std_mean var_mean quantile view_as tensor_split".split()
 )
 

@@ -87,7 +87,8 @@ def __reversed__(self: Tensor) -> Tensor:
     return call("flip", self, 0) if self._shape else self
 
 
-def size(self: Tensor, dim: int | None = None) -> Any:
+@composite("size", to="m")
+def _size(self: Tensor, dim: int | None = None) -> Any:
     """The shape, or the size of one axis."""
     return self.shape if dim is None else self._shape[wrap_dim(dim, len(self._shape))]
 
@@ -123,7 +124,7 @@ def __reduce_ex__(self: Tensor, protocol: Any) -> Any:
 
 METHODS |= {
     "__repr__": __repr__, "__format__": __format__, "item": item, "tolist": tolist, "__bool__": __bool__, "__index__": __index__,
-    "__len__": __len__, "__iter__": __iter__, "__contains__": __contains__, "__reversed__": __reversed__, "size": size,
+    "__len__": __len__, "__iter__": __iter__, "__contains__": __contains__, "__reversed__": __reversed__,
     "__deepcopy__": __deepcopy__, "__reduce_ex__": __reduce_ex__,
     "__float__": lambda self: _converted(self, float), "__int__": lambda self: _converted(self, int),
     "__complex__": lambda self: _converted(self, complex),

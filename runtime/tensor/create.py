@@ -80,13 +80,13 @@ def array_from(data: Any, wanted: Dtype | None) -> tuple[Array, Dtype]:
     shape = _shape_of(data)
     flat: list[Any] = []
     _flatten(data, shape, 0, flat)
+    _check_numbers(flat)
     dtype = _implied(flat) if wanted is None else wanted
     return _filled(flat, shape, dtype), dtype
 
 
 def _filled(flat: list[Any], shape: Shape, dtype: Dtype) -> Array:
     target = to_numpy_dtype(dtype)
-    _check_numbers(flat)
     try:
         with np.errstate(all="ignore"):
             if target.kind in "iu":

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..torch_types import from_numpy_dtype
+from .modes import state
 from .storage import Storage
 from .tensor import Tensor, wrap
 from .value import Array, leaf
@@ -58,7 +59,7 @@ def numpy(self: Tensor, *, force: bool = False) -> Array:
     Raises:
         RuntimeError: the tensor requires grad; detach it first.
     """
-    if self.requires_grad and not force:
+    if state.grad and not force and self.requires_grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     return alias(self)
 

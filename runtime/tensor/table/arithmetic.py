@@ -1,8 +1,11 @@
 """Arithmetic of two operands, with promotion and broadcasting."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
@@ -10,7 +13,7 @@ from ...torch_types import dtype as Dtype, scalar_type_name
 from ..arguments import WrongType
 from ..messages import not_implemented
 from ..row import METHODS, Call, call, composite, op, type_name
-from ..tensor import Tensor
+from ..tensor import Tensor, wrap_array
 from .common import broadcast, common_dtype, float_dtype, is_number, operand, shape_of, strides_of
 
 
@@ -246,6 +249,88 @@ binary("minimum", "minimum", backward="MinimumBackward0", saved="self other", in
        of_tensors=True)
 binary("logaddexp", "logaddexp", backward="LogaddexpBackward0", saved="self other", inplace=False,
        of_tensors=True)
+
+
+def _chosen(name: str, ir_name: str, backward: str) -> None:
+    """The larger or smaller of two; where one is nan, the other."""
+
+    def rule(self: Tensor, other: Any) -> Call:
+        if not isinstance(other, Tensor):
+            raise WrongType("other", "Tensor", other)
+        return pairwise(self, other, common_dtype(self, other))
+
+    def build_node(a: Node, b: Node, dtype: str) -> Node:
+        a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
+        first = getattr(f, ir_name)(a, b)
+        return f.where(f.or_(first, f.isnan(b)) if a.dtype.kind == "f" else first, a, b)  # type: ignore[no-any-return]
+
+    op(name, build=build_node, backward=backward, saved="self other", inputs="self other")(rule)
+
+
+_chosen("fmax", "ge", "FmaxBackward0")
+_chosen("fmin", "le", "FminBackward0")
+
+
+def _negative(x: Node) -> Node:
+    """Whether the sign bit is set: of zeros their reciprocal tells."""
+    return f.or_(f.lt(x, 0.0), f.and_(f.eq(x, 0.0), f.lt(1.0 / x, 0.0)))  # type: ignore[no-any-return]
+
+
+def _copysign(a: Node, b: Node, dtype: str) -> Node:
+    a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
+    size = f.abs(a)
+    return f.where(_negative(f.stop_gradient(b)), f.neg(size), size)  # type: ignore[no-any-return]
+
+
+@op("copysign", build=_copysign, backward="CopysignBackward0", saved="self other result", inputs="self other", inplace=True)
+def _copysign_rule(self: Tensor, other: Any) -> Call:
+    dtype = float_dtype(common_dtype(self, other))
+    return pairwise(self, other, dtype, "" if isinstance(other, Tensor) else "CopysignBackward1")
+
+
+def _xlogy(a: Node, b: Node, dtype: str) -> Node:
+    a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
+    zero = constant(0, a.dtype, a.shape)
+    nothing = f.and_(f.eq(a, 0.0), f.le(b, 0.0))
+    return f.where(nothing, zero, a * f.log(f.where(nothing, constant(1, b.dtype, b.shape), b)))  # type: ignore[no-any-return]
+
+
+@op("xlogy", build=_xlogy, backward="XlogyBackward0", saved="self other", inputs="self other", inplace=True)
+def _xlogy_rule(self: Any, other: Any) -> Call:
+    dtype = float_dtype(common_dtype(self, other))
+    name = "" if isinstance(self, Tensor) and isinstance(other, Tensor) else "XlogyBackward2" if isinstance(self, Tensor) else "XlogyBackward1"
+    return pairwise(self, other, dtype, name)
+
+
+def _logaddexp2(a: Node, b: Node, dtype: str) -> Node:
+    a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
+    return f.logaddexp(a * math.log(2.0), b * math.log(2.0)) * (1.0 / math.log(2.0))  # type: ignore[no-any-return]
+
+
+@op("logaddexp2", build=_logaddexp2, backward="Logaddexp2Backward0", saved="self other", inputs="self other")
+def _logaddexp2_rule(self: Tensor, other: Tensor) -> Call:
+    return pairwise(self, other, common_dtype(self, other))
+
+
+@op("heaviside", build=lambda a, b: _step(*build.broadcast(a, b)), inputs="self values", inplace=True)
+def _heaviside(self: Tensor, values: Tensor) -> Call:
+    if self._dtype is not values._dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    return Call((self, values), (), broadcast(self._shape, values._shape), self._dtype)
+
+
+def _step(a: Node, b: Node) -> Node:
+    one, zero = constant(1, a.dtype, a.shape), constant(0, a.dtype, a.shape)
+    return f.where(f.eq(a, 0), b, f.where(f.lt(a, 0), zero, one))  # type: ignore[no-any-return]
+
+
+@composite("ldexp")
+def _ldexp(self: Tensor, other: Tensor) -> Any:
+    return call("mul", self, call("pow", 2.0, other))
+
+
+for _name, _numpy in (("gcd", np.gcd), ("lcm", np.lcm), ("nextafter", np.nextafter)):
+    composite(_name)(lambda self, other, numpy=_numpy: wrap_array(numpy(self._array(), other._array())))
 
 
 # ---------------------------------------------------------------- bits

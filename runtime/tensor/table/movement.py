@@ -302,8 +302,7 @@ def _meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     given = list(tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors)
     if indexing == "xy" and len(given) > 1:
         swapped = _meshgrid(given[1], given[0], *given[2:])
-        made = [call("transpose", g, 0, 1) for g in swapped]
-        return (made[1], made[0], *made[2:])
+        return (swapped[1], swapped[0], *swapped[2:])
     shape = tuple(t.numel() for t in given)
     return tuple(call("expand_to", call("reshape", t, [-1 if k == j else 1 for j in range(len(given))]), shape)
                  for k, t in enumerate(given))

@@ -9,6 +9,7 @@ import numpy as np
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ...torch_types import NAMES, as_dtype, dtype as Dtype
+from ..arguments import as_int
 from ..geometry import numel, wrap_dim
 from ..row import Call, call, composite, numpy_dtype, op
 from ..tensor import Tensor
@@ -85,6 +86,8 @@ def _prod_of(self: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any
 
 @composite("prod")
 def _prod(self: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    if dim is not None:
+        as_int(dim, "dim")
     return call("prod_of", self, dim, keepdim, dtype=dtype)
 
 
@@ -135,7 +138,13 @@ def _mean_over(self: Tensor, dim: Any, keepdim: bool) -> Any:
 
 
 # ---------------------------------------------------------------- exponentials
-@op("logsumexp", build=lambda x, dtype, axes, keepdim: build.logsumexp(build.cast(x, dtype), axes, keepdim),
+def _log_sum_exp(x: Node, dtype: str, axes: tuple[int, ...], keepdim: bool) -> Node:
+    if not numel([x.shape[k] for k in axes]):  # type: ignore[misc]
+        return constant(float("-inf"), dtype, reduced(x.shape, axes, keepdim))  # type: ignore[arg-type]
+    return build.logsumexp(build.cast(x, dtype), axes, keepdim)
+
+
+@op("logsumexp", build=_log_sum_exp,
     backward="LogsumexpBackward0", saved="self result")
 def _logsumexp(self: Tensor, dim: Any, keepdim: bool = False) -> Call:
     axes = dims_of(dim, len(self._shape))
@@ -291,8 +300,7 @@ def _position(x: Node, op_name: str, axis: int | None, keepdim: bool) -> Node:
 for _name in ("argmax", "argmin"):
     def _arg(self: Tensor, dim: int | None = None, keepdim: bool = False, *, name: str = _name) -> Call:
         if dim is None and not numel(self._shape):
-            raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
-                             "'dim' argument.")
+            raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
         if dim is not None:
             _no_elements(self, name, dim)
         axis = None if dim is None else wrap_dim(dim, len(self._shape))
@@ -365,11 +373,39 @@ def _median_dim(self: Tensor, dim: int, keepdim: bool = False) -> Call:
     return Call((self,), (axis, bool(keepdim)), (shape, shape), (self._dtype, INT64))
 
 
+def _at(x: Node, value: Node) -> Node:
+    """A value that is among the elements; its gradient is shared evenly by the elements equal to it, as torch has it."""
+    value = build.broadcast_to(f.stop_gradient(value), x.shape)
+    hit = f.or_(f.eq(x, value), f.and_(f.isnan(x), f.isnan(value))) if x.dtype.kind == "f" else f.eq(x, value)
+    axes = tuple(range(x.ndim))
+    shift = f.sum(f.where(hit, x - f.stop_gradient(x), constant(0, x.dtype, x.shape)), axes=axes)
+    count = f.sum(build.cast(hit, x.dtype), axes=axes)
+    return shift / count
+
+
+def _median_all(x: Node) -> Node:
+    flat = build.reshape(x, (-1,))
+    value = _middle(flat)
+    if x.dtype.kind != "f":
+        return value
+    return f.stop_gradient(value) + _at(flat, value)
+
+
+def _middle(flat: Node) -> Node:
+    count: int = flat.shape[0]  # type: ignore[assignment]
+    ordered, _ = build.sort(flat, 0)
+    middle = build.index(ordered, ((count - 1) // 2,))
+    return f.where(f.isnan(build.index(ordered, (count - 1,))), build.index(ordered, (count - 1,)), middle) if flat.dtype.kind == "f" else middle  # type: ignore[no-any-return]
+
+
+@op("median_all", build=_median_all, backward="MedianBackward0", saved="self result", to="")
+def _median_all_rule(self: Tensor) -> Call:
+    return Call((self,), (), (), self._dtype)
+
+
 @composite("median")
 def _median(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    if dim is None:
-        return call("median_dim", call("reshape", self, -1), 0)[0]
-    return call("median_dim", self, dim, keepdim)
+    return call("median_all", self) if dim is None else call("median_dim", self, dim, keepdim)
 
 
 # ---------------------------------------------------------------- running sums

@@ -5,8 +5,10 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ....compiler import build
-from ....compiler.ir import Node, f
+from ....compiler.ir import Node, constant, f
 from ....compiler.ops.movement import inverse_order
 from ..geometry import numel, view_strides, wrap_dim
 from ..node import node_class
@@ -413,6 +415,40 @@ def _unfold(self: Tensor, dimension: int, size: int, step: int) -> Call:
     shape = (*self._shape[:axis], (extent - size) // step + 1, *self._shape[axis + 1:], size)
     return Call((self,), (axis, size, step), shape, self._dtype, (*strides[:axis], strides[axis] * step, *strides[axis + 1:], strides[axis]),
                 self.storage_offset())
+
+
+def _places(count: int, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Node:
+    """The place in a flat storage of every element of a strided view."""
+    from ....compiler.build.moving import iota
+
+    total = constant(offset, np.int64, shape)
+    for axis, stride in enumerate(strides):
+        total = total + iota(shape, axis) * stride
+    return total
+
+
+def _strided(x: Node, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Node:
+    flat = build.reshape(x, (-1,))
+    return f.gather(flat, _places(flat.shape[0], shape, strides, offset), axes=(0,))  # type: ignore[arg-type,no-any-return]
+
+
+def _write_strided(base: Node, new: Node, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Node:
+    flat = build.reshape(base, (-1,))
+    return build.reshape(f.scatter(flat, new, _places(flat.shape[0], shape, strides, offset), axes=(0,)), base.shape)  # type: ignore[arg-type]
+
+
+@view("as_strided", build=_strided, write=_write_strided, backward="AsStridedBackward0")
+def _as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Call:
+    if self._chain:
+        raise RuntimeError("as_strided of a view is not supported; take it of the base")
+    offset = 0 if storage_offset is None else storage_offset
+    shape, strides = tuple(size), tuple(stride)
+    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
+    if numel(shape) and last > self.numel():
+        raise RuntimeError(f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and itemsize {self._dtype.itemsize} "
+                           f"requiring a storage size of {last * self._dtype.itemsize} are out of bounds for storage of size "
+                           f"{self.numel() * self._dtype.itemsize}")
+    return Call((self,), (shape, strides, offset), shape, self._dtype, strides, offset)
 
 
 # ---------------------------------------------------------------- several parts
