@@ -1,7 +1,7 @@
 """What the user's code hands to an operation, as nodes, and NumPy's promotion of their dtypes."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,13 +10,13 @@ from .. import build
 from ..errors import DTypeError, TraceError
 from ..ir import Node, constant
 from ..provenance import at, user_site
-from .session import Session, active_session, check_dtype, require_session
+from .session import check_dtype, located, require_session
 from .symint import SymInt
 
 if TYPE_CHECKING:
     from .traced import Traced
 
-__all__ = ["Operand", "common_dtype", "contains_traced", "lift", "lift_all", "strong", "to_dtype", "wrap"]
+__all__ = ["Operand", "apply_nodes", "common_dtype", "contains_traced", "lift", "lift_all", "strong", "to_dtype", "wrap"]
 
 Weak = type[int] | type[float] | None
 
@@ -144,6 +144,12 @@ def to_dtype(operand: Operand, dtype: np.dtype[Any]) -> Node:
     return build.cast(operand.node, dtype)
 
 
-def session_of(*values: Any) -> Session:
-    """The active trace, which every operation needs."""
-    return active_session() or require_session("an operation on traced values")
+def apply_nodes(builder: Callable[..., Any], *values: Any) -> Any:
+    """A builder of nodes applied to traced values, arrays and numbers; Python numbers are constants of a definite dtype.
+
+    For operations that are not NumPy's: the builder gets a node for each value and returns a node, or a tuple or list of them.
+    """
+    with located():
+        made = builder(*(lift(v).node for v in values))
+        return type(made)(map(wrap, made)) if isinstance(made, (tuple, list)) else wrap(made)
+

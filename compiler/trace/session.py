@@ -63,6 +63,7 @@ class Session:
     specialisations: list[Specialisation] = field(default_factory=list)
     used_contents: list[np.ndarray[Any, Any]] = field(default_factory=list)
     plain_numbers: bool = False
+    named_sizes: dict[str, Size] = field(default_factory=dict)  # of arguments that are described, by their names
     open: bool = True
     _constants: dict[int, tuple[Any, Node]] = field(default_factory=dict)
 

@@ -2,5 +2,25 @@
 from __future__ import annotations
 
 from .decorated import GradFunction, grad
+from .specification import spec
+from .transforms import (
+    check_grad,
+    checkpoint,
+    cond,
+    custom_jvp,
+    custom_vjp,
+    from_sympy,
+    hessian,
+    jacobian,
+    jvp,
+    parse,
+    scan,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+    vmap,
+    while_loop,
+)
 
-__all__ = ["GradFunction", "grad"]
+__all__ = ["GradFunction", "check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "from_sympy", "grad", "hessian", "jacobian",
+           "jvp", "parse", "scan", "spec", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop"]

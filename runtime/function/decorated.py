@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ...compiler.errors import ArgumentError, DifferentiationError
+from ...compiler.errors import ArgumentError, ChainruleError, DifferentiationError
 from ...compiler.pipeline import Options, Request
 from ...compiler.provenance import at, user_site
 from ...compiler.trace import active_session, is_traced
 from . import derivatives, inline
 from .captures import CaptureChangedError
+from .derivatives import Chosen
 from .inspection import TraceView, not_yet
+from .integers import Integers
 from .signature import Bound, Flat, Parameters, describe
+from .specification import Spec
 from .stats import Stats
 from .structure import Tree, unflatten
 from .tensors import answered, apply, without_tensors
@@ -70,6 +73,7 @@ class GradFunction:
         self._options = Options(stabilise=stabilise, fastmath=fastmath)
         self._prefix: tuple[Any, ...] = ()
         self._programs: OrderedDict[tuple[Any, ...], list[TracedProgram]] = OrderedDict()
+        self._integers = Integers(self._name)
         self._lock = threading.RLock()
         self.stats = Stats()
 
@@ -93,11 +97,7 @@ class GradFunction:
     # ------------------------------------------------------------------------------------------------ calls
     def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Bound, Flat]:
         bound = self._parameters.bind(self._prefix + args if self._prefix else args, kwargs)
-        return bound, self._parameters.flatten(bound, len(self._prefix))
-
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        bound, flat = self._arguments(args, kwargs)
-        return self._found(bound, flat)
+        return bound, self._parameters.flatten(bound, len(self._prefix), self._integers.traced)
 
     def _found(self, bound: Bound, flat: Flat) -> Call:
         """The program for these arguments, traced if there is none."""
@@ -107,14 +107,31 @@ class GradFunction:
                 program, arrays, reason = self._lookup(flat)
                 if program is None or arrays is None:
                     self.stats.misses.append(reason or self._difference(bound, flat))
-                    program = trace_call(self.__wrapped__, self._name, bound, flat, self._options, self.stats)
-                    variants = self._programs.setdefault(flat.key, [])
-                    variants.insert(0, program)
-                    del variants[MAX_VARIANTS:]
-                    if len(self._programs) > MAX_SIGNATURES:
-                        self._programs.popitem(last=False)
+                    flat, program = self._with_integers(bound, flat)
                     arrays = [*flat.leaves, *program.hidden_arrays()]
         return Call(self, bound, flat, program, arrays)
+
+    def _with_integers(self, bound: Bound, flat: Flat) -> tuple[Flat, TracedProgram]:
+        """A new program; integers that keep changing are traced where the function allows it."""
+        for label in self._integers.changing(bound, flat, len(self._prefix)):
+            self._integers.traced.add(label)
+            wider = self._parameters.flatten(bound, len(self._prefix), self._integers.traced)
+            try:
+                return wider, self._traced(bound, wider)
+            except ChainruleError as error:
+                self._integers.refuse(label, error)
+        return flat, self._traced(bound, flat)
+
+    def _traced(self, bound: Bound, flat: Flat) -> TracedProgram:
+        """A new program, which is kept as the first of its signature."""
+        program = trace_call(self.__wrapped__, self._name, bound, flat, self._options, self.stats)
+        variants = self._programs.setdefault(flat.key, [])
+        variants.insert(0, program)
+        del variants[MAX_VARIANTS:]
+        self._programs.move_to_end(flat.key)
+        if len(self._programs) > MAX_SIGNATURES:
+            self._programs.popitem(last=False)
+        return program
 
     def _lookup(self, flat: Flat) -> tuple[TracedProgram | None, list[Any] | None, str]:
         """A program whose guards hold, with its arrays; or why the nearest one does not serve."""
@@ -155,10 +172,13 @@ class GradFunction:
         outputs = apply(call.program.differentiable, [*flat.leaves, *call.arrays[len(flat.leaves):]])
         return unflatten(call.program.result, iter(outputs))
 
-    def _answer(self, bound: Bound, flat: Flat, derive: Callable[[Call], Any]) -> Any:
+    def _answer(self, bound: Bound, flat: Flat, chosen: Chosen, wrt: Any, derive: Callable[[Call, Chosen], Any]) -> Any:
         """What is derived of a call; Tensors where the arguments are."""
         plain, with_tensors = without_tensors(flat)
-        return answered(derive(self._found(bound, plain)), with_tensors)
+        call = self._found(bound, plain)
+        if call.flat is not plain:  # an integer has become an input
+            chosen = Chosen.of(self._parameters, bound, call.flat, wrt)
+        return answered(derive(call, chosen), with_tensors)
 
     # ------------------------------------------------------------------------------------------------ derivatives
     def grad(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:
@@ -176,49 +196,43 @@ class GradFunction:
 
     def _value_and_grad(self, args: tuple[Any, ...], kwargs: dict[str, Any], wrt: Any, with_value: bool) -> Any:
         bound, flat = self._arguments(args, kwargs)
-        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat):
             value, gradients = inline.value_and_grad(self, bound, flat, chosen)
             return (value, gradients) if with_value else gradients
-        plain, with_tensors = without_tensors(flat)
-        call = self._found(bound, plain)
-        derivatives.require_scalar(call.program.graph.outputs, self._name)
-        outputs = call.run("value_and_gradient" if with_value else "gradient", chosen.leaves)
-        if not with_value:
-            return answered(chosen.structured(outputs), with_tensors)
-        return answered((call.structured(outputs[:1]), chosen.structured(outputs[1:])), with_tensors)
+        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.value_and_grad(call, chosen, with_value))
 
     def vjp(self, *args: Any, cotangent: Any, wrt: Any = None, **kwargs: Any) -> Any:
         """The cotangents of the arguments, given that of the output (in the output's structure); like `.grad`."""
         bound, flat = self._arguments(args, kwargs)
-        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, cotangent):
             return inline.vjp(self, bound, flat, chosen, cotangent)
-        return self._answer(bound, flat, lambda call: derivatives.vjp(call, chosen, cotangent))
+        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.vjp(call, chosen, cotangent))
 
     def jvp(self, args: Any, tangents: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
         """The tangent of the output, in its structure, given those of the differentiated arguments."""
         bound, flat = self._arguments(tuple_of(args), kwargs)
-        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, tangents):
             return inline.jvp(self, bound, flat, chosen, tangents)[1]
-        return self._answer(bound, flat, lambda call: derivatives.jvp(call, chosen, tangents)[1])
+        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.jvp(call, chosen, tangents)[1])
 
     def value_and_jvp(self, args: Any, tangents: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
         """(output, its tangent)."""
         bound, flat = self._arguments(tuple_of(args), kwargs)
-        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, tangents):
             return inline.jvp(self, bound, flat, chosen, tangents)
-        return self._answer(bound, flat, lambda call: derivatives.jvp(call, chosen, tangents))
+        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.jvp(call, chosen, tangents))
 
     def hvp(self, args: Any, vectors: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
         """The Hessian times vectors, one for each differentiated argument: a tuple, or the bare product for one argument."""
         bound, flat = self._arguments(tuple_of(args), kwargs)
-        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, vectors):
             return inline.hvp(self, bound, flat, chosen, vectors)
-        return self._answer(bound, flat, lambda call: derivatives.hvp(call, chosen, vectors))
+        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.hvp(call, chosen, vectors))
 
     def jacobian(self, *args: Any, wrt: Any = None, mode: str | None = None, **kwargs: Any) -> Any:
         """Derivatives of every output element by every argument element, in the structure of the outputs.
@@ -233,24 +247,27 @@ class GradFunction:
         if mode not in (None, "forward", "reverse"):
             raise ArgumentError(f"mode={mode!r}{at(user_site())}: 'forward', 'reverse' or None is expected")
         bound, flat = self._arguments(args, kwargs)
-        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat):
             return inline.jacobian(self, bound, flat, chosen)
-        return self._answer(bound, flat, lambda call: derivatives.jacobian(call, chosen, mode))
+        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.jacobian(call, chosen, mode))
 
     def hessian(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:
         """Second derivatives of the scalar output: an array, or a nested tuple when several arguments are differentiated."""
         bound, flat = self._arguments(args, kwargs)
-        chosen = derivatives.Chosen.of(self._parameters, bound, flat, wrt)
+        chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat):
             return inline.hessian(self, bound, flat, chosen)
-        return self._answer(bound, flat, lambda call: derivatives.hessian(call, chosen))
+        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.hessian(call, chosen))
 
     # ------------------------------------------------------------------------------------------------ inspection
     def trace(self, *examples: Any, **kwargs: Any) -> TraceView:
         """Specialise for inspection without running: for example arrays, or `cr.spec("n d", cr.float64)`."""
-        call = self._call(examples, kwargs)
-        return TraceView(self, call.program)
+        bound, flat = self._arguments(examples, kwargs)
+        if any(isinstance(leaf, Spec) for leaf in flat.leaves):
+            with self._lock:
+                return TraceView(self, self._traced(bound, flat))
+        return TraceView(self, self._found(bound, flat).program)
 
     def _latest(self) -> TraceView:
         """The latest signature; of a function that was never called, the one for scalars.

@@ -11,12 +11,12 @@ from ...compiler.ir import Node
 from ...compiler.ops.rules import aval_text
 from ...compiler.provenance import at, user_site
 from .signature import Bound, Flat, Parameters
-from .structure import Tree, flatten, float_leaves, unflatten
+from .structure import LEAVES, Tree, flatten, float_leaves, unflatten
 
 if TYPE_CHECKING:
     from .decorated import Call
 
-__all__ = ["Chosen", "hessian", "hvp", "jacobian", "jvp", "require_scalar", "vjp"]
+__all__ = ["Chosen", "hessian", "hvp", "jacobian", "jvp", "require_scalar", "value_and_grad", "vjp"]
 
 
 class Chosen(NamedTuple):
@@ -121,7 +121,7 @@ def filled(tree: Tree, results: Sequence[Any]) -> Any:
 
 
 def _leaf_count(tree: Tree) -> int:
-    if tree.kind in ("weak", "array", "traced"):
+    if tree.kind in LEAVES:
         return 1
     return sum(_leaf_count(child) for child in tree.children)
 
@@ -169,6 +169,15 @@ def cotangents_of(call: Call, cotangent: Any) -> list[Any]:
                             f"{at(user_site())}: give it the structure of the output")
     shapes = output_shapes(call)
     return [fitted(leaf, shapes[k], "cotangent") for leaf, k in zip(leaves, smooth, strict=True)]
+
+
+def value_and_grad(call: Call, chosen: Chosen, with_value: bool) -> Any:
+    """(value, gradients) of the scalar output, or gradients."""
+    require_scalar(call.program.graph.outputs, call.program.name)
+    outputs = call.run("value_and_gradient" if with_value else "gradient", chosen.leaves)
+    if not with_value:
+        return chosen.structured(outputs)
+    return call.structured(outputs[:1]), chosen.structured(outputs[1:])
 
 
 def vjp(call: Call, chosen: Chosen, cotangent: Any) -> Any:

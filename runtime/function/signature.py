@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...compiler.errors import ArgumentError, DifferentiationError
@@ -110,18 +110,25 @@ class Parameters:
         return Bound(tuple(labels_), tuple(values), tuple(passed), positional)
 
     @staticmethod
-    def flatten(bound: Bound, static: int = 0) -> Flat:
+    def flatten(bound: Bound, static: int = 0, traced_ints: Collection[str] = ()) -> Flat:
         """The arguments' leaves and the key of their signature.
 
         Args:
             static: how many leading arguments (`self`) are never taken apart.
+            traced_ints: arguments whose value, a Python int, is no part of the signature.
         """
         leaves: list[Any] = []
         trees: list[Tree] = []
         starts: list[int] = []
         for k, value in enumerate(bound.values):
             starts.append(len(leaves))
-            trees.append(flatten(value, leaves) if k >= static else Tree("static", Identity(value)))
+            if k < static:
+                trees.append(Tree("static", Identity(value)))
+            elif type(value) is int and bound.labels[k] in traced_ints and -2**63 <= value < 2**63:
+                leaves.append(value)
+                trees.append(Tree("weakint"))
+            else:
+                trees.append(flatten(value, leaves))
         made = tuple(trees)
         return Flat((bound.labels, bound.positional, made), leaves, made, tuple(starts))
 

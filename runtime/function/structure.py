@@ -11,14 +11,15 @@ import numpy as np
 from ...compiler.errors import ArgumentError, DTypeError
 from ...compiler.provenance import at, user_site
 from ...compiler.trace import is_traced
+from .specification import Spec
 
-__all__ = ["Tree", "flatten", "float_leaves", "is_tensor", "map_leaves", "unflatten"]
+__all__ = ["LEAVES", "Tree", "flatten", "float_leaves", "is_tensor", "map_leaves", "unflatten"]
 
 
 class Tree(NamedTuple):
     """The structure of a value, hashable: equal trees hold values that one program serves, but for sizes.
 
-    kind: `weak` a Python float; `array` (dtype, number of axes, which axes have size 1, is it a NumPy scalar); `traced`;
+    kind: `weak` a Python float, `weakint` a Python int that is traced; `array` (dtype, number of axes, which axes have size 1, is it a NumPy scalar); `traced`;
     `static` anything that is part of the signature by value or identity; else a container with children.
     """
 
@@ -64,6 +65,7 @@ def is_tensor(value: Any) -> bool:
     return module is not None and isinstance(value, module.Tensor)
 
 
+LEAVES = ("weak", "weakint", "array", "traced")
 _PLAIN = (bool, int, str, bytes, type(None), np.integer, np.bool_, complex, range, np.dtype)
 _WEAK = Tree("weak")
 _TRACED = Tree("traced")
@@ -94,6 +96,9 @@ def flatten(value: Any, leaves: list[Any]) -> Tree:
     if is_traced(value):
         leaves.append(value)
         return _TRACED
+    if isinstance(value, Spec):
+        leaves.append(value)
+        return Tree("array", (value.dtype.str, value.ndim, value.ones))
     if isinstance(value, float):  # a subclass
         leaves.append(float(value))
         return _WEAK
@@ -135,7 +140,7 @@ def leaf_trees(tree: Tree) -> Iterator[Tree]:
     stack = [tree]
     while stack:
         item = stack.pop()
-        if item.kind in ("weak", "array", "traced"):
+        if item.kind in LEAVES:
             yield item
         else:
             stack += reversed(item.children)
@@ -154,7 +159,7 @@ def float_leaves(tree: Tree) -> list[int]:
 def unflatten(tree: Tree, leaves: Iterator[Any], static: Callable[[Any], Any] = lambda value: value) -> Any:
     """The value of this structure; `static` says what stands in place of a static value."""
     kind, info, children = tree
-    if kind in ("weak", "array", "traced"):
+    if kind in LEAVES:
         return next(leaves)
     if kind == "static":
         return static(info.value)

@@ -1,0 +1,129 @@
+"""Transforms of functions, as functions."""
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ...compiler.errors import ArgumentError
+from ...compiler.ir import f as ops
+from ...compiler.provenance import at, user_site
+from ...compiler.trace import Traced, located, wrap
+from .checking import GradCheck, check
+from .decorated import GradFunction, tuple_of
+from .inspection import not_yet
+
+__all__ = ["check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "from_sympy", "hessian", "jacobian", "jvp", "parse", "scan",
+           "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop"]
+
+Function = Callable[..., Any]
+
+
+def decorated(function: Any, wrt: Any = None) -> GradFunction:
+    """The function as a decorated one.
+
+    Raises:
+        ArgumentError: it is not a function.
+    """
+    if isinstance(function, GradFunction) and wrt is None:
+        return function
+    if not callable(function):
+        raise ArgumentError(f"a function is expected, not {function!r:.60}{at(user_site())}")
+    if wrt is not None:
+        return GradFunction(function, wrt)
+    try:
+        return _remembered(function)
+    except TypeError:  # cannot be hashed
+        return GradFunction(function)
+
+
+@functools.lru_cache(maxsize=256)
+def _remembered(function: Function) -> GradFunction:
+    """So that a transform that is applied again and again compiles once."""
+    return GradFunction(function)
+
+
+def value_and_grad(function: Function, wrt: Any = None) -> Function:
+    """The function that gives (value, gradients); see `GradFunction.value_and_grad`."""
+    return decorated(function, wrt).value_and_grad
+
+
+def jacobian(function: Function, wrt: Any = None, mode: str | None = None) -> Function:
+    """The function that gives every derivative of every output; see `GradFunction.jacobian`."""
+    made = decorated(function, wrt)
+
+    def derivatives(*args: Any, **kwargs: Any) -> Any:
+        return made.jacobian(*args, **({"mode": mode} | kwargs))
+
+    return derivatives
+
+
+def hessian(function: Function, wrt: Any = None) -> Function:
+    """The function that gives the second derivatives of a scalar output; see `GradFunction.hessian`."""
+    return decorated(function, wrt).hessian
+
+
+def jvp(function: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """(value, its tangent) of `function` at `primals`, along `tangents`.
+
+    Args:
+        primals: a tuple of arguments.
+        tangents: a tuple with a tangent for each differentiable argument.
+    """
+    made: tuple[Any, Any] = decorated(function).value_and_jvp(tuple_of(primals), tangents)
+    return made
+
+
+def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """(value, pullback) of `function` at `primals`; `pullback(cotangent)` gives the arguments' cotangents, as a tuple."""
+    made = decorated(function)
+
+    def pullback(cotangent: Any) -> Any:
+        pulled = made.vjp(*primals, cotangent=cotangent)
+        return pulled if isinstance(pulled, tuple) and len(primals) > 1 else (pulled,)
+
+    return made(*primals), pullback
+
+
+def check_grad(function: Function, *args: Any, rtol: float = 1e-5, atol: float = 1e-8, wrt: Any = None, **kwargs: Any) -> GradCheck:
+    """Compare the gradient with central differences in float64; the report is true where they agree.
+
+    Args:
+        rtol, atol: how far a derivative may be from the difference, relative to the largest of its argument, and absolutely.
+    """
+    return check(decorated(function, wrt), args, kwargs, rtol, atol)
+
+
+def stop_gradient(x: Any) -> Any:
+    """`x`, as a constant for differentiation."""
+    if isinstance(x, Traced):
+        with located():
+            return wrap(ops.stop_gradient(x.node), x.weak)
+    if isinstance(x, tuple):
+        items = [stop_gradient(v) for v in x]
+        return type(x)(*items) if hasattr(x, "_fields") else tuple(items)
+    if isinstance(x, list):
+        return [stop_gradient(v) for v in x]
+    if isinstance(x, dict):
+        return {k: stop_gradient(v) for k, v in x.items()}
+    return x.detach() if hasattr(x, "detach") else x
+
+
+def _later(name: str, instead: str) -> Callable[..., Any]:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise not_yet(f"cr.{name}", instead)
+
+    refuse.__name__ = refuse.__qualname__ = name
+    refuse.__doc__ = f"`cr.{name}` is not available yet: {instead}."
+    return refuse
+
+
+vmap = _later("vmap", "write the function for a whole batch, with axis arguments")
+scan = _later("scan", "write a Python loop over a known length, which is unrolled")
+while_loop = _later("while_loop", "write a Python loop over a known length, which is unrolled")
+cond = _later("cond", "use np.where(condition, a, b)")
+checkpoint = _later("checkpoint", "call the function itself")
+custom_vjp = _later("custom_vjp", "write the function with operations that have derivatives")
+custom_jvp = _later("custom_jvp", "write the function with operations that have derivatives")
+from_sympy = _later("from_sympy", "write the function in NumPy")
+parse = _later("parse", "write the function in NumPy")
