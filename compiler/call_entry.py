@@ -188,7 +188,8 @@ class _Emitter:
             for axis, size in enumerate(node.shape):
                 self.builder.store(self.size(size), self.builder.gep(shape, [LONG(axis)]))
             null = ir.Constant(POINTER, None)
-            made = self.builder.call(new, [self.slot(ARRAY_TYPE), INT(node.ndim), shape, INT(node.dtype.num), null, null, INT(0), INT(0), null])
+            made = self.builder.call(new, [self.slot(ARRAY_TYPE), INT(node.ndim), shape, INT(node.dtype.num), null, null, INT(0), INT(0),
+                                           null])
             self.builder.store(made, self.object_slot(node))
             self.require(self.builder.icmp_unsigned("!=", self.builder.ptrtoint(made, LONG), LONG(0)), self.failed)
             self.dense(node, self.field(made, DATA, POINTER))

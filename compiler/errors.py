@@ -4,8 +4,18 @@ A message says what happened, the actual shapes and dtypes, where in the user's 
 """
 from __future__ import annotations
 
-__all__ = ["ChainruleError", "TraceError", "ShapeError", "DTypeError", "IndexingError", "DifferentiationError",
-           "LoweringError", "NotYetError", "ArgumentError", "InternalError"]
+__all__ = [
+    "ArgumentError",
+    "ChainruleError",
+    "DTypeError",
+    "DifferentiationError",
+    "IndexingError",
+    "InternalError",
+    "LoweringError",
+    "NotYetError",
+    "ShapeError",
+    "TraceError",
+]
 
 
 class ChainruleError(Exception):

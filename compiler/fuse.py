@@ -173,7 +173,8 @@ def fuse_list(body: Body) -> Body:
 def _move_up(body: list[Statement], earlier: int, later: int) -> list[Statement] | None:
     """The list with loop `later` fused into loop `earlier`, what it needs from between moved before both."""
     target, loop = body[earlier], body[later]
-    assert isinstance(target, Loop) and isinstance(loop, Loop)
+    assert isinstance(target, Loop)
+    assert isinstance(loop, Loop)
     needed = reads(loop)
     up: list[Statement] = []
     stay: list[Statement] = []

@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .errors import DTypeError, InternalError
 from .op import Op, Shape, get
@@ -222,7 +223,7 @@ def make(op: Op | str, inputs: Sequence[Node] = (), **params: Any) -> Node:
     return _intern(op, inputs, values, shape, dtype, current.sites)
 
 
-def constant(value: Any, dtype: np.dtype[Any] | str, shape: Shape = ()) -> Node:
+def constant(value: Any, dtype: DTypeLike, shape: Shape = ()) -> Node:
     """`value` of the given dtype, in every element of `shape`. Interned by bytes: -0.0, 0.0 and nan stay apart."""
     dtype = native(np.dtype(dtype))
     return make("const", shape=shape, dtype=dtype, value=np.asarray(value).astype(dtype).tobytes())

@@ -20,8 +20,24 @@ import numpy as np
 
 from .sizes import Size
 
-__all__ = ["Literal", "Operand", "Index", "IndexOp", "IndexExpr", "Buffer", "Let", "Load", "Store", "StoreAdd",
-           "Carried", "Convert", "Loop", "Statement", "Kernel", "walk"]
+__all__ = [
+    "Buffer",
+    "Carried",
+    "Convert",
+    "Index",
+    "IndexExpr",
+    "IndexOp",
+    "Kernel",
+    "Let",
+    "Literal",
+    "Load",
+    "Loop",
+    "Operand",
+    "Statement",
+    "Store",
+    "StoreAdd",
+    "walk",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ class _Nest:
         return [(x, place, when) for x in node.inputs]
 
     def _compute(self, wanted: Wanted, needs: list[Wanted]) -> Operand:
-        node, place, _ = wanted
+        node, _, _ = wanted
         args = [self.known[need] for need in needs]
         if node.op.kind == "contract":
             return self.let("mul", *args, dtype=node.dtype)
@@ -197,7 +197,7 @@ class _Nest:
         return self.let("and_", left, right, dtype=BOOL)
 
     def within(self, index: IndexExpr, low: IndexExpr, high: IndexExpr) -> str | None:
-        """low <= index < high, as a bool."""
+        """Whether low <= index < high, as a bool."""
         number = self.convert(index)
         lower = None if low == 0 else self.let("ge", number, self._number(low), dtype=BOOL)
         return self.both(lower, self.let("lt", number, self._number(high), dtype=BOOL))
@@ -301,7 +301,8 @@ class _Nest:
     def _index(self, indices: Node, place: Place, when: str | None) -> IndexExpr:
         """An element of an index array, as an index."""
         if indices.op.name == "iota" and indices not in self.plan.buffers:
-            return place[indices.param("axis")]
+            axis: int = indices.param("axis")
+            return place[axis]
         return Index(self.load(indices, place, when))
 
     def statements(self) -> list[Statement]:

@@ -295,7 +295,7 @@ class _Scheduler:
         first = {"gather": 1, "scatter_add": 1}.get(node.op.name, 2)
         for axis, indices in zip(node.param("axes"), node.inputs[first:], strict=True):
             size = source[axis]
-            if indices.op.name == "iota" and indices not in self.reason or (indices, size) in checked:
+            if (indices.op.name == "iota" and indices not in self.reason) or (indices, size) in checked:
                 continue
             checked.add((indices, size))
             stage = stages.get(indices, 0) + (indices in stages and indices not in self.calls)

@@ -1,10 +1,12 @@
 """Broadcasting, casts, axes, numbers."""
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .. import ops, sizes
 from ..errors import IndexingError, ShapeError
@@ -65,7 +67,7 @@ def broadcast(*nodes: Node, what: str = "broadcast") -> list[Node]:
     return [broadcast_to(n, shape) for n in nodes]
 
 
-def cast(x: Node, dtype: np.dtype[Any] | str) -> Node:
+def cast(x: Node, dtype: DTypeLike) -> Node:
     """`x` with another element type."""
     dtype = np.dtype(dtype)
     if x.dtype == dtype:
@@ -114,7 +116,8 @@ def normal_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """Non-negative, ascending, distinct axes; None means all."""
     if axis is None:
         return tuple(range(ndim))
-    axes = [normal_axis(int(a), ndim) for a in (axis if isinstance(axis, (tuple, list)) else [axis])]  # type: ignore[list-item]
+    listed: Sequence[Any] = axis if isinstance(axis, (tuple, list)) else [axis]
+    axes = [normal_axis(operator.index(a), ndim) for a in listed]
     if len(set(axes)) != len(axes):
         raise ShapeError(f"duplicate value in axis {axis}")
     return tuple(sorted(axes))

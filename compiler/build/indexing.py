@@ -146,7 +146,8 @@ def _plain(x: Node, key: Any) -> list[Key]:
             plain.append(cast(k, np.int64) if isinstance(k, Node) else k)
             axis += k is not None
     if any(isinstance(k, Node) for k in plain):  # beside an index array an integer is an index array too
-        plain = [size_value(_wrapped(k, x.shape[a], a)) if a is not None and isinstance(k, (int, np.integer, SizeExpr)) else k
+        plain = [size_value(_wrapped(int(k) if isinstance(k, np.integer) else k, x.shape[a], a))
+                 if a is not None and isinstance(k, (int, np.integer, SizeExpr)) else k
                  for k, a in zip(plain, _axes_of(plain), strict=True)]
     return plain
 

@@ -28,7 +28,7 @@ def position(op: str, x: Node, axis: int | None, keepdims: bool = False) -> Node
     if axis is None:
         flat = reshape(x, (-1,))
         found = getattr(f, op)(flat, axes=(0,))
-        return f.reshape(found, shape=(1,) * x.ndim) if keepdims and x.ndim else found  # type: ignore[no-any-return]
+        return f.reshape(found, shape=(1,) * x.ndim) if keepdims and x.ndim else found
     return _kept(getattr(f, op)(x, axes=(axis,)), x, (axis,), keepdims)
 
 
