@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(_HERE)
-_NUMPY = os.sep + os.path.join("site-packages", "numpy") + os.sep
-_OWN: dict[str, bool] = {}  # co_filename -> is it ours (or NumPy's)? a handful of files, so never pruned
+_LIBRARIES = tuple(os.sep + os.path.join("site-packages", name) + os.sep for name in ("numpy", "scipy"))
+_OWN: dict[str, bool] = {}  # co_filename -> is it ours (or NumPy's, or SciPy's)? a handful of files, so never pruned
 
 
 class Site(NamedTuple):
@@ -26,13 +26,13 @@ def _is_own(filename: str) -> bool:
     if own is None:
         path = os.path.abspath(filename)
         inside = path.startswith((_HERE + os.sep, os.path.join(_ROOT, "runtime") + os.sep))
-        own = inside or path == os.path.join(_ROOT, "__init__.py") or _NUMPY in path
+        own = inside or path == os.path.join(_ROOT, "__init__.py") or any(library in path for library in _LIBRARIES)
         _OWN[filename] = own
     return own
 
 
 def user_site(skip: int = 1) -> Site | None:
-    """The innermost line of the calling thread that is neither chainrule's nor NumPy's; None when there is none."""
+    """The innermost line of the calling thread that is neither chainrule's nor NumPy's or SciPy's; None when there is none."""
     frame = sys._getframe(skip)
     while frame is not None:
         filename = frame.f_code.co_filename

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -233,14 +234,24 @@ def located() -> Iterator[Site | None]:
     try:
         yield site
     except ChainruleError as error:
-        message = str(error)
-        if site is not None and not getattr(error, "located", False):
-            if f"(at {site})" not in message:
-                error.args = (f"{message}{at(site)}",)
+        if not getattr(error, "located", False):
+            message = with_numbers(str(error))
+            error.args = (message if site is None or f"(at {site})" in message else f"{message}{at(site)}",)
             error.located = True  # type: ignore[attr-defined]
         raise
     finally:
         current.sites = before
+
+
+_SYMBOL = re.compile(r"(?<![\w./])s\d+(?![\w.])")
+
+
+def with_numbers(message: str) -> str:
+    """A message with the example's sizes in place of symbols, which mean nothing to users."""
+    context = sizes.active.context
+    if context is None:
+        return message
+    return _SYMBOL.sub(lambda match: str(context.hints.get(match[0], match[0])), message)
 
 
 def require_session(what: str) -> Session:

@@ -8,8 +8,8 @@ import numpy as np
 
 from ...compiler.errors import ArgumentError, DifferentiationError, ShapeError
 from ...compiler.ir import Node
-from ...compiler.ops.rules import aval_text
 from ...compiler.provenance import at, user_site
+from ...compiler.trace.traced import made_at
 from .signature import Bound, Flat, Parameters
 from .structure import LEAVES, Tree, flatten, float_leaves, unflatten
 
@@ -126,8 +126,11 @@ def _leaf_count(tree: Tree) -> int:
     return sum(_leaf_count(child) for child in tree.children)
 
 
-def require_scalar(outputs: Sequence[Node], name: str) -> None:
+def require_scalar(outputs: Sequence[Node], name: str, call: Call | None = None) -> None:
     """Refuse a gradient of anything but one floating scalar.
+
+    Args:
+        call: for the actual shape in the message.
 
     Raises:
         DifferentiationError: with the shape and the remedies.
@@ -137,12 +140,12 @@ def require_scalar(outputs: Sequence[Node], name: str) -> None:
                                    f"one of them, or use {name}.jacobian(...) or {name}.vjp(..., cotangent=...)")
     (output,) = outputs
     if output.ndim:
-        shape = ", ".join(map(str, output.shape))
-        raise DifferentiationError(f"{name} returns an array of shape ({shape}), {aval_text(output)}, and a gradient needs a scalar"
+        shape = output_shapes(call)[0] if call is not None else output.shape
+        raise DifferentiationError(f"{name} returns an array of shape {shape}{made_at(output)}, and a gradient needs a scalar"
                                    f"{at(user_site())}: reduce it with np.sum or np.mean, or use {name}.jacobian(...), or "
                                    f"{name}.vjp(..., cotangent=...)")
     if output.dtype.kind != "f":
-        raise DifferentiationError(f"{name} returns a {output.dtype}, {aval_text(output)}, which has no derivative{at(user_site())}: "
+        raise DifferentiationError(f"{name} returns a {output.dtype}{made_at(output)}, which has no derivative{at(user_site())}: "
                                    "return a float")
 
 
@@ -173,7 +176,7 @@ def cotangents_of(call: Call, cotangent: Any) -> list[Any]:
 
 def value_and_grad(call: Call, chosen: Chosen, with_value: bool) -> Any:
     """(value, gradients) of the scalar output, or gradients."""
-    require_scalar(call.program.graph.outputs, call.program.name)
+    require_scalar(call.program.graph.outputs, call.program.name, call)
     outputs = call.run("value_and_gradient" if with_value else "gradient", chosen.leaves)
     if not with_value:
         return chosen.structured(outputs)
@@ -195,7 +198,7 @@ def jvp(call: Call, chosen: Chosen, tangents: Any) -> tuple[Any, Any]:
 
 def hvp(call: Call, chosen: Chosen, vectors: Any) -> Any:
     """The Hessian times vectors."""
-    require_scalar(call.program.graph.outputs, call.program.name)
+    require_scalar(call.program.graph.outputs, call.program.name, call)
     given = chosen.taken_apart(vectors, call.flat, "vectors", leaf_shapes(call, chosen))
     return chosen.structured(call.run("hvp", chosen.leaves, given))
 
@@ -247,7 +250,7 @@ def jacobian(call: Call, chosen: Chosen, mode: str | None) -> Any:
 def hessian(call: Call, chosen: Chosen) -> Any:
     """Second derivatives of the scalar output, by a sweep of Hessian-vector products."""
     graph = call.program.graph
-    require_scalar(graph.outputs, call.program.name)
+    require_scalar(graph.outputs, call.program.name, call)
     ins = leaf_shapes(call, chosen)
     dtypes = [graph.inputs[k].dtype for k in chosen.leaves]
     blocks = [[np.zeros((*a, *b), dtype) for b in ins] for a, dtype in zip(ins, dtypes, strict=True)]
