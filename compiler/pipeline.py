@@ -26,7 +26,7 @@ Kind = Literal["value", "gradient", "value_and_gradient", "vjp", "jvp", "hvp"]
 
 @dataclass(frozen=True)
 class Options:
-    """What may be rewritten: `stabilise` puts limits for overflow and undefined values, `fastmath` is over the reals."""
+    """What may be rewritten: `stabilise` puts limits for overflow and undefined values, `fastmath` is for reals."""
 
     stabilise: bool = True
     fastmath: bool = False

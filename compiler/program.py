@@ -149,8 +149,8 @@ class Program:
             for number, guard in guards:
                 used = sorted(symbols_of(guard.left) | symbols_of(guard.right))
                 if all(s in sizes for s in used) and not guard.holds(sizes):
-                    raise ShapeError(f"a number of selected elements does not fit: {self.graph.guards[number]} does not "
-                                     f"hold for { {s: sizes[s] for s in used} }")
+                    raise ShapeError(f"a number of selected elements does not fit: {self.graph.guards[number]} does "
+                                     f"not hold for { {s: sizes[s] for s in used} }")
 
         return run
 

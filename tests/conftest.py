@@ -1,4 +1,4 @@
-"""Hypothesis profiles (`HYPOTHESIS_PROFILE=ci pytest` is what CI runs); graphs verified between passes; no disk cache."""
+"""Hypothesis profiles (`HYPOTHESIS_PROFILE=ci pytest` is what CI runs); graphs verified after passes; no disk cache."""
 import os
 
 from hypothesis import settings

@@ -23,7 +23,7 @@ def symbols(code: bytes) -> tuple[frozenset[str], frozenset[str]]:
         raise ValueError("not a 64-bit little-endian ELF file")
     try:
         offset, step, count = _HEADER.unpack_from(code)
-        if step < _SECTION.size:
+        if step < _SECTION.size or offset + count * step > len(code):
             raise ValueError("section headers of the wrong size")
         sections = [_SECTION.unpack_from(code, offset + k * step) for k in range(count)]
         tables = [s for s in sections if s[0] == _SYMBOL_TABLE]
