@@ -74,7 +74,7 @@ def differentiate(graph: Graph, request: Request) -> Graph:
 def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Graph, tuple[Step, ...]]:
     """(differentiated, simplified, rewrites) of a traced graph."""
     _check(graph, "trace")
-    outputs, first = simplify(graph.outputs, stabilise=options.stabilise, fastmath=options.fastmath)
+    outputs, first = simplify(graph.outputs, stabilise=options.stabilise, fastmath=options.fastmath, last=False)
     stable = _check(graph.with_outputs(outputs), "stabilise")
     differentiated = _check(differentiate(stable, request), "differentiate")
     outputs, second = simplify(differentiated.outputs, stabilise=options.stabilise, fastmath=options.fastmath)

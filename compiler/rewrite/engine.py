@@ -174,14 +174,14 @@ def _with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 
 @cache
-def _rule_set(levels: frozenset[Level]) -> RuleSet:
+def _rule_set(levels: frozenset[Level], last: bool) -> RuleSet:
     from .rules import ALL_RULES  # the rules read this package
 
-    return RuleSet(rule for rule in ALL_RULES if rule.level in levels)
+    return RuleSet(rule for rule in ALL_RULES if rule.level in levels and (last or not rule.last))
 
 
 def simplify(program: Graph | Sequence[Node], levels: Collection[Level] = DEFAULT_LEVELS, *, stabilise: bool = True,
-             fastmath: bool = False) -> tuple[list[Node], list[Step]]:
+             fastmath: bool = False, last: bool = True) -> tuple[list[Node], list[Step]]:
     """The outputs of a program in a simpler form, and the steps that led there.
 
     Rules that are sound for floats are applied first, to a fixpoint, and then, where they are asked for, those over the
@@ -192,6 +192,7 @@ def simplify(program: Graph | Sequence[Node], levels: Collection[Level] = DEFAUL
         levels: which rules are allowed; see `Level`.
         stabilise: allow STABLE rules as well.
         fastmath: allow REAL rules as well.
+        last: allow rules that are kept for after differentiation.
 
     Returns:
         The new outputs, of the same shapes and dtypes, and the log.
@@ -203,7 +204,7 @@ def simplify(program: Graph | Sequence[Node], levels: Collection[Level] = DEFAUL
     allowed = {*levels, *([Level.STABLE] if stabilise else []), *([Level.REAL] if fastmath else [])}
     log: list[Step] = []
     for phase in ({*allowed} - {Level.REAL}, allowed) if Level.REAL in allowed else (allowed,):
-        rewriter = Rewriter(_rule_set(frozenset(phase)))
+        rewriter = Rewriter(_rule_set(frozenset(phase), last))
         outputs = rewriter.run(outputs)
         log += rewriter.log
     return outputs, log

@@ -75,7 +75,7 @@ class GraphFunction:
         with self._lock:
             found = self._pulled.get(wrt)
             if found is None:
-                stable, _ = simplify(self.graph.outputs, stabilise=self.options.stabilise, fastmath=self.options.fastmath)
+                stable, _ = simplify(self.graph.outputs, stabilise=self.options.stabilise, fastmath=self.options.fastmath, last=False)
                 whole = differentiate(self.graph.with_outputs(stable), Request("vjp", wrt))
                 found = GraphFunction(whole.with_outputs(whole.outputs[len(stable):]), self.options, self.name)
                 self._pulled[wrt] = found

@@ -169,7 +169,7 @@ def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat
 
 def stabiliser(options: Options) -> Callable[[Sequence[Node]], Sequence[Node]]:
     """What is done to nodes before they are differentiated inside a trace."""
-    return lambda nodes: simplify(list(nodes), stabilise=options.stabilise, fastmath=options.fastmath)[0]
+    return lambda nodes: simplify(list(nodes), stabilise=options.stabilise, fastmath=options.fastmath, last=False)[0]
 
 
 def result_of(value: Any, name: str) -> Any:

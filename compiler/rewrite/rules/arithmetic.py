@@ -101,8 +101,8 @@ POWERS_OF = (
     rule("pow_minus_one", X ** -1.0, op.reciprocal(X), ROUNDING, when=(a_float,), ulps=0.5),
     rule("pow_minus_two", X ** -2.0, op.reciprocal(op.square(X)), ROUNDING, when=(a_float,), ulps=4.0,
          why="the square is subnormal only where the result is within 4 ulp of overflow"),
-    rule("pow_three", X ** 3.0, op.square(X) * X, ROUNDING, when=(a_float,)),
-    rule("pow_four", X ** 4.0, op.square(op.square(X)), ROUNDING, when=(a_float,)),
+    rule("pow_three", X ** 3.0, op.square(X) * X, ROUNDING, when=(a_float,), last=True),
+    rule("pow_four", X ** 4.0, op.square(op.square(X)), ROUNDING, when=(a_float,), last=True),
 )
 
 INVERSES = (
