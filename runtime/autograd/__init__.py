@@ -16,7 +16,8 @@ from ..runtime.tensor.tensor import Tensor as Variable
 from . import function
 from .gradcheck import GradcheckError, gradcheck, gradgradcheck
 
-__all__ = ["Function", "FunctionCtx", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad", "function", "grad", "gradcheck",
+__all__ = ["Function", "FunctionCtx", "GradcheckError", "Variable", "backward", "detect_anomaly", "enable_grad",
+           "function", "grad", "gradcheck",
            "gradgradcheck", "inference_mode",
            "is_anomaly_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled"]
 

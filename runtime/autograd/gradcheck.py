@@ -58,9 +58,11 @@ def _analytical(outputs: Sequence[Tensor], target: Tensor) -> list[Any]:
     return found
 
 
-def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, raise_exception: bool = True,
+def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
+              raise_exception: bool = True,
               nondet_tol: float = 0.0, check_undefined_grad: bool = True, check_grad_dtypes: bool = False, check_batched_grad: bool = False,
-              check_batched_forward_grad: bool = False, check_forward_ad: bool = False, check_backward_ad: bool = True, fast_mode: bool = False,
+              check_batched_forward_grad: bool = False, check_forward_ad: bool = False, check_backward_ad: bool = True,
+              fast_mode: bool = False,
               masked: bool | None = None) -> bool:
     """Whether the gradients of `func` at `inputs` (float64 tensors that require grad) agree with central differences.
 
@@ -71,7 +73,8 @@ def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol:
     given = _tuple(inputs)
     targets = [k for k, t in enumerate(given) if isinstance(t, Tensor) and t.requires_grad]
     if not targets:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.")
+        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have "
+                         "requires_grad=True.")
     outputs = _outputs(func, given)
     for position in targets:
         numerical = _numerical(func, given, position, eps)
@@ -81,12 +84,13 @@ def gradcheck(func: Callable[..., Any], inputs: Any, *, eps: float = 1e-6, atol:
                 continue
             if not raise_exception:
                 return False
-            raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input {position},\nnumerical:{wrap_array(expected)}\n"
-                                 f"analytical:{wrap_array(actual)}\n")
+            raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input "
+                                 f"{position},\nnumerical:{wrap_array(expected)}\nanalytical:{wrap_array(actual)}\n")
     return True
 
 
-def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3,
+def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = None, *, eps: float = 1e-6,
+                  atol: float = 1e-5, rtol: float = 1e-3,
                   gen_non_contig_grad_outputs: bool = False, raise_exception: bool = True, **options: Any) -> bool:
     """`gradcheck` of the gradients of `func`, as functions of its inputs and of the cotangents (`grad_outputs`, by default drawn).
 
@@ -96,8 +100,8 @@ def gradgradcheck(func: Callable[..., Any], inputs: Any, grad_outputs: Any = Non
     given = _tuple(inputs)
     outputs = _outputs(func, given)
     generator = np.random.default_rng(0)
-    cts = [wrap_array(generator.standard_normal(out._shape).astype(out._array().dtype)) for out in outputs] if grad_outputs is None else list(
-        _tuple(grad_outputs))
+    drawn = [wrap_array(generator.standard_normal(out._shape).astype(out._array().dtype)) for out in outputs]
+    cts = drawn if grad_outputs is None else list(_tuple(grad_outputs))
     for ct in cts:
         ct._requires_grad = True
     targets = [k for k, t in enumerate(given) if isinstance(t, Tensor) and t.requires_grad]

@@ -7,7 +7,8 @@ from .row import FUNCTIONS, METHODS
 from .tensor import Tensor
 
 METHODS |= {
-    "numpy": exchange.numpy, "__array__": exchange.__array__, "__array_wrap__": exchange.__array_wrap__, "data_ptr": exchange.data_ptr, "untyped_storage": exchange.untyped_storage,
+    "numpy": exchange.numpy, "__array__": exchange.__array__, "__array_wrap__": exchange.__array_wrap__, "data_ptr": exchange.data_ptr,
+    "untyped_storage": exchange.untyped_storage,
     "storage": exchange.untyped_storage, "__dlpack__": exchange.__dlpack__, "__dlpack_device__": exchange.__dlpack_device__,
     "register_hook": hooks.register_hook, "retain_grad": hooks.retain_grad, "retains_grad": property(hooks.retains_grad),
     "register_post_accumulate_grad_hook": hooks.register_post_accumulate_grad_hook, "backward": autograd_methods.backward,

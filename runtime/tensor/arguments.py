@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 # Operations with several signatures: torch does not say which argument is wrong, but what it got and what there is.
-OVERLOADED = frozenset(
-    "sum mean prod max min std var any all norm pow median squeeze split argmax argmin sort clamp where transpose flip permute view expand "
-    "repeat zeros ones full arange linspace index_fill scatter masked_fill std_mean var_mean quantile view_as tensor_split".split()
-)
+OVERLOADED = frozenset({
+    "all", "any", "arange", "argmax", "argmin", "clamp", "expand", "flip", "full", "index_fill", "linspace", "masked_fill", "max",
+    "mean", "median", "min", "norm", "ones", "permute", "pow", "prod", "quantile", "repeat", "scatter", "sort", "split", "squeeze", "std",
+    "std_mean", "sum", "tensor_split", "transpose", "var", "var_mean", "view", "view_as", "where", "zeros",
+})
 
 
 class WrongType(TypeError):
@@ -28,7 +29,8 @@ def type_name(value: object) -> str:
     return f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__
 
 
-def refuse(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], is_method: bool, error: TypeError) -> NoReturn:
+def refuse(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], is_method: bool,
+           error: TypeError) -> NoReturn:
     """Raise the TypeError that torch raises for this call, given what Python or a rule said.
 
     Raises:
@@ -40,7 +42,8 @@ def refuse(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwarg
         if name in OVERLOADED:
             raise TypeError(_combination(name, function, shown, kwargs)) from None
         place = next((f" (position {k})" for k, a in enumerate(shown, start=1) if a is error.value), "")
-        raise TypeError(f"{name}(): argument '{error.argument}'{place} must be {error.expected}, not {type_name(error.value)}") from None
+        raise TypeError(f"{name}(): argument '{error.argument}'{place} must be {error.expected}, not "
+                        f"{type_name(error.value)}") from None
     own = function.__name__ + "()" in text
     if not own or not any(said in text for said in (" missing ", " takes ", " got ")):
         raise error

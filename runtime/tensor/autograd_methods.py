@@ -5,24 +5,26 @@ import warnings
 from typing import Any
 
 from ..torch_types import scalar_type_name
+from .messages import c_name
 from .modes import state
 from .row import composite
 from .storage import Counter
 from .tensor import Tensor, alias_of
 
 NOT_A_LEAF_FLAG = "you can only change requires_grad flags of leaf variables."
-DETACH_HINT = (" If you want to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = "
-               "var.detach().")
+DETACH_HINT = (" If you want to use a computed variable in a subgraph that doesn't require differentiation use "
+               "var_no_grad = var.detach().")
 NON_LEAF_GRAD = (
-    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during "
-    "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
-    "non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See "
-    "github.com/pytorch/pytorch/pull/30531 for more informations."
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+    "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, "
+    "use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the "
+    "leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations."
 )
 GRAD_DTYPE = (
-    "attempting to assign a gradient with dtype '{}' to a tensor with grad_dtype '{}'. The gradient must match the tensor's grad_dtype "
-    "(defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. "
-    "Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break downstream systems that assume they match."
+    "attempting to assign a gradient with dtype '{}' to a tensor with grad_dtype '{}'. The gradient must match the "
+    "tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a "
+    "specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its "
+    "gradient may break downstream systems that assume they match."
 )
 
 
@@ -61,7 +63,7 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
 
 
 def warn_of_non_leaf_grad(self: Tensor) -> None:
-    """torch's warning where `.grad` of a tensor that is no leaf is read."""
+    """Torch's warning where `.grad` of a tensor that is no leaf is read."""
     if not (self._meta is not None and self._meta.retains_grad):
         warnings.warn(NON_LEAF_GRAD, UserWarning, stacklevel=3)
 
@@ -80,11 +82,10 @@ def set_grad(self: Tensor, value: Any) -> None:
     if value is self:
         raise RuntimeError("can't assign Variable as its own grad")
     if value._shape != self._shape:
-        raise RuntimeError(f"attempting to assign a gradient of size '{list(value._shape)}' to a tensor of size '{list(self._shape)}'. Please ensure "
-                           "that the gradient and the tensor are the same size")
+        raise RuntimeError(f"attempting to assign a gradient of size '{list(value._shape)}' to a tensor of size "
+                           f"'{list(self._shape)}'. Please ensure that the gradient and the tensor are the same size")
     if value._dtype is not self._dtype:
-        raise RuntimeError(GRAD_DTYPE.format(str(value._dtype).removeprefix("torch.").replace("float64", "double").replace("float32", "float"),
-                                             scalar_type_name(self._dtype)))
+        raise RuntimeError(GRAD_DTYPE.format(c_name(value._dtype), scalar_type_name(self._dtype)))
     self._grad = value
 
 
@@ -100,9 +101,10 @@ def detach_(self: Tensor) -> Tensor:
         RuntimeError: the tensor is a view.
     """
     if self._is_view():
-        raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, "
-                           "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be "
-                           "called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
+        raise RuntimeError("Can't detach views in-place. Use detach() instead. If you are using "
+                           "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, "
+                           "gradients are views of DDP buckets, and hence detach_() cannot be called on these "
+                           "gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
                            "torch/optim/optimizer.py as the solution.")
     self._grad_fn, self._output_nr, self._requires_grad = None, 0, False
     return self

@@ -95,9 +95,9 @@ def _size(self: Tensor, dim: int | None = None) -> Any:
 
 def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
     if not self.is_leaf:
-        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were "
-                           "attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
-                           "https://github.com/pytorch/pytorch/pull/103001")
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol "
+                           "at the moment.  If you were attempting to deepcopy a module, this may be because of a "
+                           "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001")
     if id(self) in memo:
         return memo[id(self)]  # type: ignore[no-any-return]
     made = alias_of(wrap(leaf(self._array().copy()), self._dtype), type(self))
@@ -190,8 +190,9 @@ def _broadcast_shapes(shapes: Any) -> tuple[int, ...]:
             made = broadcast(made, shape)
         except RuntimeError:
             at = next(j for j in range(1, len(shape) + 1) if j <= len(made) and 1 not in (shape[-j], made[-j]) and shape[-j] != made[-j])
-            raise RuntimeError(f"Attempting to broadcast a dimension of length {shape[-at]} at {-at}! Mismatching argument at index {k} had {shape}; "
-                               f"but expected shape should be broadcastable to {list(made)}") from None
+            raise RuntimeError(f"Attempting to broadcast a dimension of length {shape[-at]} at {-at}! Mismatching "
+                               f"argument at index {k} had {shape}; but expected shape should be broadcastable to "
+                               f"{list(made)}") from None
     return made
 
 

@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ..torch_types import NAMES, as_device, as_dtype, dtype as Dtype, from_numpy_dtype, get_default_dtype, promote_types, supported_dtypes, to_numpy_dtype
+from ..torch_types import (
+    NAMES,
+    as_device,
+    as_dtype,
+    dtype as Dtype,
+    from_numpy_dtype,
+    get_default_dtype,
+    promote_types,
+    supported_dtypes,
+    to_numpy_dtype,
+)
 from .exchange import shared
 from .tensor import Tensor, alias_of, wrap, wrap_array
 from .value import Array, Shape, leaf
@@ -198,7 +208,7 @@ def legacy_constructor(cls: type[Tensor], *args: Any, **kwargs: Any) -> Tensor:
     elif len(args) == 1 and _is_sequence(args[0]) and not isinstance(args[0], _size_type()):
         made = tensor(args[0], dtype=dtype)
     else:
-        shape = tuple(args[0]) if isinstance(args[0], _size_type()) else args
+        shape: Any = tuple(args[0]) if isinstance(args[0], _size_type()) else args
         made = wrap_array(np.zeros(shape, to_numpy_dtype(dtype)))
     return made if cls is Tensor else alias_of(made, cls)
 
@@ -224,7 +234,7 @@ def legacy_classes() -> dict[str, type]:
     return {cls.__name__: cls for cls in made}
 
 
-def _size_type() -> type:
+def _size_type() -> Any:
     from ..torch_types import Size
 
     return Size

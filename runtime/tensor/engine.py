@@ -13,11 +13,11 @@ from .node import AccumulateGrad, Edge, Node, accumulated
 from .tensor import Tensor, gradient_edge
 from .value import Value
 
-
 CYCLE = (
-    "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which can cause a memory "
-    "leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use this function, make sure to reset the "
-    ".grad fields of your parameters to None after use to break the cycle and avoid the leak."
+    "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient "
+    "which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you "
+    "have to use this function, make sure to reset the .grad fields of your parameters to None after use to break the "
+    "cycle and avoid the leak."
 )
 
 
@@ -114,12 +114,12 @@ def _walk(roots: Sequence[Edge], grads: Sequence[Tensor], uses: dict[Node, int],
     while ready:
         _, _, node = heapq.heappop(ready)
         found = _run_node(node, buffers.pop(node, [None] * len(node.outputs)), task)
-        for edge, grad in zip(node.edges, found, strict=True):
+        for edge, arrived in zip(node.edges, found, strict=True):
             if edge is None:
                 continue
             below, nr = edge
-            if grad is not None:
-                _add(buffers, below, nr, grad)
+            if arrived is not None:
+                _add(buffers, below, nr, arrived)
             uses[below] -= 1
             if uses[below] == 0:
                 heapq.heappush(ready, (-below.sequence, order, below))
@@ -232,8 +232,8 @@ def _checked(node: Node, grads: list[Any]) -> list[Tensor | None]:
         shape, dtype = edge[0].outputs[edge[1]]
         if grad._shape != shape:
             if not _expands(shape, grad._shape):
-                raise RuntimeError(f"Function {node.name()} returned an invalid gradient at index {k} - got {list(grad._shape)} but "
-                                   f"expected shape compatible with {list(shape)}")
+                raise RuntimeError(f"Function {node.name()} returned an invalid gradient at index {k} - got "
+                                   f"{list(grad._shape)} but expected shape compatible with {list(shape)}")
             grads[k] = call("sum_to_size", grad, shape)
         if grad._dtype is not dtype:
             grads[k] = call("to", grads[k], dtype)
@@ -260,7 +260,7 @@ def _make_grads(outputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> li
     """The cotangents to start from: as given, or 1 for a scalar."""
     from .row import call
 
-    made = []
+    made: list[Any] = []
     if len(grads) < len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
     for k, (out, grad) in enumerate(zip(outputs, grads, strict=False)):  # torch ignores gradients beyond the outputs
@@ -275,12 +275,12 @@ def _make_grads(outputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> li
             made.append(call("ones_like", out))
         elif isinstance(grad, Tensor):
             if grad._shape != out._shape:
-                raise RuntimeError(f"Mismatch in shape: grad_output[{k}] has a shape of {Size(grad._shape)} and output[{k}] has a "
-                                   f"shape of {Size(out._shape)}.")
+                raise RuntimeError(f"Mismatch in shape: grad_output[{k}] has a shape of {Size(grad._shape)} and "
+                                   f"output[{k}] has a shape of {Size(out._shape)}.")
             made.append(grad if grad._dtype is out._dtype else call("to", grad, out._dtype))
         else:
             raise TypeError(f"gradients can be either Tensors or None, but got {_type_name(grad)}")
-    return made  # type: ignore[return-value]
+    return made
 
 
 def _tensors(given: Any) -> tuple[Any, ...]:
@@ -338,7 +338,8 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
         RuntimeError: as torch, in its words.
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+                         "allow_unused=False.")
     allow = materialize_grads if allow_unused is None else allow_unused
     outs = _tensors(outputs)
     targets = _tensors(inputs)
@@ -375,8 +376,8 @@ def _results(targets: Sequence[Tensor], found: dict[int, Tensor], allow: bool, m
         grad = found.get(k)
         if grad is None:
             if not allow:
-                raise RuntimeError(f"The differentiated Tensor at index {k} appears to not have been used in the graph. Set "
-                                   "allow_unused=True if this is the desired behavior.")
+                raise RuntimeError(f"The differentiated Tensor at index {k} appears to not have been used in the "
+                                   "graph. Set allow_unused=True if this is the desired behavior.")
             if materialize:
                 with set_grad_enabled(state.grad):
                     grad = call("zeros_like", target)

@@ -43,8 +43,9 @@ def shared(array: Array) -> Tensor:
     """A tensor on an array's memory."""
     dtype = from_numpy_dtype(array.dtype)
     if any(s < 0 for s in array.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
-                         "supported. (You can probably work around this by making a copy of your array  with array.copy().) ")
+        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides "
+                         "are not currently supported. (You can probably work around this by making a copy of your "
+                         "array  with array.copy().) ")
     strides = tuple(s // array.itemsize for s in array.strides)
     from .geometry import is_contiguous
 
@@ -64,7 +65,7 @@ def numpy(self: Tensor, *, force: bool = False) -> Array:
     return alias(self)
 
 
-def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: N807
+def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Array:
     """NumPy's protocol; the array shares memory unless another dtype or a copy is asked for."""
     array = numpy(self)
     if dtype is not None and np.dtype(dtype) != array.dtype:
@@ -74,7 +75,7 @@ def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Arra
     return array.copy() if copy else array
 
 
-def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Any:  # noqa: N807
+def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
     """NumPy's results of tensors are tensors."""
     array = np.asarray(array)
     return wrap(leaf(array), from_numpy_dtype(array.dtype))
@@ -114,12 +115,12 @@ class UntypedStorage:
         return id(self._storage)
 
 
-def __dlpack__(self: Tensor, **kwargs: Any) -> Any:  # noqa: N807
+def __dlpack__(self: Tensor, **kwargs: Any) -> Any:
     """The exchange protocol of array libraries."""
     return alias(self).__dlpack__(**kwargs)
 
 
-def __dlpack_device__(self: Tensor) -> Any:  # noqa: N807
+def __dlpack_device__(self: Tensor) -> Any:
     """Where the memory is: the CPU."""
     return alias(self).__dlpack_device__()
 

@@ -15,7 +15,6 @@ from .tensor import Tensor, alias_of, gradient_edge, wrap, wrap_array
 from .value import Value
 
 
-
 class FunctionCtx:
     """What `forward` leaves for `backward`."""
 
@@ -31,7 +30,8 @@ class FunctionCtx:
         """Keep tensors (or None) for `backward`, where they are `saved_tensors`."""
         for tensor in tensors:
             if tensor is not None and not isinstance(tensor, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument {tensors.index(tensor)} is of type {type(tensor).__name__}")
+                raise TypeError(f"save_for_backward can only save variables, but argument {tensors.index(tensor)} is "
+                                f"of type {type(tensor).__name__}")
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Any) -> None:
@@ -97,7 +97,8 @@ class FunctionNode(Node):
     __slots__ = ("ctx", "freed", "function", "marks", "positions")
     materializes = False
 
-    def __init__(self, function: type[Function], ctx: FunctionCtx, edges: Sequence[Edge | None], outputs: Sequence[Any], positions: list[int],
+    def __init__(self, function: type[Function], ctx: FunctionCtx, edges: Sequence[Edge | None],
+                 outputs: Sequence[Any], positions: list[int],
                  marks: int) -> None:
         super().__init__(edges, outputs)
         self.function = function
@@ -121,7 +122,8 @@ class FunctionNode(Node):
         while len(results) > self.marks and results[-1] is None:
             results.pop()
         if len(results) != self.marks:
-            raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected {self.marks}, got {len(results)})")
+            raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected "
+                               f"{self.marks}, got {len(results)})")
         made: list[Tensor | None] = []
         for position, edge in zip(self.positions, self.edges, strict=True):
             result = results[position]
@@ -154,13 +156,15 @@ class Function:
     """Base of operations with a gradient of their own: define `forward` and `backward` as static methods, call `apply`."""
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on the "
-                      "class itself. Instantiating an autograd function will raise an error in a future version of PyTorch.",
+        warnings.warn(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you "
+                      "should invoke them on the class itself. Instantiating an autograd function will raise an error "
+                      "in a future version of PyTorch.",
                       DeprecationWarning, stacklevel=2)
 
     def __call__(self, *_args: Any, **_kwargs: Any) -> Any:
-        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function with "
-                           "static forward method. (Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
+        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use "
+                           "new-style autograd function with static forward method. (Example: "
+                           "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -175,22 +179,22 @@ class Function:
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradient of each argument of `forward`, None for those without one."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward "
-                                  "mode AD.")
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
+                                  "autograd.Function to use it with backward mode AD.")
 
     @staticmethod
     def vjp(ctx: Any, *grad_outputs: Any) -> Any:
         """Another name for `backward`."""
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward "
-                                  "mode AD.")
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom "
+                                  "autograd.Function to use it with backward mode AD.")
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`, and record it."""
         tensors = [(k, a) for k, a in enumerate(args) if isinstance(a, Tensor)]
-        edges = [gradient_edge(t) for _, t in tensors] if state.grad else [None] * len(tensors)
+        edges: list[Edge | None] = [gradient_edge(t) if state.grad else None for _, t in tensors]
         recording = any(edge is not None for edge in edges)
-        ctx = _context_class(cls)()
+        ctx: FunctionCtx = _context_class(cls)()  # type: ignore[arg-type]  # a class is hashable
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         with _no_recording():
             if cls.setup_context is not Function.setup_context:
@@ -208,11 +212,12 @@ def _no_recording() -> Any:
 
 
 @functools.cache
-def _context_class(cls: type[Function]) -> type[FunctionCtx]:
+def _context_class(cls: Any) -> type[FunctionCtx]:
     return type(cls.__name__ + "Backward", (FunctionCtx,), {})
 
 
-def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensors: list[tuple[int, Tensor]], edges: list[Edge | None], output: Any,
+def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensors: list[tuple[int, Tensor]],
+              edges: list[Edge | None], output: Any,
               recording: bool) -> Any:
     """The outputs as parts of the graph."""
     single = not isinstance(output, (tuple, list))
@@ -220,7 +225,8 @@ def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensor
     inputs = [t for _, t in tensors]
     for k, out in enumerate(outputs):
         if single and not isinstance(out, Tensor):
-            raise TypeError(f"{cls.__name__}.forward: expected Tensor or tuple of Tensor (got {type(out).__name__}) for return value {k}")
+            raise TypeError(f"{cls.__name__}.forward: expected Tensor or tuple of Tensor (got {type(out).__name__}) "
+                            f"for return value {k}")
         if isinstance(out, Tensor) and any(out is t for t in inputs) and not any(out is t for t in ctx._dirty):
             outputs[k] = alias_of(out)  # an input handed through becomes a view
     for tensor in ctx._dirty:
@@ -229,7 +235,8 @@ def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensor
     if not recording:
         return outputs[0] if single else tuple(outputs)
     real = [out for out in outputs if isinstance(out, Tensor)]
-    node = _function_node_class(cls)(cls, ctx, edges, tuple((t._shape, t._dtype) for t in real), [k for k, _ in tensors], len(args))
+    node: FunctionNode = _function_node_class(cls)(  # type: ignore[arg-type]  # a class is hashable
+        cls, ctx, edges, tuple((t._shape, t._dtype) for t in real), [k for k, _ in tensors], len(args))
     ctx._node = node
     for nr, out in enumerate(real):
         fixed = any(out is t for t in ctx._non_differentiable) or not out._dtype.is_floating_point
@@ -253,7 +260,7 @@ def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensor
 
 
 @functools.cache
-def _function_node_class(cls: type[Function]) -> type[FunctionNode]:
+def _function_node_class(cls: Any) -> type[FunctionNode]:
     return type(cls.__name__ + "Backward", (FunctionNode,), {"__slots__": (), "materializes": True})
 
 
@@ -296,8 +303,14 @@ class _ArrayNode(Node):
 
     __slots__ = ("backward", "label")
 
+    def __init__(self, label: str, backward: Callable[[list[Any]], list[Any]], edges: Sequence[Edge | None],
+                 outputs: Sequence[Any]) -> None:
+        super().__init__(edges, outputs)
+        self.label = label
+        self.backward: Callable[[list[Any]], list[Any]] | None = backward
+
     def name(self) -> str:
-        return self.label  # type: ignore[no-any-return]
+        return self.label
 
     def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         if self.backward is None:
@@ -321,9 +334,7 @@ def custom_node(name: str, inputs: Sequence[Tensor], outputs: Sequence[Any],
     made = [wrap_array(array) for array in outputs]
     edges = [gradient_edge(t) for t in inputs] if state.grad else []
     if any(edge is not None for edge in edges):
-        node = _ArrayNode(edges, tuple((t._shape, t._dtype) for t in made))
-        node.label = name
-        node.backward = backward
+        node = _ArrayNode(name, backward, edges, tuple((t._shape, t._dtype) for t in made))
         for k, tensor in enumerate(made):
             if tensor._dtype.is_floating_point:
                 tensor._grad_fn, tensor._output_nr = node, k

@@ -148,5 +148,6 @@ def wrap_dim(dim: Any, ndim: int) -> int:
     if type(dim) is not int:
         dim = as_int(dim, "dim")
     if not -extent <= dim < extent:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-extent}, {extent - 1}], but got {dim})")
+        raise IndexError("Dimension out of range (expected to be "
+                         f"in range of [{-extent}, {extent - 1}], but got {dim})")
     return int(dim % extent)

@@ -24,20 +24,22 @@ if TYPE_CHECKING:
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
 VIEW_OF_LEAF = "a view of a leaf Variable that requires grad is being used in an in-place operation."
-OVERLAP = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please "
-           "clone() the tensor before performing the operation.")
-PARTIAL_OVERLAP = ("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
-                   "Please clone() the tensor before performing the operation.")
-INFERENCE = ("Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing "
-             "inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details.")
+OVERLAP = ("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+           "Please clone() the tensor before performing the operation.")
+PARTIAL_OVERLAP = ("unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                   "single memory location. Please clone() the tensor before performing the operation.")
+INFERENCE = ("Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
+             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details.")
 NO_GRAD_VIEW = (
-    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is ambiguous "
-    "and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the "
-    "no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case "
+    "is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace "
+    "either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want "
+    "the inplace to be tracked)."
 )
 MULTI_VIEW = (
-    "{what} is a view and is being modified inplace. This view is the output of a function that returns multiple views. Such "
-    "functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+    "{what} is a view and is being modified inplace. This view is the output of a function that returns multiple "
+    "views. Such functions do not allow the output views to be modified inplace. You should replace the inplace "
+    "operation by an out-of-place one."
 )
 
 
@@ -58,7 +60,6 @@ INTO = _Into()
 
 def in_place(row: Row) -> Callable[..., Tensor]:
     """The method `name_` of an operation."""
-
     from .row import renaming
 
     rename = renaming(row.rule)
@@ -77,14 +78,15 @@ def in_place(row: Row) -> Callable[..., Tensor]:
 
 def replace(self: Tensor, row: Row, made: Call) -> Tensor:
     """Write the result of a call to `self`, one of its inputs, and to the graph."""
-    from .row import attach, edges_of, value_of
+    from .row import edges_of, value_of
 
     edges = edges_of(made.inputs)
     check(self, edges is not None)
     if row.name not in ("fill", "zero"):
         check_overlap(self, made.inputs)
     if made.shape != self._shape and not _fits(made.shape, self._shape):
-        raise RuntimeError(f"output with shape {list(self._shape)} doesn't match the broadcast shape {list(made.shape)}")
+        raise RuntimeError(f"output with shape {list(self._shape)} doesn't "
+                           f"match the broadcast shape {list(made.shape)}")
     if made.dtype is not self._dtype and not can_cast(made.dtype, self._dtype):
         raise RuntimeError(f"result type {scalar_type_name(made.dtype)} can't be cast to the desired output type "
                            f"{scalar_type_name(self._dtype)}")
@@ -176,7 +178,7 @@ def check_overlap(self: Tensor, inputs: Sequence[Any]) -> None:
 
 
 def _partly_overlap(a: Tensor, b: Tensor) -> bool:
-    """torch's test: both dense, ranges of memory that meet without being the same."""
+    """Torch's test: both dense, ranges of memory that meet without being the same."""
     if not (is_dense(a._shape, a._strides) and is_dense(b._shape, b._strides)):
         return False
     first, second = a.storage_offset(), b.storage_offset()
@@ -222,8 +224,8 @@ def write_out(out: Tensor, result: Tensor, name: str) -> None:
     from .row import call
 
     if result.requires_grad or out.requires_grad:
-        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
-                           "requires grad.")
+        raise RuntimeError(f"{name}(): functions with out=... arguments don't support automatic differentiation, but "
+                           "one of the arguments requires grad.")
     if not can_cast(result._dtype, out._dtype):
         raise RuntimeError(f"result type {scalar_type_name(result._dtype)} can't be cast to the desired output type "
                            f"{scalar_type_name(out._dtype)}")

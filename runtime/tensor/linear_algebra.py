@@ -24,13 +24,15 @@ def check_square(name: str, a: Tensor, argument: str = "A") -> None:
     if len(a._shape) < 2:
         raise RuntimeError(f"{name}: The input tensor {argument} must have at least 2 dimensions.")
     if a._shape[-1] != a._shape[-2]:
-        raise RuntimeError(f"{name}: {argument} must be batches of square matrices, but they are {a._shape[-2]} by {a._shape[-1]} matrices")
+        raise RuntimeError(f"{name}: {argument} must be batches of square matrices, but they are {a._shape[-2]} by "
+                           f"{a._shape[-1]} matrices")
     if not a._dtype.is_floating_point:
-        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {scalar_type_name(a._dtype)}")
+        raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got "
+                           f"{scalar_type_name(a._dtype)}")
 
 
-def check_invertible(name: str, a: Tensor, problem: str = "The diagonal element {k} is zero, the inversion could not be completed because the input "
-                     "matrix is singular.") -> None:
+def check_invertible(name: str, a: Tensor, problem: str = "The diagonal element {k} is zero, the inversion could not "
+                                                          "be completed because the input matrix is singular.") -> None:
     """Refuse singular matrices.
 
     Raises:
@@ -46,7 +48,7 @@ def check_invertible(name: str, a: Tensor, problem: str = "The diagonal element 
             raise LinAlgError(f"{name}:{where} " + problem.format(k=pivot))
 
 
-def zero_pivot(matrix: np.ndarray) -> int | None:  # type: ignore[type-arg]
+def zero_pivot(matrix: np.ndarray) -> int | None:
     """The number (from 1) of the first zero pivot of an LU factorisation, None for an invertible matrix."""
     u = matrix.copy()
     n = len(u)

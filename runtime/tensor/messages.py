@@ -9,7 +9,9 @@ def not_implemented(kernel: str, dtype: Dtype) -> NotImplementedError:
     return NotImplementedError(f'"{kernel}" not implemented for \'{scalar_type_name(dtype)}\'')
 
 
-_C_NAMES = {"Float": "float", "Double": "double", "Long": "long int", "Int": "int", "Byte": "unsigned char", "Bool": "bool", "Half": "c10::Half",
+_C_NAMES = {"Float": "float", "Double": "double", "Long": "long "
+                                                          "int", "Int": "int", "Byte": "unsigned "
+                                                                                       "char", "Bool": "bool", "Half": "c10::Half",
             "Short": "short int", "Char": "signed char"}
 
 

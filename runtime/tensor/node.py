@@ -22,18 +22,19 @@ _QUALIFIED = frozenset({"AccumulateGrad", "CopyBackwards", "CopySlices", "Error"
 LAST = 1 << 62  # accumulators run as soon as they can
 
 FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
-    "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after "
-    "calling backward."
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "after calling backward."
 )
 MODIFIED = (
-    "one of the variables needed for gradient computation has been modified by an inplace operation: [{type} {shape}]{origin} is "
-    "at version {actual}; expected version {expected} instead. Hint: {hint}"
+    "one of the variables needed for gradient computation has been modified by an inplace operation: [{type} "
+    "{shape}]{origin} is at version {actual}; expected version {expected} instead. Hint: {hint}"
 )
 HINT = ("enable anomaly detection to find the operation that failed to compute its gradient, with "
         "torch.autograd.set_detect_anomaly(True, check_nan=False).")
-HINT_ANOMALY = "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was changed in there or anywhere later. Good luck!"
+HINT_ANOMALY = ("the backtrace further above shows the operation that failed to compute its gradient. The variable in question was "
+                "changed in there or anywhere later. Good luck!")
 
 
 class Node:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +23,9 @@ Build = Callable[..., "IRNode | tuple[IRNode, ...]"]
 
 
 INFERENCE_SAVED = (
-    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by autograd. "
-    "To work around this, you can make a clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
-    "`torch.inference_mode()`."
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+    "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in "
+    "autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
 )
 
 
@@ -59,8 +60,8 @@ class Row(Recipe):
         build: `(*nodes, *params) -> node`, or a tuple of nodes.
         backward: the grad_fn's name; empty where the operation has no derivative.
         saved: names of inputs, and `result` (`result1`, ...), whose modification invalidates the gradient, as torch saves
-            them; `other>self` is saved only where the gradient of `self` is wanted, `indices*` is the last input and all after. With nothing saved, the gradient may
-            depend on shapes only.
+            them; `other>self` is saved only where the gradient of `self` is wanted, `indices*` is the last input and all after
+            it. With nothing saved, the gradient may depend on shapes only.
         inputs: names of the tensor inputs, in the order of `Call.inputs`; those after a `|` are indices and masks, which the graph
             does not show.
         outputs: makes a named tuple of the results, if any.
@@ -97,8 +98,8 @@ class Row(Recipe):
         """What is saved of a call: as declared, with every one of a list of inputs."""
         if not self.saves_rest:
             return self.saved
-        name, first, *rest = self.saved[-1]
-        return [*self.saved[:-1], *((name, k, *rest) for k in range(first, len(made.inputs)))]  # type: ignore[misc]
+        name, first, is_result, wanted = self.saved[-1]
+        return [*self.saved[:-1], *((name, k, is_result, wanted) for k in range(first, len(made.inputs)))]
 
     def emit(self, nodes: Sequence[IRNode], masks: Sequence[IRNode | None], params: tuple[Any, ...], index: int
              ) -> tuple[IRNode, IRNode | None]:
@@ -216,8 +217,8 @@ _OF_NUMBERS = frozenset({"add", "sub", "mul", "div", "rsub", "subtract", "multip
 
 def _caller(row: Row, is_method: bool) -> Callable[..., Any]:
     rule = row.rule
-    record_it = record_view if isinstance(row, ViewRow) else record
-    return _wrapped(row.name, rule, lambda made: record_it(row, made), is_method)
+    finish = partial(record_view, row) if isinstance(row, ViewRow) else partial(record, row)
+    return _wrapped(row.name, rule, finish, is_method)
 
 
 def _wrapped(name: str, function: Callable[..., Any], finish: Callable[[Any], Any] | None, is_method: bool) -> Callable[..., Any]:
@@ -276,7 +277,7 @@ def number(value: Any, dtype: np.dtype[Any]) -> Value:
 
 def value_of(item: Any) -> Value:
     """The Value of an input: a tensor's contents now, or a number's."""
-    return item._value if isinstance(item, Tensor) else item  # type: ignore[no-any-return]
+    return item._value if isinstance(item, Tensor) else item
 
 
 def edges_of(inputs: Sequence[Any]) -> list[Edge | None] | None:
@@ -324,8 +325,8 @@ def record_view(row: ViewRow, made: Call) -> Tensor:
     edges = edges_of(made.inputs)
     if edges is not None and out._dtype.is_floating_point:
         value = base._value
-        node = node_class(made.name or row.backward)(row, made.params, (absent(value),), (absent(Value(None, (), (), out._shape, value.dtype)),),
-                                                     edges, ((out._shape, out._dtype),))
+        result = Value(None, (), (), out._shape, value.dtype)
+        node = node_class(made.name or row.backward)(row, made.params, (absent(value),), (result,), edges, ((out._shape, out._dtype),))
         out._grad_fn = node
     return out
 
@@ -407,5 +408,6 @@ def _numpy(dtype: Dtype) -> np.dtype[Any]:
 numpy_dtype = _numpy
 torch_dtype = from_numpy_dtype
 
-__all__ = ["CALLS", "FUNCTIONS", "METHODS", "ROWS", "Call", "Row", "ViewRow", "alias_view", "attach", "call", "composite", "edges_of", "export",
-           "number", "numpy_dtype", "op", "record", "record_view", "renaming", "saved_tensor", "torch_dtype", "type_name", "value_of", "view"]
+__all__ = ["CALLS", "FUNCTIONS", "METHODS", "ROWS", "Call", "Row", "ViewRow", "alias_view", "attach", "call",
+           "composite", "edges_of", "export", "number",
+           "numpy_dtype", "op", "record", "record_view", "renaming", "saved_tensor", "torch_dtype", "type_name", "value_of", "view"]

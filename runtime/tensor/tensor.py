@@ -176,11 +176,12 @@ class Tensor(metaclass=TensorType):
     def grad_fn(self) -> Node | None:
         """The operation that made this tensor, in the graph of gradients."""
         meta = self._meta
-        if meta is not None and meta.base is not None and meta.base_version != self._counter.version:
-            if self._grad_fn is not None or meta.base.requires_grad:
-                from .inplace import regenerate
+        base = None if meta is None else meta.base
+        if (meta is not None and base is not None and meta.base_version != self._counter.version
+                and (self._grad_fn is not None or base.requires_grad)):
+            from .inplace import regenerate
 
-                regenerate(self, meta)
+            regenerate(self, meta)
         return self._grad_fn
 
     @grad_fn.setter
@@ -304,4 +305,4 @@ def accumulator(tensor: Tensor) -> AccumulateGrad:
     if known is None:
         known = AccumulateGrad(tensor)
         meta.accumulator = weakref.ref(known)
-    return known  # type: ignore[no-any-return]
+    return known

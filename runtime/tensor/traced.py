@@ -40,8 +40,8 @@ class _StandIn(Recipe):
         self.node = node
 
     def emit(self, nodes: Sequence[Node], masks: Sequence[Node | None], params: tuple[Any, ...], index: int) -> tuple[Node, Node | None]:
-        raise TraceError(f"a value that is being traced has no number yet{at(user_site())}: use where() in place of if, and keep "
-                         "float(), item() and printing out of the decorated function")
+        raise TraceError(f"a value that is being traced has no number yet{at(user_site())}: use where() in place of "
+                         "if, and keep float(), item() and printing out of the decorated function")
 
 
 def _stood_in(value: Any) -> Any:

@@ -22,7 +22,8 @@ def operands_of(name: str, a: Any, b: Any) -> None:
     for position, item in ((1, a), (2, b)):
         if not isinstance(item, Tensor) and not is_number(item):
             argument = "input" if position == 1 else "other"
-            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type_name(item)}")
+            raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not "
+                            f"{type_name(item)}")
 
 
 def pairwise(a: Any, b: Any, dtype: Dtype, name: str = "", *params: Any) -> Call:
@@ -51,7 +52,8 @@ def binary(name: str, ir_name: str, *, backward: str, saved: str = "", also: str
             raise not_implemented(name + "_cpu", dtype)
         return pairwise(self, other, float_dtype(dtype) if floating else dtype)
 
-    op(name, build=_elementwise(ir_name), backward=backward, saved=saved, inputs="self other", also=also, inplace=inplace)(rule)
+    op(name, build=_elementwise(ir_name), backward=backward, saved=saved, inputs="self "
+                                                                                 "other", also=also, inplace=inplace)(rule)
 
 
 # ---------------------------------------------------------------- add, sub, mul with torch's special arguments
@@ -82,8 +84,8 @@ def _add(self: Any, other: Any, *, alpha: Any = 1) -> Call:
     return pairwise(self, other, dtype, "", alpha)
 
 
-NO_BOOL_SUB = ("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
-               "`logical_not()` operator instead.")
+NO_BOOL_SUB = ("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
+               "mask, use the `~` or `logical_not()` operator instead.")
 NO_TWO_BOOLS = "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
 
 
@@ -106,7 +108,8 @@ def _sub(self: Any, other: Any, *, alpha: Any = 1) -> Call:
     return _sub_rule(self, other, alpha, "")
 
 
-@op("rsub", build=lambda a, b, dtype, alpha=None: _scaled("sub")(b, a, dtype, alpha), backward="RsubBackward1", inputs="self other",
+@op("rsub", build=lambda a, b, dtype, alpha=None: _scaled("sub")(b, a, dtype, alpha), backward="RsubBackward1", inputs="self "
+                                                                                                                       "other",
     to="f")
 def _rsub(self: Any, other: Any, *, alpha: Any = 1) -> Call:
     return _sub_rule(self, other, alpha, "RsubBackward0" if isinstance(other, Tensor) else "")
@@ -126,9 +129,9 @@ def _divide(a: Node, b: Node, dtype: str, mode: str | None) -> Node:
         return _floor_divide(a, b)
     if mode == "trunc":
         if dtype.startswith("float"):
-            return f.trunc(a / b)  # type: ignore[no-any-return]
+            return f.trunc(a / b)
         exact = f.fmod(a, b)
-        return f.floor_divide(a - exact, b)  # type: ignore[no-any-return]
+        return f.floor_divide(a - exact, b)
     return a / b
 
 
@@ -136,8 +139,8 @@ def _floor_divide(a: Node, b: Node) -> Node:
     """Floor division; of floats, a division by zero gives what the division gives (torch), not nan."""
     quotient = f.floor_divide(a, b)
     if a.dtype.kind != "f":
-        return quotient  # type: ignore[no-any-return]
-    return f.where(f.eq(b, 0.0), a / b, quotient)  # type: ignore[no-any-return]
+        return quotient
+    return f.where(f.eq(b, 0.0), a / b, quotient)
 
 
 def _check_zero_division(dtype: Dtype, b: Any) -> None:
@@ -155,12 +158,14 @@ def _div(self: Any, other: Any, *, rounding_mode: str | None = None) -> Call:
     if rounding_mode is None:
         return pairwise(self, other, float_dtype(dtype), "", None)
     if rounding_mode not in ("trunc", "floor"):
-        raise RuntimeError("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '" + rounding_mode + "'")
+        raise RuntimeError("div expected rounding_mode to be one of "
+                           "None, 'trunc', or 'floor' but found '" + rounding_mode + "'")
     _check_zero_division(dtype, other)
     return pairwise(self, other, dtype, "DivBackward1", rounding_mode)
 
 
-@op("floor_divide", build=lambda a, b, dtype: _divide(a, b, dtype, "floor"), backward="NotImplemented", inputs="self other", inplace=True)
+@op("floor_divide", build=lambda a, b, dtype: _divide(a, b, dtype, "floor"), backward="NotImplemented", inputs="self "
+                                                                                                               "other", inplace=True)
 def _floor_div(self: Any, other: Any) -> Call:
     operands_of("floor_divide", self, other)
     dtype = common_dtype(self, other)
@@ -172,7 +177,9 @@ def _remainder(a: Node, b: Node, dtype: str) -> Node:
     return build.elementwise("remainder", build.cast(a, dtype), build.cast(b, dtype))
 
 
-@op("remainder", build=_remainder, backward="RemainderBackward0", saved="self>other other>other", inputs="self other", inplace=True)
+@op("remainder", build=_remainder, backward="RemainderBackward0", saved="self>other "
+                                                                        "other>other", inputs="self "
+                                                                                              "other", inplace=True)
 def _remainder_rule(self: Any, other: Any) -> Call:
     operands_of("remainder", self, other)
     dtype = common_dtype(self, other)
@@ -180,7 +187,9 @@ def _remainder_rule(self: Any, other: Any) -> Call:
     return pairwise(self, other, dtype, "RemainderBackward1" if isinstance(other, Tensor) else "")
 
 
-@op("fmod", build=_elementwise("fmod"), backward="FmodBackward0", saved="self>other other>other", inputs="self other", inplace=True)
+@op("fmod", build=_elementwise("fmod"), backward="FmodBackward0", saved="self>other "
+                                                                        "other>other", inputs="self "
+                                                                                              "other", inplace=True)
 def _fmod_rule(self: Any, other: Any) -> Call:
     operands_of("fmod", self, other)
     dtype = common_dtype(self, other)
@@ -197,10 +206,10 @@ def _power_of_number(a: Node, dtype: str, exponent: float) -> Node:
     """A constant exponent is part of the structure: `x**2` is a product, and its derivative is exact."""
     a = build.cast(a, dtype)
     if exponent == 2:
-        return f.square(a) if dtype.startswith("float") else a * a  # type: ignore[no-any-return]
+        return f.square(a) if dtype.startswith("float") else a * a
     if exponent == 0.5 and dtype.startswith("float"):
-        return f.sqrt(a)  # type: ignore[no-any-return]
-    return f.pow(a, constant(exponent, a.dtype, a.shape))  # type: ignore[no-any-return]
+        return f.sqrt(a)
+    return f.pow(a, constant(exponent, a.dtype, a.shape))
 
 
 @op("pow_number", build=_power_of_number, backward="PowBackward0", saved="self", to="", inplace=True, shown={"exponent": 1})
@@ -215,7 +224,9 @@ def _pow_number(self: Tensor, exponent: Any) -> Call:
     return Call((self,), (numpy_dtype(dtype).name, wanted), self._shape, dtype, strides_of(self._shape, self))
 
 
-@op("pow_tensor", build=_power, backward="PowBackward1", saved="self exponent result", inputs="self exponent", to="", inplace=True)
+@op("pow_tensor", build=_power, backward="PowBackward1", saved="self "
+                                                               "exponent result", inputs="self "
+                                                                                         "exponent", to="", inplace=True)
 def _pow_tensor(self: Any, exponent: Any) -> Call:
     dtype = common_dtype(self, exponent)
     return pairwise(self, exponent, dtype, "" if isinstance(self, Tensor) else "PowBackward2")
@@ -242,7 +253,8 @@ def _float_power(self: Any, exponent: Any) -> Any:
     return call("pow", *wide)
 
 
-binary("atan2", "arctan2", backward="Atan2Backward0", saved="self other", also="arctan2", floating=True, of_tensors=True)
+binary("atan2", "arctan2", backward="Atan2Backward0", saved="self "
+                                                            "other", also="arctan2", floating=True, of_tensors=True)
 binary("hypot", "hypot", backward="HypotBackward0", saved="self other result", of_tensors=True)
 binary("maximum", "maximum", backward="MaximumBackward0", saved="self other", inplace=False, of_tensors=True)
 binary("minimum", "minimum", backward="MinimumBackward0", saved="self other", inplace=False,
@@ -262,7 +274,7 @@ def _chosen(name: str, ir_name: str, backward: str) -> None:
     def build_node(a: Node, b: Node, dtype: str) -> Node:
         a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
         first = getattr(f, ir_name)(a, b)
-        return f.where(f.or_(first, f.isnan(b)) if a.dtype.kind == "f" else first, a, b)  # type: ignore[no-any-return]
+        return f.where(f.or_(first, f.isnan(b)) if a.dtype.kind == "f" else first, a, b)
 
     op(name, build=build_node, backward=backward, saved="self other", inputs="self other")(rule)
 
@@ -273,16 +285,17 @@ _chosen("fmin", "le", "FminBackward0")
 
 def _negative(x: Node) -> Node:
     """Whether the sign bit is set: of zeros their reciprocal tells."""
-    return f.or_(f.lt(x, 0.0), f.and_(f.eq(x, 0.0), f.lt(1.0 / x, 0.0)))  # type: ignore[no-any-return]
+    return f.or_(f.lt(x, 0.0), f.and_(f.eq(x, 0.0), f.lt(1.0 / x, 0.0)))
 
 
 def _copysign(a: Node, b: Node, dtype: str) -> Node:
     a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
     size = f.abs(a)
-    return f.where(_negative(f.stop_gradient(b)), f.neg(size), size)  # type: ignore[no-any-return]
+    return f.where(_negative(f.stop_gradient(b)), f.neg(size), size)
 
 
-@op("copysign", build=_copysign, backward="CopysignBackward0", saved="self other result", inputs="self other", inplace=True)
+@op("copysign", build=_copysign, backward="CopysignBackward0", saved="self "
+                                                                     "other result", inputs="self other", inplace=True)
 def _copysign_rule(self: Tensor, other: Any) -> Call:
     dtype = float_dtype(common_dtype(self, other))
     return pairwise(self, other, dtype, "" if isinstance(other, Tensor) else "CopysignBackward1")
@@ -292,19 +305,19 @@ def _xlogy(a: Node, b: Node, dtype: str) -> Node:
     a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
     zero = constant(0, a.dtype, a.shape)
     nothing = f.and_(f.eq(a, 0.0), f.le(b, 0.0))
-    return f.where(nothing, zero, a * f.log(f.where(nothing, constant(1, b.dtype, b.shape), b)))  # type: ignore[no-any-return]
+    return f.where(nothing, zero, a * f.log(f.where(nothing, constant(1, b.dtype, b.shape), b)))
 
 
 @op("xlogy", build=_xlogy, backward="XlogyBackward0", saved="self other", inputs="self other", inplace=True)
 def _xlogy_rule(self: Any, other: Any) -> Call:
     dtype = float_dtype(common_dtype(self, other))
-    name = "" if isinstance(self, Tensor) and isinstance(other, Tensor) else "XlogyBackward2" if isinstance(self, Tensor) else "XlogyBackward1"
+    name = "XlogyBackward1" if not isinstance(self, Tensor) else "" if isinstance(other, Tensor) else "XlogyBackward2"
     return pairwise(self, other, dtype, name)
 
 
 def _logaddexp2(a: Node, b: Node, dtype: str) -> Node:
     a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
-    return f.logaddexp(a * math.log(2.0), b * math.log(2.0)) * (1.0 / math.log(2.0))  # type: ignore[no-any-return]
+    return f.logaddexp(a * math.log(2.0), b * math.log(2.0)) * (1.0 / math.log(2.0))
 
 
 @op("logaddexp2", build=_logaddexp2, backward="Logaddexp2Backward0", saved="self other", inputs="self other")
@@ -321,7 +334,7 @@ def _heaviside(self: Tensor, values: Tensor) -> Call:
 
 def _step(a: Node, b: Node) -> Node:
     one, zero = constant(1, a.dtype, a.shape), constant(0, a.dtype, a.shape)
-    return f.where(f.eq(a, 0), b, f.where(f.lt(a, 0), zero, one))  # type: ignore[no-any-return]
+    return f.where(f.eq(a, 0), b, f.where(f.lt(a, 0), zero, one))
 
 
 @composite("ldexp")
@@ -369,7 +382,7 @@ def _rsub_operator(self: Tensor, other: Any) -> Any:
 
 
 def _rtruediv(self: Tensor, other: Any) -> Any:
-    """torch multiplies by the reciprocal."""
+    """Torch multiplies by the reciprocal."""
     return call("mul", call("reciprocal", self), other) if is_number(other) else NotImplemented
 
 

@@ -40,7 +40,8 @@ def _broadcast_two(a: Shape, b: Shape) -> Shape:
         i, j = k - (ndim - len(a)), k - (ndim - len(b))
         x, y = (a[i] if i >= 0 else 1), (b[j] if j >= 0 else 1)
         if x != y and x != 1 and y != 1:
-            raise RuntimeError(f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton dimension {k}")
+            raise RuntimeError(f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton "
+                               f"dimension {k}")
         result[k] = y if x == 1 else x
     return tuple(result)
 
@@ -102,9 +103,10 @@ def _index(item: Any, what: str, position: int) -> int:
         return operator.index(item)
     except TypeError:
         if position == 0:
-            raise TypeError(f"{what}(): argument 'size' (position 1) must be tuple of ints, not {type_name(item)}") from None
-        raise TypeError(f"{what}(): argument 'size' failed to unpack the object at pos {position + 1} with error \"type must be tuple of ints,but got "
-                        f"{type_name(item)}\"") from None
+            raise TypeError(f"{what}(): argument 'size' (position 1) must "
+                            f"be tuple of ints, not {type_name(item)}") from None
+        raise TypeError(f"{what}(): argument 'size' failed to unpack the object at pos {position + 1} with error "
+                        f"\"type must be tuple of ints,but got {type_name(item)}\"") from None
 
 
 def dims_of(dim: Any, ndim: int) -> tuple[int, ...]:

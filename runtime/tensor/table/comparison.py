@@ -44,7 +44,7 @@ for _name, _also in (("eq", ""), ("ne", "not_equal"), ("lt", "less"), ("le", "le
 
 
 def _truth(x: Node) -> Node:
-    return x if x.dtype.kind == "b" else f.ne(x, 0)  # type: ignore[no-any-return]
+    return x if x.dtype.kind == "b" else f.ne(x, 0)
 
 
 for _name, _ir_name in (("logical_and", "and_"), ("logical_or", "or_"), ("logical_xor", "xor")):
@@ -52,7 +52,8 @@ for _name, _ir_name in (("logical_and", "and_"), ("logical_or", "or_"), ("logica
         shape = broadcast(shape_of(self), shape_of(other))
         return Call((self, other), (), shape, BOOL, strides_of(shape, self, other))
 
-    op(_name, build=lambda a, b, ir_name=_ir_name: build.elementwise(ir_name, _truth(a), _truth(b)), inputs="self other",
+    op(_name, build=lambda a, b, ir_name=_ir_name: build.elementwise(ir_name, _truth(a), _truth(b)), inputs="self "
+                                                                                                            "other",
        inplace=True)(_logical)
 
 
@@ -100,7 +101,7 @@ def _signbit(self: Tensor) -> Call:
 # ---------------------------------------------------------------- choices
 def _where(a: Node, b: Node, c: Node, dtype: str) -> Node:
     c, a, b = build.broadcast(_truth(c), build.cast(a, dtype), build.cast(b, dtype))
-    return f.where(c, a, b)  # type: ignore[no-any-return]
+    return f.where(c, a, b)
 
 
 @op("where_select", build=_where, backward="WhereBackward0", saved="condition", inputs="self other | condition", to="")
@@ -108,7 +109,8 @@ def _where_rule(condition: Tensor, self: Any, other: Any) -> Call:
     if not isinstance(condition, Tensor):
         raise TypeError(f"where(): argument 'condition' (position 1) must be Tensor, not {type(condition).__name__}")
     if scalar_type_name(condition._dtype) not in ("Bool", "Byte"):
-        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {scalar_type_name(condition._dtype)}")
+        raise RuntimeError("where expected condition to be a boolean tensor, but got a tensor with dtype "
+                           f"{scalar_type_name(condition._dtype)}")
     dtype = common_dtype(self, other)
     shape = broadcast(shape_of(condition), shape_of(self), shape_of(other))
     return Call((operand(self, dtype), operand(other, dtype), condition), (numpy_dtype(dtype).name,), shape, dtype,
@@ -127,15 +129,17 @@ METHODS["where"] = lambda self, condition, other: call("where_select", condition
 
 def _masked_fill(x: Node, mask: Node, value: Node) -> Node:
     x, mask, value = build.broadcast(x, mask, build.cast(value, x.dtype))
-    return f.where(mask, value, x)  # type: ignore[no-any-return]
+    return f.where(mask, value, x)
 
 
-@op("masked_fill", build=_masked_fill, backward="MaskedFillBackward0", saved="mask", inputs="self mask value", to="mf", inplace=True)
+@op("masked_fill", build=_masked_fill, backward="MaskedFillBackward0", saved="mask", inputs="self "
+                                                                                            "mask value", to="mf", inplace=True)
 def _masked_fill_rule(self: Tensor, mask: Tensor, value: Any) -> Call:
     if scalar_type_name(mask._dtype) != "Bool":
         raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype " + c_name(mask._dtype))
     if isinstance(value, Tensor) and value._shape:
-        raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.dim()} dimension(s).")
+        raise RuntimeError("masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                           f"{value.dim()} dimension(s).")
     if not self._dtype.is_floating_point and isinstance(value, float):
         raise RuntimeError(f"value cannot be converted to type {_c_type(self._dtype)} without overflow")
     shape = broadcast(self._shape, mask._shape)

@@ -41,7 +41,8 @@ def _filled(name: str, value: Any) -> None:
     def like(self: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
              memory_format: Any = None) -> Tensor:
         kind = _dtype(dtype, name + "_like", self._dtype)
-        return _made(np.full(self._shape, value, to_numpy_dtype(kind)), kind, requires_grad, device, like_strides(self._shape, self._strides))
+        return _made(np.full(self._shape, value, to_numpy_dtype(kind)), kind, requires_grad, device,
+                     like_strides(self._shape, self._strides))
 
     def new(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None) -> Tensor:
         kind = _dtype(dtype, "new_" + name, self._dtype)
@@ -68,7 +69,7 @@ for _name, _value in (("zeros", 0), ("ones", 1), ("empty", 0)):
 def _full(size: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     if not isinstance(size, (tuple, list)):
         raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type_name(size)}")
-    value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+    value = _item(fill_value)
     kind = _dtype(dtype, "full", scalar_dtype(value))
     return _made(np.full(_sizes((size,), "full"), value, to_numpy_dtype(kind)), kind, requires_grad, device)
 
@@ -95,7 +96,7 @@ FUNCTIONS["empty_strided"] = lambda size, stride, *, dtype=None, **_: _made(
 
 
 def _item(value: Any) -> Any:
-    return value.item() if isinstance(value, Tensor) else value
+    return value._array()[()].item() if isinstance(value, Tensor) else value
 
 
 # ---------------------------------------------------------------- ranges
@@ -125,10 +126,8 @@ def _arange(*bounds: Any, start: Any = None, end: Any = None, step: Any = None, 
     kind = _range_dtype(dtype, "arange", first, last, stride)
     count = math.ceil((last - first) / stride)
     ramp = np.arange(count)
-    if kind.is_floating_point:  # torch multiplies in float64 and rounds once
-        array = first + ramp * stride
-    else:
-        array = int(first) + ramp * int(stride)
+    # floats are multiplied in float64 and rounded once, as in torch
+    array = first + ramp * stride if kind.is_floating_point else int(first) + ramp * int(stride)
     return _made(np.asarray(array).astype(to_numpy_dtype(kind)), kind, requires_grad, device)
 
 
@@ -144,22 +143,25 @@ def _steps(start: Any, end: Any, steps: int, kind: Dtype) -> Array:
         raise RuntimeError("number of steps must be non-negative")
     if steps == 1:
         return np.array([start], np.float64)
-    work = np.float32 if kind is NAMES["float32"] else np.float64
+    work: Any = np.float32 if kind is NAMES["float32"] else np.float64
     first, last = work(start), work(end)
     step = (last - first) / work(steps - 1) if steps > 1 else work(0)
     ramp = np.arange(steps)
     half = steps // 2
-    return np.where(ramp < half, first + step * ramp.astype(work), last - step * (steps - 1 - ramp).astype(work)).astype(work)
+    made: Array = np.where(ramp < half, first + step * ramp.astype(work), last - step * (steps - 1 - ramp).astype(work)).astype(work)
+    return made
 
 
 @composite("linspace", to="f")
-def _linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def _linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, layout: Any = None, device: Any = None,
+              requires_grad: bool = False) -> Tensor:
     kind = _dtype(dtype, "linspace")
     return _made(_steps(_item(start), _item(end), steps, kind).astype(to_numpy_dtype(kind)), kind, requires_grad, device)
 
 
 @composite("logspace", to="f")
-def _logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def _logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
+              requires_grad: bool = False) -> Tensor:
     kind = _dtype(dtype, "logspace")
     powers = np.power(float(base), _steps(_item(start), _item(end), steps, kind).astype(np.float64))
     return _made(powers.astype(to_numpy_dtype(kind)), kind, requires_grad, device)
@@ -183,7 +185,7 @@ for _name, _indices in (("tril_indices", np.tril_indices), ("triu_indices", np.t
 
 
 @composite("vander")
-def _vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803
+def _vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     from ..row import call
 
     count = len(x._array()) if N is None else N

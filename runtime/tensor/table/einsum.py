@@ -26,23 +26,26 @@ def check_equation(equation: str, shapes: Sequence[tuple[int, ...]]) -> tuple[st
         named = term.replace("...", "")
         if "." in named or not all(c in LETTERS for c in named):
             bad = next(c for c in named if c not in LETTERS)
-            raise RuntimeError(f"einsum(): invalid subscript given at index {term.index(bad)} in the equation string, subscripts must be in [a-zA-Z]")
+            raise RuntimeError(f"einsum(): invalid subscript given at index {term.index(bad)} in the equation string, "
+                               "subscripts must be in [a-zA-Z]")
         if ("..." in term and len(shape) < len(named)) or ("..." not in term and len(shape) != len(named)):
             problem = "is more than" if "..." in term else "does not match"
-            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({len(named)}) {problem} the number of dimensions ({len(shape)}) for "
-                               f"operand {k}{'' if '...' in term else ' and no ellipsis was given'}")
+            raise RuntimeError(f"einsum(): the number of subscripts in the equation ({len(named)}) {problem} the "
+                               f"number of dimensions ({len(shape)}) for operand "
+                               f"{k}{'' if '...' in term else ' and no ellipsis was given'}")
         depth = len(shape) - len(named)
         own: dict[str, int] = {}
         before = term.find("...") if "..." in term else len(shape)
         for position, label in enumerate(named):
             size = shape[position if position < before else position + depth]
             if label in named[:position] and own[label] != size:
-                raise RuntimeError(f"einsum(): subscript {label} is repeated for operand {k} but the sizes don't match, {size} != {own[label]}")
+                raise RuntimeError(f"einsum(): subscript {label} is repeated for operand {k} but the sizes don't "
+                                   f"match, {size} != {own[label]}")
             own[label] = size
             known = extent.get(label, 1)
             if known not in (1, size) and size != 1:
-                raise RuntimeError(f"einsum(): subscript {label} has size {size} for operand {k} which does not broadcast with previously seen size "
-                                   f"{known}")
+                raise RuntimeError(f"einsum(): subscript {label} has size {size} for operand {k} which does not "
+                                   f"broadcast with previously seen size {known}")
             extent[label] = size if known == 1 else known
         if "..." in term:
             from .common import broadcast
@@ -53,7 +56,8 @@ def check_equation(equation: str, shapes: Sequence[tuple[int, ...]]) -> tuple[st
         out = ("..." if "..." in left else "") + "".join(sorted(c for c, n in counts.items() if n == 1))
     for label in out.replace("...", ""):
         if label not in extent:
-            raise RuntimeError(f"einsum(): output subscript {label} does not appear in the equation for any input operand")
+            raise RuntimeError(f"einsum(): output subscript {label} does not appear in the equation for any input "
+                               "operand")
         if out.count(label) > 1:
             raise RuntimeError(f"einsum(): output subscript {label} appears more than once in the output")
     shape_out: list[int] = []

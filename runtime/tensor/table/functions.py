@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ....compiler import build
@@ -16,17 +17,22 @@ from .common import broadcast, common_dtype, float_dtype, operand, shape_of, str
 def unary(name: str, ir: str | Callable[[Node], Node], backward: str, saved: str = "self", *, also: str = "", to: str = "mf",
           floating: bool = True, derivative: str = "") -> None:
     """An elementwise function; integers are computed in the default dtype, unless it is not `floating`."""
-    build_node: Callable[[Node], Node] = (lambda x: getattr(f, ir)(x)) if isinstance(ir, str) else ir  # noqa: B023
+    build_node: Callable[[Node], Node] = (lambda x: getattr(f, ir)(x)) if isinstance(ir, str) else ir
 
     def rule(self: Tensor) -> Call:
         if name == "neg" and self._dtype is NAMES["bool"]:
-            raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
-                               "`logical_not()` operator instead.")
+            raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
+                               "invert a mask, use the `~` or `logical_not()` operator instead.")
         dtype = float_dtype(self._dtype) if floating else self._dtype
         return Call((self,), (numpy_dtype(dtype).name,), self._shape, dtype, strides_of(self._shape, self))
 
     op(name, build=lambda x, dtype: build_node(build.cast(x, dtype)), backward=backward, saved=saved, also=also, to=to, inplace=True,
        derivative=derivative)(rule)
+
+
+def _of_floats(ir_name: str, x: Node) -> Node:
+    """A rounding function; integers are whole already."""
+    return getattr(f, ir_name)(x) if x.dtype.kind == "f" else x
 
 
 unary("exp", "exp", "ExpBackward0", "result")
@@ -68,7 +74,7 @@ unary("sgn", lambda x: x if x.dtype.kind == "b" else f.sign(x), "SgnBackward0", 
 unary("relu", lambda x: f.where(f.gt(x, 0), x, f.where(f.isnan(x), x, constant(0, x.dtype, x.shape)) if x.dtype.kind == "f"
                                 else constant(0, x.dtype, x.shape)), "ReluBackward0", "result", floating=False)
 for _name, _ir_name in (("floor", "floor"), ("ceil", "ceil"), ("trunc", "trunc")):
-    unary(_name, lambda x, ir_name=_ir_name: getattr(f, ir_name)(x) if x.dtype.kind == "f" else x, _name.title() + "Backward0", "",
+    unary(_name, partial(_of_floats, _ir_name), _name.title() + "Backward0", "",
           also="fix" if _name == "trunc" else "", floating=False)
 unary("frac", lambda x: x - f.trunc(x), "FracBackward0", "", floating=False)
 composite("positive")(lambda self: self)
@@ -79,16 +85,16 @@ METHODS |= {"__neg__": METHODS["neg"], "__abs__": METHODS["abs"], "__pos__": MET
 def _sinc(x: Node) -> Node:
     zero = f.eq(x, 0.0)
     scaled = f.where(zero, constant(1, x.dtype, x.shape), x) * math.pi
-    return f.where(zero, constant(1, x.dtype, x.shape), f.sin(scaled) / scaled)  # type: ignore[no-any-return]
+    return f.where(zero, constant(1, x.dtype, x.shape), f.sin(scaled) / scaled)
 
 
 def _round(x: Node, dtype: str, decimals: int) -> Node:
     if x.dtype.kind != "f":
         return x
     if not decimals:
-        return f.round(x)  # type: ignore[no-any-return]
+        return f.round(x)
     scale = 10.0 ** abs(decimals)
-    return f.round(x * scale) / scale if decimals > 0 else f.round(x / scale) * scale  # type: ignore[no-any-return]
+    return f.round(x * scale) / scale if decimals > 0 else f.round(x / scale) * scale
 
 
 @op("round", build=_round, backward="RoundBackward0", inplace=True)
@@ -97,7 +103,8 @@ def _round_rule(self: Tensor, *, decimals: int = 0) -> Call:
                 name="RoundBackward1" if decimals else "")
 
 
-@op("polygamma_of", build=lambda x, dtype, order: f.polygamma(build.cast(x, dtype), order=order) if order else f.digamma(build.cast(x, dtype)),
+@op("polygamma_of", build=lambda x, dtype, order: f.polygamma(build.cast(x, dtype),
+                                                              order=order) if order else f.digamma(build.cast(x, dtype)),
     backward="PolygammaBackward0", saved="self", to="")
 def _polygamma(self: Tensor, n: int) -> Call:
     dtype = float_dtype(self._dtype)
@@ -119,7 +126,7 @@ def _logit(x: Node, dtype: str, eps: float | None) -> Node:
     if eps is not None:
         low, high = constant(eps, x.dtype, x.shape), constant(1 - eps, x.dtype, x.shape)
         x = f.where(f.lt(x, eps), low, f.where(f.gt(x, high), high, x))
-    return f.log(x) - f.log1p(f.neg(x))  # type: ignore[no-any-return]
+    return f.log(x) - f.log1p(f.neg(x))
 
 
 @op("logit", build=_logit, backward="LogitBackward0", saved="self", inplace=True)
@@ -201,14 +208,15 @@ def _nan_to_num(x: Node, nan: float | None, high: float | None, low: float | Non
 
     inside = f.where(f.eq(x, float("-inf")), fill(limits.min if low is None else low), x)
     inside = f.where(f.eq(x, float("inf")), fill(limits.max if high is None else high), inside)
-    return f.where(f.isnan(x), fill(nan or 0.0), inside)  # type: ignore[no-any-return]
+    return f.where(f.isnan(x), fill(nan or 0.0), inside)
 
 
 # ---------------------------------------------------------------- fused arithmetic of three
 def _addc(ir_name: str) -> Callable[..., Node]:
     def build_node(x: Node, a: Node, b: Node, scale: Node, dtype: str) -> Node:
         x, a, b, scale = build.broadcast(*[build.cast(n, dtype) for n in (x, a, b, scale)])
-        return x + scale * getattr(f, ir_name)(a, b)
+        product: Node = getattr(f, ir_name)(a, b)
+        return x + scale * product
 
     return build_node
 
@@ -219,10 +227,14 @@ for _name, _ir_name, _backward in (("addcmul", "mul", "AddcmulBackward0"), ("add
         shape = broadcast(self._shape, tensor1._shape, tensor2._shape)
         return Call((self, tensor1, tensor2, number(value, numpy_dtype(dtype))), (numpy_dtype(dtype).name,), shape, dtype)
 
-    op(_name, build=_addc(_ir_name), backward=_backward, saved="tensor1 tensor2", inputs="self tensor1 tensor2 value", inplace=True)(_addc_rule)
+    op(_name, build=_addc(_ir_name), backward=_backward, saved="tensor1 "
+                                                               "tensor2", inputs="self tensor1 "
+                                                                                 "tensor2 value", inplace=True)(_addc_rule)
 
 
-@op("lerp", build=lambda a, b, w: _lerp(a, b, w), backward="LerpBackward0", saved="self end weight", inputs="self end weight", inplace=True)
+@op("lerp", build=lambda a, b, w: _lerp(a, b, w), backward="LerpBackward0", saved="self "
+                                                                                  "end weight", inputs="self "
+                                                                                                       "end weight", inplace=True)
 def _lerp_rule(self: Tensor, end: Tensor, weight: Any) -> Call:
     shape = broadcast(self._shape, end._shape, shape_of(weight))
     return Call((self, end, operand(weight, self._dtype)), (), shape, self._dtype,
@@ -231,7 +243,7 @@ def _lerp_rule(self: Tensor, end: Tensor, weight: Any) -> Call:
 
 def _lerp(a: Node, b: Node, w: Node) -> Node:
     a, b, w = build.broadcast(a, b, build.cast(w, a.dtype))
-    return f.where(f.lt(f.abs(w), 0.5), a + w * (b - a), b - (b - a) * (1.0 - w))  # type: ignore[no-any-return]
+    return f.where(f.lt(f.abs(w), 0.5), a + w * (b - a), b - (b - a) * (1.0 - w))
 
 
 # ---------------------------------------------------------------- copies and casts
@@ -254,7 +266,7 @@ def _cast_to(self: Tensor, dtype: Dtype) -> Call:
 def cast_to(self: Tensor, dtype: Dtype, copy: bool = False) -> Tensor:
     """The tensor itself where it has the dtype, else a copy that has it."""
     if dtype is self._dtype:
-        return call("clone", self) if copy else self  # type: ignore[no-any-return]
+        return call("clone", self) if copy else self
     return call("cast_to", self, dtype)  # type: ignore[no-any-return]
 
 

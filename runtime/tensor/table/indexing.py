@@ -15,8 +15,8 @@ from .common import broadcast, is_number, operand, shape_of
 
 INT64 = NAMES["int64"]
 INVALID = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"
-ZERO_DIM = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a "
-            "number")
+ZERO_DIM = ("invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+            "0-dim tensor to a number")
 
 
 class Parsed(NamedTuple):
@@ -31,7 +31,7 @@ def _plain_keys(self: Tensor, key: Any) -> list[Any]:
     made: list[Any] = []
     used = 0
     for item in keys:
-        if isinstance(item, (list, range)) or (isinstance(item, np.ndarray)):
+        if isinstance(item, (list, range, np.ndarray)):
             from ..create import tensor
 
             item = tensor(item)
@@ -139,8 +139,8 @@ def _integer_arrays(x: Tensor, arrays: dict[int, Tensor]) -> tuple[tuple[int, ..
         if scalar_type_name(item._dtype) in ("Bool", "Byte"):
             for j, size in enumerate(item._shape):
                 if axis + j >= len(x._shape) or x._shape[axis + j] != size:
-                    raise IndexError(f"The shape of the mask {list(item._shape)} at index {j} does not match the shape of the indexed tensor "
-                                     f"{list(x._shape)} at index {axis + j}")
+                    raise IndexError(f"The shape of the mask {list(item._shape)} at index {j} does not match the shape "
+                                     f"of the indexed tensor {list(x._shape)} at index {axis + j}")
             for j, positions in enumerate(np.nonzero(item._array())):
                 axes.append(axis + j)
                 found.append(wrap_array(positions))
@@ -152,7 +152,8 @@ def _integer_arrays(x: Tensor, arrays: dict[int, Tensor]) -> tuple[tuple[int, ..
         broadcast(*[t._shape for t in found])
     except RuntimeError:
         shapes = ", ".join(str(list(t._shape)) for t in found)
-        raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
+        raise IndexError("shape mismatch: indexing tensors could not "
+                         f"be broadcast together with shapes {shapes}") from None
     return tuple(axes), found
 
 
@@ -190,11 +191,11 @@ def _index_rule(self: Tensor, axes: tuple[int, ...], arrays: Sequence[Tensor]) -
     return Call((self, *arrays), (axes,), _selected_shape(self, axes, arrays), self._dtype)
 
 
-def __getitem__(self: Tensor, key: Any) -> Tensor:  # noqa: N807
+def __getitem__(self: Tensor, key: Any) -> Tensor:
     """`self[key]`: a view for integers, slices, None and Ellipsis; a copy where tensors index."""
     part, arrays = parse(self, key)
     if not arrays:
-        return call("alias", self) if part is self else part  # type: ignore[no-any-return]
+        return call("alias", self) if part is self else part
     axes, found = _integer_arrays(part, arrays)
     return call("index", part, axes, found)  # type: ignore[no-any-return]
 
@@ -205,18 +206,20 @@ def _index_put(x: Node, value: Node, *arrays_and_more: Any) -> Node:
     return build.update(x, _index_key(x.ndim, axes, arrays), build.cast(value, x.dtype), accumulate)
 
 
-@op("index_put_at", build=_index_put, backward="IndexPutBackward0", saved="indices*", inputs="self values | indices", to="", inplace=True)
+@op("index_put_at", build=_index_put, backward="IndexPutBackward0", saved="indices*", inputs="self values "
+                                                                                             "| indices", to="", inplace=True)
 def _index_put_rule(self: Tensor, axes: tuple[int, ...], arrays: Sequence[Tensor], value: Any, accumulate: bool = False) -> Call:
     selected = _selected_shape(self, axes, arrays)
     shape = shape_of(value)
     lead = len(shape) - len(selected)
     kept = shape[lead:] if lead > 0 and all(s == 1 for s in shape[:lead]) else shape
     if len(kept) > len(selected) or any(s not in (1, t) for s, t in zip(kept[::-1], selected[::-1], strict=False)):
-        raise RuntimeError(f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing result of shape {list(selected)}")
+        raise RuntimeError(f"shape mismatch: value tensor of shape {list(shape)} cannot be broadcast to indexing "
+                           f"result of shape {list(selected)}")
     return Call((self, operand(value, self._dtype), *arrays), (axes, accumulate), self._shape, self._dtype)
 
 
-def __setitem__(self: Tensor, key: Any, value: Any) -> None:  # noqa: N807
+def __setitem__(self: Tensor, key: Any, value: Any) -> None:
     """`self[key] = value`, recorded where gradients are."""
     part, arrays = parse(self, key)
     if not isinstance(value, Tensor):
@@ -231,10 +234,9 @@ def __setitem__(self: Tensor, key: Any, value: Any) -> None:  # noqa: N807
         return
     axes, found = _integer_arrays(part, arrays)
     if isinstance(value, Tensor) and value._dtype is not part._dtype:
-        if value._shape or not value._dtype.is_floating_point:
-            if value._shape:
-                raise RuntimeError(f"Index put requires the source and destination dtypes match, got {scalar_type_name(part._dtype)} for the "
-                                   f"destination and {scalar_type_name(value._dtype)} for the source.")
+        if value._shape:
+            raise RuntimeError("Index put requires the source and destination dtypes match, got "
+                               f"{scalar_type_name(part._dtype)} for the destination and {scalar_type_name(value._dtype)} for the source.")
         value = call("to", value, part._dtype)
     call("index_put_at_", part, axes, found, value)
 

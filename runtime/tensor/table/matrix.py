@@ -15,17 +15,20 @@ from .common import broadcast
 
 def _same_dtype(a: Tensor, b: Tensor) -> None:
     if a._dtype is not b._dtype:
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {c_name(a._dtype)} != {c_name(b._dtype)}")
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {c_name(a._dtype)} != "
+                           f"{c_name(b._dtype)}")
 
 
-@op("mm", build=lambda a, b: build.matmul(a, b), backward="MmBackward0", saved="self>mat2 mat2>self", inputs="self mat2")
+@op("mm", build=lambda a, b: build.matmul(a, b), backward="MmBackward0", saved="self>mat2 "
+                                                                               "mat2>self", inputs="self mat2")
 def _mm(self: Tensor, mat2: Tensor) -> Call:
     if len(self._shape) != 2:
         raise RuntimeError("self must be a matrix")
     if len(mat2._shape) != 2:
         raise RuntimeError("mat2 must be a matrix")
     if self._shape[1] != mat2._shape[0]:
-        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied ({}x{} and {}x{})".format(*self._shape, *mat2._shape))
+        raise RuntimeError("mat1 and mat2 shapes cannot "
+                           "be multiplied ({}x{} and {}x{})".format(*self._shape, *mat2._shape))
     _same_dtype(self, mat2)
     return Call((self, mat2), (), (self._shape[0], mat2._shape[1]), self._dtype)
 
@@ -35,30 +38,34 @@ def _mv(self: Tensor, vec: Tensor) -> Call:
     if len(self._shape) != 2 or len(vec._shape) != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {len(self._shape)}, {len(vec._shape)}")
     if self._shape[1] != vec._shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({self._shape[0]}), mat ({self._shape[0]}x{self._shape[1]}), vec ({vec._shape[0]})")
+        raise RuntimeError(f"size mismatch, got input ({self._shape[0]}), mat ({self._shape[0]}x{self._shape[1]}), vec "
+                           f"({vec._shape[0]})")
     if self._dtype is not vec._dtype:
         own, given = scalar_type_name(self._dtype), scalar_type_name(vec._dtype)
         raise RuntimeError(f"addmv input tensors must have the same dtype, but got {given}, {own}, and {given}")
     return Call((self, vec), (), self._shape[:1], self._dtype)
 
 
-@op("dot", build=lambda a, b: build.matmul(a, b), backward="DotBackward0", saved="self>tensor tensor>self", inputs="self tensor")
+@op("dot", build=lambda a, b: build.matmul(a, b), backward="DotBackward0", saved="self>tensor "
+                                                                                 "tensor>self", inputs="self tensor")
 def _dot(self: Tensor, tensor: Tensor) -> Call:
     if len(self._shape) != 1 or len(tensor._shape) != 1:
         raise RuntimeError(f"1D tensors expected, but got {len(self._shape)}D and {len(tensor._shape)}D tensors")
     if self._dtype is not tensor._dtype:
-        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {scalar_type_name(self._dtype)} and "
-                           f"{scalar_type_name(tensor._dtype)}")
+        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {scalar_type_name(self._dtype)} "
+                           f"and {scalar_type_name(tensor._dtype)}")
     if self._shape != tensor._shape:
-        raise RuntimeError(f"inconsistent tensor size, expected tensor [{self._shape[0]}] and src [{tensor._shape[0]}] to have the same number of "
-                           f"elements, but got {self._shape[0]} and {tensor._shape[0]} elements respectively")
+        raise RuntimeError(f"inconsistent tensor size, expected tensor [{self._shape[0]}] and src [{tensor._shape[0]}] "
+                           f"to have the same number of elements, but got {self._shape[0]} and {tensor._shape[0]} "
+                           "elements respectively")
     return Call((self, tensor), (), (), self._dtype)
 
 
 composite("vdot")(lambda self, other: call("dot", self, other))
 
 
-@op("bmm", build=lambda a, b: build.matmul(a, b), backward="BmmBackward0", saved="self>mat2 mat2>self", inputs="self mat2")
+@op("bmm", build=lambda a, b: build.matmul(a, b), backward="BmmBackward0", saved="self>mat2 "
+                                                                                 "mat2>self", inputs="self mat2")
 def _bmm(self: Tensor, mat2: Tensor) -> Call:
     if len(self._shape) != 3:
         raise RuntimeError("batch1 must be a 3D tensor")
@@ -66,18 +73,21 @@ def _bmm(self: Tensor, mat2: Tensor) -> Call:
         raise RuntimeError("batch2 must be a 3D tensor")
     n, _, k = self._shape
     if mat2._shape[:2] != (n, k):
-        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {k}] but got: [{mat2._shape[0]}, {mat2._shape[1]}].")
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {k}] but got: "
+                           f"[{mat2._shape[0]}, {mat2._shape[1]}].")
     if self._dtype is not mat2._dtype:
-        raise RuntimeError(f"expected scalar type {scalar_type_name(self._dtype)} but found {scalar_type_name(mat2._dtype)}")
+        raise RuntimeError(f"expected scalar type {scalar_type_name(self._dtype)} but found "
+                           f"{scalar_type_name(mat2._dtype)}")
     return Call((self, mat2), (), (n, self._shape[1], mat2._shape[2]), self._dtype)
 
 
 @composite("matmul")
 def _matmul(self: Tensor, other: Tensor) -> Tensor:
-    """torch's decomposition: which operations the graph shows depends on the numbers of axes."""
+    """Torch's decomposition: which operations the graph shows depends on the numbers of axes."""
     for position, item in ((1, self), (2, other)):
         if not isinstance(item, Tensor):
-            raise TypeError(f"matmul(): argument '{'input' if position == 1 else 'other'}' (position {position}) must be Tensor, not {type_name(item)}")
+            raise TypeError(f"matmul(): argument '{'input' if position == 1 else 'other'}' (position {position}) must "
+                            f"be Tensor, not {type_name(item)}")
     a, b = len(self._shape), len(other._shape)
     if not a or not b:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a}D and {b}D")
@@ -126,9 +136,9 @@ def _batched(self: Tensor, other: Tensor) -> Tensor:
     a, b = self._shape, other._shape
     if len(a) == len(b) == 3 and a[0] != b[0]:  # a stack of one is no stack: its gradient is not made of copies
         if a[0] == 1 and self.requires_grad:
-            return _matmul(call("squeeze", self, 0), other)
+            return call("matmul", call("squeeze", self, 0), other)  # type: ignore[no-any-return]
         if b[0] == 1 and other.requires_grad:
-            return _matmul(self, call("squeeze", other, 0))
+            return call("matmul", self, call("squeeze", other, 0))  # type: ignore[no-any-return]
     rows, inner = (a[-2] if len(a) > 1 else 1), a[-1]
     lead = broadcast(a[:-2], b[:-2])
     count = numel(lead)
@@ -178,9 +188,11 @@ def _fused(name: str, product: str, second: str, third: str, backward: str) -> N
         a, b = matrices
         made = ROWS[product].rule(a, b)
         if self._dtype is not a._dtype:
-            raise RuntimeError("self and mat2 must have the same dtype, but got {} and {}".format(scalar_type_name(self._dtype), scalar_type_name(b._dtype)))
+            raise RuntimeError("self and mat2 must have the "
+                               f"same dtype, but got {scalar_type_name(self._dtype)} and {scalar_type_name(b._dtype)}")
         if broadcast(self._shape, made.shape) != made.shape:
-            raise RuntimeError(f"The expanded size of the tensor ({made.shape[-1]}) must match the existing size ({self._shape[-1]})")
+            raise RuntimeError(f"The expanded size of the tensor ({made.shape[-1]}) must match the existing size "
+                               f"({self._shape[-1]})")
         if beta == 1 and alpha == 1:
             return Call((self, a, b), (), made.shape, a._dtype)
         kind = numpy_dtype(a._dtype)
@@ -197,7 +209,8 @@ _fused("baddbmm", "bmm", "batch1", "batch2", "BaddbmmBackward0")
 
 @composite("addr")
 def _addr(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    return call("addmm", self, call("unsqueeze", vec1, 1), call("unsqueeze", vec2, 0), beta=beta, alpha=alpha)  # type: ignore[no-any-return]
+    return call("addmm", self, call("unsqueeze", vec1, 1), call("unsqueeze", vec2, 0), beta=beta,
+                alpha=alpha)  # type: ignore[no-any-return]
 
 
 @composite("chain_matmul", to="f")
@@ -224,18 +237,20 @@ def _einsum_function(equation: Any, *operands: Any) -> Tensor:
 
     given = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else list(operands)
     if not given:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand "
+                         "and its subscripts list")
     text, shape = check_equation(equation, [t._shape for t in given])
     return call("einsum_of", given, text, shape, last_operation(text))  # type: ignore[no-any-return]
 
 
-@op("tensordot_of", build=lambda a, b, left, right: build.tensordot(a, b, left, right), backward="ViewBackward0", saved="self other",
+@op("tensordot_of", build=lambda a, b, left, right: build.tensordot(a, b, left, right), backward="ViewBackward0", saved="self "
+                                                                                                                        "other",
     inputs="self other", to="")
 def _tensordot_of(self: Tensor, other: Tensor, left: tuple[int, ...], right: tuple[int, ...]) -> Call:
     for a, b in zip(left, right, strict=True):
         if self._shape[a] != other._shape[b]:
-            raise RuntimeError(f"contracted dimensions need to match, but first has size {self._shape[a]} in dim {a} and second has size "
-                               f"{other._shape[b]} in dim {b}")
+            raise RuntimeError(f"contracted dimensions need to match, but first has size {self._shape[a]} in dim {a} "
+                               f"and second has size {other._shape[b]} in dim {b}")
     shape = (*(s for k, s in enumerate(self._shape) if k not in left), *(s for k, s in enumerate(other._shape) if k not in right))
     return Call((self, other), (left, right), shape, self._dtype)
 
@@ -250,12 +265,15 @@ def _tensordot(self: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
     return call("tensordot_of", self, other, *axes)  # type: ignore[no-any-return]
 
 
-@op("cross", build=lambda a, b, axis: _cross(a, b, axis), backward="LinalgCrossBackward0", saved="self other", inputs="self other")
+@op("cross", build=lambda a, b, axis: _cross(a, b, axis), backward="LinalgCrossBackward0", saved="self "
+                                                                                                 "other", inputs="self "
+                                                                                                                 "other")
 def _cross_rule(self: Tensor, other: Tensor, dim: int | None = None) -> Call:
     shape = broadcast(self._shape, other._shape)
     axis = next(k for k, s in enumerate(shape) if s == 3) if dim is None else wrap_dim(dim, len(shape))
     if shape[axis] != 3:
-        raise RuntimeError(f"linalg.cross: inputs dimension {axis} must have length 3. Got {self._shape[axis]} and {other._shape[axis]}")
+        raise RuntimeError(f"linalg.cross: inputs dimension {axis} must have length 3. Got {self._shape[axis]} and "
+                           f"{other._shape[axis]}")
     return Call((self, other), (axis,), shape, self._dtype)
 
 
@@ -288,4 +306,4 @@ def _inverse_rule(self: Tensor) -> Call:
 def _inverse(x: Node) -> Node:
     from ....compiler.ir import f
 
-    return f.inverse(x)  # type: ignore[no-any-return]
+    return f.inverse(x)

@@ -65,11 +65,12 @@ def _cat(tensors: Any, dim: int = 0) -> Call:
         if t._shape == (0,) and t is not first:
             continue
         if len(t._shape) != len(first._shape):
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first._shape)} and {len(t._shape)}")
+            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first._shape)} and "
+                               f"{len(t._shape)}")
         for j, (a, b) in enumerate(zip(first._shape, t._shape, strict=True)):
             if j != axis and a != b:
-                raise RuntimeError(f"Sizes of tensors must match except in dimension {axis}. Expected size {a} but got size {b} for tensor number "
-                                   f"{k} in the list.")
+                raise RuntimeError(f"Sizes of tensors must match except in dimension {axis}. Expected size {a} but got "
+                                   f"size {b} for tensor number {k} in the list.")
     dtype = common_dtype(*given) if len(given) > 1 else first._dtype
     total = sum(t._shape[axis] for t in parts)
     return Call(tuple(parts), (axis, numpy_dtype(dtype).name), (*first._shape[:axis], total, *first._shape[axis + 1:]), dtype)
@@ -88,7 +89,8 @@ def _stack(tensors: Any, dim: int = 0) -> Call:
     first = given[0]._shape
     for k, t in enumerate(given):
         if t._shape != first:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(t._shape)} at entry {k}")
+            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
+                               f"{list(t._shape)} at entry {k}")
     axis = wrap_dim(dim, len(first) + 1)
     dtype = common_dtype(*given) if len(given) > 1 else given[0]._dtype
     return Call(tuple(given), (axis, numpy_dtype(dtype).name), (*first[:axis], len(given), *first[axis:]), dtype)
@@ -165,8 +167,8 @@ def _repeat_interleave(self: Tensor, repeats: Any = None, dim: int | None = None
     axis = 0 if dim is None else wrap_dim(dim, len(self._shape))
     if isinstance(repeats, Tensor):
         if repeats._shape not in ((), (1,)) and repeats._shape != (flat._shape[axis],):
-            raise RuntimeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats._shape[0]} and "
-                               f"input.size({axis}) = {flat._shape[axis]}")
+            raise RuntimeError("repeats must have the same size as input along dim, but got repeats.size(0) = "
+                               f"{repeats._shape[0]} and input.size({axis}) = {flat._shape[axis]}")
         places = np.repeat(np.arange(flat._shape[axis]), repeats._array())
         return call("index_select", flat, axis, wrap_array(places))  # type: ignore[no-any-return]
     if repeats < 0:
@@ -233,16 +235,17 @@ def _pad(self: Tensor, pad: Any, value: float = 0) -> Call:
     if len(pad) % 2:
         raise RuntimeError("Length of pad must be even but instead it equals " + str(len(pad)))
     if len(pad) > 2 * ndim:
-        raise RuntimeError(f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is {len(pad)} while the "
-                           f"input has {ndim} dimensions.")
+        raise RuntimeError("Length of pad should be no more than twice the number of dimensions of the input. Pad "
+                           f"length is {len(pad)} while the input has {ndim} dimensions.")
     widths = [(0, 0)] * ndim
     for k in range(len(pad) // 2):
         widths[ndim - 1 - k] = (int(pad[2 * k]), int(pad[2 * k + 1]))
     shape = tuple(s + low + high for s, (low, high) in zip(self._shape, widths, strict=True))
     for k, s in enumerate(shape):
         if s < 0:
-            raise RuntimeError(f"The input size {self._shape[k]}, plus negative padding {widths[k][0]} and {widths[k][1]}, resulted in a negative "
-                               f"output size, which is invalid. Check dimension {k} of your input.")
+            raise RuntimeError(f"The input size {self._shape[k]}, plus negative padding {widths[k][0]} and "
+                               f"{widths[k][1]}, resulted in a negative output size, which is invalid. Check dimension "
+                               f"{k} of your input.")
     fill = float(value) if self._dtype.is_floating_point else int(value)
     return Call((self,), (tuple(widths), fill), shape, self._dtype)
 
@@ -254,7 +257,8 @@ for _name, _lower in (("tril", True), ("triu", False)):
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
         return Call((self,), (int(diagonal),), self._shape, self._dtype)
 
-    op(_name, build=lambda x, offset, lower=_lower: build.triangle(x, offset, lower), backward=_name.title() + "Backward0", inplace=True)(_triangle)
+    op(_name, build=lambda x, offset, lower=_lower: build.triangle(x, offset, lower),
+       backward=_name.title() + "Backward0", inplace=True)(_triangle)
 
 
 @op("diag_embed", build=_embedded, backward="DiagEmbedBackward0")

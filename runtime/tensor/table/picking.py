@@ -18,25 +18,28 @@ INT64 = NAMES["int64"]
 
 
 def _check_along(self: Tensor, index: Tensor, axis: int, name: str, source: Any = None) -> None:
-    """torch's checks of an index tensor with as many axes as the input."""
+    """Torch's checks of an index tensor with as many axes as the input."""
     if index._dtype is not INT64 and index._dtype is not NAMES["int32"]:
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     if not index.numel():
         return
     if max(len(index._shape), 1) != max(len(self._shape), 1):
-        raise RuntimeError("Index tensor must have the same number of dimensions as " + ("input" if name == "gather" else "self") + " tensor")
+        raise RuntimeError("Index tensor must have the "
+                           "same number of dimensions as " + ("input" if name == "gather" else "self") + " tensor")
     for k, size in enumerate(index._shape):
         if k != axis and size > self._shape[k]:
             if name == "gather":
-                raise RuntimeError(f"Size does not match at dimension {k} expected index {list(index._shape)} to be no larger than self "
-                                   f"{list(self._shape)} apart from dimension {axis}")
+                raise RuntimeError(f"Size does not match at dimension {k} expected index {list(index._shape)} to be no "
+                                   f"larger than self {list(self._shape)} apart from dimension {axis}")
             against = f" and to be no larger size than src {list(source._shape)}" if isinstance(source, Tensor) else ""
-            raise RuntimeError(f"Expected index {list(index._shape)} to be no larger than self {list(self._shape)} apart from dimension {axis}{against}")
+            raise RuntimeError(f"Expected index {list(index._shape)} to be no larger than self {list(self._shape)} "
+                               f"apart from dimension {axis}{against}")
     if isinstance(source, Tensor):
         for s, t in zip(index._shape, source._shape, strict=True):
             if s > t:
-                raise RuntimeError(f"Expected index {list(index._shape)} to be no larger than self {list(self._shape)} apart from dimension {axis} "
-                                   f"and to be no larger size than src {list(source._shape)}")
+                raise RuntimeError(f"Expected index {list(index._shape)} to be no larger than self {list(self._shape)} "
+                                   f"apart from dimension {axis} and to be no larger size than src "
+                                   f"{list(source._shape)}")
     array = index._array()
     size = self._shape[axis] if self._shape else 1
     if array.min() < 0 or array.max() >= size:
@@ -75,10 +78,12 @@ def _scatter(x: Node, index: Node, value: Node, axis: int, accumulate: bool) -> 
     return build.reshape(made, x.shape)
 
 
-@op("scatter_into", build=_scatter, backward="ScatterBackward0", saved="index", inputs="self index src", to="", inplace=True)
+@op("scatter_into", build=_scatter, backward="ScatterBackward0", saved="index", inputs="self "
+                                                                                       "index src", to="", inplace=True)
 def _scatter_into(self: Tensor, axis: int, index: Tensor, src: Any, accumulate: bool, name: str) -> Call:
     if isinstance(src, Tensor) and src._dtype is not self._dtype and src._shape:
-        raise RuntimeError(("scatter_add" if accumulate else "scatter") + "(): Expected self.dtype to be equal to src.dtype")
+        raise RuntimeError(("scatter_add" if accumulate else "scatter") + "(): Expected self.dtype to be equal to "
+                                                                          "src.dtype")
     return Call((self, index, operand(src, self._dtype)), (axis, accumulate), self._shape, self._dtype, name=name)
 
 
@@ -146,7 +151,10 @@ def _neutral(how: str, dtype: np.dtype[Any]) -> Any:
     return value
 
 
-@op("scatter_reduce_into", build=_scatter_reduce, backward="ScatterReduceBackward0", saved="self index src result", inputs="self index src", to="",
+@op("scatter_reduce_into", build=_scatter_reduce, backward="ScatterReduceBackward0", saved="self index "
+                                                                                           "src result", inputs="self "
+                                                                                                                "index "
+                                                                                                                "src", to="",
     inplace=True)
 def _scatter_reduce_into(self: Tensor, axis: int, index: Tensor, src: Any, reduce: str, include_self: bool) -> Call:
     return Call((self, index, operand(src, self._dtype)), (axis, reduce, include_self), self._shape, self._dtype)
@@ -261,7 +269,8 @@ def _masked_scatter(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     x, wide = (t if t._shape == shape else call("expand_to", t, shape) for t in (self, mask))
     count = int(np.count_nonzero(wide._array()))
     if count > source.numel():
-        raise RuntimeError("masked_scatter: expected self and source to have same dtypes" if source._dtype is not self._dtype else
+        raise RuntimeError("masked_scatter: expected self and "
+                           "source to have same dtypes" if source._dtype is not self._dtype else
                            "Number of elements of source < number of ones in mask")
     values = call("slice_axis", call("reshape", source, -1), 0, 0, count, 1)
     positions = [wrap_array(p) for p in np.nonzero(wide._array())]
@@ -303,7 +312,7 @@ def _searchsorted(sorted_sequence: Tensor, values: Any, *, out_int32: bool = Fal
 
 @composite("bucketize")
 def _bucketize(self: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
-    return _searchsorted(boundaries, self, out_int32=out_int32, right=right)
+    return call("searchsorted", boundaries, self, out_int32=out_int32, right=right)  # type: ignore[no-any-return]
 
 
 def _running(x: Node, axis: int, op_name: str) -> tuple[Node, Node]:
@@ -319,7 +328,8 @@ def _running(x: Node, axis: int, op_name: str) -> tuple[Node, Node]:
     inside = f.le(iota(square, len(square) - 1), iota(square, len(square) - 2))
     low = _neutral("amax" if op_name == "argmax" else "amin", x.dtype)
     masked = f.where(inside, wide, constant(low, x.dtype, square))
-    last = build.cast(n - 1 - build.position(op_name, build.flip(masked, (len(square) - 1,)), len(square) - 1), np.int64)  # torch takes the last of equals
+    backwards = build.position(op_name, build.flip(masked, (len(square) - 1,)), len(square) - 1)  # torch takes the last of equals
+    last = build.broadcast_to(build.size_value(n - 1), backwards.shape) - backwards
     return build.moveaxis(build.take_along_axis(moved, last, moved.ndim - 1), x.ndim - 1, axis), build.moveaxis(last, x.ndim - 1, axis)
 
 
@@ -327,5 +337,6 @@ for _name, _position in (("cummax", "argmax"), ("cummin", "argmin")):
     def _running_rule(self: Tensor, dim: int, *, position: str = _position) -> Call:
         return Call((self,), (wrap_dim(dim, len(self._shape)), position), (self._shape, self._shape), (self._dtype, INT64))
 
-    op(_name, build=_running, backward=_name.title() + "Backward0", saved="result1", outputs=return_type(_name, "values", "indices"))(_running_rule)
+    op(_name, build=_running, backward=_name.title() + "Backward0", saved="result1",
+       outputs=return_type(_name, "values", "indices"))(_running_rule)
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class Generator:
 
     def seed(self) -> int:
         """Start from a seed that cannot be foreseen, and return it."""
-        self.manual_seed(int(np.random.SeedSequence().entropy or 0) % (1 << 63))  # type: ignore[operator,call-overload]
+        self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
         return self._seed
 
     def initial_seed(self) -> int:
@@ -156,6 +157,7 @@ def manual_seed(seed: int) -> Generator:
     return default_generator.manual_seed(seed)
 
 
-FUNCTIONS |= {"manual_seed": manual_seed, "seed": default_generator.seed, "initial_seed": default_generator.initial_seed,
+_STATE: dict[str, Any] = {"manual_seed": manual_seed, "seed": default_generator.seed, "initial_seed": default_generator.initial_seed,
               "Generator": Generator, "default_generator": default_generator, "get_rng_state": default_generator.get_state,
               "set_rng_state": default_generator.set_state}
+FUNCTIONS |= _STATE

@@ -49,8 +49,8 @@ def _check_float(self: Tensor, dtype: Any, name: str) -> Dtype:
         from ...torch_types import scalar_type_name
 
         if dtype is None:
-            raise RuntimeError(f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
-                               f"Got: {scalar_type_name(made)}")
+            raise RuntimeError(f"{name}(): could not infer output dtype. Input dtype must be either a floating point "
+                               f"or complex dtype. Got: {scalar_type_name(made)}")
         raise RuntimeError(f"{name}(): expected dtype to be floating point or complex dtype")
     return made
 
@@ -109,7 +109,8 @@ def _spread(name: str, ir: Callable[[Node], Node], backward: str, saved: str) ->
         axes = dims_of(dim, len(self._shape))
         return Call((self,), (axes, _correction(unbiased, correction), bool(keepdim)), reduced(self._shape, axes, keepdim), self._dtype)
 
-    op(name, build=lambda x, axes, correction, keepdim: ir(build.variance(x, axes, correction, keepdim)), backward=backward, saved=saved)(rule)
+    op(name, build=lambda x, axes, correction, keepdim: ir(build.variance(x, axes, correction, keepdim)),
+       backward=backward, saved=saved)(rule)
 
 
 _spread("var", lambda v: v, "VarBackward0", "self")
@@ -120,7 +121,7 @@ def _root(variance: Node) -> Node:
     """The square root; of a variance of 0 with gradient 0, as torch has it."""
     zero = f.eq(variance, 0.0)
     safe = f.where(zero, constant(1, variance.dtype, variance.shape), variance)
-    return f.where(zero, f.stop_gradient(variance), f.sqrt(safe))  # type: ignore[no-any-return]
+    return f.where(zero, f.stop_gradient(variance), f.sqrt(safe))
 
 
 @composite("var_mean", to="f")
@@ -163,7 +164,8 @@ for _name, _log, _backward in (("softmax", False, "SoftmaxBackward0"), ("log_sof
         axes = (wrap_dim(dim, len(self._shape)),) if self._shape else ()
         return Call((self,), (numpy_dtype(made).name, axes), self._shape, made)
 
-    op(_name, build=lambda x, dtype, axes, log=_log: build.softmax(build.cast(x, dtype), axes, log), backward=_backward, saved="self result")(_softmax)
+    op(_name, build=lambda x, dtype, axes, log=_log: build.softmax(build.cast(x, dtype), axes, log), backward=_backward, saved="self "
+                                                                                                                               "result")(_softmax)
 
 
 # ---------------------------------------------------------------- norms
@@ -173,7 +175,8 @@ def _norm_of(self: Tensor, order: float, dim: Any, keepdim: bool, dtype: Any, na
     if not self._dtype.is_floating_point and dtype is None:
         from ...torch_types import scalar_type_name
 
-        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_type_name(self._dtype)}")
+        raise RuntimeError("linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+                           f"{scalar_type_name(self._dtype)}")
     axes = dims_of(dim, len(self._shape))
     made = self._dtype if dtype is None else as_dtype(dtype, "norm")
     return Call((self,), (float(order), axes, bool(keepdim), numpy_dtype(made).name), reduced(self._shape, axes, keepdim), made, name=name)
@@ -218,8 +221,8 @@ def _count_nonzero(self: Tensor, dim: Any = None) -> Call:
 def _no_elements(self: Tensor, name: str, dim: Any) -> None:
     if dim is None:
         if not numel(self._shape):
-            raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
-                               "'dim' argument.")
+            raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the "
+                               "reduction dim with the 'dim' argument.")
     else:
         axis = wrap_dim(dim, len(self._shape))
         if self._shape and self._shape[axis] == 0:
@@ -236,8 +239,8 @@ for _name in ("amax", "amin"):
         for axis in axes:
             if self._shape[axis] == 0:
                 if dim is None or dim == ():
-                    raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
-                                       "with the 'dim' argument.")
+                    raise RuntimeError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                                       "Specify the reduction dim with the 'dim' argument.")
                 raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
         return Call((self,), (name[1:], axes, bool(keepdim)), reduced(self._shape, axes, keepdim), self._dtype)
 
@@ -352,7 +355,7 @@ def _kth(x: Node, k: int, axis: int, keepdim: bool) -> tuple[Node, ...]:
     if not x.ndim:
         return x, constant(0, np.int64, ())
     values, order = build.sort(x, axis)
-    picked = [build.split(n, axis, [k - 1, 1, x.shape[axis] - k])[1] for n in (values, order)]  # type: ignore[list-item,operator]
+    picked = [build.split(n, axis, [k - 1, 1, x.shape[axis] - k])[1] for n in (values, order)]
     return tuple(n if keepdim else build.squeeze(n, (axis,)) for n in picked)
 
 
@@ -365,7 +368,8 @@ def _kth_rule(self: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Cal
     return Call((self,), (k, axis, bool(keepdim)), (shape, shape), (self._dtype, INT64))
 
 
-@op("median_dim", build=lambda x, axis, keepdim: _kth(x, (x.shape[axis] + 1) // 2 if x.ndim else 1, axis, keepdim), backward="MedianBackward1",
+@op("median_dim", build=lambda x, axis, keepdim: _kth(x, (x.shape[axis] + 1) // 2 if x.ndim else 1, axis, keepdim),
+    backward="MedianBackward1",
     saved="result1", to="", outputs=return_type("median", "values", "indices"))
 def _median_dim(self: Tensor, dim: int, keepdim: bool = False) -> Call:
     axis = wrap_dim(dim, len(self._shape))
@@ -395,7 +399,8 @@ def _middle(flat: Node) -> Node:
     count: int = flat.shape[0]  # type: ignore[assignment]
     ordered, _ = build.sort(flat, 0)
     middle = build.index(ordered, ((count - 1) // 2,))
-    return f.where(f.isnan(build.index(ordered, (count - 1,))), build.index(ordered, (count - 1,)), middle) if flat.dtype.kind == "f" else middle  # type: ignore[no-any-return]
+    return f.where(f.isnan(build.index(ordered, (count - 1,))), build.index(ordered, (count - 1,)),
+                   middle) if flat.dtype.kind == "f" else middle
 
 
 @op("median_all", build=_median_all, backward="MedianBackward0", saved="self result", to="")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 
@@ -21,6 +22,6 @@ def return_type(name: str, *fields: str) -> Any:
     """The class of an operation's results, called with the results."""
     namespace: dict[str, Any] = {"__slots__": (), "_fields": fields, "__module__": "torch.return_types"}
     for k, field in enumerate(fields):
-        namespace[field] = property(lambda self, k=k: self[k])
+        namespace[field] = property(itemgetter(k))
     cls = type(name, (_Results,), namespace)
     return lambda *values: cls(values)

@@ -36,7 +36,7 @@ def _quantile(x: Node, q: Node, axis: int, how: str) -> Node:
     weight = build.broadcast_to(build.reshape(fraction, (*q.shape, *(1,) * last)), below.shape)
     made = below + weight * (above - below)
     bad = build.reduce("any", f.isnan(moved), (last,))
-    return f.where(build.broadcast_to(bad, made.shape), constant(float("nan"), x.dtype, made.shape), made)  # type: ignore[no-any-return]
+    return f.where(build.broadcast_to(bad, made.shape), constant(float("nan"), x.dtype, made.shape), made)
 
 
 @op("quantile_of", build=_quantile, backward="LerpBackward0", saved="self", inputs="self q", to="")
@@ -50,7 +50,8 @@ def _quantile_function(self: Tensor, q: Any, dim: int | None = None, keepdim: bo
     if not self._dtype.is_floating_point:
         raise RuntimeError("quantile() input tensor must be either float or double dtype")
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
-        raise RuntimeError(f"quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}")
+        raise RuntimeError("quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but "
+                           f"got {interpolation}")
     if not isinstance(q, Tensor) and not 0 <= q <= 1:
         raise RuntimeError(f"quantile() q must be in the range [0, 1] but got {q}")
     given = q if isinstance(q, Tensor) else call("full_like", call("sum", self), q)

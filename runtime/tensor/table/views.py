@@ -42,8 +42,8 @@ def inferred(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
         return shape
     if known == 0:
         if count == 0:
-            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be "
-                               "any value and is ambiguous")
+            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified "
+                               "dimension size -1 can be any value and is ambiguous")
         raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
     if count % known:
         raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {count}")
@@ -55,8 +55,8 @@ def _view_call(self: Tensor, shape: tuple[int, ...], name: str = "") -> Call | N
     return None if strides is None else Call((self,), (shape,), shape, self._dtype, strides, self.storage_offset(), name)
 
 
-NOT_COMPATIBLE = ("view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous "
-                  "subspaces). Use .reshape(...) instead.")
+NOT_COMPATIBLE = ("view size is not compatible with input tensor's size and stride (at least one dimension spans "
+                  "across two contiguous subspaces). Use .reshape(...) instead.")
 
 
 @view("view_shape", build=lambda x, shape: build.reshape(x, shape), write=_back, backward="ViewBackward0", to="")
@@ -76,8 +76,8 @@ def _view(self: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
     if dtype is not None:
         return call("view_dtype", self, dtype)  # type: ignore[no-any-return]
     if not shape:
-        raise TypeError("view() received an invalid combination of arguments - got (), but expected one of:\n * (torch.dtype dtype)\n * (tuple of "
-                        "ints size)\n")
+        raise TypeError("view() received an invalid combination of arguments - got (), but expected one of:\n * "
+                        "(torch.dtype dtype)\n * (tuple of ints size)\n")
     return call("view_shape", self, inferred(as_shape(shape, "view"), numel(self._shape)))  # type: ignore[no-any-return]
 
 
@@ -137,7 +137,8 @@ def _flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def _unflatten(self: Tensor, dim: int, sizes: Any) -> Tensor:
     axis = wrap_dim(dim, len(self._shape))
     if -1 not in sizes and numel(sizes) != self._shape[axis]:
-        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {axis} ({self._shape[axis]}) in the input tensor")
+        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {axis} "
+                           f"({self._shape[axis]}) in the input tensor")
     inner = inferred(tuple(sizes), self._shape[axis])
     return call("view", self, (*self._shape[:axis], *inner, *self._shape[axis + 1:]))  # type: ignore[no-any-return]
 
@@ -159,8 +160,9 @@ def _permute_to(self: Tensor, order: tuple[int, ...], name: str = "") -> Call:
 def _permute(self: Tensor, *dims: Any) -> Tensor:
     order = as_shape(dims, "permute")
     if len(order) != len(self._shape):
-        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of "
-                           f"dimensions i.e. input.dim() = {len(self._shape)} is not equal to len(dims) = {len(order)}")
+        raise RuntimeError("permute(sparse_coo): number of dimensions in the tensor input does not match the length "
+                           f"of the desired ordering of dimensions i.e. input.dim() = {len(self._shape)} is not equal "
+                           f"to len(dims) = {len(order)}")
     axes = tuple(wrap_dim(d, len(self._shape)) for d in order)
     if len(set(axes)) != len(axes):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
@@ -205,11 +207,13 @@ def _reversed_axes(self: Tensor) -> Tensor:
 
 def _matrix_transposed(self: Tensor) -> Tensor:
     if len(self._shape) < 2:
-        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {len(self._shape)}-D tensor.")
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {len(self._shape)}-D "
+                           "tensor.")
     return call("transpose", self, -2, -1)  # type: ignore[no-any-return]
 
 
-METHODS |= {"adjoint": _matrix_transposed, "T": property(_reversed_axes), "mT": property(_matrix_transposed), "H": property(_matrix_transposed),
+METHODS |= {"adjoint": _matrix_transposed, "T": property(_reversed_axes), "mT": property(_matrix_transposed),
+            "H": property(_matrix_transposed),
             "mH": property(_matrix_transposed)}
 
 
@@ -227,7 +231,8 @@ def _unsqueeze(self: Tensor, dim: int) -> Call:
 def _squeeze_axes(self: Tensor, axes: tuple[int, ...], name: str) -> Call:
     kept = [k for k in range(len(self._shape)) if k not in axes]
     strides = self._strides
-    return Call((self,), (axes,), tuple(self._shape[k] for k in kept), self._dtype, tuple(strides[k] for k in kept), self.storage_offset(), name)
+    return Call((self,), (axes,), tuple(self._shape[k] for k in kept), self._dtype, tuple(strides[k] for k in kept),
+                self.storage_offset(), name)
 
 
 @composite("squeeze")
@@ -251,14 +256,16 @@ def _expand_to(self: Tensor, shape: tuple[int, ...]) -> Call:
     if lead < 0:
         from ...torch_types import tensor_type_name
 
-        raise RuntimeError(f"expand({tensor_type_name(self._dtype)}{{{list(self._shape)}}}, size={list(shape)}): the number of sizes provided "
-                           f"({len(shape)}) must be greater or equal to the number of dimensions in the tensor ({len(self._shape)})")
+        raise RuntimeError(f"expand({tensor_type_name(self._dtype)}{{{list(self._shape)}}}, size={list(shape)}): the "
+                           f"number of sizes provided ({len(shape)}) must be greater or equal to the number of "
+                           f"dimensions in the tensor ({len(self._shape)})")
     sizes, strides = [], []
     own = self._strides
     for k, s in enumerate(shape):
         if k < lead:
             if s == -1:
-                raise RuntimeError(f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {k}")
+                raise RuntimeError("The expanded size of the tensor (-1) isn't allowed in a leading, non-existing "
+                                   f"dimension {k}")
             sizes.append(s)
             strides.append(0)
             continue
@@ -266,8 +273,9 @@ def _expand_to(self: Tensor, shape: tuple[int, ...]) -> Call:
         s = old if s == -1 else s
         if s != old:
             if old != 1:
-                raise RuntimeError(f"The expanded size of the tensor ({s}) must match the existing size ({old}) at non-singleton dimension {k}.  "
-                                   f"Target sizes: {list(shape)}.  Tensor sizes: {list(self._shape)}")
+                raise RuntimeError(f"The expanded size of the tensor ({s}) must match the existing size ({old}) at "
+                                   f"non-singleton dimension {k}.  Target sizes: {list(shape)}.  Tensor sizes: "
+                                   f"{list(self._shape)}")
             step = 0
         sizes.append(s)
         strides.append(step)
@@ -311,7 +319,8 @@ def _select(self: Tensor, dim: int, index: int) -> Call:
     axis = wrap_dim(dim, ndim)
     size = self._shape[axis]
     if not -size <= index < size:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(self._shape)} at dimension {axis}")
+        raise IndexError(f"select(): index {index} out of range for tensor of size {list(self._shape)} at dimension "
+                         f"{axis}")
     index = int(index) % size
     strides = self._strides
     return Call((self,), (axis, index), (*self._shape[:axis], *self._shape[axis + 1:]), self._dtype, (*strides[:axis], *strides[axis + 1:]),
@@ -357,7 +366,7 @@ def _write_diagonal(base: Node, new: Node, offset: int, axis1: int, axis2: int) 
     rows, columns = iota(base.shape, axis1), iota(base.shape, axis2)
     on = f.eq(columns - rows, offset)
     spread = _embedded(new, base.shape, offset, axis1, axis2)
-    return f.where(on, spread, base)  # type: ignore[no-any-return]
+    return f.where(on, spread, base)
 
 
 def _embedded(x: Node, shape: tuple[Any, ...], offset: int, axis1: int, axis2: int) -> Node:
@@ -365,14 +374,15 @@ def _embedded(x: Node, shape: tuple[Any, ...], offset: int, axis1: int, axis2: i
     from ....compiler.build.moving import iota
 
     if x.dtype.kind == "b":
-        return f.ne(_embedded(build.cast(x, "int64"), shape, offset, axis1, axis2), 0)  # type: ignore[no-any-return]
+        return f.ne(_embedded(build.cast(x, "int64"), shape, offset, axis1, axis2), 0)
     ramp = iota((x.shape[-1],), 0)
     rows, columns = (ramp + max(-offset, 0), ramp + max(offset, 0))
     pair = (rows, columns) if axis1 < axis2 else (columns, rows)
-    return f.scatter_add(build.moveaxis(x, x.ndim - 1, 0), *pair, axes=tuple(sorted((axis1, axis2))), shape=shape)  # type: ignore[no-any-return]
+    return f.scatter_add(build.moveaxis(x, x.ndim - 1, 0), *pair, axes=tuple(sorted((axis1, axis2))), shape=shape)
 
 
-@view("diagonal", build=lambda x, offset, axis1, axis2: build.diagonal(x, offset, axis1, axis2), write=_write_diagonal, backward="DiagonalBackward0")
+@view("diagonal", build=lambda x, offset, axis1, axis2: build.diagonal(x, offset, axis1, axis2),
+      write=_write_diagonal, backward="DiagonalBackward0")
 def _diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Call:
     ndim = len(self._shape)
     a, b = wrap_dim(dim1, ndim), wrap_dim(dim2, ndim)
@@ -399,8 +409,8 @@ def _windows(x: Node, axis: int, size: int, step: int) -> Node:
 
 
 def _no_write(*_: Any) -> Node:
-    raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
-                       "Please clone() the tensor before performing the operation.")
+    raise RuntimeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                       "single memory location. Please clone() the tensor before performing the operation.")
 
 
 @view("unfold", build=_windows, write=_no_write, backward="UnfoldBackward0", to="m")
@@ -413,7 +423,8 @@ def _unfold(self: Tensor, dimension: int, size: int, step: int) -> Call:
         raise RuntimeError(f"step is {step} but must be > 0")
     strides = self._strides
     shape = (*self._shape[:axis], (extent - size) // step + 1, *self._shape[axis + 1:], size)
-    return Call((self,), (axis, size, step), shape, self._dtype, (*strides[:axis], strides[axis] * step, *strides[axis + 1:], strides[axis]),
+    return Call((self,), (axis, size, step), shape, self._dtype, (*strides[:axis], strides[axis] * step,
+                                                                  *strides[axis + 1:], strides[axis]),
                 self.storage_offset())
 
 
@@ -429,12 +440,13 @@ def _places(count: int, shape: tuple[int, ...], strides: tuple[int, ...], offset
 
 def _strided(x: Node, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Node:
     flat = build.reshape(x, (-1,))
-    return f.gather(flat, _places(flat.shape[0], shape, strides, offset), axes=(0,))  # type: ignore[arg-type,no-any-return]
+    return f.gather(flat, _places(flat.shape[0], shape, strides, offset), axes=(0,))
 
 
 def _write_strided(base: Node, new: Node, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Node:
     flat = build.reshape(base, (-1,))
-    return build.reshape(f.scatter(flat, new, _places(flat.shape[0], shape, strides, offset), axes=(0,)), base.shape)  # type: ignore[arg-type]
+    return build.reshape(f.scatter(flat, new, _places(flat.shape[0], shape, strides, offset), axes=(0,)),
+                         base.shape)  # type: ignore[arg-type]
 
 
 @view("as_strided", build=_strided, write=_write_strided, backward="AsStridedBackward0")
@@ -445,9 +457,9 @@ def _as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None
     shape, strides = tuple(size), tuple(stride)
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
     if numel(shape) and last > self.numel():
-        raise RuntimeError(f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and itemsize {self._dtype.itemsize} "
-                           f"requiring a storage size of {last * self._dtype.itemsize} are out of bounds for storage of size "
-                           f"{self.numel() * self._dtype.itemsize}")
+        raise RuntimeError(f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and "
+                           f"itemsize {self._dtype.itemsize} requiring a storage size of {last * self._dtype.itemsize} "
+                           f"are out of bounds for storage of size {self.numel() * self._dtype.itemsize}")
     return Call((self,), (shape, strides, offset), shape, self._dtype, strides, offset)
 
 
@@ -505,8 +517,8 @@ def _split(self: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Ten
 def _split_with_sizes(self: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     axis = wrap_dim(dim, len(self._shape))
     if sum(split_sizes) != self._shape[axis]:
-        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {self._shape[axis]} (input tensor's size at dimension {axis}), "
-                           f"but got split_sizes={list(split_sizes)}")
+        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {self._shape[axis]} (input "
+                           f"tensor's size at dimension {axis}), but got split_sizes={list(split_sizes)}")
     ends = list(itertools.accumulate(split_sizes))
     return _cut(self, axis, [(b - size, b) for size, b in zip(split_sizes, ends, strict=True)], "SplitWithSizesBackward0")
 

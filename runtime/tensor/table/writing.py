@@ -37,7 +37,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """Set every element to one number."""
     if isinstance(value, Tensor):
         if value._shape:
-            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} dimensions.")
+            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} "
+                               "dimensions.")
         return replace(self, FILL, Call((self, value), (), self._shape, self._dtype))
 
     made = Call((self, number(value, numpy_dtype(self._dtype))), (), self._shape, self._dtype)
@@ -57,7 +58,8 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
             broadcast(self._shape, shape)
             raise RuntimeError(f"output with shape {list(self._shape)} doesn't match the broadcast shape {list(shape)}")
         broadcast(self._shape, shape)
-        raise RuntimeError(f"output with shape {list(self._shape)} doesn't match the broadcast shape {list(broadcast(self._shape, shape))}")
+        raise RuntimeError(f"output with shape {list(self._shape)} doesn't match the broadcast shape "
+                           f"{list(broadcast(self._shape, shape))}")
     return replace(self, COPY, Call((self, src), (), self._shape, self._dtype))
 
 
