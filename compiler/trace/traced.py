@@ -290,19 +290,28 @@ class Traced:
     def __round__(self, digits: int | None = None) -> Any:
         return self._call(np.round, digits or 0)
 
-    def item(self, *args: Any) -> NoReturn:
-        """Refused: there is no number yet."""
+    def item(self, *args: Any) -> Any:
+        """Refused, as there is no number yet, unless captured arrays alone determine it."""
+        known = self._session.concretise(self.node)
+        if known is not None:
+            return known.item(*args)
         raise self._needs_value(".item()", "leave it an array; a 0-d array works wherever a number does")
 
-    def tolist(self) -> NoReturn:
-        """Refused: there are no numbers yet."""
+    def tolist(self) -> Any:
+        """Refused, as there are no numbers yet, unless captured arrays alone determine them."""
+        known = self._session.concretise(self.node)
+        if known is not None:
+            return known.tolist()
         raise self._needs_value(".tolist()", "leave it an array, or list(x) for a list of traced rows")
 
     def __hash__(self) -> NoReturn:  # type: ignore[override]
         raise self._needs_value("hash() (a set, a dictionary key, a cache)", "use its position or name as the key")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise _conversion(self)
+        known = self._session.concretise(self.node)
+        if known is None:
+            raise _conversion(self)
+        return np.array(known, dtype)
 
     # ------------------------------------------------------------------------------------------------ parts
     def __len__(self) -> int:
@@ -353,6 +362,9 @@ class Traced:
             method.__name__ = name
             return method
         if hasattr(np.ndarray, name) and not name.startswith("__"):
+            known = self._session.concretise(self.node)
+            if known is not None:
+                return getattr(known, name)
             raise UnsupportedAttributeError(f"the attribute .{name} of a traced array is not supported{at(user_site())}: use "
                                             "NumPy's functions and operators on it, or compute it outside of the function")
         raise AttributeError(f"a traced array has no attribute {name!r}", name=name, obj=self)

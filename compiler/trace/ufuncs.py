@@ -12,7 +12,7 @@ from ..errors import DTypeError, TraceError
 from ..ir import Node, constant, f, kind_of
 from ..provenance import at, user_site
 from .operands import Operand, Weak, checked, is_traced, lift, to_dtype, wrap
-from .session import located
+from .session import located, require_session
 from .symint import SymInt
 
 __all__ = ["UFUNCS", "apply_ufunc", "dispatch_ufunc", "operate"]
@@ -299,6 +299,11 @@ def apply_ufunc(ufunc: np.ufunc, operands: Sequence[Operand], dtype: Any = None)
     if ufunc.__name__ in ("matmul", "vecdot", "matvec", "vecmat"):
         return _product(ufunc, operands, dtype)
     if builder is None:
+        known = [require_session("this operation").concretise(o.node) for o in operands]
+        if all(k is not None for k in known):  # captured arrays and constants only
+            with np.errstate(all="ignore"):
+                made = ufunc(*known)
+            return tuple(lift(m).node for m in made) if isinstance(made, tuple) else lift(made).node
         raise unsupported(_spelled(ufunc), _INSTEAD.get(ufunc.__name__, ""))
     loop = resolve(ufunc, operands, dtype)
     if ufunc.__name__ in _COMPARISONS and any(_too_large(o, d) for o, d in zip(operands, loop, strict=False)):

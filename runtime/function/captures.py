@@ -355,6 +355,12 @@ class Captures:
     # ------------------------------------------------------------------------------------------------ afterwards
     def finish(self, session: Session) -> None:
         """Decide which arrays' elements the trace may have used without being seen."""
+        for name, watch in list(self._watches.items()):
+            value = watch.get()
+            if not isinstance(watch.expected, _Same) and fingerprint(value) != watch.expected:
+                del self._watches[name]  # the function itself counts or collects there
+                if isinstance(value, (list, dict, set)):
+                    self._watches[name] = Watch(name, watch.get, _Same(value))
         for array in session.used_contents:
             self.use_contents(array)
         met = {id(c.array) for c in session.captured.values()}

@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ...compiler.errors import ArgumentError, DifferentiationError
 from ...compiler.provenance import at, user_site
 from .structure import Identity, Tree, flatten, float_leaves
@@ -48,7 +50,7 @@ class Parameters:
     def __init__(self, function: Callable[..., Any], name: str, wrt: Any = None) -> None:
         self.name = name
         try:
-            self.signature: inspect.Signature | None = inspect.signature(function)
+            self.signature: inspect.Signature | None = None if isinstance(function, np.ufunc) else inspect.signature(function)
         except (TypeError, ValueError):  # builtins without one
             self.signature = None
         self.parameters: Mapping[str, inspect.Parameter] = self.signature.parameters if self.signature is not None else {}

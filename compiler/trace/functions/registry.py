@@ -58,14 +58,28 @@ def call(function: Function, args: Sequence[Any], kwargs: dict[str, Any]) -> Any
     """
     found = FUNCTIONS.get(function)
     with located():
-        name = spelled(function)
         if found is None:
-            raise unsupported(name, _INSTEAD.get(getattr(function, "__name__", ""), ""))
+            known = concrete((args, kwargs))
+            if known is not None:
+                return function(*known[0], **known[1])
+            raise unsupported(spelled(function), _INSTEAD.get(getattr(function, "__name__", ""), ""))
         try:
             inspect.signature(found).bind(*args, **kwargs)
         except TypeError as error:
-            raise TraceError(f"{name} cannot be traced with these arguments: {error}") from None
+            raise TraceError(f"{spelled(function)} cannot be traced with these arguments: {error}") from None
         return found(*args, **kwargs)
+
+
+def concrete(value: Any) -> Any:
+    """Arguments as plain arrays, where captured arrays and constants alone determine them; else None."""
+    if isinstance(value, (list, tuple)):
+        items = [concrete(v) for v in value]
+        return None if any(i is None for i, v in zip(items, value, strict=True) if v is not None) else type(value)(items)
+    if isinstance(value, dict):
+        values = [concrete(v) for v in value.values()]
+        return None if any(i is None for i, v in zip(values, value.values(), strict=True) if v is not None) else dict(
+            zip(value, values, strict=True))
+    return value.session.concretise(value.node) if isinstance(value, Traced) else value
 
 
 def spelled(function: Function) -> str:
