@@ -51,7 +51,8 @@ class CacheInfo:
             where = "no cache of compiled programs"
         else:
             where = f"{self.path}: {self.entries} programs, {self.bytes:,} of at most {self.limit:,} bytes"
-        return "\n".join([where, f"this process: {self.hits} hits, {self.misses} misses", *self.notes])
+        here = f"this process: {self.hits} hits, {self.misses} misses"
+        return "\n".join([where, *([here] if self.hits or self.misses else []), *self.notes])
 
 
 class _State:

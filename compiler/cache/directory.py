@@ -6,7 +6,6 @@ processes that write the same entry, the last wins, and both wrote the same.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -90,7 +89,7 @@ class Directory:
         if len(blob) > self.limit:
             raise OSError(f"{len(blob)} bytes are more than the whole cache may have")
         self._prune(len(blob))
-        unfinished = os.path.join(self.path, f"{key[:16]}-{os.getpid()}-{secrets.token_hex(4)}{UNFINISHED}")
+        unfinished = os.path.join(self.path, f"{key[:16]}-{os.getpid()}-{os.urandom(4).hex()}{UNFINISHED}")
         try:
             with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600), "wb") as file:
                 file.write(blob)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir import Graph, toposort
+from ..ir import Graph, Node, toposort
 from ..sizes import Guard, SizeExpr
 
 __all__ = ["Unkeyed", "key_of"]
@@ -55,11 +55,15 @@ def _text(value: Any) -> str:
 
 def _lines(graph: Graph) -> Iterator[str]:
     """A graph as text: its nodes in order, its ends and its guards."""
-    place: dict[Any, int] = {}
+    place: dict[Node, int] = {}
+    avals: dict[tuple[Any, ...], str] = {}
     for node in toposort([*graph.inputs, *graph.outputs]):
+        aval = avals.get((node.shape, node.dtype))
+        if aval is None:
+            aval = avals[node.shape, node.dtype] = f"{_text(node.shape)} {node.dtype.str}"
         inputs = [place[i] for i in node.inputs]
         place[node] = len(place)
-        yield f"{node.op.name} {inputs} {_text(node.params)} {_text(node.shape)} {node.dtype.str}"
+        yield f"{node.op.name} {inputs} {_text(node.params) if node.params else ''} {aval}"
     yield f"{[place[n] for n in graph.inputs]} {[place[n] for n in graph.outputs]}"
     for guard in graph.guards:
         yield _text(guard)
