@@ -18,7 +18,15 @@ class Site(NamedTuple):
     line: int
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
+        return f"{_shown(self.file)}:{self.line}"
+
+
+def _shown(filename: str) -> str:
+    """The file's name; of a notebook's cell, which is kept in a file that nobody knows, the prompt beside it."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
+    named = shell.compile.format_code_name(filename) if shell is not None else None  # ("Cell", "In[3]")
+    return str(named[1]) if named else os.path.basename(filename)
 
 
 def _is_own(filename: str) -> bool:
