@@ -315,6 +315,10 @@ class Table:
     def call(self, function: Function, arrays: Sequence[Lambda], params: tuple[Any, ...], shape: tuple[Size, ...],
              indices: Sequence[Index]) -> Term:
         """An element of a function of whole arrays."""
+        if identities.transposed_argument(function, *arrays[0]):
+            rows, columns = arrays[0].labels[-2:]
+            swapped = self.substitute(arrays[0].body, {rows: columns, columns: rows})
+            arrays, indices = [Lambda(arrays[0].labels, swapped)], [*indices[:-2], indices[-1], indices[-2]]
         depth = max(a.body.depth for a in arrays) + 1
         closed = []
         for labels, body in arrays:

@@ -4,10 +4,11 @@ The common part of matrix notation (`matrix`) and of index notation (`indexed`):
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NoReturn
 
+from ..sizes import Size
 from .algebra import Table
 from .shown import Shown, make, number, product
 from .terms import Add, Apply, At, Call, Constant, Delta, Label, Mul, Number, Position, Reduce, SizeTerm, Term
@@ -24,8 +25,10 @@ class NoNotationError(Exception):
 class Arranger:
     """Writes terms whose labels are left out, or are axes: `order` says in which order."""
 
-    def __init__(self, table: Table, inputs: Sequence[str]) -> None:
+    def __init__(self, table: Table, inputs: Mapping[str, Sequence[Size]]) -> None:
+        """`inputs`: the arguments' shapes, by name, in order."""
         self.table = table
+        self.shapes = dict(inputs)
         self.places = {name: k for k, name in enumerate(inputs)}
         self._memo: dict[tuple[Term, Order], Shown] = {}
 
@@ -115,8 +118,9 @@ class Arranger:
                   for c, t in items]
         return self.elementwise("add", [self.show(t, order) for t in scaled], order, tuple(c < 0 for c, _ in items))
 
-    def elements(self, coefficient: Fraction, factors: Sequence[tuple[Term, Term]], order: Order) -> Shown:
-        """The elementwise product of powers, as a fraction where exponents are negative."""
+    def elements(self, coefficient: Fraction, factors: Sequence[tuple[Term, Term]], order: Order,
+                 more: Sequence[Shown] = ()) -> Shown:
+        """The elementwise product of powers, and of what is written already, as a fraction where exponents are negative."""
         above: list[Shown] = []
         below: list[Shown] = []
         roots: dict[bool, list[Shown]] = {True: [], False: []}
@@ -132,6 +136,7 @@ class Arranger:
             if inside:
                 radicand = product(Fraction(1), inside, (), ())
                 (below if negative else above).insert(0, make("root", [radicand]))
+        above += more
         axes = tuple(label for label in order if any(label in s.axes for s in (*above, *below)))
         return product(coefficient, [self.aligned(s, axes) for s in above], [self.aligned(s, axes) for s in below], axes)
 

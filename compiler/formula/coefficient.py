@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import InternalError
+from ..errors import NotYetError
 from ..op import get
 from .algebra import Table
 from .terms import Add, Apply, At, Call, Label, Mul, Term, postorder
@@ -46,7 +46,8 @@ class _Coefficient:
                 return [here * p for p in self.done.get(yes, [])] + [(1 - here) * p for p in self.done.get(no, [])]
             case Call() if term.function.name in _CALLS:
                 return self._of_call(term)
-        raise InternalError(f"a tangent passes {type(term).__name__} {getattr(term, 'function', '')}, which is not linear")
+        what = term.function.name if isinstance(term, Apply | Call) else type(term).__name__
+        raise NotYetError(f"the formula of a Jacobian through {what} cannot be written yet; .jacobian(...) gives its numbers")
 
     def _of_product(self, term: Mul) -> list[Term]:
         table = self.table
@@ -64,14 +65,16 @@ class _Coefficient:
     def _of_call(self, term: Call) -> list[Term]:
         """The call as a sum over its array's elements, each times what says which element it takes."""
         table = self.table
-        (array,) = term.arrays
-        inner = [table.fresh(label.size) for label in array.labels]
-        renamed = dict(zip(array.labels, inner, strict=True))
-        weight = _CALLS[term.function.name](table, term, inner)
-        return [table.mul(weight, table.substitute(p, renamed), bound=inner) for p in self.of(array.body)]
+        found = []
+        for k, array in enumerate(term.arrays):
+            inner = [table.fresh(label.size) for label in array.labels]
+            renamed = dict(zip(array.labels, inner, strict=True))
+            weight = _CALLS[term.function.name](table, term, k, inner)
+            found += [table.mul(weight, table.substitute(p, renamed), bound=inner) for p in self.of(array.body)]
+        return found
 
 
-def _running(table: Table, term: Call, inner: Sequence[Label]) -> Term:
+def _running(table: Table, term: Call, position: int, inner: Sequence[Label]) -> Term:
     (axis,) = term.params
     weight = []
     for k, (index, label) in enumerate(zip(term.indices, inner, strict=True)):
@@ -81,7 +84,7 @@ def _running(table: Table, term: Call, inner: Sequence[Label]) -> Term:
     return table.mul(*weight)
 
 
-def _reshaped(table: Table, term: Call, inner: Sequence[Label]) -> Term:
+def _reshaped(table: Table, term: Call, position: int, inner: Sequence[Label]) -> Term:
     def flat(indices: Sequence[Term], shape: Sequence[object]) -> Term:
         total = table.zero
         for index, size in zip(indices, shape, strict=True):
@@ -93,7 +96,14 @@ def _reshaped(table: Table, term: Call, inner: Sequence[Label]) -> Term:
     return table.indicator(table.apply(get("eq"), (here, there)))
 
 
-_CALLS = {"cumsum": _running, "reshape": _reshaped}
+def _joined(table: Table, term: Call, position: int, inner: Sequence[Label]) -> Term:
+    (axis,) = term.params
+    start = table.add(*(table.size(a.labels[axis].size) for a in term.arrays[:position]))
+    own = [table.index(start + table.position(label)) if k == axis else label for k, label in enumerate(inner)]
+    return table.mul(*(table.delta(index, i) for index, i in zip(term.indices, own, strict=True)))
+
+
+_CALLS = {"cumsum": _running, "reshape": _reshaped, "concatenate": _joined}
 
 
 def _containing(root: Term, name: str) -> set[Term]:

@@ -8,19 +8,25 @@ from typing import Any
 from ..errors import ArgumentError, NotYetError
 from ..interpret import bind_sizes
 from ..ir import Graph, Node, toposort
+from ..op import Shape
 from .algebra import Table
-from .arrange import Arranger
+from .arrange import Arranger, NoNotationError
 from .coefficient import coefficient
+from .indexed import Indexed
 from .latex import Latex, symbol
+from .matrix import Matrix
+from .matrix_symbolic import MatrixSymbolic
 from .names import Names
-from .prepare import Derived, derive, evaluate_derived, without_shifts
+from .prepare import Derived, derive, evaluate_derived, squared, without_shifts
 from .read import axes, is_pointwise, read
+from .recognise import recognised
 from .shared import Pieces, split
+from .shown import Shown
 from .source import NumpySource, size_source
 from .symbolic import Elements
-from .terms import Apply, At, Label, Lambda, Mul, Term, postorder
+from .terms import Apply, At, Call, Label, Lambda, Mul, Term, postorder
 from .text import Writer
-from .tidy import tidied
+from .tidy import length, tidied
 
 __all__ = ["Formula", "derivative", "formula"]
 
@@ -70,36 +76,63 @@ class Formula:
 
     @cached_property
     def _names(self) -> Names:
-        return Names([n.param("name") for n in self._graph.inputs], self._graph.symbols())
+        names = Names([n.param("name") for n in self._graph.inputs], self._graph.symbols())
+        for label in self._labels:
+            names.label(label)
+        return names
 
     @cached_property
     def _pieces(self) -> Pieces:
-        """The formula, with names for shared sub-terms where it is longer than a line."""
-        whole = split(self._term, self._labels)
-        if whole.definitions or len(self._write(Writer, whole)) > LINE:
-            return split(self._term, self._labels, share=True)
+        """The formula for matrix notation, with names for shared sub-terms where it is longer than a line."""
+        term = recognised(self._term.table, self._term)
+        return self._split(term, Matrix(self._term.table, self._shapes))
+
+    @cached_property
+    def _indexed_pieces(self) -> Pieces:
+        return self._split(self._term, Indexed(self._term.table, self._shapes))
+
+    def _split(self, term: Term, arranger: Arranger) -> Pieces:
+        whole = split(term, self._labels)
+        if whole.definitions or self._length(whole, arranger) > LINE:
+            return split(term, self._labels, share=True)
         return whole
 
-    def _write(self, writer: type[Writer], pieces: Pieces) -> str:
-        arranger = Arranger(self._term.table, self._inputs)
-        w = writer(self._names.size, self._names.symbol)
-        main = w.write(arranger.show(pieces.main))
-        return main + "".join(f", {w.write(arranger.show(d.body))}" for d in pieces.definitions.values())
+    def _length(self, pieces: Pieces, arranger: Arranger) -> int:
+        try:
+            return len(self._writer(Writer).write(self._arranged(pieces, arranger)[0][1]))
+        except NoNotationError:
+            return length(pieces.main)
 
-    @property
-    def _inputs(self) -> list[str]:
-        return [n.param("name") for n in self._graph.inputs]
+    @cached_property
+    def _shapes(self) -> dict[str, Shape]:
+        return {n.param("name"): n.shape for n in self._graph.inputs}
 
-    # ------------------------------------------------------------------------------------------ texts
+    def _writer(self, writer: type[Writer]) -> Writer:
+        return writer(self._names.size, self._names.symbol, self._names.label)
+
+    # ------------------------------------------------------------------------------------------ notation
+    def _arranged(self, pieces: Pieces, arranger: Arranger) -> list[tuple[str, Shown]]:
+        """The main formula, under no name, and its shared sub-terms, in one notation."""
+        main = arranger.show(pieces.main, self._labels)
+        if isinstance(arranger, Matrix):
+            main = arranger.filled(main, self._labels)
+        return [("", main), *((name, arranger.show(d.body, d.labels)) for name, d in pieces.definitions.items())]
+
+    @cached_property
+    def _notation(self) -> list[tuple[str, Shown]]:
+        """Matrix notation where it says everything, else index notation."""
+        try:
+            return self._arranged(self._pieces, Matrix(self._term.table, self._shapes))
+        except NoNotationError:
+            return self._arranged(self._indexed_pieces, Indexed(self._term.table, self._shapes))
+
     def _lines(self, writer: Writer) -> tuple[str, list[tuple[str, str]]]:
         """The main formula and the definitions of its shared sub-terms, outermost first."""
-        arranger = Arranger(self._term.table, self._inputs)
-        pieces = self._pieces
-        main = writer.write(arranger.show(pieces.main))
-        return main, [(name, writer.write(arranger.show(d.body))) for name, d in pieces.definitions.items()]
+        (_, main), *definitions = self._notation
+        return writer.write(main), [(name, writer.write(shown)) for name, shown in definitions]
 
     def __str__(self) -> str:
-        main, definitions = self._lines(Writer(self._names.size, self._names.symbol))
+        main, definitions = self._lines(self._writer(Writer))
         return "\n    where ".join([main, *(f"{self._names.symbol(name)} = {text}" for name, text in definitions)])
 
     def __repr__(self) -> str:
@@ -108,7 +141,7 @@ class Formula:
     @cached_property
     def latex(self) -> str:
         """LaTeX, without dollar signs."""
-        main, definitions = self._lines(Latex(self._names.size, self._names.symbol))
+        main, definitions = self._lines(self._writer(Latex))
         if not definitions:
             return main
         rows = [main, *(f"{symbol(self._names.symbol(name))} = {text}" for name, text in definitions)]
@@ -118,7 +151,10 @@ class Formula:
     @cached_property
     def numpy(self) -> str:
         """One line of NumPy source in the arguments' names, `np` and `special` (scipy.special)."""
-        main, definitions = self._lines(NumpySource(size_source(self._graph.inputs), self._names.symbol))
+        writer = NumpySource(size_source(self._graph.inputs), self._names.symbol, self._names.label)
+        arranged = self._arranged(self._pieces, Matrix(self._term.table, self._shapes, general=True))
+        main, *rest = (writer.write(shown) for _, shown in arranged)
+        definitions = [(name, text) for (name, _), text in zip(arranged[1:], rest, strict=True)]
         if not definitions:
             return main
         steps = [f"{self._names.symbol(name)} := {text}" for name, text in reversed(definitions)]
@@ -126,8 +162,28 @@ class Formula:
 
     @cached_property
     def sympy(self) -> Any:
-        """A SymPy expression: of plain symbols for scalars and elementwise functions."""
-        return Elements(self._term.table, self._names.size, self._names.label).convert(self._term)
+        """A SymPy expression.
+
+        Of plain symbols for scalars and elementwise functions; a matrix expression where matrix notation says everything
+        (vectors are columns); else elements with indices, which count from 0, and sums over them.
+        """
+        elements = Elements(self._term.table, self._names.size, self._names.label, self._matrix_of)
+        if self._derived.pointwise or not any(self._shapes.values()):
+            return elements.convert(self._term)
+        try:
+            (_, main), *definitions = self._arranged(self._pieces, Matrix(self._term.table, self._shapes))
+            return MatrixSymbolic(self._names.size, dict(definitions).get).convert(main)
+        except NoNotationError:
+            return elements.convert(self._term)
+
+    def _matrix_of(self, call: Call) -> Any:
+        """A function of whole arrays as a SymPy matrix, where there is one."""
+        try:
+            made = Matrix(self._term.table, self._shapes).array(call)
+            axes_ = tuple(Label(f"axis{k}", size) for k, size in enumerate(call.shape))
+            return MatrixSymbolic(self._names.size, {}.get).of(Shown(made.kind, made.args, axes_, made.data))
+        except NoNotationError:
+            return None
 
     @cached_property
     def mathml(self) -> str:
@@ -208,7 +264,7 @@ def _operations(term: Term) -> int:
 
 def formula(graph: Graph, output: int = 0, *, title: str | None = None) -> Formula:
     """The formula of an output of a graph."""
-    node = without_shifts(graph).outputs[output]
+    node = without_shifts(graph := squared(graph)).outputs[output]
     return Formula(graph, Derived(node, (), is_pointwise([node])), title)
 
 
@@ -224,4 +280,5 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
     """
     if not names:
         raise ArgumentError("by which argument? derivative() takes names")
+    graph = squared(graph)
     return Formula(graph, derive(without_shifts(graph), output, names), title)

@@ -1,12 +1,12 @@
 """Identities over the reals that bring what differentiation makes into the form that people write."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..op import Names
-from .terms import Add, Apply, Function, Mul, Number, Presented, Term, postorder
+from .terms import Add, Apply, At, Function, Label, Mul, Number, Presented, Term, postorder
 
 if TYPE_CHECKING:
     from .algebra import Table
@@ -75,6 +75,12 @@ def _negative(table: Table, x: Term) -> bool:
 
 def _is(term: Term, name: str) -> bool:
     return isinstance(term, Apply) and term.function.name == name
+
+
+# ------------------------------------------------------------------------------------------------ arrays
+def transposed_argument(function: Function, labels: Sequence[Label], body: Term) -> bool:
+    """Whether it is the inverse of a transposed matrix, which is the transpose of the inverse."""
+    return function.name == "inverse" and isinstance(body, At) and body.indices == tuple(labels[:-2]) + (labels[-1], labels[-2])
 
 
 # ------------------------------------------------------------------------------------------------ functions

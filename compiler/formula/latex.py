@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from . import numbers
-from .shown import Shown
-from .terms import Function
+from .shown import Shown, make
+from .terms import Function, Label
 from .text import ADD, ATOM, MUL, POWER, Writer, Written
 
 __all__ = ["Latex"]
@@ -102,7 +102,117 @@ class Latex(Writer):
     def template(self, function: Function) -> str:
         return function.names.latex or rf"\operatorname{{{{{_escaped(function.name)}}}}}\left({{0}}\right)"
 
+    # ------------------------------------------------------------------------------------------ arrays
+    def transpose(self, shown: Shown) -> Written:
+        text, strength = self.of(shown.args[0])
+        if text.endswith("^{-1}") and strength == POWER:
+            return text.removesuffix("1}") + r"\mathsf T}", POWER
+        return rf"{text if strength >= ATOM else self.enclose(text)}^{{\mathsf T}}", POWER
 
+    def matmul(self, shown: Shown) -> Written:
+        return " ".join(self.inside(a, POWER) for a in shown.args), MUL
+
+    def scaled(self, shown: Shown) -> Written:
+        text, strength = super().scaled(shown)
+        return text.replace(" * ", " ", 1), strength
+
+    def called(self, name: str, *args: str) -> Written:
+        shown = _OPERATORS.get(name, rf"\operatorname{{{_escaped(name)}}}")
+        return rf"{shown}\left({', '.join(args)}\right)", ATOM
+
+    def outer(self, shown: Shown) -> Written:
+        left, right = shown.args
+        return rf"{self.inside(left, POWER)} {self.inside(right, ATOM)}^{{\mathsf T}}", MUL
+
+    def eye(self, shown: Shown) -> Written:
+        shape = r" \times ".join(map(self.size_text, shown.data))
+        return "I" if len(shown.data) == 1 else f"I_{{{shape}}}", ATOM
+
+    def full(self, shown: Shown) -> Written:
+        (inner,) = shown.args
+        shape = r" \times ".join(self.size_text(label.size) for label in shown.axes)
+        ones = rf"\mathbf{{1}}_{{{shape}}}"
+        if inner.kind == "number" and inner.data == 1:
+            return ones, ATOM
+        return f"{self.inside(inner, MUL)} {ones}" if not inner.axes else self._repeated(inner, shown.axes), MUL
+
+    def _repeated(self, inner: Shown, axes: Sequence[Label]) -> str:
+        """A vector repeated along another axis."""
+        text = self.inside(inner, POWER)
+        if len(axes) == 2 and inner.ndim == 1:
+            column = inner.axes[0] == axes[0]
+            return rf"{text} \mathbf{{1}}^{{\mathsf T}}" if column else rf"\mathbf{{1}} {self.inside(inner, ATOM)}^{{\mathsf T}}"
+        return text
+
+    def spread(self, shown: Shown) -> Written:
+        return self._repeated(shown.args[0], shown.axes), MUL
+
+    def add(self, shown: Shown) -> Written:
+        rows = [make("row", [a], shown.axes) if a.axes and a.ndim < shown.ndim else a for a in shown.args]
+        return super().add(make("add", rows, shown.axes, shown.data))
+
+    def row(self, shown: Shown) -> Written:
+        """A vector that is repeated in every row of a matrix."""
+        return self._repeated(shown.args[0], shown.axes), MUL
+
+    def along(self, shown: Shown) -> Written:
+        kind, places = shown.data
+        (inner,) = shown.args
+        if kind == "norm" and places is None:
+            return rf"\left\lVert {self.write(inner)} \right\rVert{'_F' if inner.ndim == 2 else ''}", ATOM
+        if kind in ("sum", "mean") and places is None and _is_square(inner):
+            front = ""
+            if kind == "mean":
+                count = " ".join(self.size_text(label.size) for label in inner.axes)
+                front = rf"\frac{{1}}{{{count}}} "
+            index = "_F" if inner.ndim == 2 else ""
+            return rf"{front}\left\lVert {self.write(inner.args[0])} \right\rVert{index}^{{2}}", MUL if front else POWER
+        if kind == "sum" and inner.ndim == 1:
+            return rf"\mathbf{{1}}^{{\mathsf T}} {self.inside(inner, POWER)}", MUL
+        if kind == "sum" and inner.ndim == 2 and places is None:
+            return rf"\mathbf{{1}}^{{\mathsf T}} {self.inside(inner, POWER)} \mathbf{{1}}", MUL
+        if kind == "sum" and inner.ndim == 2:
+            matrix = self.inside(inner, POWER) if places == (1,) else rf"{self.inside(inner, ATOM)}^{{\mathsf T}}"
+            return rf"{matrix} \mathbf{{1}}", MUL
+        return super().along(shown)
+
+    def axis(self, places: tuple[int, ...] | None) -> list[str]:
+        return [] if places is None else [rf"\text{{axis {', '.join(map(str, places))}}}"]
+
+    def listed(self, texts: Sequence[str]) -> str:
+        return r",\ ".join(texts)
+
+    def with_axis(self, template: str) -> str:
+        return template.removesuffix(r"\right)") + r", \text{{axis }} {axis}\right)"
+
+    def take(self, shown: Shown) -> Written:
+        base, *rest = shown.args
+        return f"{self.inside(base, ATOM)}_{{{self.subscript(shown.data, rest)}}}", ATOM
+
+    def gather(self, shown: Shown) -> Written:
+        base, *indices = shown.args
+        return f"{self.inside(base, ATOM)}_{{{', '.join(map(self.write, indices))}}}", ATOM
+
+    # ------------------------------------------------------------------------------------------ indices
+    def element(self, shown: Shown) -> Written:
+        base, *indices = shown.args
+        separator = " " if all(i.kind == "label" for i in indices) else ", "
+        return f"{self.inside(base, ATOM)}_{{{separator.join(map(self.write, indices))}}}", ATOM
+
+    def delta(self, shown: Shown) -> Written:
+        return rf"\delta_{{{', '.join(map(self.write, shown.args))}}}", ATOM
+
+    def series(self, shown: Shown) -> Written:
+        function, bound = shown.data
+        name = {None: r"\sum", "prod": r"\prod"}.get(getattr(function, "name", None), rf"\{getattr(function, 'name', '')}")
+        return rf"{name}_{{{', '.join(map(self.label_name, bound))}}} {self.inside(shown.args[0], MUL)}", ADD
+
+
+def _is_square(shown: Shown) -> bool:
+    return shown.kind == "power" and shown.args[1].kind == "number" and shown.args[1].data == 2
+
+
+_OPERATORS = {"trace": r"\operatorname{tr}", "max": r"\max", "min": r"\min"}
 _POWERED = frozenset((r"\sin", r"\cos", r"\tan", r"\sinh", r"\cosh", r"\tanh", r"\log"))
 
 

@@ -9,15 +9,43 @@ import numpy as np
 from ..differentiate import is_differentiable, jvp, ones_like, vjp, zeros_like
 from ..errors import ArgumentError, ChainruleError, DifferentiationError
 from ..interpret import bind_sizes, evaluate_nodes
-from ..ir import Graph, Node, constant, make, rebuild, toposort
-from ..sizes import evaluate
+from ..ir import Graph, Node, constant, flat_params, make, rebuild, toposort
+from ..sizes import Opaque, Size, SizeExpr, evaluate, substitute, symbol
 from .read import is_pointwise
 
-__all__ = ["Derived", "derive", "position_of", "without_shifts"]
+__all__ = ["Derived", "derive", "evaluate_derived", "position_of", "squared", "without_shifts"]
 
 _POINTS = 3
 _LARGEST_CHECK = 20_000  # elements of an input at which a rewrite is checked
 _MOST_SHIFTS = 16
+
+
+def squared(graph: Graph) -> Graph:
+    """The graph for equal sizes where it takes the smaller or larger of two that are equal in the example.
+
+    The diagonal of a matrix that was square is read as that of a square matrix.
+    """
+    mapping: dict[str, Size] = {}
+    for node in graph.nodes():
+        for value in (*node.shape, *flat_params(node.params)):
+            for atom in _extremes(value):
+                left, right = substitute(atom.left, mapping), substitute(atom.right, mapping)
+                names = sorted((str(s) for s in (left, right)), key=lambda name: (len(name), name))
+                if left != right and set(names) <= graph.hints.keys() and graph.hints[names[0]] == graph.hints[names[1]]:
+                    mapping = {k: substitute(v, {names[1]: symbol(names[0])}) for k, v in mapping.items()}
+                    mapping[names[1]] = symbol(names[0])
+    if not mapping:
+        return graph
+    nodes = rebuild([*graph.inputs, *graph.outputs], {}, mapping)
+    count = len(graph.inputs)
+    return Graph(tuple(nodes[:count]), tuple(nodes[count:]), graph.guards, graph.hints)
+
+
+def _extremes(value: Any) -> list[Opaque]:
+    """The minima and maxima of sizes in a size."""
+    if not isinstance(value, SizeExpr):
+        return []
+    return [atom for monomial, _ in value.terms for atom in monomial if isinstance(atom, Opaque) and atom.op in ("min", "max")]
 
 
 # ------------------------------------------------------------------------------------------------ shifts

@@ -1,15 +1,17 @@
 """Notation as one line of NumPy source, in the names of the arguments, `np` and `special`."""
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..errors import NotYetError
 from ..ir import Node
 from ..sizes import Size, bindings
-from .shown import Shown
-from .terms import Function
-from .text import ATOM, Writer, Written
+from .shown import Shown, make
+from .terms import Function, Label
+from .text import ATOM, MUL, POWER, Writer, Written
 
 __all__ = ["NumpySource", "size_source"]
 
@@ -35,6 +37,76 @@ class NumpySource(Writer):
         return names.text
 
 
+    # ------------------------------------------------------------------------------------------ arrays
+    def called(self, name: str, *args: str) -> Written:
+        return super().called(f"np.{name}", *args)
+
+    def transpose(self, shown: Shown) -> Written:
+        if shown.ndim < 2:
+            return self.of(shown.args[0])
+        return super().transpose(shown)
+
+    def matmul(self, shown: Shown) -> Written:
+        """A product; a diagonal matrix scales the columns of what is before it, or else the rows of what is behind."""
+        parts: list[Written] = []
+        scale = ""
+        for arg in shown.args:
+            if arg.kind == "diag":
+                vector = self.inside(arg.args[0], POWER)
+                if parts:
+                    parts[-1] = f"{self.bracketed(parts[-1], MUL)}*{vector}", MUL
+                else:
+                    scale = f"{self.inside(arg.args[0], ATOM)}[:, None]"
+            elif scale:
+                parts.append((f"{scale}*{self.inside(arg, POWER)}", MUL))
+                scale = ""
+            else:
+                parts.append(self.of(arg))
+        if len(parts) == 1:
+            return parts[0]
+        return " @ ".join(self.bracketed(p, POWER) for p in parts), MUL
+
+    def bracketed(self, part: Written, at_least: int) -> str:
+        return part[0] if part[1] >= at_least else self.enclose(part[0])
+
+    def outer(self, shown: Shown) -> Written:
+        return self.called("outer", *map(self.write, shown.args))
+
+    def diagonal(self, shown: Shown) -> Written:
+        return self.called("diagonal", self.write(shown.args[0]))
+
+    def full(self, shown: Shown) -> Written:
+        (inner,) = shown.args
+        sizes = [self.size_text(label.size) for label in shown.axes]
+        shape = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+        if inner.axes and inner.axes != shown.axes[len(shown.axes) - inner.ndim:]:
+            places = tuple(shown.axes.index(label) for label in inner.axes)
+            inner = make("spread", [inner], shown.axes, places)
+        return self.called("broadcast_to", self.write(inner), shape)
+
+    def reduction(self, name: str) -> str:
+        return "linalg.norm" if name == "norm" else name
+
+    def permute(self, shown: Shown) -> Written:
+        return self.called("transpose", self.write(shown.args[0]), str(shown.data))
+
+    def einsum(self, shown: Shown) -> Written:
+        labels = dict.fromkeys(label for spec in shown.data for label in spec)
+        letters = dict(zip(labels, string.ascii_letters, strict=False))
+
+        def letters_of(axes: Sequence[Label]) -> str:
+            return "".join(letters[label] for label in axes)
+
+        out = tuple(label for label in shown.axes if label in letters)
+        equation = ",".join(map(letters_of, shown.data)) + "->" + letters_of(out)
+        return self.called("einsum", repr(equation), *map(self.write, shown.args))
+
+    def call(self, shown: Shown) -> Written:
+        if not shown.data[0].names.numpy:
+            raise NotYetError(f"there is no NumPy expression for {shown.data[0].name} yet")
+        return super().call(shown)
+
+
 def size_source(inputs: Sequence[Node]) -> Callable[[str], str]:
     """How the source reads a size symbol: from the shape of the argument that has it as an axis."""
     found = bindings([node.shape for node in inputs])
@@ -55,4 +127,5 @@ def _size(size: Size, source: Callable[[str], str]) -> str:
     from .algebra import Table
     from .arrange import Arranger
 
-    return NumpySource(source, str).write(Arranger(Table(), ()).show(Table().size(size)))
+    table = Table()
+    return NumpySource(source, str, str).write(Arranger(table, {}).show(table.size(size)))

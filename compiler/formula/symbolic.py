@@ -65,10 +65,13 @@ def function_of(function: Any, params: tuple[Any, ...], args: list[Any]) -> Any:
 class Elements:
     """Elements of arrays as SymPy expressions; without labels, plain symbols."""
 
-    def __init__(self, table: Table, size_name: Callable[[str], str], label_name: Callable[[Label], str]) -> None:
+    def __init__(self, table: Table, size_name: Callable[[str], str], label_name: Callable[[Label], str],
+                 matrix: Callable[[Call], Any] = lambda call: None) -> None:
+        """`matrix`: the function of whole arrays as a SymPy matrix expression, or None."""
         self.table = table
         self.size_name = size_name
         self.label_name = label_name
+        self.matrix = matrix
         self.done: dict[Term, Any] = {}
 
     def convert(self, root: Term) -> Any:
@@ -117,11 +120,14 @@ class Elements:
                 parts = [done[t] if c == 1 else sympy.Mul(rational(c), done[t], evaluate=evaluate) for c, t in term.items]
                 return sympy.Add(*parts, evaluate=evaluate)
             case Mul():
-                powers = [self.power(b, e) for b, e in term.factors]
+                outer = [(b, e) for b, e in term.factors if not any(label in t.free for t in (b, e) for label in term.bound)]
+                powers = [self.power(b, e) for b, e in outer]
                 if term.coefficient != 1:
                     powers.insert(0, rational(term.coefficient))
-                made = powers[0] if len(powers) == 1 else sympy.Mul(*powers, evaluate=evaluate)
-                return sympy.Sum(made, *self.ranges(term.bound)) if term.bound else made
+                if term.bound:
+                    inner = [self.power(b, e) for b, e in term.factors if (b, e) not in outer]
+                    powers.append(sympy.Sum(sympy.Mul(*inner, evaluate=evaluate), *self.ranges(term.bound)))
+                return powers[0] if len(powers) == 1 else sympy.Mul(*powers, evaluate=evaluate)
             case Apply():
                 return function_of(term.function, term.params, [done[a] for a in term.args])
             case Reduce():
@@ -150,8 +156,59 @@ class Elements:
         return self.convert(self.table.substitute(body, mapping))
 
     def call(self, term: Call) -> Any:
-        """A function of whole arrays: an undefined function of their elements and the indices."""
+        """An element of a function of whole arrays; an undefined function of the elements where there is no better."""
         import sympy
+        from sympy.matrices.expressions.matexpr import MatrixElement
 
+        expanded = _EXPANDED.get(term.function.name)
+        if expanded is not None:
+            return expanded(self, term)
+        matrix = self.matrix(term) if len(term.indices) in (0, 2) else None
+        if matrix is not None:
+            return MatrixElement(matrix, *map(self.index, term.indices)) if term.indices else matrix
         bodies = [self.done[a.body] for a in term.arrays]
         return sympy.Function(term.function.name)(*bodies, *map(self.index, term.indices))
+
+
+def _running(elements: Elements, term: Call) -> Any:
+    """A running sum: over the index up to its own."""
+    import sympy
+
+    (axis,), (array,) = term.params, term.arrays
+    mapping = {label: index for k, (label, index) in enumerate(zip(array.labels, term.indices, strict=True)) if k != axis}
+    body = elements.convert(elements.table.substitute(array.body, mapping))
+    return sympy.Sum(body, (elements.label(array.labels[axis]), 0, elements.index(term.indices[axis])))
+
+
+def _reshaped(elements: Elements, term: Call) -> Any:
+    """The element whose place in C order is the same."""
+    table, (array,) = elements.table, term.arrays
+    place = table.zero
+    for index, size in zip(term.indices, term.shape, strict=True):
+        place = place * table.size(size) + table.as_term(index)
+    mapping: dict[Label, Index] = {}
+    for k in range(len(array.labels) - 1, -1, -1):
+        label = array.labels[k]
+        size = table.size(label.size)
+        mapping[label] = table.apply("remainder", (place, size)) if k else place
+        place = table.apply("floor_divide", (place, size))
+    return elements.convert(table.substitute(array.body, mapping))
+
+
+def _joined(elements: Elements, term: Call) -> Any:
+    """The pieces, each where the index is in its part."""
+    import sympy
+
+    (axis,) = term.params
+    table, start = elements.table, elements.table.zero
+    index = table.as_term(term.indices[axis])
+    pieces = []
+    for array in term.arrays:
+        own = [table.index(index - start) if k == axis else i for k, i in enumerate(term.indices)]
+        start = start + table.size(array.labels[axis].size)
+        body = elements.convert(table.substitute(array.body, dict(zip(array.labels, own, strict=True))))
+        pieces.append((body, elements.convert(table.apply("lt", (index, start)))))
+    return sympy.Piecewise(*pieces[:-1], (pieces[-1][0], True))
+
+
+_EXPANDED = {"cumsum": _running, "reshape": _reshaped, "concatenate": _joined}

@@ -36,6 +36,9 @@ class Function(Protocol):
     @property
     def names(self) -> Names: ...
 
+    @property
+    def params(self) -> tuple[str, ...]: ...
+
 
 @dataclass(frozen=True, eq=False)
 class Presented:
@@ -43,6 +46,7 @@ class Presented:
 
     name: str
     names: Names
+    params: tuple[str, ...] = ()
 
 
 class Term:

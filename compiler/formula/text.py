@@ -7,7 +7,9 @@ from fractions import Fraction
 from typing import Any
 
 from ..op import Names
+from ..sizes import Size, SizeExpr
 from . import numbers
+from .algebra import Table
 from .shown import Shown
 from .terms import Function, Label
 
@@ -19,6 +21,7 @@ Written = tuple[str, int]  # the text, and how tightly its outermost sign binds
 _OPENING = ("(", ",", "{{", "}}", "|", "[", "\\\\")
 _CLOSING = (")", ",", "}}", "|", r"\right", "]", "&", r"\\", r"\end")
 _COMPARISON = re.compile(r"\{0\} (==?|!=|<=?|>=?|\\neq|\\leq|\\geq) \{1\}")
+_RAISED = re.compile(r"\w*\{0\}?\^\{\{.*\}\}")
 _PLACE = re.compile(r"\{(\w+)\}|\{\{|\}\}")
 
 
@@ -38,17 +41,19 @@ def fill(template: str, args: Sequence[Written], params: Mapping[str, Any], encl
         closed = before.endswith(_OPENING) and after.startswith(_CLOSING)
         return text if closed or strength >= (ADD if comparison else ATOM) else enclose(text)
 
-    atomic = plain.endswith((")", "|", "}")) or plain == "\0"
-    return _PLACE.sub(put, template), ATOM if atomic else COMPARISON if comparison else ADD
+    atomic = plain.endswith((")", "|", "}", "]")) or plain == "\0"
+    strength = POWER if _RAISED.fullmatch(template) else ATOM if atomic else COMPARISON if comparison else ADD
+    return _PLACE.sub(put, template), strength
 
 
 class Writer:
     """Plain text. One method for each kind of notation; each gives the text and how tightly it binds."""
 
-    def __init__(self, sizes: Callable[[str], str], names: Callable[[str], str]) -> None:
-        """`sizes`: how a size symbol is written, `names`: a symbol."""
+    def __init__(self, sizes: Callable[[str], str], symbols: Callable[[str], str], labels: Callable[[Label], str]) -> None:
+        """`sizes`: how a size symbol is written, `symbols`: an argument, `labels`: an index."""
         self.size_name = sizes
-        self.symbol_name = names
+        self.symbol_name = symbols
+        self.label_name = labels
 
     def write(self, shown: Shown) -> str:
         """The text of a whole formula."""
@@ -115,7 +120,7 @@ class Writer:
     def factor(self, shown: Shown, follows: bool) -> str:
         """A factor; a product of matrices behind another factor, or a quotient, needs brackets."""
         weak = shown.kind in ("matmul", "outer", "scaled", "product")
-        return self.inside(shown, POWER if follows and weak else MUL if not weak else MUL)
+        return self.inside(shown, POWER if follows and weak else MUL)
 
     def power(self, shown: Shown) -> Written:
         base, exponent = shown.args
@@ -140,5 +145,161 @@ class Writer:
         return names.text or f"{function.name}({{0}})"
 
     # ------------------------------------------------------------------------------------------ arrays
-    def label(self, label: Label) -> str:
-        return label.name
+    def size_text(self, size: Size) -> str:
+        """A size in the names of this writer."""
+        from .arrange import Arranger
+
+        table = Table()
+        return self.write(Arranger(table, {}).show(table.size(size)))
+
+    def transpose(self, shown: Shown) -> Written:
+        return f"{self.inside(shown.args[0], ATOM)}.T", ATOM
+
+    def matmul(self, shown: Shown) -> Written:
+        return " @ ".join(self.inside(a, POWER) for a in shown.args), MUL
+
+    def scaled(self, shown: Shown) -> Written:
+        front, array = shown.args
+        if front.kind == "number" and front.data == -1:
+            return f"-{self.inside(array, MUL)}", ADD
+        text, strength = self.of(front)
+        if strength < MUL and not text.startswith("-"):
+            text = self.enclose(text)
+        return f"{text} * {self.inside(array, MUL)}", ADD if text.startswith("-") else MUL
+
+    def called(self, name: str, *args: str) -> Written:
+        return f"{name}({', '.join(args)})", ATOM
+
+    def diag(self, shown: Shown) -> Written:
+        return self.called("diag", self.write(shown.args[0]))
+
+    def diagonal(self, shown: Shown) -> Written:
+        return self.called("diag", self.write(shown.args[0]))
+
+    def trace(self, shown: Shown) -> Written:
+        return self.called("trace", self.write(shown.args[0]))
+
+    def outer(self, shown: Shown) -> Written:
+        left, right = shown.args
+        return f"{self.inside(left, POWER)} @ {self.inside(right, ATOM)}.T", MUL
+
+    def eye(self, shown: Shown) -> Written:
+        return self.called("eye", *map(self.size_text, shown.data))
+
+    def position(self, shown: Shown) -> Written:
+        return self.called("arange", self.size_text(shown.data))
+
+    def full(self, shown: Shown) -> Written:
+        """A value that is constant along some axes."""
+        (inner,) = shown.args
+        sizes = ", ".join(self.size_text(label.size) for label in shown.axes)
+        if inner.kind == "number" and inner.data == 1:
+            return self.called("ones", sizes)
+        if not inner.axes:
+            return f"{self.inside(inner, MUL)}*ones({sizes})", MUL
+        return self.called("broadcast", self.write(inner), f"({sizes})")
+
+    def spread(self, shown: Shown) -> Written:
+        return f"{self.inside(shown.args[0], ATOM)}[{self.spreading(shown)}]", ATOM
+
+    def spreading(self, shown: Shown) -> str:
+        """The index that gives an array further axes of size 1."""
+        places = range(min(shown.data), shown.ndim)
+        return ", ".join(":" if k in shown.data else "None" for k in places)
+
+    def along(self, shown: Shown) -> Written:
+        kind, places = shown.data
+        name = kind[1].name if isinstance(kind, tuple) else kind
+        return self.called(self.reduction(name), self.write(shown.args[0]), *self.axis(places))
+
+    def reduction(self, name: str) -> str:
+        return name
+
+    def axis(self, places: tuple[int, ...] | None) -> list[str]:
+        return [] if places is None else [f"axis={places[0] if len(places) == 1 else places}"]
+
+    def call(self, shown: Shown) -> Written:
+        function, params = shown.data
+        named = {name: self.parameter(value) for name, value in zip(function.params, params, strict=True)}
+        template = self.template(function)
+        args = [self.of(a) for a in shown.args]
+        if getattr(function, "arity", 1) is None:
+            args = [(self.listed([text for text, _ in args]), ATOM)]
+        if "axis" in named and named["axis"] != "None" and "axis" not in template and shown.args[0].ndim > 1:
+            template = self.with_axis(template)
+        return fill(template, args, named, self.enclose)
+
+    def listed(self, texts: Sequence[str]) -> str:
+        """Several arrays as one operand."""
+        return f"[{', '.join(texts)}]"
+
+    def with_axis(self, template: str) -> str:
+        """The template of a function that takes an axis, with it."""
+        return template.removesuffix(")") + ", axis={axis})"
+
+    def parameter(self, value: Any) -> str:
+        """A parameter of an op: an axis, a shape."""
+        if isinstance(value, tuple):
+            return f"({', '.join(map(self.parameter, value))}{',' if len(value) == 1 else ''})"
+        return self.size_text(value) if isinstance(value, SizeExpr) else str(value)
+
+    def take(self, shown: Shown) -> Written:
+        """Slices and fixed places."""
+        base, *rest = shown.args
+        return f"{self.inside(base, ATOM)}[{self.subscript(shown.data, rest)}]", ATOM
+
+    def subscript(self, specs: Sequence[tuple[str, Size, Size, int]], args: Sequence[Shown]) -> str:
+        values = iter(args)
+        parts = []
+        for kind, size, dimension, step in specs:
+            if kind == "whole":
+                parts.append(":")
+            elif kind == "slice":
+                parts.append(self.slice(next(values), size, dimension, step))
+            else:
+                parts.append(self.write(next(values)))
+        while len(parts) > 1 and parts[-1] == ":":
+            parts.pop()
+        return ", ".join(parts)
+
+    def slice(self, start: Shown, size: Size, dimension: Size, step: int) -> str:
+        """`1:`, `:-1`, `::2`, `::-1`."""
+        first = 0
+        if start.kind == "number":
+            first = int(start.data)
+            stop = self.stop(first + step * size, dimension) if step > 0 else "" if first + step * size == -1 else None
+        else:
+            stop = None
+        if step < 0 and stop is None and size == dimension:
+            return "::-1" if step == -1 else f"::{step}"
+        text = "" if first == 0 and start.kind == "number" else self.write(start)
+        if stop is None:
+            stop = f"{self.write(start)} + {self.size_text(step * size)}" if step > 0 else ""
+        return f"{text}:{stop}" + (f":{step}" if step != 1 else "")
+
+    def stop(self, stop: Size, dimension: Size) -> str:
+        left = dimension - stop
+        if not isinstance(left, int):
+            return self.size_text(stop)
+        return "" if left <= 0 else f"-{left}"
+
+    def gather(self, shown: Shown) -> Written:
+        base, *indices = shown.args
+        return f"{self.inside(base, ATOM)}[{', '.join(map(self.write, indices))}]", ATOM
+
+    # ------------------------------------------------------------------------------------------ indices
+    def label(self, shown: Shown) -> Written:
+        return self.label_name(shown.data), ATOM
+
+    def element(self, shown: Shown) -> Written:
+        base, *indices = shown.args
+        return f"{self.inside(base, ATOM)}[{','.join(map(self.write, indices))}]", ATOM
+
+    def delta(self, shown: Shown) -> Written:
+        return self.called("delta", *map(self.write, shown.args))
+
+    def series(self, shown: Shown) -> Written:
+        function, bound = shown.data
+        name = "sum" if function is None else function.name
+        labels = "_".join(map(self.label_name, bound))
+        return f"{name}_{labels} {self.inside(shown.args[0], MUL)}", ADD

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
+from ..op import get
 from .algebra import Table
 from .terms import Add, Apply, At, Constant, Mul, Number, SizeTerm, Term, postorder
 
@@ -68,7 +69,7 @@ def _factored(table: Table, term: Add) -> Term:
     current: Term = term
     while isinstance(current, Add):
         found = _best_factoring(table, current)
-        if found is None or length(found) > length(current) - WORTH:
+        if found is None:
             break
         current = found
     return current
@@ -81,12 +82,14 @@ def _best_factoring(table: Table, term: Add) -> Term | None:
         for base in _powers(t):
             groups.setdefault((base, _bound(t)), []).append(k)
     tried: set[tuple[int, ...]] = set()
-    for (_, bound), members in groups.items():
+    for (base, bound), members in groups.items():
         if len(members) < 2 or tuple(members) in tried:
             continue
         tried.add(tuple(members))
         made = _take_out(table, term, members, bound)
-        if made is not None and (best is None or length(made) < length(best)):
+        # a sum over an index that is written once instead of twice is always worth it; s*(1 - s) is how people know it
+        worth = 1 if bound else -3 if getattr(base, "function", None) is get("sigmoid") else WORTH
+        if made is not None and length(made) <= length(term) - worth and (best is None or length(made) < length(best)):
             best = made
     return best
 
@@ -106,7 +109,7 @@ def _take_out(table: Table, term: Add, members: list[int], bound: frozenset[obje
     for c, t in chosen:
         body = table.make_mul(Fraction(1), (), t.factors) if isinstance(t, Mul) else t
         rests.append(table.mul(table.number(c), body, *inverse))
-    inner = table.add(*rests)
+    inner = _cancelled(table, table.add(*rests))
     outer = [table.power(b, e) for b, e in common.items()]
     made = _closed_again(table, outer, inner, bound) if bound else table.mul(*outer, inner)
     others = [table.mul(table.number(c), t) for k, (c, t) in enumerate(term.items) if k not in members]

@@ -126,4 +126,4 @@ def _nonzero(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
 # The positions of the true elements of a flat mask. `count` is a symbol that this node binds when it is evaluated.
 declare(Op(name="nonzero", kind="opaque", arity=1, params=("count",), binds=("count",), infer=_nonzero,
            dtypes=("bool",), evaluate=lambda mask, *, count: np.flatnonzero(mask), not_differentiable="indices",
-           names=Names("nonzero", r"\operatorname{{nonzero}}\left({0}\right)", "nonzero({0})")))
+           names=Names("nonzero", r"\operatorname{{nonzero}}\left({0}\right)", "nonzero({0})", "np.flatnonzero({0})")))

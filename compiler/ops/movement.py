@@ -35,7 +35,8 @@ def _reshape(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
 _move("reshape", params=("shape",), infer=_reshape,
       evaluate=lambda x, *, shape: np.reshape(x, shape),
       transpose=lambda ct, node, position: f.reshape(ct, shape=node.inputs[0].shape),
-      names=Names("reshape", r"\operatorname{{vec}}\left({0}\right)", "reshape({0}, {shape})"))
+      names=Names("reshape", r"\operatorname{{reshape}}_{{{shape}}}\left({0}\right)", "reshape({0}, {shape})",
+                  "np.reshape({0}, {shape})"))
 
 
 def _permute(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
@@ -139,4 +140,4 @@ def _part(ct: Node, node: Node, position: int) -> Node:
 
 _move("concatenate", arity=None, params=("axis",), infer=_concatenate, jointly=True,
       evaluate=lambda *xs, axis: np.concatenate(xs, axis=axis), transpose=_part,
-      names=Names("concatenate", r"\left[{0}\right]", "concatenate({0})"))
+      names=Names("concatenate", r"\left[{0}\right]", "concatenate({0})", "np.concatenate({0})"))

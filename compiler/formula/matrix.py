@@ -1,0 +1,176 @@
+"""Matrix notation: vectors, matrices, their products, transposes, traces, norms.
+
+A product summed over bound labels is a network: factors of two labels are its edges, factors of one label are vectors at
+its vertices. Paths of edges are matrix products, cycles are traces, a vertex that no edge touches is a dot product or a
+sum. What no matrix notation covers is refused, or, in NumPy source, left to `einsum`.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from ..sizes import Size
+from .algebra import Table
+from .arrange import Arranger, NoNotationError, Order
+from .network import Network
+from .shown import Shown, make, transpose
+from .terms import Add, At, Call, Delta, Index, Label, Mul, Number, Position, Reduce, Term
+
+__all__ = ["Matrix"]
+
+Factors = Sequence[tuple[Term, Term]]
+
+
+class Matrix(Arranger):
+    """Arrays by name; `general` allows what only NumPy source can say: einsum, any number of axes."""
+
+    def __init__(self, table: Table, inputs: Mapping[str, Sequence[Size]], general: bool = False) -> None:
+        super().__init__(table, inputs)
+        self.general = general
+
+    # ------------------------------------------------------------------------------------------ elements of arrays
+    def at(self, term: At, order: Order) -> Shown:
+        if not term.indices:
+            return make("symbol", data=term.name)
+        defined = self.table.definitions.get(term.name)
+        shape = self.shapes[term.name] if defined is None else [label.size for label in defined.labels]
+        return self.indexed(make("symbol", data=term.name), shape, term.indices, order)
+
+    def delta(self, term: Delta, order: Order) -> Shown:
+        """An element of the identity matrix."""
+        left, right = term.left, term.right
+        if not isinstance(left, Label):
+            return self.show(self.table.indicator(self.table.apply("eq", (left, self.table.as_term(right)))), order)
+        if isinstance(right, Label):
+            rows, columns = sorted((left, right), key=order.index) if {left, right} <= set(order) else (left, right)
+            sizes = (rows.size, columns.size)
+            return make("eye", axes=(rows, columns), data=sizes[:1] if sizes[0] == sizes[1] else sizes)
+        return self.indexed(make("eye", data=(left.size,)), (left.size, left.size), (right, left), order)
+
+    def position(self, term: Position, order: Order) -> Shown:
+        return make("position", axes=(term.label,), data=term.label.size)
+
+    def indexed(self, base: Shown, shape: Sequence[Size], indices: Sequence[Index], order: Order) -> Shown:
+        """An array at indices, as an array over their labels."""
+        labels = [i for i in indices if isinstance(i, Label)]
+        if [label.size for label in labels] == list(shape):
+            array = make(base.kind, base.args, tuple(labels), base.data)
+            if len(set(labels)) == len(labels):
+                return self.oriented(array, order)
+            if len(labels) == 2:
+                return make("diagonal", [array], (labels[0],))
+        return self._taken(base, shape, indices, order)
+
+    def _taken(self, base: Shown, shape: Sequence[Size], indices: Sequence[Index], order: Order) -> Shown:
+        """Slices and fixed places along axes, at most one index array; else index arrays for all axes."""
+        specs: list[tuple[str, Size, Size, int]] = []
+        args = [base]
+        axes: list[Label] = []
+        arrays = 0
+        for index, size in zip(indices, shape, strict=True):
+            if isinstance(index, Label):
+                specs.append(("whole" if index.size == size else "slice", index.size, size, 1))
+                if index.size != size:
+                    args.append(self.show(self.table.zero))
+                axes.append(index)
+                continue
+            step, start = self._affine(index)
+            if not index.free:
+                specs.append(("at", 1, size, 1))
+                args.append(self.show(index))
+            elif step and len(index.free) == 1:
+                specs.append(("slice", index.free[0].size, size, step))
+                args.append(self.show(start))
+                axes.append(index.free[0])
+            else:
+                arrays += 1
+                args.append(self.show(index, tuple(label for label in order if label in index.free)))
+                axes += args[-1].axes
+                specs.append(("array", 1, size, 1))
+        if len(set(axes)) == len(axes) and arrays <= 1 and not (arrays and any(s[0] == "at" for s in specs)):
+            return self.oriented(make("take", args, tuple(axes), tuple(specs)), order)
+        places = tuple(label for label in order if any(label in self._free(i) for i in indices))
+        spread = [self.aligned(self.show(self.table.as_term(i), order), places) for i in indices]
+        return make("gather", [base, *spread], places)
+
+    def _free(self, index: Index) -> tuple[Label, ...]:
+        return (index,) if isinstance(index, Label) else index.free
+
+    def _affine(self, index: Term) -> tuple[int, Term]:
+        """`(step, start)` of an index start + step * label; step 0 where it has no such form."""
+        items = index.items if isinstance(index, Add) else (self.table.unit(index),)
+        ramps = [(c, t) for c, t in items if isinstance(t, Position)]
+        rest = self.table.add(*(self.table.number(c) * t for c, t in items if not isinstance(t, Position)))
+        if len(ramps) == 1 and not rest.free and ramps[0][0].denominator == 1:
+            return int(ramps[0][0]), rest
+        return 0, rest
+
+    def oriented(self, shown: Shown, order: Order) -> Shown:
+        """An array with its axes in the order that is asked for."""
+        axes = tuple(label for label in order if label in shown.axes)
+        if axes == shown.axes:
+            return shown
+        if len(axes) == 2:
+            return transpose(shown)
+        if not self.general:
+            raise NoNotationError("an order of axes")
+        return make("permute", [shown], axes, tuple(shown.axes.index(label) for label in axes))
+
+    def whole(self, term: Term, labels: Order) -> Shown:
+        """An array with all of the axes, also those along which it is constant."""
+        return self.filled(self.show(term, labels), labels)
+
+    def filled(self, shown: Shown, labels: Order) -> Shown:
+        """An array with all of these axes, repeated along those that it has not."""
+        if shown.axes == tuple(labels):
+            return shown
+        if shown.axes and len(labels) > 2 and not self.general:
+            raise NoNotationError("a repeated array")
+        return make("full", [shown], labels)
+
+    def reduce(self, term: Reduce, order: Order) -> Shown:
+        labels = (*(label for label in order), *(label for label in term.bound if label not in term.body.free))
+        body = self.whole(term.body, tuple(dict.fromkeys((*term.body.free, *labels)))) if labels else self.show(
+            term.body, term.body.free)
+        return self.along(body, term.bound, order, ("reduce", term.function))
+
+    def along(self, body: Shown, bound: Sequence[Label], order: Order, data: object) -> Shown:
+        """A reduction of an array over some of its axes."""
+        rest = tuple(label for label in body.axes if label not in bound)
+        places = None if not rest else tuple(body.axes.index(b) for b in bound)
+        return self.oriented(make("along", [body], rest, (data, places)), order)
+
+    def call(self, term: Call, order: Order) -> Shown:
+        base = self.array(term)
+        return self.indexed(base, term.shape, term.indices, order) if term.indices else base
+
+    def array(self, term: Call) -> Shown:
+        """A function of whole arrays, all of it."""
+        args = [self.whole(a.body, a.labels) for a in term.arrays]
+        return make("call", args, (), (term.function, term.params))
+
+    # ------------------------------------------------------------------------------------------ products
+    def power(self, base: Term, exponent: Term, order: Order) -> Shown:
+        """Powers; the root of a sum of squares is a norm."""
+        if isinstance(base, Mul) and base.bound and isinstance(exponent, Number) and exponent.value.denominator == 2:
+            norm = self._norm(base, order)
+            if norm is not None:
+                power = self.table.number(exponent.value * 2)
+                return norm if power is self.table.one else make("power", [norm, self.show(power)], norm.axes)
+        return super().power(base, exponent, order)
+
+    def _norm(self, base: Mul, order: Order) -> Shown | None:
+        halves = [self.table.number(e.value / 2) for _, e in base.factors if isinstance(e, Number) and e.value % 2 == 0]
+        inside = self.table.make_mul(Fraction(1), (), tuple((b, e) for (b, _), e in zip(base.factors, halves, strict=False)))
+        if len(halves) < len(base.factors) or base.coefficient != 1 or not set(base.bound) <= set(inside.free):
+            return None
+        if len(inside.free) > 2 or (base.free and len(base.bound) > 1):
+            return None
+        body = self.show(inside, tuple(sorted(inside.free, key=lambda label: label in base.bound)))
+        return self.along(body, base.bound, order, "norm")
+
+    def mul(self, term: Mul, order: Order) -> Shown:
+        labels = {frozenset(label for t in pair for label in t.free) for pair in term.factors} - {frozenset()}
+        if not term.bound and len(labels) <= 1:
+            return self.elements(term.coefficient, term.factors, order)
+        return Network(self, term, order).shown()

@@ -1,0 +1,96 @@
+"""Compositions that have a name: softmax, log-sum-exp."""
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ..op import Names
+from .algebra import Table
+from .terms import Add, Apply, Index, Label, Lambda, Mul, Number, Presented, Term, postorder
+
+__all__ = ["LOGSUMEXP", "SOFTMAX", "recognised"]
+
+SOFTMAX = Presented("softmax", Names("", r"\operatorname{{softmax}}\left({0}\right)", "softmax({0})", "special.softmax({0})"),
+                    ("axis",))
+LOGSUMEXP = Presented("logsumexp", Names("", r"\operatorname{{logsumexp}}\left({0}\right)", "logsumexp({0})",
+                                         "special.logsumexp({0})"), ("axis",))
+
+
+def recognised(table: Table, term: Term) -> Term:
+    """The term with softmax and log-sum-exp by name; they are written so in matrix notation."""
+    done: dict[Term, Term] = {}
+    for t in postorder([term]):
+        again = table.replace(t, {p: done[p] for p in t.parts() if done[p] is not p})
+        if isinstance(again, Mul):
+            again = _softmax(table, again)
+        elif isinstance(again, Apply) and again.function.name == "log":
+            again = _logsumexp(table, again)
+        done[t] = again
+    return done[term]
+
+
+def _total_of_exponentials(table: Table, term: Term) -> tuple[Label, Term] | None:
+    """`(b, g)` of sum_b e**g."""
+    if isinstance(term, Mul) and len(term.bound) == 1 and term.coefficient == 1 and len(term.factors) == 1:
+        base, exponent = term.factors[0]
+        if base is table.e:
+            return term.bound[0], exponent
+    return None
+
+
+def _call(table: Table, function: Presented, g: Term, over: Label, index: Index | None) -> Term:
+    """`function` of the array g along one axis, at an index there (None: the axis is gone)."""
+    labels = g.free
+    axis = labels.index(over)
+    indices = [index if label == over else label for label in labels if label != over or index is not None]
+    shape = tuple(label.size for label in labels if label != over or index is not None)
+    return table.call(function, [Lambda(labels, g)], (axis if len(labels) > 1 else None,), shape, indices)  # type: ignore[arg-type]
+
+
+def _logsumexp(table: Table, term: Apply) -> Term:
+    found = _total_of_exponentials(table, term.args[0])
+    if found is None:
+        return term
+    over, g = found
+    fresh = table.fresh(over.size)
+    return _call(table, LOGSUMEXP, table.substitute(g, {over: fresh}), fresh, None)
+
+
+def _softmax(table: Table, term: Mul) -> Term:
+    """e**g(i) / sum_b e**g(b), as often as the product has it."""
+    powers = dict(term.factors)
+    exponent = powers.get(table.e)
+    if exponent is None:
+        return term
+    made: list[Term] = []
+    for base, k in term.factors:
+        found = _total_of_exponentials(table, base)
+        if found is None or not isinstance(k, Number):
+            continue
+        over, g = found
+        left = k.value
+        for label in exponent.free:
+            if label.size != over.size:
+                continue
+            here = table.substitute(g, {over: label})
+            while left <= -1 and _contains(exponent, here):
+                exponent = table.add(exponent, -here)
+                left += 1
+                fresh = table.fresh(over.size)
+                made.append(_call(table, SOFTMAX, table.substitute(g, {over: fresh}), fresh, label))
+        powers[base] = table.number(left)
+    if not made:
+        return term
+    powers[table.e] = exponent
+    rest = table.mul(table.number(term.coefficient), *(table.power(b, e) for b, e in powers.items()), *made)
+    return table.mul(rest, bound=term.bound) if term.bound else rest
+
+
+def _contains(exponent: Term, addend: Term) -> bool:
+    """Whether all items of `addend` are in the sum, with a coefficient of the same sign and at least as large."""
+    items = _items(exponent)
+    return all(c * items.get(t, Fraction(0)) > 0 and abs(items[t]) >= abs(c) for t, c in _items(addend).items())
+
+
+def _items(term: Term) -> dict[Term, Fraction]:
+    pairs = term.items if isinstance(term, Add) else (term.table.unit(term),)
+    return {t: c for c, t in pairs}
