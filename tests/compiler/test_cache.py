@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +34,14 @@ EXPECTED = [[9.0, 36.0, 81.0], [-8.0, -10.0, -12.0]]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of its own for one test, and no memory of other ones."""
     monkeypatch.setenv("CHAINRULE_CACHE", "1")
     monkeypatch.setenv("CHAINRULE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("CHAINRULE_CACHE_SIZE", raising=False)
     monkeypatch.setattr(caching, "_state", caching._State())
-    monkeypatch.setattr(key, "_STARTED", time.time() + 3600.0)  # sources that are edited while tests run do not matter
-    key._sources.cache_clear()
-    yield tmp_path / "cache"
-    key._sources.cache_clear()
+    monkeypatch.setattr(key, "_sources", cached_programs.unchanging)  # sources may be edited while tests run
+    return tmp_path / "cache"
 
 
 def entries(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler import ops
+from chainrule.compiler.cache import key
 from chainrule.compiler.entry_spec import ArrayArgument, EntrySpec
 from chainrule.compiler.ir import Graph, f, make
 from chainrule.compiler.pipeline import Built, Request, build
@@ -45,6 +46,11 @@ def picked() -> Graph:
     return Graph((x, k), (f.sum(taken * taken, axes=(0,)),), (), {"s0": 5, "s1": 2})
 
 
+def unchanging() -> str:
+    """In place of a hash of the sources, for tests that must not notice that somebody edits them."""
+    return "sources"
+
+
 def built() -> Built:
     """The gradient of the first program, with a call entry."""
     return build(cubic(), GRADIENT, entry=ENTRY)
@@ -62,6 +68,7 @@ def gradients(made: Built) -> list[list[float]]:
 
 def compile_together(barrier: Any) -> tuple[bool, list[list[float]]]:
     """Build at the same moment as other processes do."""
+    key._sources = unchanging
     barrier.wait(60)
     made = built()
     return made.cached, gradients(made)
