@@ -16,8 +16,8 @@ from .blocks import BLOCK
 from .entry_spec import (
     ARRAY_TYPE,
     FIRST_DTYPE,
-    FLOAT64_TYPE,
     FLOAT_TYPE,
+    HITS,
     NEW,
     SCALAR,
     SLOW,
@@ -134,8 +134,7 @@ class _Emitter:
             self.require(self.builder.icmp_signed("<=", self.size(work(kernel.body)), LONG(BLOCK)))
 
     def number(self, obj: Value, node: Node) -> None:
-        kind = self.field(obj, TYPE, POINTER)
-        self.require(self.builder.or_(self.same(kind, self.slot(FLOAT_TYPE)), self.same(kind, self.slot(FLOAT64_TYPE))))
+        self.require(self.same(self.field(obj, TYPE, POINTER), self.slot(FLOAT_TYPE)))
         self.arrays[node] = (self.builder.gep(obj, [LONG(NUMBER)]), [])
 
     def array(self, obj: Value, node: Node, later: list[tuple[Size, Value]]) -> None:
@@ -157,6 +156,10 @@ class _Emitter:
 
     def holds(self, guard: Guard) -> Value:
         return self.builder.icmp_signed(guard.op, self.size(guard.left), self.size(guard.right))
+
+    def count_hit(self) -> None:
+        place = self.builder.bitcast(self.builder.gep(self.context, [LONG(HITS)]), LONG.as_pointer())
+        self.builder.store(self.builder.add(self.builder.load(place), LONG(1)), place)
 
     # ------------------------------------------------------------------------------------------- memory
     def dense(self, node: Node, data: Value) -> None:
@@ -270,6 +273,7 @@ class _Emitter:
 
     def emit(self) -> None:
         self.arguments()
+        self.count_hit()
         objects = self.outputs()
         block = self.temporaries()
         self.run()

@@ -16,13 +16,13 @@ import numpy as np
 if TYPE_CHECKING:
     from .kernel import Compiled, Loaded
 
-__all__ = ["ArrayArgument", "EntrySpec", "FloatArgument", "IgnoredArgument", "dtypes_of", "make_entry"]
+__all__ = ["ArrayArgument", "EntrySpec", "FloatArgument", "IgnoredArgument", "dtypes_of", "hits", "make_entry"]
 
 # Positions in NumPy's table of C functions (numpy/__multiarray_api.h).
 API_SCALAR, API_NEW = 60, 93
 FASTCALL_KEYWORDS = 0x80 | 0x2
 # The context array: fixed slots, then dtypes, then static arguments.
-SLOW, ARRAY_TYPE, FLOAT_TYPE, FLOAT64_TYPE, NEW, SCALAR, FIRST_DTYPE = range(7)
+SLOW, HITS, ARRAY_TYPE, FLOAT_TYPE, NEW, SCALAR, FIRST_DTYPE = range(7)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ArrayArgument:
 
 @dataclass(frozen=True)
 class FloatArgument:
-    """A Python float or np.float64, bound to a 0-d float64 input."""
+    """A Python float, bound to a 0-d float64 input."""
 
     position: int
 
@@ -97,10 +97,16 @@ def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[A
         slow: takes every call that does not match.
     """
     statics = [a.value for a in spec.arguments if isinstance(a, IgnoredArgument)]
-    context = np.array([id(slow), id(np.ndarray), id(float), id(np.float64), _numpy_function(API_NEW),
+    context = np.array([id(slow), 0, id(np.ndarray), id(float), _numpy_function(API_NEW),
                         _numpy_function(API_SCALAR), *map(id, dtypes), *map(id, statics)], np.int64).view(_Context)
     method = _MethodDef(name.encode(), code.address_of(symbol), FASTCALL_KEYWORDS, None)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.POINTER(_MethodDef), ctypes.py_object, ctypes.c_void_p]
     context.kept = (method, slow, statics, dtypes, code)
     return make(ctypes.byref(method), context, None)  # type: ignore[no-any-return]
+
+
+def hits(entry: Callable[..., Any]) -> int:
+    """How many calls an entry has taken, those that it handed on not counted."""
+    context: Any = getattr(entry, "__self__")  # noqa: B009  (a builtin's, which no type declares)
+    return int(context[HITS])

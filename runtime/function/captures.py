@@ -371,6 +371,11 @@ class Captures:
                 self.use_contents(array)
         self._copies, self._session, self._scanned = {}, None, set()
 
+    @property
+    def watches_anything(self) -> bool:
+        """Whether `changed` has anything to look at."""
+        return bool(self._watches or self._contents)
+
     def changed(self) -> str:
         """What is not as it was when the function was traced, or nothing."""
         for watch in self._watches.values():

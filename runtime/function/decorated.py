@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...compiler.entry_spec import EntrySpec
 from ...compiler.errors import ArgumentError, ChainruleError, DifferentiationError
 from ...compiler.pipeline import Options, Request
 from ...compiler.provenance import at, user_site
@@ -16,6 +17,7 @@ from ...compiler.trace import active_session, is_traced
 from . import derivatives, inline
 from .captures import CaptureChangedError
 from .derivatives import Chosen
+from .direct import DIRECT_METHODS, DirectCalls, entry_spec
 from .inspection import TraceView, not_yet
 from .integers import Integers
 from .signature import Bound, Flat, Parameters, describe
@@ -39,9 +41,9 @@ class Call:
     def __init__(self, function: GradFunction, bound: Bound, flat: Flat, program: TracedProgram, arrays: list[Any]) -> None:
         self.function, self.bound, self.flat, self.program, self.arrays = function, bound, flat, program, arrays
 
-    def run(self, kind: Any, wrt: tuple[int, ...] = (), extra: Sequence[Any] = ()) -> list[Any]:
-        """The outputs of a request; `extra` are its further inputs."""
-        return self.program.execution(Request(kind, wrt)).run([*self.arrays, *extra])
+    def run(self, kind: Any, wrt: tuple[int, ...] = (), extra: Sequence[Any] = (), entry: EntrySpec | None = None) -> list[Any]:
+        """The outputs of a request; `extra` are its further inputs, `entry` says how such calls may be made directly."""
+        return self.program.execution(Request(kind, wrt), entry).run([*self.arrays, *extra])
 
     def structured(self, outputs: Sequence[Any]) -> Any:
         """Outputs in the structure that the function returned."""
@@ -75,6 +77,7 @@ class GradFunction:
         self._programs: OrderedDict[tuple[Any, ...], list[TracedProgram]] = OrderedDict()
         self._integers = Integers(self._name)
         self._lock = threading.RLock()
+        self._direct = DirectCalls()
         self.stats = Stats()
 
     def __get__(self, instance: Any, owner: Any = None) -> GradFunction:
@@ -84,7 +87,9 @@ class GradFunction:
         """The method of an instance: it shares programs and statistics with the function."""
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
-        made._prefix = (instance,)
+        made._prefix, made._direct = (instance,), DirectCalls()
+        for name in DIRECT_METHODS:
+            made.__dict__.pop(name, None)
         return made
 
     def __repr__(self) -> str:
@@ -162,13 +167,21 @@ class GradFunction:
         return "; ".join(changed) or "the call is made differently"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        direct = self._direct.value
+        return direct(*args) if direct is not None and not kwargs else self._value(*args, **kwargs)
+
+    def _value(self, *args: Any, **kwargs: Any) -> Any:
         bound, flat = self._arguments(args, kwargs)
         if inside_trace(flat):
             return inline.call(self, self._prefix + args, kwargs)
         plain, with_tensors = without_tensors(flat)
         call = self._found(bound, plain)
         if not with_tensors:
-            return call.structured(call.run("value"))
+            entry = None if kwargs or self._prefix else entry_spec(call, "value", None)
+            result = call.structured(call.run("value", entry=entry))
+            if entry is not None:
+                self._direct.value = self._direct.entry(call.program, Request("value"), self._value, self._name)
+            return result
         outputs = apply(call.program.differentiable, [*flat.leaves, *call.arrays[len(flat.leaves):]])
         return unflatten(call.program.result, iter(outputs))
 
@@ -200,7 +213,20 @@ class GradFunction:
         if inside_trace(flat):
             value, gradients = inline.value_and_grad(self, bound, flat, chosen)
             return (value, gradients) if with_value else gradients
-        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.value_and_grad(call, chosen, with_value))
+        direct = wrt is None and not kwargs and not self._prefix
+        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: self._of_scalar(call, chosen, with_value, direct))
+
+    def _of_scalar(self, call: Call, chosen: Chosen, with_value: bool, direct: bool) -> Any:
+        """Gradients of a call, or (value, gradients); the next call like it goes directly, where it may."""
+        kind, method = ("value_and_gradient", "value_and_grad") if with_value else ("gradient", "grad")
+        entry = entry_spec(call, kind, chosen) if direct else None
+        result = derivatives.value_and_grad(call, chosen, with_value, entry)
+        if entry is not None:
+            slow = functools.partial(getattr(GradFunction, method), self)
+            made = self._direct.entry(call.program, Request(kind, chosen.leaves), slow, f"{self._name}.{method}")
+            if made is not None:
+                self.__dict__[method] = made
+        return result
 
     def vjp(self, *args: Any, cotangent: Any, wrt: Any = None, **kwargs: Any) -> Any:
         """The cotangents of the arguments, given that of the output (in the output's structure); like `.grad`."""

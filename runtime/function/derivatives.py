@@ -9,11 +9,12 @@ import numpy as np
 from ...compiler.errors import ArgumentError, DifferentiationError, ShapeError
 from ...compiler.ir import Node
 from ...compiler.provenance import at, user_site
-from ...compiler.trace.traced import made_at
+from ...compiler.trace.refusals import made_at
 from .signature import Bound, Flat, Parameters
 from .structure import LEAVES, Tree, flatten, float_leaves, unflatten
 
 if TYPE_CHECKING:
+    from ...compiler.entry_spec import EntrySpec
     from .decorated import Call
 
 __all__ = ["Chosen", "hessian", "hvp", "jacobian", "jvp", "require_scalar", "value_and_grad", "vjp"]
@@ -174,10 +175,10 @@ def cotangents_of(call: Call, cotangent: Any) -> list[Any]:
     return [fitted(leaf, shapes[k], "cotangent") for leaf, k in zip(leaves, smooth, strict=True)]
 
 
-def value_and_grad(call: Call, chosen: Chosen, with_value: bool) -> Any:
+def value_and_grad(call: Call, chosen: Chosen, with_value: bool, entry: EntrySpec | None = None) -> Any:
     """(value, gradients) of the scalar output, or gradients."""
     require_scalar(call.program.graph.outputs, call.program.name, call)
-    outputs = call.run("value_and_gradient" if with_value else "gradient", chosen.leaves)
+    outputs = call.run("value_and_gradient" if with_value else "gradient", chosen.leaves, entry=entry)
     if not with_value:
         return chosen.structured(outputs)
     return call.structured(outputs[:1]), chosen.structured(outputs[1:])

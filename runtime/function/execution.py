@@ -4,33 +4,52 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...compiler import interpret, pipeline
+from ...compiler.entry_spec import EntrySpec
 from ...compiler.errors import LoweringError, NotYetError
 from ...compiler.ir import Graph
 from ...compiler.pipeline import Options, Request
 from ...compiler.provenance import at, user_site
+from ...compiler.record import KernelRecord
 from ...compiler.sizes import SizeExpr, evaluate
 from ..threads import spread
 
 __all__ = ["Execution", "Options", "Request", "execute"]
 
 
-@dataclass(eq=False)
 class Execution:
-    """A program for one request, compiled or interpreted, with the stages that led to it."""
+    """A program for one request, compiled or interpreted, with the stages that led to it.
 
-    traced: Graph
-    differentiated: Graph
-    simplified: Graph
-    steps: tuple[Any, ...]
-    program: pipeline.Program | None  # None: interpreted
-    seconds: dict[str, float] = field(default_factory=dict)
+    Attributes:
+        program: what runs; None: it is interpreted.
+        built: the compiled program with its stages, which are derived when somebody looks at them.
+        seconds: by stage.
+    """
+
+    def __init__(self, built: pipeline.Built | None, derived: pipeline.Derived | None, seconds: dict[str, float]) -> None:
+        self.built, self._derived, self.seconds = built, derived, seconds
+        self.program = built.program if built is not None else None
+
+    @property
+    def differentiated(self) -> Graph:
+        """The graph that computes what was requested."""
+        if self.built is not None:
+            return self.built.differentiated
+        assert self._derived is not None
+        return self._derived[0]
+
+    @property
+    def simplified(self) -> Graph:
+        """The graph that runs."""
+        if self.built is not None:
+            return self.built.simplified
+        assert self._derived is not None
+        return self._derived[1]
 
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """The outputs for these inputs: arrays that share no memory with the inputs or each other."""
@@ -51,15 +70,14 @@ class Execution:
     @property
     def kernels(self) -> int:
         """How many kernels the program has."""
-        return len(self.program.plan.kernels) if self.program is not None else 0
+        return sum(isinstance(step, KernelRecord) for step in self.program.record.steps) if self.program is not None else 0
 
-    def temporaries(self) -> tuple[int, int]:
+    def temporaries(self, hints: Mapping[str, int]) -> tuple[int, int]:
         """How many arrays live between kernels, and their bytes for the example's sizes."""
         if self.program is None:
             return 0, 0
-        ends = {*self.program.graph.inputs, *self.program.graph.outputs}
-        kept = [node for node in self.program.plan.buffers if node not in ends]
-        return len(kept), sum(_elements(n.shape, self.simplified) * n.dtype.itemsize for n in kept)
+        kept = [b for b in self.program.record.buffers if b.name in set(self.program.temporaries)]
+        return len(kept), sum(_elements(b.shape, hints) * b.dtype.itemsize for b in kept)
 
     def flops(self) -> int:
         """An estimate of the arithmetic for the example's sizes, in additions."""
@@ -67,20 +85,20 @@ class Execution:
         for node in self.simplified.nodes():
             if node.op.kind in ("elementwise", "reduce", "contract", "opaque") and node.op.name not in ("cast", "stop_gradient"):
                 work = node.inputs[0].shape if node.op.kind == "reduce" else node.shape
-                count = float(_elements(work, self.simplified))
+                count = float(_elements(work, self.simplified.hints))
                 if node.op.kind == "contract":
                     left, right, out = node.params
                     inner = [s for c, s in zip(left, node.inputs[0].shape, strict=True) if c in right and c not in out]
-                    total += 2.0 * count * _elements(tuple(inner), self.simplified)
+                    total += 2.0 * count * _elements(tuple(inner), self.simplified.hints)
                 else:
                     total += count * (node.op.cost if node.op.kind == "elementwise" else 1.0)
         return int(total)
 
 
-def _elements(shape: tuple[Any, ...], graph: Graph) -> int:
+def _elements(shape: tuple[Any, ...], hints: Mapping[str, int]) -> int:
     count = 1
     for size in shape:
-        count *= evaluate(size, graph.hints) if isinstance(size, SizeExpr) else size
+        count *= evaluate(size, hints) if isinstance(size, SizeExpr) else size
     return count
 
 
@@ -89,8 +107,11 @@ def interpreted_tier() -> bool:
     return os.environ.get("CHAINRULE_TIER", "") == "interpret"
 
 
-def execute(graph: Graph, request: Request, options: Options, name: str) -> Execution:
+def execute(graph: Graph, request: Request, options: Options, name: str, entry: EntrySpec | None = None) -> Execution:
     """Derive and compile; interpret where that is asked for or the program cannot be compiled.
+
+    Args:
+        entry: how calls map to inputs and outputs, for a direct call entry.
 
     Raises:
         DifferentiationError: the request does not fit the graph.
@@ -98,10 +119,10 @@ def execute(graph: Graph, request: Request, options: Options, name: str) -> Exec
     start = time.perf_counter()
     if not interpreted_tier():
         try:
-            built = pipeline.build(graph, request, options)
+            built = pipeline.build(graph, request, options, entry)
         except LoweringError as error:
             warnings.warn(f"{name} cannot be compiled and is interpreted{at(user_site())}: {error}", RuntimeWarning, stacklevel=2)
         else:
-            return Execution(graph, built.differentiated, built.simplified, built.steps, built.program, dict(built.seconds))
-    differentiated, simplified, steps = pipeline.derive(graph, request, options)
-    return Execution(graph, differentiated, simplified, steps, None, {"derive": time.perf_counter() - start})
+            return Execution(built, None, dict(built.seconds))
+    derived = pipeline.derive(graph, request, options)
+    return Execution(None, derived, {"derive": time.perf_counter() - start})

@@ -1,7 +1,11 @@
 """What a decorated function has done so far."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+from ...compiler.entry_spec import hits
 
 __all__ = ["Stats"]
 
@@ -12,25 +16,37 @@ class Stats:
 
     Attributes:
         compiles: programs built (one for each signature and kind of request).
-        cache_hits: calls that found their program.
+        ordinary_hits: calls that found their program, but not its direct entry.
+        entries: the direct entries, which count their calls.
         traces: how often the function itself was run to be traced.
-        kernels, temporaries, bytes, flops: of the latest program: its kernels, the arrays it keeps between them, their size and
-            an estimate of its arithmetic for the example's sizes.
+        kernels, temporaries, bytes: of the latest program: its kernels, the arrays it keeps between them, and their size for the
+            example's sizes.
         seconds: by stage.
         specialisations: sizes that became plain numbers, each with the line that asked for it.
         misses: for each call that found no program: what was different, or which guard failed.
     """
 
     compiles: int = 0
-    cache_hits: int = 0
+    ordinary_hits: int = 0
+    entries: list[Callable[..., Any]] = field(default_factory=list, repr=False)
     traces: int = 0
     kernels: int = 0
     temporaries: int = 0
     bytes: int = 0
-    flops: int = 0
+    flops_of: Callable[[], int] = field(default=lambda: 0, repr=False)
     seconds: dict[str, float] = field(default_factory=dict)
     specialisations: list[str] = field(default_factory=list)
     misses: list[str] = field(default_factory=list)
+
+    @property
+    def cache_hits(self) -> int:
+        """Calls that found their program."""
+        return self.ordinary_hits + sum(map(hits, self.entries))
+
+    @property
+    def flops(self) -> int:
+        """An estimate of the latest program's arithmetic for the example's sizes, in additions."""
+        return self.flops_of()
 
     def add_seconds(self, stage: str, seconds: float) -> None:
         """Count time spent in a stage."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...compiler.entry_spec import EntrySpec
 from ...compiler.errors import ChainruleError, ShapeError, TraceError
 from ...compiler.ir import Graph, Node
 from ...compiler.provenance import at, user_site
@@ -72,26 +73,30 @@ class TracedProgram:
         return ""
 
     # ------------------------------------------------------------------------------------------------ running
-    def execution(self, request: Request) -> Execution:
-        """The program for a request, built on first use."""
+    def execution(self, request: Request, entry: EntrySpec | None = None) -> Execution:
+        """The program for a request, built on first use; with a direct entry for calls, where `entry` says how they are made."""
         found = self._executions.get(request)
         if found is not None:
-            self.stats.cache_hits += 1
+            self.stats.ordinary_hits += 1
             return found
         with self._lock:
             found = self._executions.get(request)
             if found is None:
-                found = execute(self.graph, request, self.options, self.name)
+                found = execute(self.graph, request, self.options, self.name, entry)
                 self._count(found)
                 self._executions[request] = found
         return found
+
+    def built(self, request: Request) -> Execution:
+        """The program for a request that was built before."""
+        return self._executions[request]
 
     def _count(self, made: Execution) -> None:
         stats = self.stats
         stats.compiles += 1
         stats.kernels = made.kernels
-        stats.temporaries, stats.bytes = made.temporaries()
-        stats.flops = made.flops()
+        stats.temporaries, stats.bytes = made.temporaries(self.graph.hints)
+        stats.flops_of = made.flops
         for stage, seconds in made.seconds.items():
             stats.add_seconds(stage, seconds)
 
