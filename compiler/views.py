@@ -4,6 +4,7 @@ A storage holds the node that the whole array is now. A view is a storage and th
 shows. Writing through a view gives the storage another node, which every other view of it then sees; no node is changed.
 Strides are those of the example, in elements, and serve one question only: whether a reshape is a view or a copy.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,8 +15,7 @@ from .errors import ShapeError
 from .ir import Node
 from .sizes import Size
 
-__all__ = ["Diagonal", "Flip", "Index", "Permute", "Repeat", "Reshape", "Step", "Storage", "View", "contiguous_strides",
-           "reshaped_strides"]
+__all__ = ["Diagonal", "Flip", "Index", "Permute", "Repeat", "Reshape", "Step", "Storage", "View", "contiguous_strides", "reshaped_strides"]
 
 Strides = tuple[int, ...]
 
@@ -127,8 +127,7 @@ class Repeat:
         return build.broadcast_to(base, self.shape)
 
     def write(self, base: Node, new: Node) -> Node:
-        raise ShapeError("assignment destination is read-only: several of its elements are one place in memory; "
-                         "write to a copy of it")
+        raise ShapeError("assignment destination is read-only: several of its elements are one place in memory; write to a copy of it")
 
 
 class Storage:
@@ -193,7 +192,7 @@ class View:
             if k is None:
                 strides.append(0)
             elif k is Ellipsis:
-                strides += self.strides[axis: axis + len(shape) - used]
+                strides += self.strides[axis : axis + len(shape) - used]
                 axis += len(shape) - used
             else:
                 if isinstance(k, slice):

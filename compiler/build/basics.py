@@ -89,14 +89,14 @@ def scalar_like(value: Any, like: Node) -> Node:
     return constant(value, like.dtype, like.shape)
 
 
-def size_value(size: Size, dtype: np.dtype[Any] | str = "int64") -> Node:
+def size_value(size: Size, dtype: np.dtype[Any] | str | type[Any] = "int64") -> Node:
     """A size as a 0-d number."""
     if isinstance(size, int):
         return constant(size, dtype)
     return cast(make("size", shape=(), dtype=np.dtype(np.int64), size=size), dtype)
 
 
-def number(value: Any, dtype: np.dtype[Any] | str, shape: Shape = ()) -> Node:
+def number(value: Any, dtype: np.dtype[Any] | str | type[Any], shape: Shape = ()) -> Node:
     """A constant."""
     return constant(value, dtype, shape)
 

@@ -1,4 +1,5 @@
 """Tracing: plain NumPy code, called with `Traced` values, leaves its program behind."""
+
 from __future__ import annotations
 
 from .operands import Operand, apply_nodes, contains_traced, is_traced, lift, wrap
@@ -6,5 +7,21 @@ from .session import Captured, Session, Specialisation, active_session, located,
 from .symint import SymInt, as_size, wrap_size
 from .traced import Traced
 
-__all__ = ["Captured", "Operand", "Session", "Specialisation", "SymInt", "Traced", "active_session", "apply_nodes", "as_size", "contains_traced",
-           "is_traced", "lift", "located", "tracing", "wrap", "wrap_size"]
+__all__ = [
+    "Captured",
+    "Operand",
+    "Session",
+    "Specialisation",
+    "SymInt",
+    "Traced",
+    "active_session",
+    "apply_nodes",
+    "as_size",
+    "contains_traced",
+    "is_traced",
+    "lift",
+    "located",
+    "tracing",
+    "wrap",
+    "wrap_size",
+]

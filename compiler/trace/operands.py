@@ -1,4 +1,5 @@
 """What the user's code hands to an operation, as nodes, and NumPy's promotion of their dtypes."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -78,7 +79,7 @@ def lift(value: Any) -> Operand:
     if isinstance(value, bool):
         return Operand(constant(value, bool))
     if isinstance(value, int):
-        if not -2**63 <= value < 2**63:
+        if not -(2**63) <= value < 2**63:
             return Operand(constant(float(value), np.float64), float, float(value))
         return Operand(constant(value, np.int64), int, value)
     if isinstance(value, float):
@@ -152,4 +153,3 @@ def apply_nodes(builder: Callable[..., Any], *values: Any) -> Any:
     with located():
         made = builder(*(lift(v).node for v in values))
         return type(made)(map(wrap, made)) if isinstance(made, (tuple, list)) else wrap(made)
-

@@ -1,4 +1,5 @@
 """One trace: its sizes, its inputs, the arrays it captured, and where the user's code is."""
+
 from __future__ import annotations
 
 import itertools
@@ -69,11 +70,12 @@ class Session:
     _constants: dict[int, tuple[Any, Node]] = field(default_factory=dict)
 
     # ------------------------------------------------------------------------------------------------ inputs
-    def input(self, shape: Sequence[int | Size], dtype: np.dtype[Any], name: str, *, known: Mapping[int, Size] | None = None
-              ) -> Node:
+    def input(self, shape: Sequence[int | Size], dtype: np.dtype[Any], name: str, *, known: Mapping[int, Size] | None = None) -> Node:
         """The next input of the program: each axis gets a symbol with the example's size as its hint."""
-        symbols = tuple(known[k] if known is not None and k in known else self.context.fresh(n) if isinstance(n, int) else n
-                        for k, n in enumerate(shape))
+        symbols = tuple(
+            known[k] if known is not None and k in known else self.context.fresh(n) if isinstance(n, int) else n
+            for k, n in enumerate(shape)
+        )
         node = make("input", shape=symbols, dtype=native(dtype), position=len(self.inputs), name=name)
         self.inputs.append(node)
         return node
@@ -140,8 +142,7 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------ the end
     def finish(self, outputs: Sequence[Node]) -> tuple[Graph, list[Captured]]:
-        """The traced program, with the captured arrays that it reads; sizes that were found equal get one form.
-        """
+        """The traced program, with the captured arrays that it reads; sizes that were found equal get one form."""
         self.open = False
         captured = {c.node: c for c in self.captured.values()}
         needed = self._needed(outputs)
@@ -153,7 +154,7 @@ class Session:
         try:
             if mapping:
                 made = rebuild([*inputs, *outputs], {}, mapping)
-                inputs, outputs = made[: len(inputs)], made[len(inputs):]
+                inputs, outputs = made[: len(inputs)], made[len(inputs) :]
         finally:
             sizes.active.context = before
         return Graph(tuple(inputs), tuple(outputs), guards, dict(self.context.hints)), kept
@@ -190,13 +191,19 @@ def check_dtype(dtype: np.dtype[Any], what: str) -> None:
     Raises:
         DTypeError: complex, object, string, ...
     """
-    hints = {"c": "take the real and imaginary parts as two arguments", "O": "make it an array of numbers",
-             "U": "pass text as a plain str, not as an array", "S": "pass text as plain bytes, not as an array",
-             "M": "convert dates to numbers first", "m": "convert durations to numbers first",
-             "V": "pass the fields of a structured array as separate arrays"}
+    hints = {
+        "c": "take the real and imaginary parts as two arguments",
+        "O": "make it an array of numbers",
+        "U": "pass text as a plain str, not as an array",
+        "S": "pass text as plain bytes, not as an array",
+        "M": "convert dates to numbers first",
+        "m": "convert durations to numbers first",
+        "V": "pass the fields of a structured array as separate arrays",
+    }
     if dtype.kind in hints:
-        raise DTypeError(f"{what} of dtype {dtype} cannot be traced{at(user_site())}: chainrule has float, integer and bool "
-                         f"arrays; {hints[dtype.kind]}")
+        raise DTypeError(
+            f"{what} of dtype {dtype} cannot be traced{at(user_site())}: chainrule has float, integer and bool arrays; {hints[dtype.kind]}"
+        )
     if dtype.kind == "f" and dtype.itemsize > 8:
         raise DTypeError(f"{what} of dtype {dtype} cannot be traced{at(user_site())}: convert it to float64")
     kind_of(dtype)

@@ -1,4 +1,5 @@
 """Sizes as the user's code sees them: integers that stay symbolic as long as arithmetic allows."""
+
 from __future__ import annotations
 
 import operator

@@ -1,34 +1,32 @@
 """`Traced`: what plain NumPy code sees in place of an array while it is traced."""
+
 from __future__ import annotations
 
 import builtins
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
 
 from .. import build, sizes
-from ..errors import IndexingError, TraceError
+from ..errors import TraceError
 from ..ir import Node
-from ..provenance import Site, at, user_site
+from ..provenance import at, user_site
 from ..views import View
-from .operands import Weak, contains_traced, lift, to_dtype, wrap
+from .keys import lift_key, plain_key
+from .operands import Weak, lift, to_dtype, wrap
+from .refusals import UnsupportedAttributeError, conversion, is_storing, made_at, needs_value
 from .session import Session, located
-from .symint import SymInt, wrap_size
+from .symint import wrap_size
 from .ufuncs import dispatch_ufunc, operate
 
-__all__ = ["Traced", "lift_key"]
+__all__ = ["METHODS", "Traced"]
 
 Binary = Callable[["Traced", Any], Any]
 
 
 # powers that NumPy's `**` computes by another ufunc, for arrays
 _SIMPLE_POWERS = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}
-
-
-class UnsupportedAttributeError(TraceError, AttributeError):
-    """An attribute of arrays that traced ones do not have."""
 
 
 def _binary(ufunc: np.ufunc) -> tuple[Binary, Binary]:
@@ -80,9 +78,11 @@ class Traced:
         """
         if not self._session.open:
             made = made_at(self._view.storage.node)
-            raise TraceError(f"a value traced{made} is used after its trace has ended{at(user_site())}: it has no number behind "
-                             "it; return it from the decorated function instead of keeping it in a global, an attribute or "
-                             "a list")
+            raise TraceError(
+                f"a value traced{made} is used after its trace has ended{at(user_site())}: it has no number behind "
+                "it; return it from the decorated function instead of keeping it in a global, an attribute or "
+                "a list"
+            )
         return self._view.read()
 
     @property
@@ -165,7 +165,7 @@ class Traced:
     def __format__(self, spec: str) -> str:
         if not spec:
             return repr(self)
-        raise self._needs_value(f"format with {spec!r}", "print(x) shows its type and shape")
+        raise needs_value(self, f"format with {spec!r}", "print(x) shows its type and shape")
 
     # ------------------------------------------------------------------------------------------------ operators
     __add__, __radd__ = _binary(np.add)
@@ -232,13 +232,6 @@ class Traced:
         return operate(np.invert, self)
 
     # ------------------------------------------------------------------------------------------------ not a number
-    def _needs_value(self, what: str, instead: str, known: bool = True) -> TraceError:
-        node = self.node
-        where = made_at(node)
-        return TraceError(f"{what} needs the value of a traced {node.dtype}[{', '.join(map(str, node.shape))}]"
-                          f"{f', computed{where}' if where else ''}{at(user_site())}, and a traced value is only known when the "
-                          f"compiled function runs: {instead}")
-
     def _concrete(self) -> Any:
         """Its value where sizes and constants alone determine it (the sizes are specialised), else None."""
         with located():
@@ -248,24 +241,27 @@ class Traced:
     def __bool__(self) -> bool:
         value = self._concrete()
         if value is None:
-            raise self._needs_value("a branch (`if`, `while`, `and`, `or`, `not`, `assert`)",
-                                    "use np.where(condition, a, b), np.minimum/np.maximum or np.logical_and, or cr.cond")
+            raise needs_value(
+                self,
+                "a branch (`if`, `while`, `and`, `or`, `not`, `assert`)",
+                "use np.where(condition, a, b), np.minimum/np.maximum or np.logical_and, or cr.cond",
+            )
         return bool(value)
 
     def __float__(self) -> float:
         value = self._concrete()
-        if value is None and _storing():
-            raise _conversion(self)
+        if value is None and is_storing():
+            raise conversion(self)
         if value is None:
-            raise self._needs_value("float()", "leave it an array; functions of `math` have equals in NumPy (np.exp for math.exp)")
+            raise needs_value(self, "float()", "leave it an array; functions of `math` have equals in NumPy (np.exp for math.exp)")
         return float(value)
 
     def __int__(self) -> int:
         value = self._concrete()
-        if value is None and _storing():
-            raise _conversion(self)
+        if value is None and is_storing():
+            raise conversion(self)
         if value is None:
-            raise self._needs_value("int()", "x.astype(int) converts inside the trace")
+            raise needs_value(self, "int()", "x.astype(int) converts inside the trace")
         return int(value)
 
     __trunc__ = __int__
@@ -273,19 +269,21 @@ class Traced:
     def __index__(self) -> int:
         value = self._concrete() if self.dtype.kind in "iu" else None
         if value is None:
-            raise self._needs_value("an integer (for range(), a shape, a repetition)",
-                                    "pass it as a Python int, which is part of the signature; to index with it, index a traced "
-                                    "array")
+            raise needs_value(
+                self,
+                "an integer (for range(), a shape, a repetition)",
+                "pass it as a Python int, which is part of the signature; to index with it, index a traced array",
+            )
         return int(value)
 
     def __complex__(self) -> NoReturn:
-        raise self._needs_value("complex()", "compute real and imaginary parts as two arrays")
+        raise needs_value(self, "complex()", "compute real and imaginary parts as two arrays")
 
     def __floor__(self) -> NoReturn:
-        raise self._needs_value("math.floor()", "use np.floor")
+        raise needs_value(self, "math.floor()", "use np.floor")
 
     def __ceil__(self) -> NoReturn:
-        raise self._needs_value("math.ceil()", "use np.ceil")
+        raise needs_value(self, "math.ceil()", "use np.ceil")
 
     def __round__(self, digits: int | None = None) -> Any:
         return self._call(np.round, digits or 0)
@@ -295,22 +293,22 @@ class Traced:
         known = self._session.concretise(self.node)
         if known is not None:
             return known.item(*args)
-        raise self._needs_value(".item()", "leave it an array; a 0-d array works wherever a number does")
+        raise needs_value(self, ".item()", "leave it an array; a 0-d array works wherever a number does")
 
     def tolist(self) -> Any:
         """Refused, as there are no numbers yet, unless captured arrays alone determine them."""
         known = self._session.concretise(self.node)
         if known is not None:
             return known.tolist()
-        raise self._needs_value(".tolist()", "leave it an array, or list(x) for a list of traced rows")
+        raise needs_value(self, ".tolist()", "leave it an array, or list(x) for a list of traced rows")
 
-    def __hash__(self) -> NoReturn:  # type: ignore[override]
-        raise self._needs_value("hash() (a set, a dictionary key, a cache)", "use its position or name as the key")
+    def __hash__(self) -> NoReturn:
+        raise needs_value(self, "hash() (a set, a dictionary key, a cache)", "use its position or name as the key")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         known = self._session.concretise(self.node)
         if known is None:
-            raise _conversion(self)
+            raise conversion(self)
         return np.array(known, dtype)
 
     # ------------------------------------------------------------------------------------------------ parts
@@ -345,7 +343,7 @@ class Traced:
             node = self.node
             if not node.ndim and not lift_key(key):
                 key = ...
-            self.write(build.update(node, _plain_key(lift_key(key)), to_dtype(lift(value), node.dtype)))
+            self.write(build.update(node, plain_key(lift_key(key)), to_dtype(lift(value), node.dtype)))
 
     # ------------------------------------------------------------------------------------------------ methods
     def _call(self, function: Callable[..., Any], *args: Any, _of: Any = None, **kwargs: Any) -> Any:
@@ -356,6 +354,7 @@ class Traced:
     def __getattr__(self, name: str) -> Any:
         function = METHODS.get(name)
         if function is not None:
+
             def method(*args: Any, **kwargs: Any) -> Any:
                 return self._call(function, *args, **kwargs)
 
@@ -365,8 +364,10 @@ class Traced:
             known = self._session.concretise(self.node)
             if known is not None:
                 return getattr(known, name)
-            raise UnsupportedAttributeError(f"the attribute .{name} of a traced array is not supported{at(user_site())}: use "
-                                            "NumPy's functions and operators on it, or compute it outside of the function")
+            raise UnsupportedAttributeError(
+                f"the attribute .{name} of a traced array is not supported{at(user_site())}: use "
+                "NumPy's functions and operators on it, or compute it outside of the function"
+            )
         raise AttributeError(f"a traced array has no attribute {name!r}", name=name, obj=self)
 
     def __dir__(self) -> list[str]:
@@ -376,9 +377,8 @@ class Traced:
         return self._call(np.reshape, shape[0] if len(shape) == 1 else shape, order=order)
 
     def transpose(self, *axes: Any) -> Any:
-        if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
-            axes = axes[0]
-        return self._call(np.transpose, axes or None)
+        together = len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list)))
+        return self._call(np.transpose, (axes[0] if together else axes) or None)
 
     def astype(self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True) -> Traced:
         with located():
@@ -409,8 +409,10 @@ class Traced:
 
     def view(self, dtype: Any = None, type: Any = None) -> Traced:
         if dtype is not None and not isinstance(dtype, builtins.type(np.ndarray)) and np.dtype(dtype) != self.dtype:
-            raise UnsupportedAttributeError(f".view({dtype}) reads the bytes of an array as another type, which has no derivative"
-                                            f"{at(user_site())}: .astype converts values")
+            raise UnsupportedAttributeError(
+                f".view({dtype}) reads the bytes of an array as another type, which has no derivative"
+                f"{at(user_site())}: .astype converts values"
+            )
         return self.seen_through(self._view)
 
     # ------------------------------------------------------------------------------------------------ NumPy's protocols
@@ -428,110 +430,37 @@ class Traced:
 
 # the methods that are the NumPy function of the same meaning, with the array as its first argument
 METHODS: dict[str, Callable[..., Any]] = {
-    name: getattr(np, name) for name in (
-        "all", "any", "argmax", "argmin", "argsort", "clip", "cumsum", "cumprod", "diagonal", "dot", "max", "mean", "min",
-        "nonzero", "prod", "ravel", "repeat", "round", "searchsorted", "squeeze", "std", "sum", "take", "trace", "var",
-        "compress", "conjugate", "choose", "argpartition", "partition")
+    name: getattr(np, name)
+    for name in (
+        "all",
+        "any",
+        "argmax",
+        "argmin",
+        "argsort",
+        "clip",
+        "cumsum",
+        "cumprod",
+        "diagonal",
+        "dot",
+        "max",
+        "mean",
+        "min",
+        "nonzero",
+        "prod",
+        "ravel",
+        "repeat",
+        "round",
+        "searchsorted",
+        "squeeze",
+        "std",
+        "sum",
+        "take",
+        "trace",
+        "var",
+        "compress",
+        "conjugate",
+        "choose",
+        "argpartition",
+        "partition",
+    )
 } | {"conj": np.conjugate, "ptp": np.ptp}
-
-
-def made_at(node: Node) -> str:
-    """` at file.py:12`: where a value was computed."""
-    site: Site | None = min(node.sites, default=None)
-    return f" at {site}" if site is not None else ""
-
-
-def _conversion(value: Traced) -> TraceError:
-    """The error for making a plain array of a traced value: storing it somewhere, or a function that NumPy cannot dispatch."""
-    library = _calling_library()
-    if library:
-        return TraceError(f"{library} converts its arguments to plain arrays, which a traced value cannot be{at(user_site())}: "
-                          "ufuncs of scipy.special (expit, xlogy, gammaln, ...) can be traced, and cr.logsumexp, cr.softmax; "
-                          "compute other things outside of the function, or write them with NumPy's functions")
-    return value._needs_value("making a plain array of it (np.array, np.asarray, storing it in a np.zeros(n), a function that NumPy "
-                              "does not dispatch)",
-                              "use np.zeros_like(x) or np.empty_like(x) of a traced x for an array to store it in, np.stack([...]) "
-                              "or np.concatenate instead of np.array([...]), and leave out np.asarray")
-
-
-def _storing() -> bool:
-    """Whether the user's line is storing into something by index, which is where NumPy asks for a float."""
-    import dis
-    import sys
-
-    frame = sys._getframe(2)
-    return dis.opname[frame.f_code.co_code[frame.f_lasti]] == "STORE_SUBSCR"
-
-
-def _calling_library() -> str:
-    """The public function of SciPy that the user's code has called, if it is one that asks for a plain array."""
-    import sys
-
-    frame, found = sys._getframe(2), ""
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if module.startswith("scipy."):
-            found = f"{module.partition('._')[0]}.{frame.f_code.co_name}"
-        elif not module.startswith(("numpy", "chainrule")):
-            break
-        frame = frame.f_back  # type: ignore[assignment]
-    return found
-
-
-def lift_key(key: Any) -> tuple[Any, ...]:
-    """An index as the shared constructors take it: ints, sizes, slices, None, Ellipsis and nodes.
-
-    Raises:
-        IndexingError: a float, text, or an array of them.
-    """
-    lifted: list[Any] = []
-    for k in key if isinstance(key, tuple) else (key,):
-        lifted += _lift_one(k)
-    return tuple(lifted)
-
-
-def _lift_one(k: Any) -> list[Any]:
-    if k is None or k is Ellipsis or isinstance(k, (bool, np.bool_)):
-        return [k if not isinstance(k, np.bool_) else bool(k)]
-    if isinstance(k, SymInt):
-        return [k.size]
-    if isinstance(k, slice):
-        return [slice(_bound(k.start), _bound(k.stop), None if k.step is None else operator.index(k.step))]
-    if isinstance(k, (int, np.integer)):
-        return [int(k)]
-    if isinstance(k, (list, np.ndarray)) and not contains_traced(k):
-        return _lift_plain(np.asarray(k) if len(k) or isinstance(k, np.ndarray) else np.zeros(0, np.int64))
-    node = lift(k).node
-    if node.dtype.kind not in "iub":
-        raise IndexingError(f"an index of dtype {node.dtype} is not an integer or boolean array{at(user_site())}: "
-                            "convert it with .astype(int)")
-    return [node]
-
-
-def _lift_plain(array: np.ndarray[Any, Any]) -> list[Any]:
-    """A plain index array; of a constant mask the positions are known."""
-    if array.dtype.kind not in "iub":
-        raise IndexingError(f"an index of dtype {array.dtype} is not an integer or boolean array{at(user_site())}: "
-                            "convert it with .astype(int)")
-    operand = lift(array)
-    captured = operand.node.op.name == "input"
-    if array.dtype.kind == "b" and array.ndim and not (captured and wrap_is_free(operand.node)):
-        return [lift(positions).node for positions in np.nonzero(array)]
-    return [operand.node]
-
-
-def wrap_is_free(node: Node) -> bool:
-    """Whether a captured array may be another one at the next call, so that its contents are not known."""
-    from .session import require_session
-
-    return any(c.node is node and c.origin is not None for c in require_session("an array").captured.values())
-
-
-def _bound(value: Any) -> Any:
-    if value is None:
-        return None
-    return value.size if isinstance(value, SymInt) else operator.index(value)
-
-
-def _plain_key(key: tuple[Any, ...]) -> Any:
-    return key[0] if len(key) == 1 else key

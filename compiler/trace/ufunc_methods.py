@@ -1,4 +1,5 @@
 """`ufunc.reduce`, `.accumulate` and `.outer` on traced values."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -11,13 +12,22 @@ from .operands import lift
 from .ufuncs import dispatch_ufunc, unsupported
 
 # a ufunc's accumulation, as the function of NumPy that it is
-_ACCUMULATIONS = {"add": np.cumsum, "multiply": np.cumprod}
-_REDUCTIONS = {"add": np.sum, "multiply": np.prod, "maximum": np.max, "minimum": np.min, "logical_and": np.all,
-               "logical_or": np.any, "fmax": np.nanmax, "fmin": np.nanmin}
+_ACCUMULATIONS: dict[str, Any] = {"add": np.cumsum, "multiply": np.cumprod}
+_REDUCTIONS: dict[str, Any] = {
+    "add": np.sum,
+    "multiply": np.prod,
+    "maximum": np.max,
+    "minimum": np.min,
+    "logical_and": np.all,
+    "logical_or": np.any,
+    "fmax": np.nanmax,
+    "fmin": np.nanmin,
+}
 
 
-def reduce(ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, keepdims: bool = False, initial: Any = None,
-           where: Any = True) -> Any:
+def reduce(
+    ufunc: np.ufunc, array: Any, axis: Any = 0, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> Any:
     """`ufunc.reduce`: along axis 0 where nothing else is said."""
     from .functions import call
     from .functions.registry import axes_of

@@ -1,4 +1,5 @@
 """Sizes as integers of the user's code: what stays symbolic, what specialises, and what comparisons record."""
+
 from __future__ import annotations
 
 import math
@@ -23,10 +24,20 @@ def program(function, *shapes):
 
 
 SYMBOLIC = {
-    "sum": lambda n, m: n + m + 1, "difference": lambda n, m: 2 * n - m, "product": lambda n, m: n * m * 3, "floor division": lambda n, m: (n * 7) // m,
-    "remainder": lambda n, m: (n * 7) % m, "divmod": lambda n, m: divmod(n * 5, m)[1], "power": lambda n, m: n ** 2, "negative": lambda n, m: -n + 10,
-    "quotient": lambda n, m: n / m, "square root": lambda n, m: np.sqrt(n), "mixed": lambda n, m: 1.0 / n + 0.5 * m, "reflected": lambda n, m: 100 - n + 7 // m,
-    "of float": lambda n, m: 2.5 // m + 2.0 ** n, "round": lambda n, m: round(n),
+    "sum": lambda n, m: n + m + 1,
+    "difference": lambda n, m: 2 * n - m,
+    "product": lambda n, m: n * m * 3,
+    "floor division": lambda n, m: (n * 7) // m,
+    "remainder": lambda n, m: (n * 7) % m,
+    "divmod": lambda n, m: divmod(n * 5, m)[1],
+    "power": lambda n, m: n**2,
+    "negative": lambda n, m: -n + 10,
+    "quotient": lambda n, m: n / m,
+    "square root": lambda n, m: np.sqrt(n),
+    "mixed": lambda n, m: 1.0 / n + 0.5 * m,
+    "reflected": lambda n, m: 100 - n + 7 // m,
+    "of float": lambda n, m: 2.5 // m + 2.0**n,
+    "round": lambda n, m: round(n),
 }
 
 
@@ -41,9 +52,19 @@ def test_arithmetic_stays_symbolic(name):
 
 
 SPECIALISING = {
-    "range": lambda n: sum(range(n)), "np.zeros": lambda n: np.zeros(n).size, "int": int, "float": float, "math": math.sqrt, "hash": lambda n: {n: 1}[4],
-    "list": lambda n: [10, 20, 30, 40, 50][n], "np.arange": lambda n: np.arange(n).sum(), "repetition": lambda n: len("ab" * n), "format": lambda n: int(f"{n:d}"),
-    "np.ones": lambda n: np.ones((n, 2)).sum(), "np.linspace": lambda n: np.linspace(0, 1, n).size, "np.eye": lambda n: np.eye(n).sum(),
+    "range": lambda n: sum(range(n)),
+    "np.zeros": lambda n: np.zeros(n).size,
+    "int": int,
+    "float": float,
+    "math": math.sqrt,
+    "hash": lambda n: {n: 1}[4],
+    "list": lambda n: [10, 20, 30, 40, 50][n],
+    "np.arange": lambda n: np.arange(n).sum(),
+    "repetition": lambda n: len("ab" * n),
+    "format": lambda n: int(f"{n:d}"),
+    "np.ones": lambda n: np.ones((n, 2)).sum(),
+    "np.linspace": lambda n: np.linspace(0, 1, n).size,
+    "np.eye": lambda n: np.eye(n).sum(),
     "math.comb": lambda n: math.comb(n, 2),
 }
 
@@ -59,8 +80,21 @@ def test_what_needs_the_number_specialises_and_says_where(name):
     assert interpret.run(graph, [X])[0] == pytest.approx(function(4))
 
 
-COMPARISONS = [("n == m", False), ("n != m", True), ("n > 2", True), ("n <= 3", False), ("n >= m", True), ("n < 4", False), ("n % 2 == 0", True), ("bool(n)", True),
-               ("n == 4", True), ("n == 4.0", True), ("n != 'a'", True), ("min(n, m) == m", True), ("n > 2.5", True)]
+COMPARISONS = [
+    ("n == m", False),
+    ("n != m", True),
+    ("n > 2", True),
+    ("n <= 3", False),
+    ("n >= m", True),
+    ("n < 4", False),
+    ("n % 2 == 0", True),
+    ("bool(n)", True),
+    ("n == 4", True),
+    ("n == 4.0", True),
+    ("n != 'a'", True),
+    ("min(n, m) == m", True),
+    ("n > 2.5", True),
+]
 
 
 @pytest.mark.parametrize(("source", "expected"), COMPARISONS)
@@ -82,7 +116,11 @@ def test_equal_sizes_become_one():
 def test_the_array_functions_that_keep_sizes():
     def f(x):
         n = x.shape[0]
-        return (np.arange(n, like=x) * np.ones(n, like=x) + np.zeros_like(x[:, 0])).sum() + np.full_like(x, n).sum() + np.broadcast_to(x[0, 0], (n, 2)).sum()
+        return (
+            (np.arange(n, like=x) * np.ones(n, like=x) + np.zeros_like(x[:, 0])).sum()
+            + np.full_like(x, n).sum()
+            + np.broadcast_to(x[0, 0], (n, 2)).sum()
+        )
 
     graph, session = program(f, (4, 3))
     assert session.specialisations == []

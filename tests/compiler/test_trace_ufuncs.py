@@ -1,4 +1,5 @@
 """Every ufunc of the table against NumPy or SciPy: values and dtypes, for all pairs of dtypes, weak Python numbers among them."""
+
 from __future__ import annotations
 
 import itertools
@@ -10,7 +11,7 @@ import scipy.special
 from tracing import results, traced
 
 from chainrule.compiler.errors import ChainruleError, DTypeError, TraceError
-from chainrule.compiler.trace.ufuncs import UFUNCS
+from chainrule.compiler.trace.ufunc_table import UFUNCS
 
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint32", "uint64", "float16", "float32", "float64"]
 PRODUCTS = ("matmul", "vecdot", "matvec", "vecmat")
@@ -66,15 +67,27 @@ def test_one_dtype(name, dtype):
         check(function, operands(name, dtype, function.nin))
 
 
-@pytest.mark.parametrize("name", ["add", "multiply", "divide", "floor_divide", "power", "maximum", "less", "logical_and", "arctan2", "copysign"])
+@pytest.mark.parametrize(
+    "name", ["add", "multiply", "divide", "floor_divide", "power", "maximum", "less", "logical_and", "arctan2", "copysign"]
+)
 def test_pairs_of_dtypes(name):
     for left, right in itertools.product(DTYPES, DTYPES):
         a, b = np.array([1, 2, 3]).astype(left), np.array([2, 1, 3]).astype(right)
         check(ufunc(name), [a, b])
 
 
-OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow, operator.lt, operator.eq,
-             divmod]
+OPERATORS = [
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.floordiv,
+    operator.mod,
+    operator.pow,
+    operator.lt,
+    operator.eq,
+    divmod,
+]
 
 
 @pytest.mark.parametrize("function", OPERATORS, ids=lambda f: f.__name__)
@@ -101,8 +114,9 @@ def test_numbers_made_of_float_arguments_stay_weak_and_functions_make_them_float
     assert results(lambda x, s: np.where(x > 0, x, s), x, 0.5)[0].dtype == np.float32
 
 
-@pytest.mark.parametrize("name", [n for n in UFUNCS if n not in ("ldexp", "left_shift", "right_shift", "bitwise_and", "bitwise_or", "bitwise_xor",
-                                                                   "invert")])
+@pytest.mark.parametrize(
+    "name", [n for n in UFUNCS if n not in ("ldexp", "left_shift", "right_shift", "bitwise_and", "bitwise_or", "bitwise_xor", "invert")]
+)
 def test_special_points(name):
     """Zeros of both signs, infinities, nan, and points on both sides."""
     function = ufunc(name)
@@ -130,8 +144,22 @@ def test_special_points(name):
 
 # at poles and infinities SciPy's choice between inf and nan follows its algorithm, not a limit
 POSITIVE_ONLY = {"betaln", "beta"}
-UNDEFINED_ELSEWHERE = {"logaddexp2", "gamma", "rgamma", "betaln", "beta", "huber", "pseudo_huber", "boxcox", "exprel", "kl_div", "rel_entr", "loggamma",
-                       "xlogy", "xlog1py"}
+UNDEFINED_ELSEWHERE = {
+    "logaddexp2",
+    "gamma",
+    "rgamma",
+    "betaln",
+    "beta",
+    "huber",
+    "pseudo_huber",
+    "boxcox",
+    "exprel",
+    "kl_div",
+    "rel_entr",
+    "loggamma",
+    "xlogy",
+    "xlog1py",
+}
 
 
 def test_shifts_and_bits():
@@ -161,7 +189,7 @@ def test_casting_into_out_is_refused_as_numpy_refuses_it():
         np.add(x, 1, out=out)
         return out
 
-    with pytest.raises(DTypeError, match="Cannot cast np.add output from dtype..float64.. to dtype..int64.. with casting rule 'same_kind'"):
+    with pytest.raises(DTypeError, match=r"Cannot cast np\.add output from .*float64.* to .*int64.* with casting rule 'same_kind'"):
         traced(program, np.ones(2))
 
 

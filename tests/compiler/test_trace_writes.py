@@ -1,4 +1,5 @@
 """Programs that write into arrays, through views and `out=`, against NumPy."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -179,9 +180,26 @@ def assignment_casts(x):
     return y, z, b
 
 
-PROGRAMS = [element, rows_and_columns, base_sees_view, view_sees_base, reshape_of_a_transpose_is_a_copy, reshape_of_contiguous_rows_is_a_view,
-            an_element_is_a_number, a_row_is_a_view, swaps, masks, index_arrays, out_arguments, in_place_operators, through_many_views,
-            diagonals, helpers, accumulation_in_a_loop, assignment_casts]
+PROGRAMS = [
+    element,
+    rows_and_columns,
+    base_sees_view,
+    view_sees_base,
+    reshape_of_a_transpose_is_a_copy,
+    reshape_of_contiguous_rows_is_a_view,
+    an_element_is_a_number,
+    a_row_is_a_view,
+    swaps,
+    masks,
+    index_arrays,
+    out_arguments,
+    in_place_operators,
+    through_many_views,
+    diagonals,
+    helpers,
+    accumulation_in_a_loop,
+    assignment_casts,
+]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__name__)
@@ -200,7 +218,9 @@ def test_a_program_that_writes(program):
     agree(run, X)
 
 
-@pytest.mark.parametrize("program", [element, rows_and_columns, base_sees_view, swaps, index_arrays, through_many_views, accumulation_in_a_loop])
+@pytest.mark.parametrize(
+    "program", [element, rows_and_columns, base_sees_view, swaps, index_arrays, through_many_views, accumulation_in_a_loop]
+)
 def test_the_slope_of_a_program_that_writes(program):
     def first(x):
         made = program(x)
@@ -226,8 +246,12 @@ def test_an_argument_that_is_written_to_is_not_changed_for_the_caller():
     np.testing.assert_array_equal(made[1:], 2 * X[1:])
 
 
-KEYS = st.sampled_from([0, -1, slice(None), slice(1, None), slice(None, None, -1), slice(0, 4, 2), [1, 3], np.array([True, False, True, True]), None, ...])
-STEPS = st.lists(st.tuples(st.sampled_from(["write", "add", "view", "transpose", "reshape", "flip"]), KEYS, st.integers(-3, 3)), min_size=1, max_size=6)
+KEYS = st.sampled_from(
+    [0, -1, slice(None), slice(1, None), slice(None, None, -1), slice(0, 4, 2), [1, 3], np.array([True, False, True, True]), None, ...]
+)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["write", "add", "view", "transpose", "reshape", "flip"]), KEYS, st.integers(-3, 3)), min_size=1, max_size=6
+)
 
 
 @given(STEPS)
@@ -258,9 +282,19 @@ def test_random_programs_of_views_and_writes(steps):
     agree(program, X)
 
 
-@pytest.mark.parametrize(("shape", "strides", "wanted", "expected"), [
-    ((2, 6), (6, 1), (12,), (1,)), ((2, 6), (6, 1), (2, 2, 3), (6, 3, 1)), ((6, 2), (1, 6), (12,), None), ((3, 4), (8, 1), (3, 2, 2), (8, 2, 1)),
-    ((3, 4), (8, 1), (12,), None), ((4,), (-1,), (2, 2), (-2, -1)), ((1, 4), (99, 2), (4, 1), (2, 0)), ((0, 3), (3, 1), (3, 0), (1, 1))])
+@pytest.mark.parametrize(
+    ("shape", "strides", "wanted", "expected"),
+    [
+        ((2, 6), (6, 1), (12,), (1,)),
+        ((2, 6), (6, 1), (2, 2, 3), (6, 3, 1)),
+        ((6, 2), (1, 6), (12,), None),
+        ((3, 4), (8, 1), (3, 2, 2), (8, 2, 1)),
+        ((3, 4), (8, 1), (12,), None),
+        ((4,), (-1,), (2, 2), (-2, -1)),
+        ((1, 4), (99, 2), (4, 1), (2, 0)),
+        ((0, 3), (3, 1), (3, 0), (1, 1)),
+    ],
+)
 def test_which_reshapes_are_views(shape, strides, wanted, expected):
     from chainrule.compiler.views import reshaped_strides
 
@@ -268,7 +302,7 @@ def test_which_reshapes_are_views(shape, strides, wanted, expected):
 
 
 def test_errors_of_writes():
-    with pytest.raises(DTypeError, match="Cannot cast np.add output"):
+    with pytest.raises(DTypeError, match=r"Cannot cast np\.add output"):
         traced(lambda x: np.add(x.astype(int), 0.5, out=x.astype(int)), X)
     with pytest.raises(ShapeError, match=r"could not broadcast input array from shape \(3,\) into shape"):
         traced(lambda x: x.__setitem__(0, np.ones(3)), X)

@@ -1,4 +1,5 @@
 """Which calls share a program: signatures, sizes, guards, captured values, threads."""
+
 from __future__ import annotations
 
 import threading
@@ -29,11 +30,25 @@ def test_another_size_is_no_other_program():
     assert f.stats.cache_hits == 3
 
 
-@pytest.mark.parametrize("program", [
-    lambda x: x.reshape(-1).sum() / x.size, lambda x: np.sum(x[1:] - x[:-1]), lambda x: np.std(x, axis=0).sum(), lambda x: x[:, -1].sum() * len(x.shape),
-    lambda x: np.concatenate([x, x]).sum() / x.shape[0], lambda x: np.sum(np.zeros_like(x) + x) * x.shape[1] ** 2, lambda x: np.sort(x).sum(),
-    lambda x: (x.T @ x).trace(), lambda x: np.linalg.norm(x), lambda x: np.sum(x / np.sqrt(x.shape[1])), lambda x: np.median(x),
-    lambda x: np.sum(np.pad(x, 1)) + np.sum(np.tile(x, 2)), lambda x: x.flatten()[x.size // 2:].sum(), lambda x: np.roll(x, 1).sum() + np.diff(x).sum()])
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda x: x.reshape(-1).sum() / x.size,
+        lambda x: np.sum(x[1:] - x[:-1]),
+        lambda x: np.std(x, axis=0).sum(),
+        lambda x: x[:, -1].sum() * len(x.shape),
+        lambda x: np.concatenate([x, x]).sum() / x.shape[0],
+        lambda x: np.sum(np.zeros_like(x) + x) * x.shape[1] ** 2,
+        lambda x: np.sort(x).sum(),
+        lambda x: (x.T @ x).trace(),
+        lambda x: np.linalg.norm(x),
+        lambda x: np.sum(x / np.sqrt(x.shape[1])),
+        lambda x: np.median(x),
+        lambda x: np.sum(np.pad(x, 1)) + np.sum(np.tile(x, 2)),
+        lambda x: x.flatten()[x.size // 2 :].sum(),
+        lambda x: np.roll(x, 1).sum() + np.diff(x).sum(),
+    ],
+)
 def test_programs_that_serve_every_size(program):
     f = grad(program)
     for shape in ((4, 3), (7, 5), (6, 11)):
@@ -104,7 +119,7 @@ def test_one_true_and_one_are_different_signatures():
 
 
 def test_an_integer_that_keeps_changing_becomes_an_input():
-    f = grad(lambda n, x: np.sum(x ** n) * n)
+    f = grad(lambda n, x: np.sum(x**n) * n)
     x = np.arange(1.0, 4.0)
     for n in range(2, 12):
         np.testing.assert_allclose(f.grad(n, x), n * n * x ** (n - 1))
@@ -114,8 +129,8 @@ def test_an_integer_that_keeps_changing_becomes_an_input():
 def test_an_integer_that_has_to_be_known_warns_with_the_line():
     f = grad(lambda x, n: np.sum(x[:n]))
     with pytest.warns(RuntimeWarning, match=r"the argument 'n' keeps changing.*test_function_cache\.py"):
-        for n in range(1, 12):
-            np.testing.assert_allclose(f.grad(np.ones(20), n), np.arange(20) < n)
+        made = [f.grad(np.ones(20), n) for n in range(1, 12)]
+    np.testing.assert_allclose(made, [np.arange(20) < n for n in range(1, 12)])
 
 
 # ------------------------------------------------------------------------------------------------ what is captured
@@ -162,8 +177,13 @@ def test_captured_numbers_are_watched():
     program = lambda x: np.sum(scaled(x)) * TABLE["k"] ** SETTINGS.power + len(TABLE["names"])  # noqa: E731
     f = grad(program)
     x = np.array([1.0, 2.0])
-    for change in (lambda: None, lambda: globals().update(RATE=2.0), lambda: TABLE.update(k=4.0), lambda: setattr(SETTINGS, "power", 1),
-                   lambda: TABLE["names"].append("b")):
+    for change in (
+        lambda: None,
+        lambda: globals().update(RATE=2.0),
+        lambda: TABLE.update(k=4.0),
+        lambda: setattr(SETTINGS, "power", 1),
+        lambda: TABLE["names"].append("b"),
+    ):
         change()
         assert f(x) == pytest.approx(program(x))
     assert f.stats.traces == 5
@@ -187,10 +207,18 @@ def test_captured_arrays_in_closures_and_views_of_them():
     assert f(x) == program(x)
 
 
-@pytest.mark.parametrize("use", [lambda w, x: np.sum(x) * float(w.sum()), lambda w, x: np.sum(x) if w[0] > 0 else -np.sum(x),
-                                 lambda w, x: sum(x.sum() for _ in range(int(w[0]))), lambda w, x: np.sum(x[:int(w[1])]),
-                                 lambda w, x: np.sum(x) * w.std(), lambda w, x: np.sum(np.unique(w)[0] * x)],
-                         ids=["float", "branch", "range", "slice", "method", "unsupported"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda w, x: np.sum(x) * float(w.sum()),
+        lambda w, x: np.sum(x) if w[0] > 0 else -np.sum(x),
+        lambda w, x: sum(x.sum() for _ in range(int(w[0]))),
+        lambda w, x: np.sum(x[: int(w[1])]),
+        lambda w, x: np.sum(x) * w.std(),
+        lambda w, x: np.sum(np.unique(w)[0] * x),
+    ],
+    ids=["float", "branch", "range", "slice", "method", "unsupported"],
+)
 def test_what_depends_on_the_elements_of_a_captured_array(use):
     w = np.array([2.0, 1.0, 3.0])
 
@@ -249,7 +277,7 @@ def test_two_threads_trace_and_compile_once():
 
     def program(x):
         traces.append(threading.get_ident())
-        return np.sum(x ** 2)
+        return np.sum(x**2)
 
     f = grad(program)
     results = []

@@ -1,4 +1,5 @@
 """Decorated functions: arguments, structures, results, derivatives."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -131,7 +132,7 @@ def test_dicts_lists_and_tuples_of_arrays():
     f = grad(lambda p, k: np.sum(p["a"] ** 2) * p["b"][0] + p["b"][1] * k["n"])
     g = f.grad({"a": W, "b": [2.0, 3.0], "c": "text"}, {"n": 4})
     np.testing.assert_allclose(g["a"], 4 * W)
-    assert g["b"] == [pytest.approx(np.sum(W ** 2)), 4.0]
+    assert g["b"] == [pytest.approx(np.sum(W**2)), 4.0]
     assert g["c"] is None
 
 
@@ -170,7 +171,7 @@ class Regression:
     @staticmethod
     @grad
     def static(x):
-        return np.sum(x ** 2)
+        return np.sum(x**2)
 
     @classmethod
     def make(cls):
@@ -212,13 +213,13 @@ def test_defaults_keywords_and_variadic_parameters():
 
 
 def test_lambdas_partials_callable_objects_and_builtins():
-    assert grad(lambda x: x ** 3).grad(2.0) == 12.0
-    assert grad(functools.partial(lambda k, x: k * x ** 2, 3.0)).grad(2.0) == 12.0
-    assert grad(functools.partial(lambda x, k: k * x ** 2, k=3)).grad(2.0) == 12.0
+    assert grad(lambda x: x**3).grad(2.0) == 12.0
+    assert grad(functools.partial(lambda k, x: k * x**2, 3.0)).grad(2.0) == 12.0
+    assert grad(functools.partial(lambda x, k: k * x**2, k=3)).grad(2.0) == 12.0
 
     class Cube:
         def __call__(self, x):
-            return x ** 3
+            return x**3
 
     assert grad(Cube()).grad(2.0) == 12.0
     assert grad(np.square).grad(3.0) == 6.0
@@ -265,6 +266,7 @@ def test_jvp_and_vjp_are_the_jacobian_times_a_vector():
     np.testing.assert_allclose(value, vector(x, 1.5))
     np.testing.assert_allclose(tangent, jx @ t + ja * 0.3)
     value, pullback = cr.vjp(f, x, 1.5)
+    np.testing.assert_allclose(value, vector(x, 1.5))
     np.testing.assert_allclose(pullback(ct)[0], ct @ jx)
     only = grad(wrt="x")(vector)
     np.testing.assert_allclose(only.jvp((x, 1.5), (t,)), jx @ t)
@@ -272,21 +274,21 @@ def test_jvp_and_vjp_are_the_jacobian_times_a_vector():
 
 
 def test_hessian_and_hvp():
-    f = grad(lambda x, a: np.sum(x ** 3) * a + a ** 2)
+    f = grad(lambda x, a: np.sum(x**3) * a + a**2)
     x, v = RNG.normal(size=(2, 3))
     (hxx, hxa), (hax, haa) = f.hessian(x, 2.0)
     np.testing.assert_allclose(hxx, np.diag(12 * x))
-    np.testing.assert_allclose(hxa, 3 * x ** 2)
-    np.testing.assert_allclose(hax, 3 * x ** 2)
+    np.testing.assert_allclose(hxa, 3 * x**2)
+    np.testing.assert_allclose(hax, 3 * x**2)
     assert haa == 2.0
     px, pa = f.hvp((x, 2.0), (v, 0.5))
-    np.testing.assert_allclose(px, 12 * x * v + 3 * x ** 2 * 0.5)
-    assert pa == pytest.approx(3 * x ** 2 @ v + 1.0)
-    single = grad(lambda x: np.sum(x ** 3))
+    np.testing.assert_allclose(px, 12 * x * v + 3 * x**2 * 0.5)
+    assert pa == pytest.approx(3 * x**2 @ v + 1.0)
+    single = grad(lambda x: np.sum(x**3))
     np.testing.assert_allclose(single.hvp((x,), (v,)), 6 * x * v)
     np.testing.assert_allclose(single.hvp(x, v), 6 * x * v)
     np.testing.assert_allclose(single.hessian(x), np.diag(6 * x))
-    np.testing.assert_allclose(cr.hessian(lambda x: np.sum(x ** 3))(x), np.diag(6 * x))
+    np.testing.assert_allclose(cr.hessian(lambda x: np.sum(x**3))(x), np.diag(6 * x))
 
 
 def test_hessian_of_a_structured_argument():
@@ -300,30 +302,38 @@ def test_hessian_of_a_structured_argument():
 inner = grad(lambda x, a: np.sum(np.sin(x) * a))
 
 
-@pytest.mark.parametrize(("program", "expected"), [
-    (lambda x: inner(x, 2.0), lambda x: 2 * np.cos(x)),
-    (lambda x: np.sum(inner.grad(x, 2.0)[0] ** 2), lambda x: -8 * np.sin(x) * np.cos(x)),
-    (lambda x: inner.value_and_grad(x, 2.0)[0] + np.sum(inner.grad(x, x[0], wrt="x")),
-     lambda x: 2 * np.cos(x) - x[0] * np.sin(x) + np.array([np.sum(np.cos(x)), 0, 0])),
-    (lambda x: np.sum(inner.hvp((x, 2.0), (x, 0.0))[0]), lambda x: -2 * (np.sin(x) + x * np.cos(x))),
-    (lambda x: inner.jvp((x, 2.0), (x, 1.0)), lambda x: 2 * np.cos(x) - 2 * x * np.sin(x) + np.cos(x)),
-    (lambda x: np.sum(inner.hessian(x, 2.0, wrt="x")), lambda x: -2 * np.cos(x)),
-    (lambda x: np.sum(inner.vjp(x, 2.0, cotangent=x[0])[0]), lambda x: 2 * np.array([np.sum(np.cos(x)), 0, 0]) - 2 * x[0] * np.sin(x)),
-    (lambda x: np.sum(grad(lambda t: np.cumsum(t ** 2)).jacobian(x) * np.arange(9.0).reshape(3, 3)),
-     lambda x: 2 * np.tril(np.arange(9.0).reshape(3, 3)).sum(axis=0)),
-], ids=["call", "grad", "both", "hvp", "jvp", "hessian", "vjp", "jacobian"])
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (lambda x: inner(x, 2.0), lambda x: 2 * np.cos(x)),
+        (lambda x: np.sum(inner.grad(x, 2.0)[0] ** 2), lambda x: -8 * np.sin(x) * np.cos(x)),
+        (
+            lambda x: inner.value_and_grad(x, 2.0)[0] + np.sum(inner.grad(x, x[0], wrt="x")),
+            lambda x: 2 * np.cos(x) - x[0] * np.sin(x) + np.array([np.sum(np.cos(x)), 0, 0]),
+        ),
+        (lambda x: np.sum(inner.hvp((x, 2.0), (x, 0.0))[0]), lambda x: -2 * (np.sin(x) + x * np.cos(x))),
+        (lambda x: inner.jvp((x, 2.0), (x, 1.0)), lambda x: 2 * np.cos(x) - 2 * x * np.sin(x) + np.cos(x)),
+        (lambda x: np.sum(inner.hessian(x, 2.0, wrt="x")), lambda x: -2 * np.cos(x)),
+        (lambda x: np.sum(inner.vjp(x, 2.0, cotangent=x[0])[0]), lambda x: 2 * np.array([np.sum(np.cos(x)), 0, 0]) - 2 * x[0] * np.sin(x)),
+        (
+            lambda x: np.sum(grad(lambda t: np.cumsum(t**2)).jacobian(x) * np.arange(9.0).reshape(3, 3)),
+            lambda x: 2 * np.tril(np.arange(9.0).reshape(3, 3)).sum(axis=0),
+        ),
+    ],
+    ids=["call", "grad", "both", "hvp", "jvp", "hessian", "vjp", "jacobian"],
+)
 def test_a_decorated_function_inside_another(program, expected):
     np.testing.assert_allclose(grad(program).grad(W), expected(W), rtol=1e-12)
 
 
 def test_the_same_argument_twice_is_two_arguments():
-    product = grad(lambda a, b: np.sum(a * b ** 2))
+    product = grad(lambda a, b: np.sum(a * b**2))
     f = grad(lambda x: np.sum(product.grad(x, x)[0]))
-    assert f(W) == pytest.approx(np.sum(W ** 2))
+    assert f(W) == pytest.approx(np.sum(W**2))
 
 
 def test_a_third_derivative():
-    f = grad(lambda x: x ** 4)
+    f = grad(lambda x: x**4)
     g = grad(lambda x: f.grad(x))
     h = grad(lambda x: g.grad(x))
     assert h.grad(2.0) == pytest.approx(48.0)
@@ -348,5 +358,5 @@ def test_check_grad_reports():
 def test_transforms_as_functions():
     value, gradients = cr.value_and_grad(loss)(W, 0.5, X, Y)
     np.testing.assert_allclose(gradients[0], by_hand(W, 0.5, X, Y)[0])
-    np.testing.assert_allclose(cr.jacobian(lambda x: x ** 2)(W), np.diag(2 * W))
-    np.testing.assert_allclose(cr.jacobian(lambda x: x ** 2, mode="forward")(W), np.diag(2 * W))
+    np.testing.assert_allclose(cr.jacobian(lambda x: x**2)(W), np.diag(2 * W))
+    np.testing.assert_allclose(cr.jacobian(lambda x: x**2, mode="forward")(W), np.diag(2 * W))

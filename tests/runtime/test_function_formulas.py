@@ -2,6 +2,7 @@
 
 Sources: symbolic-regression benchmarks (Keijzer, Korns, Nguyen, Livermore, Vladislavleva), ODE benchmarks (Strogatz), FPBench, Herbie.
 """
+
 from __future__ import annotations
 
 import types
@@ -38,15 +39,19 @@ FORMULAS = [
     ("1 / x - 1 / np.tan(x)", {"x": 1.2}),
     ("6 * v - 0.5 * v * (w * w * r * r) / (1 - v) - 2.5", {"v": -2.0, "w": 0.6, "r": 5.0}),
     ("(x + 1) ** (1 / 3) - x ** (1 / 3)", {"x": 1.9}),
-    ("np.arctan(np.cos(b) * np.sin(d - c) / (np.cos(a) * np.sin(b) - np.sin(a) * np.cos(b) * np.cos(d - c)))",
-     {"a": 0.2, "b": 0.8, "c": 1.5, "d": -1.0}),
+    (
+        "np.arctan(np.cos(b) * np.sin(d - c) / (np.cos(a) * np.sin(b) - np.sin(a) * np.cos(b) * np.cos(d - c)))",
+        {"a": 0.2, "b": 0.8, "c": 1.5, "d": -1.0},
+    ),
     ("np.sqrt((a + d) ** 2 + (b - c) ** 2) - np.sqrt((a - d) ** 2 + (b + c) ** 2)", {"a": 1.0, "b": 2.0, "c": 0.5, "d": 0.7}),
     ("np.log(1 - x) / np.log(1 + x)", {"x": 0.3}),
     ("2 / (t ** 3 / (l * l) * np.sin(k) * np.tan(k) * (1 + (k / t) ** 2 + 1))", {"t": 1.1, "l": 0.6, "k": 0.9}),
     ("n * np.log(np.abs(np.sinh(a * b * c)))", {"n": 1.4, "a": 0.8, "b": 0.9, "c": 1.1}),
     ("x + y * z * (np.tanh(t / y) - np.tanh(x / y))", {"x": 0.5, "y": 1.6, "z": 0.7, "t": 1.2}),
-    ("np.arcsin((one_es * (ca * np.sin(p)) - sa * (np.cos(p) * np.sin(t))) / np.sqrt(1.0 - es * (np.sin(p) * np.sin(p))))",
-     {"p": 0.8, "es": 0.006, "one_es": 0.99, "ca": 0.5, "sa": 0.4, "t": 1.3}),
+    (
+        "np.arcsin((one_es * (ca * np.sin(p)) - sa * (np.cos(p) * np.sin(t))) / np.sqrt(1.0 - es * (np.sin(p) * np.sin(p))))",
+        {"p": 0.8, "es": 0.006, "one_es": 0.99, "ca": 0.5, "sa": 0.4, "t": 1.3},
+    ),
     ("np.exp(-(s * u / v)) * (c * d / v) / (np.sinh(1 / v) * 2 * v)", {"s": 0.3, "u": -0.5, "v": 1.2, "c": 0.6, "d": 0.8}),
     ("2 / (np.exp(x) + np.exp(-x))", {"x": 1.4}),
     ("2.0 * (np.arctan(x) - np.pi / 4.0)", {"x": 1.9}),
@@ -61,10 +66,21 @@ FORMULAS = [
 ]
 
 PRECISE = types.SimpleNamespace(
-    **{name: getattr(mpmath, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "expm1", "log1p", "cbrt", "hypot",
-                                                "pi", "log10")},
-    arcsin=mpmath.asin, arccos=mpmath.acos, arctan=mpmath.atan, arcsinh=mpmath.asinh, arccosh=mpmath.acosh, arctanh=mpmath.atanh,
-    arctan2=mpmath.atan2, exp2=lambda x: mpmath.mpf(2) ** x, log2=lambda x: mpmath.log(x, 2), abs=abs)
+    **{
+        name: getattr(mpmath, name)
+        for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "expm1", "log1p", "cbrt", "hypot", "pi", "log10")
+    },
+    arcsin=mpmath.asin,
+    arccos=mpmath.acos,
+    arctan=mpmath.atan,
+    arcsinh=mpmath.asinh,
+    arccosh=mpmath.acosh,
+    arctanh=mpmath.atanh,
+    arctan2=mpmath.atan2,
+    exp2=lambda x: mpmath.mpf(2) ** x,
+    log2=lambda x: mpmath.log(x, 2),
+    abs=abs,
+)
 
 
 def function_of(source, names, space):

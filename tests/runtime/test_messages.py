@@ -1,4 +1,5 @@
 """Errors: the class, the place in the user's source, and what to do instead."""
+
 from __future__ import annotations
 
 import inspect
@@ -111,12 +112,27 @@ def float_index(x):
     return x[x[0, 0]]  # float index
 
 
-@pytest.mark.parametrize(("function", "marker", "hint"), [
-    (branch, "# branches", "np.where"), (loop, "# loops", "np.where"), (converts, "# converts", "np.exp for math.exp"), (to_int, "# to int", "astype"),
-    (item, "# item", "a 0-d array works wherever a number does"), (range_of_value, "# range", "Python int"), (plain_array, "# plain", "leave out np.asarray"),
-    (list_array, "# listed", "np.stack"), (stores, "# stores", "np.zeros_like(x)"), (stores_rows, "# stores", "np.zeros_like(x)"),
-    (sets, "# hashes", "key"), (formats, "# formats", "print(x)"), (unsupported, "# unsupported", "size that depends on values"),
-    (attribute, "# attribute", "NumPy's functions"), (scipy_function, "# scipy", "scipy.special.logsumexp")], ids=lambda v: getattr(v, "__name__", None))
+@pytest.mark.parametrize(
+    ("function", "marker", "hint"),
+    [
+        (branch, "# branches", "np.where"),
+        (loop, "# loops", "np.where"),
+        (converts, "# converts", "np.exp for math.exp"),
+        (to_int, "# to int", "astype"),
+        (item, "# item", "a 0-d array works wherever a number does"),
+        (range_of_value, "# range", "Python int"),
+        (plain_array, "# plain", "leave out np.asarray"),
+        (list_array, "# listed", "np.stack"),
+        (stores, "# stores", "np.zeros_like(x)"),
+        (stores_rows, "# stores", "np.zeros_like(x)"),
+        (sets, "# hashes", "key"),
+        (formats, "# formats", "print(x)"),
+        (unsupported, "# unsupported", "size that depends on values"),
+        (attribute, "# attribute", "NumPy's functions"),
+        (scipy_function, "# scipy", "scipy.special.logsumexp"),
+    ],
+    ids=lambda v: getattr(v, "__name__", None),
+)
 def test_what_needs_a_value_says_where_and_what_instead(function, marker, hint):
     decorated = grad(function)
     raised(cr.TraceError, lambda: decorated(X), line_of(function, marker), hint)
@@ -168,11 +184,16 @@ def too_many(x):
     return x[0, 0, 0].sum()  # indices
 
 
-@pytest.mark.parametrize(("function", "arguments", "marker", "parts"), [
-    (mismatch, (np.ones(2), X), "# product", ["size 3", "size 2", "float64[2, 3] @ float64[2]"]),
-    (mismatch, (np.ones((2, 3)), X), "# product", ["transpose"]),
-    (sum_of_different, (X, np.ones(2)), "# addition", ["do not broadcast"]),
-    (bad_reshape, (X,), "# reshape", ["(4, 2)"])], ids=["matmul", "transposed", "broadcast", "reshape"])
+@pytest.mark.parametrize(
+    ("function", "arguments", "marker", "parts"),
+    [
+        (mismatch, (np.ones(2), X), "# product", ["size 3", "size 2", "float64[2, 3] @ float64[2]"]),
+        (mismatch, (np.ones((2, 3)), X), "# product", ["transpose"]),
+        (sum_of_different, (X, np.ones(2)), "# addition", ["do not broadcast"]),
+        (bad_reshape, (X,), "# reshape", ["(4, 2)"]),
+    ],
+    ids=["matmul", "transposed", "broadcast", "reshape"],
+)
 def test_shapes_that_do_not_fit(function, arguments, marker, parts):
     decorated = grad(function)
     raised(cr.ShapeError, lambda: decorated(*arguments), line_of(function, marker), *parts)
@@ -185,9 +206,17 @@ def test_indices_that_do_not_fit(function, marker):
     raised(cr.IndexingError, lambda: grad(function)(X), line_of(function, marker))
 
 
-@pytest.mark.parametrize(("array", "hint"), [
-    (np.ones(2, complex), "real and imaginary parts"), (np.array(["a", "b"]), "plain str"), (np.array([1, "a"], object), "array of numbers"),
-    (np.array(["2020-01-01"], "M8[D]"), "numbers"), (np.ones(2, np.longdouble), "float64")], ids=["complex", "str", "object", "date", "longdouble"])
+@pytest.mark.parametrize(
+    ("array", "hint"),
+    [
+        (np.ones(2, complex), "real and imaginary parts"),
+        (np.array(["a", "b"]), "plain str"),
+        (np.array([1, "a"], object), "array of numbers"),
+        (np.array(["2020-01-01"], "M8[D]"), "numbers"),
+        (np.ones(2, np.longdouble), "float64"),
+    ],
+    ids=["complex", "str", "object", "date", "longdouble"],
+)
 def test_dtypes_that_there_are_not(array, hint):
     raised(cr.DTypeError, lambda: grad(lambda x: x.sum())(array), str(array.dtype), HERE, hint)
 
@@ -223,11 +252,19 @@ def integer(x):
 
 @grad
 def power(x, n):
-    return np.sum(x ** n)
+    return np.sum(x**n)
 
 
 def test_the_gradient_of_an_array_names_its_shape_and_the_remedies():
-    raised(cr.DifferentiationError, lambda: rows.grad(X), "rows returns an array of shape (2,) at test_messages.py", HERE, ".jacobian", ".vjp", "np.sum")
+    raised(
+        cr.DifferentiationError,
+        lambda: rows.grad(X),
+        "rows returns an array of shape (2,) at test_messages.py",
+        HERE,
+        ".jacobian",
+        ".vjp",
+        "np.sum",
+    )
     with pytest.raises(ValueError, match="jacobian"):
         rows.grad(X)
 

@@ -1,4 +1,5 @@
 """Tracing a function of arrays, and running its program with the interpreter."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -18,9 +19,12 @@ def traced(function: Callable[..., Any], *arguments: Any) -> tuple[Graph, list[A
     """The program of `function`, and its inputs: the arguments (arrays, or weak floats), then what it captured."""
     session = Session()
     with tracing(session):
-        values = [wrap(session.input(a.shape, a.dtype, f"x{k}")) if isinstance(a, (np.ndarray, np.generic))
-                  else Traced(View.of(session.input((), np.dtype(np.float64), f"x{k}")), session, float)
-                  for k, a in enumerate(arguments)]
+        values = [
+            wrap(session.input(a.shape, a.dtype, f"x{k}"))
+            if isinstance(a, (np.ndarray, np.generic))
+            else Traced(View.of(session.input((), np.dtype(np.float64), f"x{k}")), session, float)
+            for k, a in enumerate(arguments)
+        ]
         made = function(*values)
         outputs = [lift(leaf).node for leaf in (made if isinstance(made, (tuple, list)) else [made])]
         graph, captured = session.finish(outputs)
@@ -39,5 +43,5 @@ def slope(function: Callable[..., Any], arguments: Sequence[Any], directions: Se
     graph, inputs = traced(function, *arguments)
     wrt = tuple(k for k, a in enumerate(arguments) if np.asarray(a).dtype.kind == "f")
     _, simplified, _ = derive(graph, Request("vjp", wrt), Options())
-    pulled = interpret.run(simplified, [*inputs, weights])[len(graph.outputs):]
+    pulled = interpret.run(simplified, [*inputs, weights])[len(graph.outputs) :]
     return float(sum(np.sum(g * directions[k]) for g, k in zip(pulled, wrt, strict=True)))

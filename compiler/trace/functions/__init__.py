@@ -1,4 +1,5 @@
 """NumPy's functions on traced values: importing this package fills the table."""
+
 from __future__ import annotations
 
 from . import calculus, choosing, linear, making, products, reducing, shaping

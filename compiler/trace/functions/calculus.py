@@ -1,4 +1,5 @@
 """Differences, integrals, polynomials, and elementwise functions that are no ufuncs."""
+
 from __future__ import annotations
 
 import math
@@ -10,13 +11,13 @@ from ... import build
 from ...errors import ShapeError, TraceError
 from ...ir import Node, constant, f, kind_of
 from ..operands import Operand, common_dtype, lift, strong, to_dtype, wrap
-from ..ufuncs import apply_ufunc, clip as clip_node, resolve
+from ..ufunc_table import clip as clip_node
+from ..ufuncs import apply_ufunc, resolve
 from .registry import array, axis_of, finish, node_of, row, typed
 
 
 @row(np.clip)
-def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None, dtype: Any = None
-         ) -> Any:
+def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None, dtype: Any = None) -> Any:
     x = strong(lift(a)) if not isinstance(a, (int, float)) else lift(a)
     bounds = [a_min if a_min is not None else min, a_max if a_max is not None else max]
     operands = [None if b is None else lift(b) for b in bounds]
@@ -35,7 +36,7 @@ def round(a: Any, decimals: Any = 0, out: Any = None) -> Any:
     if kind_of(x.dtype) != "float":
         if decimals < 0:
             raise TraceError("np.round of integers to negative decimals cannot be traced; convert to float first")
-        return finish(build.cast(x, np.float64) if x.dtype.kind == "b" and False else x, out, "np.round")
+        return finish(x, out, "np.round")
     if decimals == 0:
         return finish(f.round(x), out, "np.round")
     scale = 10.0 ** abs(int(decimals))
@@ -88,13 +89,11 @@ def sinc(x: Any) -> Any:
     node = node_of(x)
     node = node if kind_of(node.dtype) == "float" else build.cast(node, np.float64)
     angle = node * math.pi
-    zero = f.eq(angle, 0.0)
     # near 0 the series keeps the derivatives, which sin(t)/t loses
     near = f.lt(f.abs(angle), 1e-3)
     safe = f.where(near, 1.0, angle)
     squared = f.square(angle)
     series = 1.0 - squared * (1 / 6 - squared * (1 / 120))
-    del zero
     return wrap(f.where(near, series, f.sin(safe) / safe))
 
 
@@ -145,8 +144,10 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
 def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
     from ..operands import is_traced
 
-    examples = [(v.dtype if getattr(v, "weak", None) is None else v.weak(0)) if is_traced(v) and hasattr(v, "dtype")
-                else 0 if is_traced(v) else v for v in arrays_and_dtypes]
+    examples = [
+        (v.dtype if getattr(v, "weak", None) is None else v.weak(0)) if is_traced(v) and hasattr(v, "dtype") else 0 if is_traced(v) else v
+        for v in arrays_and_dtypes
+    ]
     return np.result_type(*examples)
 
 

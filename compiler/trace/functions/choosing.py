@@ -1,4 +1,5 @@
 """Choices by conditions, positions and order."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -10,8 +11,9 @@ from ... import build, sizes
 from ...build.indexing import _positions as positions
 from ...errors import ShapeError, TraceError
 from ...ir import Node, constant, f
+from ..keys import lift_key
 from ..operands import common_dtype, lift, to_dtype, wrap
-from ..traced import Traced, lift_key
+from ..traced import Traced
 from ..ufuncs import plain_target
 from .registry import along, array, axis_of, finish, node_of, row
 
@@ -22,8 +24,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
         return nonzero(condition)
     a, b = lift(x), lift(y)
     dtype = common_dtype(a, b)
-    return wrap(f.where(*build.broadcast(build.cast(node_of(condition), bool), to_dtype(a, dtype), to_dtype(b, dtype),
-                                         what="np.where")))
+    return wrap(f.where(*build.broadcast(build.cast(node_of(condition), bool), to_dtype(a, dtype), to_dtype(b, dtype), what="np.where")))
 
 
 @row(np.select)
@@ -111,9 +112,8 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     index = build.cast(node_of(indices), np.int64)
     if index.ndim != x.ndim:
         raise ShapeError(f"np.take_along_axis: indices have {index.ndim} dimensions, the array {x.ndim}")
-    rest = [(s, t) for k, (s, t) in enumerate(zip(x.shape, index.shape, strict=True)) if k != axis]
-    common = list(build.broadcast_shapes(*((pair[0] for pair in rest), ), what="np.take_along_axis")) if not rest else \
-        list(build.broadcast_shapes(tuple(p[0] for p in rest), tuple(p[1] for p in rest), what="np.take_along_axis"))
+    kept = [k for k in range(x.ndim) if k != axis]
+    common = build.broadcast_shapes(*(tuple(n.shape[k] for k in kept) for n in (x, index)), what="np.take_along_axis")
     wide, narrow = list(common), list(common)
     wide.insert(axis, x.shape[axis])
     narrow.insert(axis, index.shape[axis])

@@ -1,4 +1,5 @@
 """`np.linalg` on (stacks of) matrices."""
+
 from __future__ import annotations
 
 import math
@@ -81,12 +82,12 @@ def multi_dot(arrays: Sequence[Any], *, out: Any = None) -> Any:
 
     def cost(k: int) -> int:
         """Multiplications of part k with the next: all extents, the inner one once."""
-        left, right = ([hint(s) for s in part.node.shape] for part in parts[k: k + 2])
+        left, right = ([hint(s) for s in part.node.shape] for part in parts[k : k + 2])
         return math.prod(left) * math.prod(right[1:])
 
     while len(parts) > 1:
         k = min(range(len(parts) - 1), key=cost)
-        parts[k: k + 2] = [parts[k] @ parts[k + 1]]
+        parts[k : k + 2] = [parts[k] @ parts[k + 1]]
     return parts[0]
 
 
@@ -121,8 +122,9 @@ def _matrix_norm(x: Node, axes: tuple[int, ...], order: Any, keepdims: bool) -> 
         result = build.reduce("max" if order > 0 else "min", sums, (outer,), True)
         kept = tuple(1 if k in axes else s for k, s in enumerate(x.shape))
         return build.reshape(result, kept if keepdims else tuple(s for k, s in enumerate(x.shape) if k not in axes))
-    raise TraceError(f"np.linalg.norm with ord={order!r} of matrices needs singular values, which cannot be traced yet: "
-                     "use 'fro', 1, -1, inf or -inf")
+    raise TraceError(
+        f"np.linalg.norm with ord={order!r} of matrices needs singular values, which cannot be traced yet: use 'fro', 1, -1, inf or -inf"
+    )
 
 
 @row(np.linalg.vector_norm)
@@ -135,4 +137,3 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
     (node,) = _real(x)
     return wrap(_matrix_norm(node, (node.ndim - 2, node.ndim - 1), ord, keepdims))
-

@@ -1,4 +1,5 @@
 """New arrays with the shape of traced ones, copies, and ramps between traced ends."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -32,8 +33,9 @@ def ones_like(a: Any, dtype: Any = None, order: str = "K", subok: bool = True, s
 
 
 @row(np.full_like)
-def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *,
-              device: Any = None) -> Any:
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+) -> Any:
     return _filled(a, fill_value, dtype, shape)
 
 
@@ -61,8 +63,17 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, de
 
 
 @row(np.array, np.asarray, np.asanyarray, np.ascontiguousarray)
-def as_array(a: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0,
-             device: Any = None, like: Any = None) -> Any:
+def as_array(
+    a: Any,
+    dtype: Any = None,
+    *,
+    copy: Any = True,
+    order: Any = "K",
+    subok: bool = False,
+    ndmin: int = 0,
+    device: Any = None,
+    like: Any = None,
+) -> Any:
     """`np.array(values, like=x)` of traced values; without `like=` NumPy cannot be asked."""
     x = array(a)
     x = x if dtype is None else x.astype(dtype)
@@ -102,8 +113,17 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None, *, de
 
 
 @row(np.linspace)
-def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: Any = 0,
-             *, device: Any = None) -> Any:
+def linspace(
+    start: Any,
+    stop: Any,
+    num: Any = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: Any = 0,
+    *,
+    device: Any = None,
+) -> Any:
     operands = [lift(start), lift(stop)]
     kind = common_dtype(*operands)
     kind = kind if kind.kind == "f" else np.dtype(np.float64)

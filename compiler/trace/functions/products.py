@@ -1,4 +1,5 @@
 """Products of vectors, matrices and tensors."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -64,16 +65,17 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         left = list(range(x.ndim - int(axes), x.ndim))
         right = list(range(int(axes)))
     else:
-        left, right = ([axis_of(k, n.ndim) for k in (part if isinstance(part, (tuple, list)) else [part])]
-                       for part, n in zip(axes, (x, y), strict=True))
+        left, right = (
+            [axis_of(k, n.ndim) for k in (part if isinstance(part, (tuple, list)) else [part])]
+            for part, n in zip(axes, (x, y), strict=True)
+        )
     if len(left) != len(right):
         raise ShapeError(f"np.tensordot: {len(left)} axes of the first and {len(right)} of the second cannot be paired")
     return wrap(_contracted(lambda p, q: build.tensordot(p, q, left, right), x, y))
 
 
 @row(np.einsum)
-def einsum(*operands: Any, out: Any = None, dtype: Any = None, order: str = "K", casting: str = "safe", optimize: Any = False
-           ) -> Any:
+def einsum(*operands: Any, out: Any = None, dtype: Any = None, order: str = "K", casting: str = "safe", optimize: Any = False) -> Any:
     equation, *arrays = operands if isinstance(operands[0], str) else _interleaved(operands)
     nodes = same_dtype(*arrays)
     if dtype is not None:

@@ -1,4 +1,5 @@
 """Sums, means, extremes and other reductions, and running sums."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -22,25 +23,24 @@ def result_dtype(function: Callable[..., Any], dtype: np.dtype[Any], asked: Any 
 
 
 def _masked(x: Node, where: Any, neutral: Any) -> Node:
-    if where is True or where is np._NoValue:  # type: ignore[attr-defined]
+    if where is True or where is np._NoValue:
         return x
     x, mask = build.broadcast(x, build.cast(node_of(where), bool), what="where=")
     return f.where(mask, x, constant(neutral, x.dtype, x.shape))
 
 
 def _flag(value: Any) -> bool:
-    return bool(value) if value is not np._NoValue else False  # type: ignore[attr-defined]
+    return bool(value) if value is not np._NoValue else False
 
 
 def _with_initial(op: str, node: Node, initial: Any) -> Node:
-    if initial is None or initial is np._NoValue:  # type: ignore[attr-defined]
+    if initial is None or initial is np._NoValue:
         return node
     return build.elementwise(op, node, typed(initial, node.dtype))
 
 
 @row(np.sum, np.add.reduce)
-def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None,
-        where: Any = True) -> Any:
+def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True) -> Any:
     x = node_of(a)
     x = _masked(build.cast(x, result_dtype(np.sum, x.dtype, dtype)), where, 0)
     if x.dtype.kind == "b":
@@ -50,8 +50,9 @@ def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: 
 
 
 @row(np.prod, np.multiply.reduce)
-def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None,
-         where: Any = True) -> Any:
+def prod(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = True
+) -> Any:
     x = node_of(a)
     x = _masked(build.cast(x, result_dtype(np.prod, x.dtype, dtype)), where, 1)
     node = build.reduce("prod", x, axes_of(axis, x.ndim), _flag(keepdims))
@@ -60,7 +61,7 @@ def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
 
 def _extreme(op: str, a: Any, axis: Any, out: Any, keepdims: Any, initial: Any, where: Any) -> Any:
     x = node_of(a)
-    if where is not True and (initial is None or initial is np._NoValue):  # type: ignore[attr-defined]
+    if where is not True and (initial is None or initial is np._NoValue):
         raise TraceError(f"np.{op} with where= needs initial= as well")
     if where is not True:
         x, mask, low = build.broadcast(x, build.cast(node_of(where), bool), typed(initial, x.dtype), what="where=")
@@ -131,20 +132,22 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
 def _variance(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, correction: Any) -> tuple[Node, np.dtype[Any]]:
     x = node_of(a)
     final = result_dtype(np.var, x.dtype, dtype)
-    ddof = ddof if correction is None or correction is np._NoValue else correction  # type: ignore[attr-defined]
+    ddof = ddof if correction is None or correction is np._NoValue else correction
     return build.variance(_accurate(x, final), axes_of(axis, x.ndim), float(ddof), _flag(keepdims)), final
 
 
 @row(np.var)
-def var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *,
-        correction: Any = None) -> Any:
+def var(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *, correction: Any = None
+) -> Any:
     node, final = _variance(a, axis, dtype, ddof, keepdims, correction)
     return finish(build.cast(node, final), out, "np.var")
 
 
 @row(np.std)
-def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *,
-        correction: Any = None) -> Any:
+def std(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *, correction: Any = None
+) -> Any:
     node, final = _variance(a, axis, dtype, ddof, keepdims, correction)
     return finish(build.cast(f.sqrt(node), final), out, "np.std")
 
@@ -164,10 +167,8 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
             weight = build.reshape(weight, tuple(weight.shape[0] if k == axes[0] else 1 for k in range(data.ndim)))
     data, weight = build.broadcast(data, weight, what="np.average")
     total = build.reduce("sum", weight, axes, _flag(keepdims))
-    if w is None:
-        result = build.mean(data, axes, _flag(keepdims))
-    else:
-        result = build.reduce("sum", data * weight, axes, _flag(keepdims)) / total
+    weighted = build.reduce("sum", data * weight, axes, _flag(keepdims)) / total
+    result = build.mean(data, axes, _flag(keepdims)) if w is None else weighted
     return (wrap(result), wrap(total)) if returned else wrap(result)
 
 
@@ -320,8 +321,9 @@ def _quantile(x: Node, q: Node) -> Node:
 
 
 @row(np.quantile)
-def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
-             keepdims: Any = False) -> Any:
+def quantile(
+    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear", keepdims: Any = False
+) -> Any:
     if method != "linear":
         raise TraceError(f"np.quantile with method={method!r} cannot be traced: use the method 'linear'")
     x = node_of(a)
@@ -336,8 +338,9 @@ def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input:
 
 
 @row(np.percentile)
-def percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
-               keepdims: Any = False) -> Any:
+def percentile(
+    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear", keepdims: Any = False
+) -> Any:
     fraction = q / 100 if isinstance(q, (int, float)) or hasattr(q, "dtype") else np.asarray(q) / 100
     return quantile(a, fraction, axis, out, overwrite_input, method, keepdims)
 

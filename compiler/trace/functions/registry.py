@@ -1,4 +1,5 @@
 """The table of NumPy functions on traced values, filled by the modules of this package: one function, one row."""
+
 from __future__ import annotations
 
 import inspect
@@ -77,8 +78,11 @@ def concrete(value: Any) -> Any:
         return None if any(i is None for i, v in zip(items, value, strict=True) if v is not None) else type(value)(items)
     if isinstance(value, dict):
         values = [concrete(v) for v in value.values()]
-        return None if any(i is None for i, v in zip(values, value.values(), strict=True) if v is not None) else dict(
-            zip(value, values, strict=True))
+        return (
+            None
+            if any(i is None for i, v in zip(values, value.values(), strict=True) if v is not None)
+            else dict(zip(value, values, strict=True))
+        )
     return value.session.concretise(value.node) if isinstance(value, Traced) else value
 
 

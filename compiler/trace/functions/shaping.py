@@ -1,6 +1,8 @@
 """Shapes: views where NumPy has views, copies where it copies."""
+
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,8 +78,9 @@ def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
 @row(np.moveaxis)
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     x = array(a)
-    sources, targets = ([axis_of(k, x.ndim) for k in (axes if isinstance(axes, (tuple, list)) else [axes])]
-                        for axes in (source, destination))
+    sources, targets = (
+        [axis_of(k, x.ndim) for k in (axes if isinstance(axes, (tuple, list)) else [axes])] for axes in (source, destination)
+    )
     if len(sources) != len(targets) or len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
         raise ShapeError(f"moveaxis: {source} and {destination} do not name as many different axes")
     order = [k for k in range(x.ndim) if k not in sources]
@@ -409,7 +412,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> list[Any]:
     key: list[Any] = [slice(None)] * x.ndim
     parts = []
     bounds = [0, *indices_or_sections, None]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in itertools.pairwise(bounds):
         key[axis] = slice(start, stop)
         parts.append(x[tuple(key)])
     return parts
