@@ -5,6 +5,7 @@ contents through their chain of view operations; a base that is written through 
 """
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from .arguments import refuse
 from .geometry import is_dense, overlaps
 from .modes import state
 from .node import Edge, Node, OpNode, node_class, short_name
-from .storage import READ, Chain, written
+from .storage import READ, WRITE, written
 from .tensor import Meta, Tensor, gradient_edge
 from .value import Recipe, Value, absent, recorded
 
@@ -56,6 +57,7 @@ class _Into(Recipe):
 
 
 INTO = _Into()
+MAY_OVERLAP = frozenset({"fill", "zero", "index_put_at"})  # torch lets these write to expanded tensors
 
 
 def in_place(row: Row) -> Callable[..., Tensor]:
@@ -71,6 +73,10 @@ def in_place(row: Row) -> Callable[..., Tensor]:
             made = row.rule(self, *args, **kwargs)
         except TypeError as error:
             refuse(row.name + "_", row.rule, (self, *args), kwargs, True, error)
+        except RuntimeError:
+            check(self, any(isinstance(a, Tensor) and a.requires_grad for a in args))  # torch says first what is wrong with `self`
+            check_overlap(self, (self, *args))
+            raise
         return replace(self, row, made)
 
     return apply
@@ -82,7 +88,7 @@ def replace(self: Tensor, row: Row, made: Call) -> Tensor:
 
     edges = edges_of(made.inputs)
     check(self, edges is not None)
-    if row.name not in ("fill", "zero"):
+    if row.name not in MAY_OVERLAP:
         check_overlap(self, made.inputs)
     if made.shape != self._shape and not _fits(made.shape, self._shape):
         raise RuntimeError(f"output with shape {list(self._shape)} doesn't "
@@ -103,8 +109,8 @@ def replace(self: Tensor, row: Row, made: Call) -> Tensor:
         return self
     node = _node(row, made, recipe, params, values, value, edges)
     store(self, value)
-    _save(node, row, made, edges, self)
     rebase(self, node)
+    _save(node, row, made, edges, self)
     return self
 
 
@@ -138,7 +144,12 @@ def _save(node: OpNode, row: Row, made: Call, edges: list[Edge | None], self: Te
         if isinstance(item, Tensor):
             if not is_result and position == 0:
                 continue  # torch saves a copy of what is overwritten
-            found.append(saved_tensor(name, position, item, is_result))
+            saved = saved_tensor(name, position, item, is_result)
+            if not is_result and item._counter is self._counter:
+                saved = saved._replace(version=saved.version - 1)
+            if is_result and self._base is not None:
+                saved = saved._replace(view_fn=weakref.ref(self._grad_fn))
+            found.append(saved)
     node.saved = tuple(found)
 
 
@@ -244,29 +255,25 @@ def write_out(out: Tensor, result: Tensor, name: str) -> None:
 def rebase(self: Tensor, node: Node) -> None:
     """Put an in-place operation into the graph: as the tensor's grad_fn, or inside its base's."""
     meta = self._meta
-    if meta is not None and meta.retains_grad:
-        _move_retained(self, node)
     self._requires_grad = False
     if meta is None or meta.base is None:
+        if meta is not None and meta.retains_grad:
+            _move_retained(self, self._grad_fn, self._output_nr, node)
         self._grad_fn, self._output_nr = node, 0
         return
     base = meta.base
-    chain = self._chain[len(base._chain):]
-    slices = CopySlices(base, chain, node)
+    slices = CopySlices(base, self, node)
     if base._meta is not None and base._meta.retains_grad:
-        _move_retained(base, slices)
+        _move_retained(base, base._grad_fn, base._output_nr, slices)
     base._requires_grad = False
     base._grad_fn, base._output_nr = slices, 0
     regenerate(self, meta)
 
 
-def _move_retained(self: Tensor, node: Node) -> None:
+def _move_retained(self: Tensor, old: Node | None, old_nr: int, node: Node) -> None:
     """`retain_grad` follows the tensor to its new grad_fn."""
-    import weakref
-
-    old = self._grad_fn
     if old is not None and old.retains is not None:
-        old.retains.pop(self._output_nr, None)
+        old.retains.pop(old_nr, None)
     node.retains = {0: weakref.ref(self)}
 
 
@@ -278,21 +285,25 @@ def regenerate(self: Tensor, meta: Meta) -> None:
     edge = gradient_edge(base)
     if edge is None:
         return
+    old, old_nr = self._grad_fn, self._output_nr
     chain = self._chain[len(base._chain):]
     source = absent(base._storage.value) if not base._chain else absent(base._value)
     result = Value(None, (), (), self._shape, source.dtype)
     self._grad_fn = node_class("AsStridedBackward0")(READ, (chain,), (source,), (result,), [edge], ((self._shape, self._dtype),))
     self._output_nr = 0
+    if meta.retains_grad:
+        _move_retained(self, old, old_nr, self._grad_fn)
 
 
 class CopySlices(Node):
     """A base after an in-place operation on one of its views: the operation's node, applied to that part of the gradient."""
 
-    __slots__ = ("base_shape", "chain", "inner", "released", "view_shape")
+    __slots__ = ("chain", "inner", "overlaps", "released", "view_shape")
 
-    def __init__(self, base: Tensor, chain: Chain, inner: Node) -> None:
+    def __init__(self, base: Tensor, view: Tensor, inner: Node) -> None:
         super().__init__((gradient_edge(base), *inner.edges[1:]), ((base._shape, base._dtype),))
-        self.chain = chain
+        self.chain = view._chain[len(base._chain):]
+        self.overlaps = overlaps(view._shape, view._strides)
         self.inner = inner
         self.released = False
         self.view_shape = inner.outputs[0][0]
@@ -312,14 +323,14 @@ class CopySlices(Node):
             return [None] * len(self.edges)
         part = _derived("AsStridedBackward0", READ, (self.chain,), (grad,), self.view_shape)
         first, *others = self.inner.apply([part])
+        if self.overlaps:
+            raise RuntimeError(OVERLAP)  # torch writes the view's gradient in place
         if self.edges[0] is None:
             return [None, *others]
         if first is None:
             from .row import call
 
             first = call("zeros_like", part)
-        from .storage import WRITE
-
         whole = _derived("CopySlices", WRITE, (self.chain,), (grad, first), grad._shape)
         return [whole, *others]
 

@@ -9,10 +9,8 @@ def not_implemented(kernel: str, dtype: Dtype) -> NotImplementedError:
     return NotImplementedError(f'"{kernel}" not implemented for \'{scalar_type_name(dtype)}\'')
 
 
-_C_NAMES = {"Float": "float", "Double": "double", "Long": "long "
-                                                          "int", "Int": "int", "Byte": "unsigned "
-                                                                                       "char", "Bool": "bool", "Half": "c10::Half",
-            "Short": "short int", "Char": "signed char"}
+_C_NAMES = {"Float": "float", "Double": "double", "Long": "long int", "Int": "int", "Byte": "unsigned char", "Bool": "bool",
+            "Half": "c10::Half", "Short": "short int", "Char": "signed char"}
 
 
 def c_name(dtype: Dtype) -> str:

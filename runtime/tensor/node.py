@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -120,6 +119,7 @@ class Saved(NamedTuple):
         counter, version: of the tensor, when it was saved.
         tensor: an input; None for a result, whose grad_fn is the node (there must be no cycle).
         position: among the node's inputs or results.
+        view_fn: of the result of an in-place operation on a view: a weak reference to the view's grad_fn.
         packed: what `saved_tensors_hooks` made of it, with the function that undoes it.
     """
 
@@ -132,6 +132,7 @@ class Saved(NamedTuple):
     tensor: Tensor | None
     output_nr: int
     position: int
+    view_fn: Any = None
     packed: tuple[Any, Any] | None = None
 
     @property
@@ -146,6 +147,8 @@ class Saved(NamedTuple):
         if self.tensor is not None:
             maker = self.tensor.grad_fn
         number = self.output_nr if self.tensor is None else self.tensor._output_nr
+        if self.view_fn is not None:
+            maker = self.view_fn() or maker
         origin = "" if maker is None else f", which is output {number} of {short_name(maker.name())},"
         raise RuntimeError(MODIFIED.format(
             type=tensor_type_name(self.dtype), shape=list(self.shape), origin=origin, actual=self.counter.version,
@@ -165,7 +168,7 @@ class Saved(NamedTuple):
 
 def short_name(name: str) -> str:
     """A grad_fn's name as error messages have it."""
-    return re.sub(r"Backward\d*$", "", name)
+    return name.removesuffix("Backward0").replace("Backward", "")
 
 
 class OpNode(Node):

@@ -115,10 +115,12 @@ class ViewRow(Row):
 
     Attributes:
         write: `(base, new, *params) -> node`: the base after the part that the view shows was replaced.
+        overlaps: whether several elements of the view may be one of the base.
     """
 
-    __slots__ = ("write",)
+    __slots__ = ("overlaps", "write")
     write: Callable[..., IRNode]
+    overlaps: bool
 
 
 ROWS: dict[str, Row] = {}
@@ -158,13 +160,13 @@ def op(name: str, *, build: Build, backward: str = "", saved: str = "", inputs: 
     return add
 
 
-def view(name: str, *, build: Callable[..., IRNode], write: Callable[..., IRNode], backward: str, to: str = "mf", also: str = ""
-         ) -> Callable[[Callable[..., Call]], ViewRow]:
+def view(name: str, *, build: Callable[..., IRNode], write: Callable[..., IRNode], backward: str, to: str = "mf", also: str = "",
+         overlaps: bool = False) -> Callable[[Callable[..., Call]], ViewRow]:
     """Add an operation whose result is a view of its first argument; its rule gives strides and offset."""
 
     def add(rule: Callable[..., Call]) -> ViewRow:
         row = ViewRow(name, rule, build, backward, "", "self")
-        row.write = write
+        row.write, row.overlaps = write, overlaps
         ROWS[name] = row
         export(name, _caller(row, False), to=to, also=also, method=_caller(row, True) if "m" in to else None)
         return row
@@ -376,7 +378,7 @@ def attach(row: Row, made: Call, values: tuple[Value, ...], edges: list[Edge | N
         node.saved = tuple([saved_tensor(name, position, outs[position] if is_result else made.inputs[position], is_result)
                             for name, position, is_result, wanted in row.saved_in(made)
                             if (wanted is None or edges[wanted] is not None)
-                            and (is_result or isinstance(made.inputs[position], Tensor))])
+                            and (is_result or (position < len(made.inputs) and isinstance(made.inputs[position], Tensor)))])
     return node
 
 
@@ -390,7 +392,7 @@ def saved_tensor(name: str, position: int, tensor: Tensor, is_result: bool) -> S
         with no_grad():
             packed = pack(tensor), unpack
     return Saved(name, tensor._counter, tensor._counter.version, tensor._storage, tensor._shape, tensor._dtype,
-                 None if is_result else tensor, tensor._output_nr, position, packed)
+                 None if is_result else tensor, tensor._output_nr, position, packed=packed)
 
 
 _NUMPY: dict[Dtype, np.dtype[Any]] = {}

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...compiler import build, sizes
+from ...compiler.build.moving import iota
+from ...compiler.ir import f
 from .evaluate import array_of
 from .geometry import Strides, contiguous_strides
 from .value import Array, Recipe, Shape, Value, leaf, recorded
@@ -97,6 +100,8 @@ class _Write(Recipe):
     def emit(self, nodes: Sequence[Node], masks: Sequence[Node | None], params: tuple[Any, ...], index: int
              ) -> tuple[Node, Node | None]:
         node, new = nodes
+        if any(row.overlaps for row, _ in params[0]):
+            return _placed(node, new, params[0]), None
         stages = []
         for row, arguments in params[0]:
             stages.append((row, arguments, node))
@@ -104,6 +109,14 @@ class _Write(Recipe):
         for row, arguments, whole in reversed(stages):
             new = row.write(whole, new, *arguments)
         return new, None
+
+
+def _placed(base: Node, new: Node, chain: Chain) -> Node:
+    """The same by the place of every element, for chains in which elements overlap although in the result they do not."""
+    places = build.reshape(iota((sizes.product(base.shape),), 0), base.shape)
+    for row, arguments in chain:
+        places = row.build(places, *arguments)
+    return build.reshape(f.scatter(build.reshape(base, (-1,)), new, places, axes=(0,)), base.shape)
 
 
 READ, WRITE = _Read(), _Write()

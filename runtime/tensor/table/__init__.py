@@ -1,5 +1,25 @@
 """The table of torch's operations, by family. Importing this package fills it."""
-from . import arithmetic, comparison, creation, functions, indexing, matrix, movement, picking, random, reducing, statistics, views, writing
+from . import (
+    activations,
+    arithmetic,
+    comparison,
+    creation,
+    functions,
+    indexing,
+    losses,
+    matrix,
+    movement,
+    normalization,
+    parts,
+    picking,
+    random,
+    reducing,
+    scalars,
+    statistics,
+    views,
+    writing,
+)
 
-__all__ = ["arithmetic", "comparison", "creation", "functions", "indexing", "matrix", "movement", "picking", "random", "reducing",
-           "statistics", "views", "writing"]
+__all__ = ["activations", "arithmetic", "comparison", "creation", "functions", "indexing", "losses", "matrix",
+           "movement", "normalization", "parts", "picking", "random", "reducing", "scalars", "statistics", "views",
+           "writing"]

@@ -52,8 +52,7 @@ def binary(name: str, ir_name: str, *, backward: str, saved: str = "", also: str
             raise not_implemented(name + "_cpu", dtype)
         return pairwise(self, other, float_dtype(dtype) if floating else dtype)
 
-    op(name, build=_elementwise(ir_name), backward=backward, saved=saved, inputs="self "
-                                                                                 "other", also=also, inplace=inplace)(rule)
+    op(name, build=_elementwise(ir_name), backward=backward, saved=saved, inputs="self other", also=also, inplace=inplace)(rule)
 
 
 # ---------------------------------------------------------------- add, sub, mul with torch's special arguments
@@ -108,15 +107,14 @@ def _sub(self: Any, other: Any, *, alpha: Any = 1) -> Call:
     return _sub_rule(self, other, alpha, "")
 
 
-@op("rsub", build=lambda a, b, dtype, alpha=None: _scaled("sub")(b, a, dtype, alpha), backward="RsubBackward1", inputs="self "
-                                                                                                                       "other",
+@op("rsub", build=lambda a, b, dtype, alpha=None: _scaled("sub")(b, a, dtype, alpha), backward="RsubBackward1", inputs="self other",
     to="f")
 def _rsub(self: Any, other: Any, *, alpha: Any = 1) -> Call:
     return _sub_rule(self, other, alpha, "RsubBackward0" if isinstance(other, Tensor) else "")
 
 
 @op("mul", build=lambda a, b, dtype: build.elementwise("and_" if dtype == "bool" else "mul", build.cast(a, dtype), build.cast(b, dtype)),
-    backward="MulBackward0", saved="self>other other>self", inputs="self other", also="multiply", inplace=True)
+    backward="MulBackward0", saved="other>self self>other", inputs="self other", also="multiply", inplace=True)
 def _mul(self: Any, other: Any) -> Call:
     operands_of("mul", self, other)
     return pairwise(self, other, common_dtype(self, other))
@@ -150,7 +148,7 @@ def _check_zero_division(dtype: Dtype, b: Any) -> None:
         raise RuntimeError("ZeroDivisionError")
 
 
-@op("div", build=_divide, backward="DivBackward0", saved="self>other other", inputs="self other",
+@op("div", build=_divide, backward="DivBackward0", saved="other self>other", inputs="self other",
     also="divide true_divide", inplace=True)
 def _div(self: Any, other: Any, *, rounding_mode: str | None = None) -> Call:
     operands_of("div", self, other)
@@ -164,8 +162,7 @@ def _div(self: Any, other: Any, *, rounding_mode: str | None = None) -> Call:
     return pairwise(self, other, dtype, "DivBackward1", rounding_mode)
 
 
-@op("floor_divide", build=lambda a, b, dtype: _divide(a, b, dtype, "floor"), backward="NotImplemented", inputs="self "
-                                                                                                               "other", inplace=True)
+@op("floor_divide", build=lambda a, b, dtype: _divide(a, b, dtype, "floor"), backward="NotImplemented", inputs="self other", inplace=True)
 def _floor_div(self: Any, other: Any) -> Call:
     operands_of("floor_divide", self, other)
     dtype = common_dtype(self, other)
@@ -177,9 +174,7 @@ def _remainder(a: Node, b: Node, dtype: str) -> Node:
     return build.elementwise("remainder", build.cast(a, dtype), build.cast(b, dtype))
 
 
-@op("remainder", build=_remainder, backward="RemainderBackward0", saved="self>other "
-                                                                        "other>other", inputs="self "
-                                                                                              "other", inplace=True)
+@op("remainder", build=_remainder, backward="RemainderBackward0", saved="self>other other>other", inputs="self other", inplace=True)
 def _remainder_rule(self: Any, other: Any) -> Call:
     operands_of("remainder", self, other)
     dtype = common_dtype(self, other)
@@ -187,9 +182,7 @@ def _remainder_rule(self: Any, other: Any) -> Call:
     return pairwise(self, other, dtype, "RemainderBackward1" if isinstance(other, Tensor) else "")
 
 
-@op("fmod", build=_elementwise("fmod"), backward="FmodBackward0", saved="self>other "
-                                                                        "other>other", inputs="self "
-                                                                                              "other", inplace=True)
+@op("fmod", build=_elementwise("fmod"), backward="FmodBackward0", saved="self>other other>other", inputs="self other", inplace=True)
 def _fmod_rule(self: Any, other: Any) -> Call:
     operands_of("fmod", self, other)
     dtype = common_dtype(self, other)
@@ -224,9 +217,7 @@ def _pow_number(self: Tensor, exponent: Any) -> Call:
     return Call((self,), (numpy_dtype(dtype).name, wanted), self._shape, dtype, strides_of(self._shape, self))
 
 
-@op("pow_tensor", build=_power, backward="PowBackward1", saved="self "
-                                                               "exponent result", inputs="self "
-                                                                                         "exponent", to="", inplace=True)
+@op("pow_tensor", build=_power, backward="PowBackward1", saved="self exponent result>exponent", inputs="self exponent", to="", inplace=True)
 def _pow_tensor(self: Any, exponent: Any) -> Call:
     dtype = common_dtype(self, exponent)
     return pairwise(self, exponent, dtype, "" if isinstance(self, Tensor) else "PowBackward2")
@@ -253,8 +244,7 @@ def _float_power(self: Any, exponent: Any) -> Any:
     return call("pow", *wide)
 
 
-binary("atan2", "arctan2", backward="Atan2Backward0", saved="self "
-                                                            "other", also="arctan2", floating=True, of_tensors=True)
+binary("atan2", "arctan2", backward="Atan2Backward0", saved="self other", also="arctan2", floating=True, of_tensors=True)
 binary("hypot", "hypot", backward="HypotBackward0", saved="self other result", of_tensors=True)
 binary("maximum", "maximum", backward="MaximumBackward0", saved="self other", inplace=False, of_tensors=True)
 binary("minimum", "minimum", backward="MinimumBackward0", saved="self other", inplace=False,
@@ -294,8 +284,7 @@ def _copysign(a: Node, b: Node, dtype: str) -> Node:
     return f.where(_negative(f.stop_gradient(b)), f.neg(size), size)
 
 
-@op("copysign", build=_copysign, backward="CopysignBackward0", saved="self "
-                                                                     "other result", inputs="self other", inplace=True)
+@op("copysign", build=_copysign, backward="CopysignBackward0", saved="self other result", inputs="self other", inplace=True)
 def _copysign_rule(self: Tensor, other: Any) -> Call:
     dtype = float_dtype(common_dtype(self, other))
     return pairwise(self, other, dtype, "" if isinstance(other, Tensor) else "CopysignBackward1")

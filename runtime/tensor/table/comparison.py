@@ -52,8 +52,7 @@ for _name, _ir_name in (("logical_and", "and_"), ("logical_or", "or_"), ("logica
         shape = broadcast(shape_of(self), shape_of(other))
         return Call((self, other), (), shape, BOOL, strides_of(shape, self, other))
 
-    op(_name, build=lambda a, b, ir_name=_ir_name: build.elementwise(ir_name, _truth(a), _truth(b)), inputs="self "
-                                                                                                            "other",
+    op(_name, build=lambda a, b, ir_name=_ir_name: build.elementwise(ir_name, _truth(a), _truth(b)), inputs="self other",
        inplace=True)(_logical)
 
 
@@ -132,8 +131,7 @@ def _masked_fill(x: Node, mask: Node, value: Node) -> Node:
     return f.where(mask, value, x)
 
 
-@op("masked_fill", build=_masked_fill, backward="MaskedFillBackward0", saved="mask", inputs="self "
-                                                                                            "mask value", to="mf", inplace=True)
+@op("masked_fill", build=_masked_fill, backward="MaskedFillBackward0", saved="mask", inputs="self mask value", to="mf", inplace=True)
 def _masked_fill_rule(self: Tensor, mask: Tensor, value: Any) -> Call:
     if scalar_type_name(mask._dtype) != "Bool":
         raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype " + c_name(mask._dtype))

@@ -191,7 +191,8 @@ def _clamp_max(self: Tensor, max: Any) -> Call:
                 name="ClampMaxBackward1" if isinstance(max, Tensor) else "")
 
 
-@op("nan_to_num", build=lambda x, nan, high, low: _nan_to_num(x, nan, high, low), backward="NanToNumBackward0", saved="self", inplace=True)
+@op("nan_to_num", build=lambda x, nan, high, low: _nan_to_num(x, nan, high, low), backward="NanToNumBackward0", saved="self",
+    inplace=True)
 def _nan_to_num_rule(self: Tensor, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Call:
     return Call((self,), (nan, posinf, neginf), self._shape, self._dtype)
 
@@ -221,20 +222,19 @@ def _addc(ir_name: str) -> Callable[..., Node]:
     return build_node
 
 
-for _name, _ir_name, _backward in (("addcmul", "mul", "AddcmulBackward0"), ("addcdiv", "div", "AddcdivBackward0")):
+for _name, _ir_name, _backward, _saved in (("addcmul", "mul", "AddcmulBackward0", "tensor2>tensor1 tensor1>tensor2"),
+                                           ("addcdiv", "div", "AddcdivBackward0", "tensor2 tensor1>tensor2")):
     def _addc_rule(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Call:
         dtype = common_dtype(self, tensor1, tensor2)
         shape = broadcast(self._shape, tensor1._shape, tensor2._shape)
         return Call((self, tensor1, tensor2, number(value, numpy_dtype(dtype))), (numpy_dtype(dtype).name,), shape, dtype)
 
-    op(_name, build=_addc(_ir_name), backward=_backward, saved="tensor1 "
-                                                               "tensor2", inputs="self tensor1 "
-                                                                                 "tensor2 value", inplace=True)(_addc_rule)
+    op(_name, build=_addc(_ir_name), backward=_backward, saved=_saved, inputs="self tensor1 tensor2 value",
+       inplace=True)(_addc_rule)
 
 
-@op("lerp", build=lambda a, b, w: _lerp(a, b, w), backward="LerpBackward0", saved="self "
-                                                                                  "end weight", inputs="self "
-                                                                                                       "end weight", inplace=True)
+@op("lerp", build=lambda a, b, w: _lerp(a, b, w), backward="LerpBackward0", saved="self end weight", inputs="self end weight",
+    inplace=True)
 def _lerp_rule(self: Tensor, end: Tensor, weight: Any) -> Call:
     shape = broadcast(self._shape, end._shape, shape_of(weight))
     return Call((self, end, operand(weight, self._dtype)), (), shape, self._dtype,

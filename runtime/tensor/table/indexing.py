@@ -45,8 +45,10 @@ def _plain_keys(self: Tensor, key: Any) -> list[Any]:
             used += 1
         made.append(item)
     if used > len(self._shape):
-        if not self._shape:
+        if not self._shape and isinstance(key, (int, np.integer)):
             raise IndexError(ZERO_DIM)
+        if not self._shape and isinstance(key, slice):
+            raise IndexError("slice() cannot be applied to a 0-dim tensor.")
         raise IndexError(f"too many indices for tensor of dimension {len(self._shape)}")
     if Ellipsis in [k for k in made if not isinstance(k, Tensor)]:
         at = next(k for k, item in enumerate(made) if item is Ellipsis)
@@ -206,8 +208,7 @@ def _index_put(x: Node, value: Node, *arrays_and_more: Any) -> Node:
     return build.update(x, _index_key(x.ndim, axes, arrays), build.cast(value, x.dtype), accumulate)
 
 
-@op("index_put_at", build=_index_put, backward="IndexPutBackward0", saved="indices*", inputs="self values "
-                                                                                             "| indices", to="", inplace=True)
+@op("index_put_at", build=_index_put, backward="IndexPutBackward0", saved="indices*", inputs="self values | indices", to="", inplace=True)
 def _index_put_rule(self: Tensor, axes: tuple[int, ...], arrays: Sequence[Tensor], value: Any, accumulate: bool = False) -> Call:
     selected = _selected_shape(self, axes, arrays)
     shape = shape_of(value)
@@ -258,7 +259,10 @@ def _assign(part: Tensor, value: Any) -> None:
             call("expand_to", value, part._shape)
         call("copy_", part, value)
     else:
-        call("fill_", part, value)
+        from ..row import number, numpy_dtype
+        from ..tensor import wrap
+
+        call("fill_", part, wrap(number(value, numpy_dtype(part._dtype)), part._dtype))
 
 
 METHODS |= {"__getitem__": __getitem__, "__setitem__": __setitem__}

@@ -19,8 +19,7 @@ def _same_dtype(a: Tensor, b: Tensor) -> None:
                            f"{c_name(b._dtype)}")
 
 
-@op("mm", build=lambda a, b: build.matmul(a, b), backward="MmBackward0", saved="self>mat2 "
-                                                                               "mat2>self", inputs="self mat2")
+@op("mm", build=lambda a, b: build.matmul(a, b), backward="MmBackward0", saved="mat2>self self>mat2", inputs="self mat2")
 def _mm(self: Tensor, mat2: Tensor) -> Call:
     if len(self._shape) != 2:
         raise RuntimeError("self must be a matrix")
@@ -33,7 +32,7 @@ def _mm(self: Tensor, mat2: Tensor) -> Call:
     return Call((self, mat2), (), (self._shape[0], mat2._shape[1]), self._dtype)
 
 
-@op("mv", build=lambda a, b: build.matmul(a, b), backward="MvBackward0", saved="self>vec vec>self", inputs="self vec")
+@op("mv", build=lambda a, b: build.matmul(a, b), backward="MvBackward0", saved="vec>self self>vec", inputs="self vec")
 def _mv(self: Tensor, vec: Tensor) -> Call:
     if len(self._shape) != 2 or len(vec._shape) != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {len(self._shape)}, {len(vec._shape)}")
@@ -46,8 +45,7 @@ def _mv(self: Tensor, vec: Tensor) -> Call:
     return Call((self, vec), (), self._shape[:1], self._dtype)
 
 
-@op("dot", build=lambda a, b: build.matmul(a, b), backward="DotBackward0", saved="self>tensor "
-                                                                                 "tensor>self", inputs="self tensor")
+@op("dot", build=lambda a, b: build.matmul(a, b), backward="DotBackward0", saved="tensor>self self>tensor", inputs="self tensor")
 def _dot(self: Tensor, tensor: Tensor) -> Call:
     if len(self._shape) != 1 or len(tensor._shape) != 1:
         raise RuntimeError(f"1D tensors expected, but got {len(self._shape)}D and {len(tensor._shape)}D tensors")
@@ -64,8 +62,7 @@ def _dot(self: Tensor, tensor: Tensor) -> Call:
 composite("vdot")(lambda self, other: call("dot", self, other))
 
 
-@op("bmm", build=lambda a, b: build.matmul(a, b), backward="BmmBackward0", saved="self>mat2 "
-                                                                                 "mat2>self", inputs="self mat2")
+@op("bmm", build=lambda a, b: build.matmul(a, b), backward="BmmBackward0", saved="mat2>self self>mat2", inputs="self mat2")
 def _bmm(self: Tensor, mat2: Tensor) -> Call:
     if len(self._shape) != 3:
         raise RuntimeError("batch1 must be a 3D tensor")
@@ -96,7 +93,8 @@ def _matmul(self: Tensor, other: Tensor) -> Tensor:
     if a == 2 and b == 1:
         return call("mv", self, other)  # type: ignore[no-any-return]
     if a == 1 and b == 2:
-        return call("squeeze_axes", call("mm", call("unsqueeze", self, 0), other), (0,), "SqueezeBackward4")  # type: ignore[no-any-return]
+        return call("squeeze_axes", call("mm", call("unsqueeze", self, 0), other), (0,),
+        "SqueezeBackward4")  # type: ignore[no-any-return]
     if a == 2 and b == 2:
         return call("mm", self, other)  # type: ignore[no-any-return]
     return _folded(self, other) if _should_fold(self, other) else _batched(self, other)
@@ -199,7 +197,7 @@ def _fused(name: str, product: str, second: str, third: str, backward: str) -> N
         return Call((self, a, b, number(beta, kind), number(alpha, kind)), (), made.shape, a._dtype)
 
     op(name, build=lambda *nodes: _plus_plain(*nodes) if len(nodes) == 3 else _plus(*nodes), backward=backward,
-       saved=f"{second}>{third} {third}>{second}", inputs=f"self {second} {third}", inplace=True)(rule)
+       saved=f"{third}>{second} {second}>{third}", inputs=f"self {second} {third}", inplace=True)(rule)
 
 
 _fused("addmm", "mm", "mat1", "mat2", "AddmmBackward0")
@@ -243,8 +241,7 @@ def _einsum_function(equation: Any, *operands: Any) -> Tensor:
     return call("einsum_of", given, text, shape, last_operation(text))  # type: ignore[no-any-return]
 
 
-@op("tensordot_of", build=lambda a, b, left, right: build.tensordot(a, b, left, right), backward="ViewBackward0", saved="self "
-                                                                                                                        "other",
+@op("tensordot_of", build=lambda a, b, left, right: build.tensordot(a, b, left, right), backward="ViewBackward0", saved="self other",
     inputs="self other", to="")
 def _tensordot_of(self: Tensor, other: Tensor, left: tuple[int, ...], right: tuple[int, ...]) -> Call:
     for a, b in zip(left, right, strict=True):
@@ -265,9 +262,7 @@ def _tensordot(self: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
     return call("tensordot_of", self, other, *axes)  # type: ignore[no-any-return]
 
 
-@op("cross", build=lambda a, b, axis: _cross(a, b, axis), backward="LinalgCrossBackward0", saved="self "
-                                                                                                 "other", inputs="self "
-                                                                                                                 "other")
+@op("cross", build=lambda a, b, axis: _cross(a, b, axis), backward="LinalgCrossBackward0", saved="self other", inputs="self other")
 def _cross_rule(self: Tensor, other: Tensor, dim: int | None = None) -> Call:
     shape = broadcast(self._shape, other._shape)
     axis = next(k for k, s in enumerate(shape) if s == 3) if dim is None else wrap_dim(dim, len(shape))

@@ -78,12 +78,10 @@ def _scatter(x: Node, index: Node, value: Node, axis: int, accumulate: bool) -> 
     return build.reshape(made, x.shape)
 
 
-@op("scatter_into", build=_scatter, backward="ScatterBackward0", saved="index", inputs="self "
-                                                                                       "index src", to="", inplace=True)
+@op("scatter_into", build=_scatter, backward="ScatterBackward0", saved="index", inputs="self index src", to="", inplace=True)
 def _scatter_into(self: Tensor, axis: int, index: Tensor, src: Any, accumulate: bool, name: str) -> Call:
     if isinstance(src, Tensor) and src._dtype is not self._dtype and src._shape:
-        raise RuntimeError(("scatter_add" if accumulate else "scatter") + "(): Expected self.dtype to be equal to "
-                                                                          "src.dtype")
+        raise RuntimeError(("scatter_add" if accumulate else "scatter") + "(): Expected self.dtype to be equal to src.dtype")
     return Call((self, index, operand(src, self._dtype)), (axis, accumulate), self._shape, self._dtype, name=name)
 
 
@@ -151,10 +149,8 @@ def _neutral(how: str, dtype: np.dtype[Any]) -> Any:
     return value
 
 
-@op("scatter_reduce_into", build=_scatter_reduce, backward="ScatterReduceBackward0", saved="self index "
-                                                                                           "src result", inputs="self "
-                                                                                                                "index "
-                                                                                                                "src", to="",
+@op("scatter_reduce_into", build=_scatter_reduce, backward="ScatterReduceBackward0", saved="self index src result",
+    inputs="self index src", to="",
     inplace=True)
 def _scatter_reduce_into(self: Tensor, axis: int, index: Tensor, src: Any, reduce: str, include_self: bool) -> Call:
     return Call((self, index, operand(src, self._dtype)), (axis, reduce, include_self), self._shape, self._dtype)
@@ -298,7 +294,8 @@ def _bincount(self: Tensor, weights: Tensor | None = None, minlength: int = 0) -
 
 
 @composite("searchsorted", to="f")
-def _searchsorted(sorted_sequence: Tensor, values: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None) -> Tensor:
+def _searchsorted(sorted_sequence: Tensor, values: Any, *, out_int32: bool = False, right: bool = False,
+side: str | None = None) -> Tensor:
     how = side or ("right" if right else "left")
     sequence = sorted_sequence._array()
     wanted = values._array() if isinstance(values, Tensor) else np.asarray(values)

@@ -164,8 +164,8 @@ for _name, _log, _backward in (("softmax", False, "SoftmaxBackward0"), ("log_sof
         axes = (wrap_dim(dim, len(self._shape)),) if self._shape else ()
         return Call((self,), (numpy_dtype(made).name, axes), self._shape, made)
 
-    op(_name, build=lambda x, dtype, axes, log=_log: build.softmax(build.cast(x, dtype), axes, log), backward=_backward, saved="self "
-                                                                                                                               "result")(_softmax)
+    op(_name, build=lambda x, dtype, axes, log=_log: build.softmax(build.cast(x, dtype), axes, log), backward=_backward,
+       saved="result")(_softmax)
 
 
 # ---------------------------------------------------------------- norms
@@ -179,7 +179,8 @@ def _norm_of(self: Tensor, order: float, dim: Any, keepdim: bool, dtype: Any, na
                            f"{scalar_type_name(self._dtype)}")
     axes = dims_of(dim, len(self._shape))
     made = self._dtype if dtype is None else as_dtype(dtype, "norm")
-    return Call((self,), (float(order), axes, bool(keepdim), numpy_dtype(made).name), reduced(self._shape, axes, keepdim), made, name=name)
+    return Call((self,), (float(order), axes, bool(keepdim), numpy_dtype(made).name), reduced(self._shape, axes, keepdim), made,
+    name=name)
 
 
 @composite("norm")

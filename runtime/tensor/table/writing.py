@@ -25,6 +25,7 @@ def _never(*_: Any) -> Call:
 
 ZERO = Row("zero", _never, _zero, "ZeroBackward0", "", "self", None)
 FILL = Row("fill", _never, _fill, "FillBackward2", "", "self value", None)
+FILL_TENSOR = Row("fill_tensor", _never, _fill, "FillBackward3", "", "self value", None)
 COPY = Row("copy", _never, _fill, "CopyBackwards", "", "self src", None)
 
 
@@ -39,8 +40,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
         if value._shape:
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.dim()} "
                                "dimensions.")
-        return replace(self, FILL, Call((self, value), (), self._shape, self._dtype))
-
+        return replace(self, FILL_TENSOR, Call((self, value), (), self._shape, self._dtype))
     made = Call((self, number(value, numpy_dtype(self._dtype))), (), self._shape, self._dtype)
     return replace(self, FILL, made)
 
