@@ -207,8 +207,9 @@ class Captures:
             if isinstance(found, property):
                 self._look_function(found.fget, value, {})
                 return
-            if isinstance(found, types.FunctionType) and not isinstance(value, types.ModuleType):
-                self._look_function(found, value, {})
+            method = getattr(found, "__wrapped__", found) if hasattr(found, "value_and_grad") else found
+            if isinstance(method, types.FunctionType) and not isinstance(value, types.ModuleType):
+                self._look_function(method, value, {})
                 return
             if found is MISSING or isinstance(found, (classmethod, staticmethod)):
                 self._watch_identity(name, get, value, depth > 0 or not through)

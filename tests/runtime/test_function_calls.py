@@ -199,6 +199,27 @@ def test_methods_see_their_instance_and_its_arrays_by_reference():
     assert m.seen < 6
 
 
+class Nested:
+    def __init__(self):
+        self.w, self.rate = W.copy(), 2.0
+
+    @grad
+    def energy(self, x):
+        return np.sum(self.w * x ** 2) * self.rate
+
+    @grad
+    def slope_norm(self, x):
+        return np.sum(self.energy.grad(x) ** 2)
+
+
+def test_a_decorated_method_that_calls_another():
+    m = Nested()
+    for change in (lambda: None, lambda: setattr(m, "rate", 3.0), lambda: m.w.fill(2.0)):
+        change()
+        assert m.slope_norm(W) == pytest.approx(np.sum((2 * m.w * W * m.rate) ** 2))
+        np.testing.assert_allclose(m.slope_norm.grad(W), 8 * (m.w * m.rate) ** 2 * W)
+
+
 def test_defaults_keywords_and_variadic_parameters():
     def f(a, b=2.0, *rest, c, d=1.0, **more):
         return a * b * c * d + sum(rest) + more.get("e", 0.0)
@@ -357,6 +378,7 @@ def test_check_grad_reports():
 
 def test_transforms_as_functions():
     value, gradients = cr.value_and_grad(loss)(W, 0.5, X, Y)
+    assert value == pytest.approx(loss(W, 0.5, X, Y))
     np.testing.assert_allclose(gradients[0], by_hand(W, 0.5, X, Y)[0])
     np.testing.assert_allclose(cr.jacobian(lambda x: x**2)(W), np.diag(2 * W))
     np.testing.assert_allclose(cr.jacobian(lambda x: x**2, mode="forward")(W), np.diag(2 * W))
