@@ -153,8 +153,8 @@ class Captures:
             self._look_function(value.__func__, value.__self__, local)
         elif isinstance(value, types.FunctionType):
             self._look_function(value, MISSING, local)
-        elif not isinstance(value, type) and plain_function(getattr(type(value), "__call__", None)) is not None:
-            self._look_function(type(value).__call__, value, local)
+        elif not isinstance(value, type):  # an object that can be called
+            self._look_function(static_attribute(type(value), "__call__"), value, local)
 
     def _look_function(self, function: Any, instance: Any, local: dict[str, Any]) -> None:
         found = plain_function(function)
@@ -237,7 +237,7 @@ class Captures:
         if type(value) is np.ndarray:
             self._places.setdefault(id(value), (value, place))
             return
-        if isinstance(value, types.ModuleType) or isinstance(value, np.ufunc):
+        if isinstance(value, (types.ModuleType, np.ufunc)):
             return
         if watched:
             self._watches.setdefault(place.name, Watch(place.name, place.get, fingerprint(value)))

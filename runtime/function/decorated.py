@@ -11,7 +11,7 @@ import numpy as np
 
 from ...compiler.entry_spec import EntrySpec
 from ...compiler.errors import ArgumentError, ChainruleError, DifferentiationError
-from ...compiler.pipeline import Options, Request
+from ...compiler.pipeline import Kind, Options, Request
 from ...compiler.provenance import at, user_site
 from ...compiler.trace import active_session, is_traced
 from . import derivatives, inline
@@ -61,6 +61,9 @@ class GradFunction:
     Calling it gives the value. `.grad`, `.value_and_grad`, `.jacobian`, `.hessian`, `.vjp`, `.jvp`, `.hvp` differentiate it.
     `.formula`, `.derivative`, `.ir`, `.source`, `.trace` and `.stats` show what was derived and done.
     """
+
+    __wrapped__: Callable[..., Any]
+    _name: str
 
     def __init__(self, function: Callable[..., Any], wrt: Any = None, stabilise: bool = True, fastmath: bool = False) -> None:
         if isinstance(function, GradFunction):
@@ -218,7 +221,8 @@ class GradFunction:
 
     def _of_scalar(self, call: Call, chosen: Chosen, with_value: bool, direct: bool) -> Any:
         """Gradients of a call, or (value, gradients); the next call like it goes directly, where it may."""
-        kind, method = ("value_and_gradient", "value_and_grad") if with_value else ("gradient", "grad")
+        kind: Kind = "value_and_gradient" if with_value else "gradient"
+        method = "value_and_grad" if with_value else "grad"
         entry = entry_spec(call, kind, chosen) if direct else None
         result = derivatives.value_and_grad(call, chosen, with_value, entry)
         if entry is not None:

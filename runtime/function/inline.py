@@ -165,7 +165,7 @@ def jacobian(function: GradFunction, bound: Bound, flat: Flat, chosen: Chosen) -
     """Every derivative of every floating output."""
     with located():
         inlined = Inlined(function, bound, flat, chosen)
-        leaves = []
+        leaves: list[Any] = []
         for output in inlined.outputs:
             if output.dtype.kind != "f":
                 leaves.append(None)

@@ -3,10 +3,9 @@ from __future__ import annotations
 
 import dis
 import os
-import sys
 import sysconfig
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -61,7 +60,8 @@ def _scan(code: types.CodeType) -> Iterator[Reference]:
         yield Reference(kind, name, tuple(attributes))
 
 
-_LIBRARIES = tuple(os.path.abspath(p) + os.sep for p in {*(sysconfig.get_paths()[k] for k in ("stdlib", "platstdlib", "purelib", "platlib"))})
+_FOLDERS = {sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+_LIBRARIES = tuple(os.path.abspath(folder) + os.sep for folder in _FOLDERS)
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep
 
 
@@ -106,11 +106,3 @@ def static_attribute(value: Any, name: str) -> Any:
     if isinstance(own, dict) and name in own:
         return own[name]
     return inherited
-
-
-def loaded_name(module: str) -> bool:
-    """Whether a module is loaded."""
-    return module in sys.modules
-
-
-Getter = Callable[[], Any]

@@ -19,8 +19,8 @@ __all__ = ["LEAVES", "Tree", "flatten", "float_leaves", "is_tensor", "map_leaves
 class Tree(NamedTuple):
     """The structure of a value, hashable: equal trees hold values that one program serves, but for sizes.
 
-    kind: `weak` a Python float, `weakint` a Python int that is traced; `array` (dtype, number of axes, which axes have size 1, is it a NumPy scalar); `traced`;
-    `static` anything that is part of the signature by value or identity; else a container with children.
+    kind: `weak` a Python float, `weakint` a Python int that is traced; `array` (dtype, number of axes, which axes have
+    size 1); `traced`; `static` anything that is part of the signature by value or identity; else a container with children.
     """
 
     kind: str

@@ -169,7 +169,8 @@ def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat
     stats.traces += 1
     stats.add_seconds("trace", time.perf_counter() - start)
     stats.specialisations += [str(s) for s in session.specialisations if str(s) not in stats.specialisations]
-    return TracedProgram(name, graph, len(flat.leaves), [c.origin or Hidden(c.array, None) for c in captured], captures, tree, options, stats)
+    hidden = [c.origin or Hidden(c.array, None) for c in captured]
+    return TracedProgram(name, graph, len(flat.leaves), hidden, captures, tree, options, stats)
 
 
 def stabiliser(options: Options) -> Callable[[Sequence[Node]], Sequence[Node]]:
