@@ -10,6 +10,7 @@ from ..torch_types import Size, tensor_type_name
 from .evaluate import evaluate
 from .modes import set_grad_enabled, state
 from .node import AccumulateGrad, Edge, Node, accumulated
+from .row import call
 from .tensor import Tensor, gradient_edge
 from .value import Value
 
@@ -139,9 +140,11 @@ def _run_node(node: Node, grads: list[Tensor | None], task: Task) -> Sequence[Te
     nothing: Sequence[Tensor | None] = [None] * len(node.edges)
     if task.needed is not None and node not in task.needed:
         return nothing
-    _tensor_hooks(node, grads)
-    if node.pre_hooks:
-        for hook in list(node.pre_hooks.values()):
+    extras = node.extras
+    if extras is not None or isinstance(node, AccumulateGrad):
+        _tensor_hooks(node, grads)
+    if extras is not None and extras.pre_hooks:
+        for hook in list(extras.pre_hooks.values()):
             returned = hook(tuple(grads))
             if returned is not None:
                 grads = list(returned) if isinstance(returned, tuple) else [returned]
@@ -163,8 +166,8 @@ def _run_node(node: Node, grads: list[Tensor | None], task: Task) -> Sequence[Te
     found = _checked(node, found)
     if state.anomaly:
         _check_nan(node, found)
-    if node.post_hooks:
-        for hook in list(node.post_hooks.values()):
+    if extras is not None and extras.post_hooks:
+        for hook in list(extras.post_hooks.values()):
             returned = hook(tuple(found), tuple(grads))
             if returned is not None:
                 found = list(returned) if isinstance(returned, tuple) else [returned]
@@ -197,13 +200,11 @@ def _tensor_hooks(node: Node, grads: list[Tensor | None]) -> None:
             if returned is not None:
                 _check_hook_result(returned, grad, hook)
                 grad = grads[nr] = returned
-    if node.retains:
-        for nr, reference in node.retains.items():
+    if node.extras is not None:
+        for nr, reference in node.extras.retains.items():
             tensor, grad = reference(), grads[nr]
             if tensor is None or grad is None:
                 continue
-            from .row import call
-
             tensor._grad = call("clone", grad) if tensor._grad is None else accumulated(tensor._grad, grad)
 
 
@@ -224,8 +225,6 @@ def _type_name(value: object) -> str:
 
 def _checked(node: Node, grads: list[Any]) -> list[Tensor | None]:
     """Gradients of the shape and dtype that the receiving nodes expect; summed or cast where that is meant."""
-    from .row import call
-
     for k, (edge, grad) in enumerate(zip(node.edges, grads, strict=True)):
         if edge is None or grad is None:
             continue
@@ -258,8 +257,6 @@ def _roots(outputs: Sequence[Tensor]) -> list[Edge]:
 
 def _make_grads(outputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> list[Tensor]:
     """The cotangents to start from: as given, or 1 for a scalar."""
-    from .row import call
-
     made: list[Any] = []
     if len(grads) < len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
@@ -322,8 +319,6 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
         target = inputs[k]
         with set_grad_enabled(create_graph):
             if target._grad is None:
-                from .row import call
-
                 target._grad = call("clone", grad) if create_graph else grad
             else:
                 target._grad = accumulated(target._grad, grad)
@@ -369,8 +364,6 @@ def _input_edges(targets: Sequence[Tensor]) -> list[Edge]:
 
 
 def _results(targets: Sequence[Tensor], found: dict[int, Tensor], allow: bool, materialize: bool) -> tuple[Tensor | None, ...]:
-    from .row import call
-
     results: list[Tensor | None] = []
     for k, target in enumerate(targets):
         grad = found.get(k)
@@ -388,8 +381,6 @@ def _results(targets: Sequence[Tensor], found: dict[int, Tensor], allow: bool, m
 def _batched(outs: Sequence[Tensor], targets: Sequence[Tensor], grads: Sequence[Any], keep: bool, create_graph: bool, allow: bool
              ) -> tuple[Tensor | None, ...]:
     """A pass for each leading index of the cotangents, the results stacked."""
-    from .row import call
-
     count = next(g._shape[0] for g in grads if g is not None)
     rows = []
     for k in range(count):

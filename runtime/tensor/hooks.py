@@ -38,9 +38,7 @@ def register_hook(self: Any, hook: Callable[[Any], Any]) -> RemovableHandle:
         if meta.hooks is None:
             meta.hooks = {}
         return RemovableHandle(meta.hooks, hook)
-    if node.tensor_hooks is None:
-        node.tensor_hooks = {}
-    return RemovableHandle(node.tensor_hooks.setdefault(self._output_nr, {}), hook)
+    return RemovableHandle(node.ensure_extras().tensor_hooks.setdefault(self._output_nr, {}), hook)
 
 
 def register_post_accumulate_grad_hook(self: Any, hook: Callable[[Any], None]) -> RemovableHandle:
@@ -66,9 +64,7 @@ def retain_grad(self: Any) -> None:
     if meta.retains_grad:
         return
     meta.retains_grad = True
-    if node.retains is None:
-        node.retains = {}
-    node.retains[self._output_nr] = weakref.ref(self)
+    node.ensure_extras().retains[self._output_nr] = weakref.ref(self)
 
 
 def retains_grad(self: Any) -> bool:

@@ -272,9 +272,9 @@ def rebase(self: Tensor, node: Node) -> None:
 
 def _move_retained(self: Tensor, old: Node | None, old_nr: int, node: Node) -> None:
     """`retain_grad` follows the tensor to its new grad_fn."""
-    if old is not None and old.retains is not None:
-        old.retains.pop(old_nr, None)
-    node.retains = {0: weakref.ref(self)}
+    if old is not None and old.extras is not None:
+        old.extras.retains.pop(old_nr, None)
+    node.ensure_extras().retains[0] = weakref.ref(self)
 
 
 def regenerate(self: Tensor, meta: Meta) -> None:

@@ -10,7 +10,7 @@ from ..torch_types import dtype as Dtype, from_numpy_dtype, tensor_type_name
 from .derive import ACCUMULATE, COPY, VJP, template
 from .modes import state
 from .tensor import Tensor, gradient_edge, wrap
-from .value import Recipe, Shape, Value, absent, recorded
+from .value import Recipe, Shape, Value, absent, recorded_gradient
 
 if TYPE_CHECKING:
     from .storage import Counter, Storage
@@ -36,6 +36,19 @@ HINT_ANOMALY = ("the backtrace further above shows the operation that failed to 
                 "changed in there or anywhere later. Good luck!")
 
 
+class Extras:
+    """What few nodes have: hooks, tensors whose gradient is kept, the user's notes."""
+
+    __slots__ = ("metadata", "post_hooks", "pre_hooks", "retains", "tensor_hooks")
+
+    def __init__(self) -> None:
+        self.tensor_hooks: dict[int, dict[int, Any]] = {}  # by output
+        self.pre_hooks: dict[int, Any] = {}
+        self.post_hooks: dict[int, Any] = {}
+        self.retains: dict[int, Any] = {}  # weak references, by output
+        self.metadata: dict[Any, Any] = {}
+
+
 class Node:
     """An operation in the graph of gradients.
 
@@ -45,7 +58,7 @@ class Node:
         sequence: later operations have larger numbers, and run first.
     """
 
-    __slots__ = ("__weakref__", "_metadata", "edges", "outputs", "post_hooks", "pre_hooks", "retains", "sequence", "tensor_hooks")
+    __slots__ = ("__weakref__", "edges", "extras", "outputs", "sequence")
     edges: tuple[Edge | None, ...]
     outputs: Sequence[tuple[Shape, Dtype]]
 
@@ -53,11 +66,7 @@ class Node:
         self.edges = tuple(edges)
         self.outputs = outputs
         self.sequence = next(_sequence)
-        self.tensor_hooks: dict[int, dict[int, Any]] | None = None
-        self.pre_hooks: dict[int, Any] | None = None
-        self.post_hooks: dict[int, Any] | None = None
-        self.retains: dict[int, Any] | None = None
-        self._metadata: dict[Any, Any] | None = None
+        self.extras: Extras | None = None
 
     def name(self) -> str:
         """The name that torch gives to the operation."""
@@ -73,9 +82,13 @@ class Node:
     @property
     def metadata(self) -> dict[Any, Any]:
         """A place for the user's notes."""
-        if self._metadata is None:
-            self._metadata = {}
-        return self._metadata
+        return self.ensure_extras().metadata
+
+    def ensure_extras(self) -> Extras:
+        """Where hooks and notes are kept; made when the first one comes."""
+        if self.extras is None:
+            self.extras = Extras()
+        return self.extras
 
     def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         """Gradients of the inputs from those of the outputs."""
@@ -90,23 +103,19 @@ class Node:
 
     def tensor_hooks_of(self, nr: int) -> dict[int, Any]:
         """The hooks of the tensor that is output `nr`."""
-        return {} if self.tensor_hooks is None else self.tensor_hooks.get(nr, {})
+        return {} if self.extras is None else self.extras.tensor_hooks.get(nr, {})
 
     def register_hook(self, hook: Callable[..., Any]) -> Any:
         """Call `hook(grad_inputs, grad_outputs)` after this node has run; it may return other gradients."""
         from .hooks import RemovableHandle
 
-        if self.post_hooks is None:
-            self.post_hooks = {}
-        return RemovableHandle(self.post_hooks, hook)
+        return RemovableHandle(self.ensure_extras().post_hooks, hook)
 
     def register_prehook(self, hook: Callable[..., Any]) -> Any:
         """Call `hook(grad_outputs)` before this node runs; it may return other gradients."""
         from .hooks import RemovableHandle
 
-        if self.pre_hooks is None:
-            self.pre_hooks = {}
-        return RemovableHandle(self.pre_hooks, hook)
+        return RemovableHandle(self.ensure_extras().pre_hooks, hook)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {id(self):#x}>"
@@ -186,7 +195,10 @@ class OpNode(Node):
 
     def __init__(self, recipe: Recipe, params: tuple[Any, ...], inputs: Sequence[Value], results: Sequence[Value],
                  edges: Sequence[Edge | None], outputs: Sequence[tuple[Shape, Dtype]], indices: tuple[int, ...] = (0,)) -> None:
-        super().__init__(edges, outputs)
+        self.edges = tuple(edges)
+        self.outputs = outputs
+        self.sequence = next(_sequence)
+        self.extras = None
         self.recipe = recipe
         self.params = params
         self.inputs: Sequence[Value] | None = inputs
@@ -229,7 +241,7 @@ class OpNode(Node):
         values = (*[ct._value for ct in cts], *self.inputs, *self.results)
         params = (self.recipe, self.params, len(self.inputs), self.indices, given)
         target = self.inputs[position]
-        value = recorded(VJP, values, params, target.shape, target.dtype, position)
+        value = recorded_gradient(VJP, values, params, target.shape, target.dtype, position)
         made = wrap(value, from_numpy_dtype(target.dtype))
         if state.grad:
             self._record(made, values, params, position, cts)
@@ -310,7 +322,7 @@ class AccumulateGrad(Node):
         else:
             from .inplace import overwrite
 
-            overwrite(known, recorded(ACCUMULATE, (known._value, grad._value), (), known._shape, known._value.dtype))
+            overwrite(known, recorded_gradient(ACCUMULATE, (known._value, grad._value), (), known._shape, known._value.dtype))
         meta = variable._meta
         if meta is not None and meta.post_hooks:
             for hook in list(meta.post_hooks.values()):
@@ -330,7 +342,7 @@ def _copied(grad: Tensor) -> Tensor:
 
 def accumulated(first: Tensor, second: Tensor) -> Tensor:
     """The sum of two gradients, recorded if gradients are being recorded; it stays zero where neither arrived."""
-    value = recorded(ACCUMULATE, (first._value, second._value), (), first._shape, first._value.dtype)
+    value = recorded_gradient(ACCUMULATE, (first._value, second._value), (), first._shape, first._value.dtype)
     made = wrap(value, first._dtype)
     if state.grad:
         edges = [gradient_edge(first), gradient_edge(second)]

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -279,7 +279,9 @@ def number(value: Any, dtype: np.dtype[Any]) -> Value:
 
 def value_of(item: Any) -> Value:
     """The Value of an input: a tensor's contents now, or a number's."""
-    return item._value if isinstance(item, Tensor) else item
+    if type(item) is Value:
+        return item
+    return item._storage.value if item._geometry is None else item._value  # type: ignore[no-any-return]
 
 
 def edges_of(inputs: Sequence[Any]) -> list[Edge | None] | None:
@@ -290,9 +292,13 @@ def edges_of(inputs: Sequence[Any]) -> list[Edge | None] | None:
     found = False
     for item in inputs:
         edge = None
-        if isinstance(item, Tensor) and (item._grad_fn is not None or item._requires_grad or item._meta is not None):
-            edge = gradient_edge(item)
-            found = found or edge is not None
+        if type(item) is not Value:
+            if item._meta is not None or item._requires_grad:
+                edge = gradient_edge(item)
+            elif item._grad_fn is not None:
+                edge = item._grad_fn, item._output_nr
+            if edge is not None:
+                found = True
         edges.append(edge)
     return edges if found else None
 
@@ -303,7 +309,7 @@ def record(row: Row, made: Call) -> Any:
     values = tuple([value_of(item) for item in inputs])
     if isinstance(dtype, tuple):
         return _record_many(row, made, values)
-    out = wrap(recorded(row, values, params, shape, _numpy(dtype)), dtype, made.strides)
+    out = wrap(recorded(row, values, params, shape, _NUMPY.get(dtype) or _numpy(dtype)), dtype, made.strides)
     if row.backward and dtype.is_floating_point:
         edges = edges_of(inputs)
         if edges is not None:
@@ -363,22 +369,27 @@ def alias_view(base: Tensor, row: ViewRow, params: tuple[Any, ...], shape: Shape
 
 def attach(row: Row, made: Call, values: tuple[Value, ...], edges: list[Edge | None], outs: Sequence[Tensor]) -> OpNode:
     """The node of a recorded operation, made the grad_fn of its (floating) results."""
-    results = tuple([out._value for out in outs])
+    results = tuple([out._storage.value for out in outs])
     saves = row.saved
-    node = node_class(made.name or row.backward)(
-        row, made.params, values if saves else tuple([absent(v) for v in values]),
-        results if saves else tuple([absent(v) for v in results]), edges,
-        tuple([(out._shape, out._dtype) for out in outs]), tuple(range(len(outs))))
+    if not saves:
+        values, results = tuple([absent(v) for v in values]), tuple([absent(v) for v in results])
+    node = node_class(made.name or row.backward)(row, made.params, values, results, edges,
+                                                 tuple([(out._shape, out._dtype) for out in outs]), _FIRST[len(outs)])
     for k, out in enumerate(outs):
         if out._dtype.is_floating_point:
             out._grad_fn = node
             out._output_nr = k
     if saves:
         node.keeps = True
-        node.saved = tuple([saved_tensor(name, position, outs[position] if is_result else made.inputs[position], is_result)
-                            for name, position, is_result, wanted in row.saved_in(made)
-                            if (wanted is None or edges[wanted] is not None)
-                            and (is_result or (position < len(made.inputs) and isinstance(made.inputs[position], Tensor)))])
+        inputs = made.inputs
+        saved = []
+        for name, position, is_result, wanted in row.saved_in(made) if row.saves_rest else saves:
+            if (wanted is not None and edges[wanted] is None) or (not is_result and position >= len(inputs)):
+                continue
+            item = outs[position] if is_result else inputs[position]
+            if type(item) is not Value:
+                saved.append(saved_tensor(name, position, item, is_result))
+        node.saved = tuple(saved)
     return node
 
 
@@ -391,10 +402,12 @@ def saved_tensor(name: str, position: int, tensor: Tensor, is_result: bool) -> S
         pack, unpack = state.saved_hooks[-1]
         with no_grad():
             packed = pack(tensor), unpack
-    return Saved(name, tensor._counter, tensor._counter.version, tensor._storage, tensor._shape, tensor._dtype,
-                 None if is_result else tensor, tensor._output_nr, position, packed=packed)
+    counter = tensor._counter
+    return Saved(name, counter, counter.version, tensor._storage, tensor._shape, tensor._dtype, None if is_result else tensor,
+                 tensor._output_nr, position, None, packed)
 
 
+_FIRST = tuple(tuple(range(count)) for count in range(9))
 _NUMPY: dict[Dtype, np.dtype[Any]] = {}
 
 
@@ -407,9 +420,15 @@ def _numpy(dtype: Dtype) -> np.dtype[Any]:
     return known
 
 
+@cache
+def dtype_name(dtype: Dtype) -> str:
+    """NumPy's name of a dtype, as parameters have it."""
+    return _numpy(dtype).name
+
+
 numpy_dtype = _numpy
 torch_dtype = from_numpy_dtype
 
 __all__ = ["CALLS", "FUNCTIONS", "METHODS", "ROWS", "Call", "Row", "ViewRow", "alias_view", "attach", "call",
-           "composite", "edges_of", "export", "number",
+           "composite", "dtype_name", "edges_of", "export", "number",
            "numpy_dtype", "op", "record", "record_view", "renaming", "saved_tensor", "torch_dtype", "type_name", "value_of", "view"]

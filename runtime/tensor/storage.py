@@ -11,7 +11,7 @@ from ...compiler.build.moving import iota
 from ...compiler.ir import f
 from .evaluate import array_of
 from .geometry import Strides, contiguous_strides
-from .value import Array, Recipe, Shape, Value, leaf, recorded
+from .value import Array, Recipe, Shape, Value, live, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +65,7 @@ class Storage(Counter):
     def share(self, memory: Array) -> None:
         """Let `memory` hold the contents, seen and written by others."""
         self.memory = memory
-        self.value = leaf(memory)
-        self.value.live = True
+        self.value = live(memory)
 
 
 def _laid_out(array: Array, strides: Strides) -> Array:

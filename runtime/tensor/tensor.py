@@ -242,17 +242,17 @@ class Tensor(metaclass=TensorType):
 def _live_view(tensor: Tensor) -> Value:
     """The part of exposed memory that a view shows, itself exposed."""
     from .exchange import alias
-    from .value import leaf
+    from .value import live
 
-    value = leaf(alias(tensor))
-    value.live = True
-    return value
+    return live(alias(tensor))
 
 
 def wrap(value: Value, dtype: Dtype, strides: Strides | None = None) -> Tensor:
     """A new tensor with a storage of its own, in C order unless strides are given; a leaf that does not require grad."""
     made = _new(Tensor)
-    made._storage = made._counter = Storage(value, strides)
+    storage = _new(Storage)
+    storage.version, storage.value, storage.strides, storage.memory = 0, value, strides, None
+    made._storage = made._counter = storage
     made._geometry = None if strides is None else Geometry(strides)
     made._cache = made._cached = None
     made._shape = value.shape

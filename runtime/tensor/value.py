@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...compiler.provenance import Site, user_site
+from ...compiler import provenance
+from ...compiler.provenance import Site
 
 if TYPE_CHECKING:
     from ...compiler.ir import Node
@@ -44,7 +45,7 @@ class Recipe:
 class Value:
     """An array of a known shape and dtype, computed or to be computed."""
 
-    __slots__ = ("__weakref__", "array", "dtype", "index", "inputs", "live", "mask", "params", "recipe", "shape", "site")
+    __slots__ = ("__weakref__", "array", "dtype", "index", "inputs", "mask", "params", "recipe", "shape", "site")
     recipe: Recipe | None
     inputs: tuple[Value, ...]
     params: tuple[Any, ...]
@@ -53,8 +54,8 @@ class Value:
     dtype: np.dtype[Any]
     array: Array | None  # None: pending, or absent (no recipe either: only shape and dtype are known)
     mask: Value | None  # of an evaluated cotangent
-    live: bool  # the array is memory that others can write to
     site: Site | None
+    live = False  # whether the array is memory that others can write to
 
     def __init__(self, recipe: Recipe | None, inputs: tuple[Value, ...], params: tuple[Any, ...], shape: Shape,
                  dtype: np.dtype[Any], index: int = 0) -> None:
@@ -66,12 +67,18 @@ class Value:
         self.dtype = dtype
         self.array = None
         self.mask = None
-        self.live = False
         self.site = None
 
     def __repr__(self) -> str:
         state = "array" if self.array is not None else "absent" if self.recipe is None else "pending"
         return f"<Value {self.dtype}{list(self.shape)} {state}>"
+
+
+class LiveValue(Value):
+    """A Value whose array is memory that others can write to: what reads it is evaluated at once."""
+
+    __slots__ = ()
+    live = True
 
 
 class _Pending(threading.local):
@@ -90,19 +97,39 @@ def recorded(recipe: Recipe, inputs: tuple[Value, ...], params: tuple[Any, ...],
              index: int = 0) -> Value:
     """A pending Value; evaluated at once where an input's memory is exposed or too much is pending."""
     value = Value(recipe, inputs, params, shape, dtype, index)
-    value.site = user_site(3)
-    pending.count += 1
-    size = dtype.itemsize
-    for extent in shape:
-        size *= extent
-    pending.nbytes += size
-    if pending.count > MAX_PENDING or pending.nbytes > MAX_PENDING_BYTES or any(i.live for i in inputs):
-        from .evaluate import evaluate
-
-        evaluate([value])
-        if any(i.live for i in inputs):
-            _own(value, inputs)
+    value.site = provenance.user_site(3)
+    _count(value)
     return value
+
+
+def recorded_gradient(recipe: Recipe, inputs: tuple[Value, ...], params: tuple[Any, ...], shape: Shape, dtype: np.dtype[Any],
+                      index: int = 0) -> Value:
+    """`recorded` in a backward pass, where the user's code does not say more than `backward()`."""
+    value = Value(recipe, inputs, params, shape, dtype, index)
+    _count(value)
+    return value
+
+
+def _count(value: Value) -> None:
+    size = value.dtype.itemsize
+    for extent in value.shape:
+        size *= extent
+    pending.count = count = pending.count + 1
+    pending.nbytes = nbytes = pending.nbytes + size
+    if count > MAX_PENDING or nbytes > MAX_PENDING_BYTES:
+        _evaluate(value)
+    inputs = value.inputs
+    for item in inputs:
+        if item.live:
+            _evaluate(value)
+            _own(value, inputs)
+            break
+
+
+def _evaluate(value: Value) -> None:
+    from .evaluate import evaluate
+
+    evaluate([value])
 
 
 def _own(value: Value, inputs: tuple[Value, ...]) -> None:
@@ -121,9 +148,27 @@ def leaf(array: Array) -> Value:
 
 def absent(like: Value) -> Value:
     """Stands for a Value of which only the shape and dtype are needed, so that its memory can be freed."""
-    return Value(None, (), (), like.shape, like.dtype)
+    return absent_of(like.shape, like.dtype)
 
 
+def absent_of(shape: Shape, dtype: np.dtype[Any]) -> Value:
+    """Stands for any Value of that shape and dtype."""
+    known = _ABSENT.get((shape, dtype))
+    if known is None:
+        if len(_ABSENT) > 10_000:
+            _ABSENT.clear()
+        known = _ABSENT[shape, dtype] = Value(None, (), (), shape, dtype)
+    return known
+
+
+def live(memory: Array) -> Value:
+    """A Value that is what memory contains whenever it is read."""
+    value = LiveValue(None, (), (), memory.shape, memory.dtype)
+    value.array = memory
+    return value
+
+
+_ABSENT: dict[tuple[Shape, np.dtype[Any]], Value] = {}
 _SCALARS: dict[tuple[Any, ...], Value] = {}
 
 

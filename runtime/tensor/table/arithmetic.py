@@ -12,7 +12,7 @@ from ....compiler.ir import Node, constant, f
 from ...torch_types import dtype as Dtype, scalar_type_name
 from ..arguments import WrongType
 from ..messages import not_implemented
-from ..row import METHODS, Call, call, composite, op, type_name
+from ..row import METHODS, Call, call, composite, dtype_name, op, type_name
 from ..tensor import Tensor, wrap_array
 from .common import broadcast, common_dtype, float_dtype, is_number, operand, shape_of, strides_of
 
@@ -29,10 +29,8 @@ def operands_of(name: str, a: Any, b: Any) -> None:
 def pairwise(a: Any, b: Any, dtype: Dtype, name: str = "", *params: Any) -> Call:
     """The call of an operation of two broadcast operands, computed in `dtype`; its first parameter is the dtype's name."""
     shape = broadcast(shape_of(a), shape_of(b))
-    from ..row import numpy_dtype
 
-    return Call((operand(a, dtype), operand(b, dtype)), (numpy_dtype(dtype).name, *params), shape, dtype, strides_of(shape, a, b),
-                name=name)
+    return Call((operand(a, dtype), operand(b, dtype)), (dtype_name(dtype), *params), shape, dtype, strides_of(shape, a, b), 0, name)
 
 
 def _elementwise(ir_name: str) -> Callable[..., Node]:
@@ -210,11 +208,10 @@ def _pow_number(self: Tensor, exponent: Any) -> Call:
     dtype = common_dtype(self, exponent)
     if not dtype.is_floating_point and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
-    from ..row import numpy_dtype
 
     # a bool is an int as an exponent, and equal numbers have to be one key
     wanted = float(exponent) if dtype.is_floating_point else int(exponent)
-    return Call((self,), (numpy_dtype(dtype).name, wanted), self._shape, dtype, strides_of(self._shape, self))
+    return Call((self,), (dtype_name(dtype), wanted), self._shape, dtype, strides_of(self._shape, self))
 
 
 @op("pow_tensor", build=_power, backward="PowBackward1", saved="self exponent result>exponent", inputs="self exponent", to="", inplace=True)

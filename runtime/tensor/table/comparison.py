@@ -8,7 +8,7 @@ from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ...torch_types import NAMES, dtype as Dtype, scalar_type_name
 from ..messages import c_name
-from ..row import METHODS, Call, call, composite, numpy_dtype, op
+from ..row import METHODS, Call, call, composite, dtype_name, op
 from ..tensor import Tensor
 from .arithmetic import operands_of
 from .common import broadcast, common_dtype, is_number, operand, shape_of, strides_of
@@ -27,7 +27,7 @@ def comparison(name: str, operator: str, also: str) -> None:
         operands_of(name, self, other)
         dtype = common_dtype(self, other)
         shape = broadcast(shape_of(self), shape_of(other))
-        return Call((operand(self, dtype), operand(other, dtype)), (numpy_dtype(dtype).name,), shape, BOOL,
+        return Call((operand(self, dtype), operand(other, dtype)), (dtype_name(dtype),), shape, BOOL,
                     strides_of(shape, self, other))
 
     op(name, build=_compare(name), inputs="self other", also=also, inplace=True)(rule)
@@ -112,7 +112,7 @@ def _where_rule(condition: Tensor, self: Any, other: Any) -> Call:
                            f"{scalar_type_name(condition._dtype)}")
     dtype = common_dtype(self, other)
     shape = broadcast(shape_of(condition), shape_of(self), shape_of(other))
-    return Call((operand(self, dtype), operand(other, dtype), condition), (numpy_dtype(dtype).name,), shape, dtype,
+    return Call((operand(self, dtype), operand(other, dtype), condition), (dtype_name(dtype),), shape, dtype,
                 strides_of(shape, condition, self, other))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ...torch_types import NAMES, as_dtype, dtype as Dtype
-from ..row import METHODS, Call, call, composite, number, numpy_dtype, op
+from ..row import METHODS, Call, call, composite, dtype_name, number, numpy_dtype, op
 from ..tensor import Tensor
 from .common import broadcast, common_dtype, float_dtype, operand, shape_of, strides_of
 
@@ -24,7 +24,7 @@ def unary(name: str, ir: str | Callable[[Node], Node], backward: str, saved: str
             raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to "
                                "invert a mask, use the `~` or `logical_not()` operator instead.")
         dtype = float_dtype(self._dtype) if floating else self._dtype
-        return Call((self,), (numpy_dtype(dtype).name,), self._shape, dtype, strides_of(self._shape, self))
+        return Call((self,), (dtype_name(dtype),), self._shape, dtype, strides_of(self._shape, self))
 
     op(name, build=lambda x, dtype: build_node(build.cast(x, dtype)), backward=backward, saved=saved, also=also, to=to, inplace=True,
        derivative=derivative)(rule)
@@ -108,7 +108,7 @@ def _round_rule(self: Tensor, *, decimals: int = 0) -> Call:
     backward="PolygammaBackward0", saved="self", to="")
 def _polygamma(self: Tensor, n: int) -> Call:
     dtype = float_dtype(self._dtype)
-    return Call((self,), (numpy_dtype(dtype).name, int(n)), self._shape, dtype)
+    return Call((self,), (dtype_name(dtype), int(n)), self._shape, dtype)
 
 
 @composite("polygamma", to="f")
@@ -132,7 +132,7 @@ def _logit(x: Node, dtype: str, eps: float | None) -> Node:
 @op("logit", build=_logit, backward="LogitBackward0", saved="self", inplace=True)
 def _logit_rule(self: Tensor, eps: float | None = None) -> Call:
     dtype = float_dtype(self._dtype)
-    return Call((self,), (numpy_dtype(dtype).name, eps), self._shape, dtype, strides_of(self._shape, self))
+    return Call((self,), (dtype_name(dtype), eps), self._shape, dtype, strides_of(self._shape, self))
 
 
 @composite("square")
@@ -169,7 +169,7 @@ def _clamp_rule(self: Tensor, min: Any = None, max: Any = None) -> Call:
     shape = broadcast(self._shape, *[shape_of(b) for b in given])
     which = (min is not None, max is not None)
     tensors = any(isinstance(b, Tensor) for b in given)
-    return Call((self, *[operand(b, dtype) for b in given]), (which, numpy_dtype(dtype).name), shape, dtype,
+    return Call((self, *[operand(b, dtype) for b in given]), (which, dtype_name(dtype)), shape, dtype,
                 strides_of(shape, self, *given), name="ClampBackward0" if tensors else "")
 
 
@@ -178,7 +178,7 @@ def _clamp_rule(self: Tensor, min: Any = None, max: Any = None) -> Call:
 def _clamp_min(self: Tensor, min: Any) -> Call:
     dtype = common_dtype(self, min)
     shape = broadcast(self._shape, shape_of(min))
-    return Call((self, operand(min, dtype)), (numpy_dtype(dtype).name,), shape, dtype,
+    return Call((self, operand(min, dtype)), (dtype_name(dtype),), shape, dtype,
                 name="ClampMinBackward1" if isinstance(min, Tensor) else "")
 
 
@@ -187,7 +187,7 @@ def _clamp_min(self: Tensor, min: Any) -> Call:
 def _clamp_max(self: Tensor, max: Any) -> Call:
     dtype = common_dtype(self, max)
     shape = broadcast(self._shape, shape_of(max))
-    return Call((self, operand(max, dtype)), (numpy_dtype(dtype).name,), shape, dtype,
+    return Call((self, operand(max, dtype)), (dtype_name(dtype),), shape, dtype,
                 name="ClampMaxBackward1" if isinstance(max, Tensor) else "")
 
 
@@ -227,7 +227,7 @@ for _name, _ir_name, _backward, _saved in (("addcmul", "mul", "AddcmulBackward0"
     def _addc_rule(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Call:
         dtype = common_dtype(self, tensor1, tensor2)
         shape = broadcast(self._shape, tensor1._shape, tensor2._shape)
-        return Call((self, tensor1, tensor2, number(value, numpy_dtype(dtype))), (numpy_dtype(dtype).name,), shape, dtype)
+        return Call((self, tensor1, tensor2, number(value, numpy_dtype(dtype))), (dtype_name(dtype),), shape, dtype)
 
     op(_name, build=_addc(_ir_name), backward=_backward, saved=_saved, inputs="self tensor1 tensor2 value",
        inplace=True)(_addc_rule)
@@ -260,7 +260,7 @@ def _clone(self: Tensor, *, memory_format: Any = None) -> Call:
 def _cast_to(self: Tensor, dtype: Dtype) -> Call:
     from ..geometry import like_strides
 
-    return Call((self,), (numpy_dtype(dtype).name,), self._shape, dtype, like_strides(self._shape, self._strides))
+    return Call((self,), (dtype_name(dtype),), self._shape, dtype, like_strides(self._shape, self._strides))
 
 
 def cast_to(self: Tensor, dtype: Dtype, copy: bool = False) -> Tensor:

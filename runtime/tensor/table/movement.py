@@ -7,7 +7,7 @@ from typing import Any
 from ....compiler import build
 from ....compiler.ir import Node, f
 from ..geometry import is_contiguous, wrap_dim
-from ..row import FUNCTIONS, METHODS, Call, call, composite, numpy_dtype, op, type_name
+from ..row import FUNCTIONS, METHODS, Call, call, composite, dtype_name, op, type_name
 from ..tensor import Tensor
 from .common import as_shape, broadcast, common_dtype
 from .views import _embedded
@@ -73,7 +73,7 @@ def _cat(tensors: Any, dim: int = 0) -> Call:
                                    f"size {b} for tensor number {k} in the list.")
     dtype = common_dtype(*given) if len(given) > 1 else first._dtype
     total = sum(t._shape[axis] for t in parts)
-    return Call(tuple(parts), (axis, numpy_dtype(dtype).name), (*first._shape[:axis], total, *first._shape[axis + 1:]), dtype)
+    return Call(tuple(parts), (axis, dtype_name(dtype)), (*first._shape[:axis], total, *first._shape[axis + 1:]), dtype)
 
 
 def _pile(*nodes_and_more: Any) -> Node:
@@ -93,7 +93,7 @@ def _stack(tensors: Any, dim: int = 0) -> Call:
                                f"{list(t._shape)} at entry {k}")
     axis = wrap_dim(dim, len(first) + 1)
     dtype = common_dtype(*given) if len(given) > 1 else given[0]._dtype
-    return Call(tuple(given), (axis, numpy_dtype(dtype).name), (*first[:axis], len(given), *first[axis:]), dtype)
+    return Call(tuple(given), (axis, dtype_name(dtype)), (*first[:axis], len(given), *first[axis:]), dtype)
 
 
 def _at_least(t: Tensor, ndim: int) -> Tensor:

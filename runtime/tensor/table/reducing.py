@@ -11,7 +11,7 @@ from ....compiler.ir import Node, constant, f
 from ...torch_types import NAMES, as_dtype, dtype as Dtype
 from ..arguments import as_int
 from ..geometry import numel, wrap_dim
-from ..row import Call, call, composite, numpy_dtype, op
+from ..row import Call, call, composite, dtype_name, op
 from ..tensor import Tensor
 from .common import dims_of, float_dtype, reduced
 from .results import return_type
@@ -32,7 +32,7 @@ def _sum(x: Node, dtype: str, axes: tuple[int, ...], keepdim: bool) -> Node:
 def _sum_rule(self: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Call:
     axes = dims_of(dim, len(self._shape))
     made = _counted(self._dtype) if dtype is None else as_dtype(dtype, "sum")
-    return Call((self,), (numpy_dtype(made).name, axes, bool(keepdim)), reduced(self._shape, axes, keepdim), made,
+    return Call((self,), (dtype_name(made), axes, bool(keepdim)), reduced(self._shape, axes, keepdim), made,
                 name="" if dim is None and not keepdim else "SumBackward1")
 
 
@@ -59,7 +59,7 @@ def _check_float(self: Tensor, dtype: Any, name: str) -> Dtype:
 def _mean_rule(self: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Call:
     made = _check_float(self, dtype, "mean")
     axes = dims_of(dim, len(self._shape))
-    return Call((self,), (numpy_dtype(made).name, axes, bool(keepdim)), reduced(self._shape, axes, keepdim), made,
+    return Call((self,), (dtype_name(made), axes, bool(keepdim)), reduced(self._shape, axes, keepdim), made,
                 name="" if dim is None and not keepdim else "MeanBackward1")
 
 
@@ -80,7 +80,7 @@ def _nanmean(x: Node, axes: tuple[int, ...], keepdim: bool) -> Node:
 def _prod_of(self: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Call:
     axes = dims_of(dim, len(self._shape))
     made = _counted(self._dtype) if dtype is None else as_dtype(dtype, "prod")
-    return Call((self,), (numpy_dtype(made).name, axes, bool(keepdim)), reduced(self._shape, axes, keepdim), made,
+    return Call((self,), (dtype_name(made), axes, bool(keepdim)), reduced(self._shape, axes, keepdim), made,
                 name="" if dim is None else "ProdBackward1")
 
 
@@ -150,7 +150,7 @@ def _log_sum_exp(x: Node, dtype: str, axes: tuple[int, ...], keepdim: bool) -> N
 def _logsumexp(self: Tensor, dim: Any, keepdim: bool = False) -> Call:
     axes = dims_of(dim, len(self._shape))
     dtype = float_dtype(self._dtype)
-    return Call((self,), (numpy_dtype(dtype).name, axes, bool(keepdim)), reduced(self._shape, axes, keepdim), dtype)
+    return Call((self,), (dtype_name(dtype), axes, bool(keepdim)), reduced(self._shape, axes, keepdim), dtype)
 
 
 for _name, _log, _backward in (("softmax", False, "SoftmaxBackward0"), ("log_softmax", True, "LogSoftmaxBackward0")):
@@ -162,7 +162,7 @@ for _name, _log, _backward in (("softmax", False, "SoftmaxBackward0"), ("log_sof
             raise not_implemented(f"{name}_lastdim_kernel_impl" if name == "softmax" else "log_softmax_lastdim_kernel_impl", made)
         assert dim is not None
         axes = (wrap_dim(dim, len(self._shape)),) if self._shape else ()
-        return Call((self,), (numpy_dtype(made).name, axes), self._shape, made)
+        return Call((self,), (dtype_name(made), axes), self._shape, made)
 
     op(_name, build=lambda x, dtype, axes, log=_log: build.softmax(build.cast(x, dtype), axes, log), backward=_backward,
        saved="result")(_softmax)
@@ -179,7 +179,7 @@ def _norm_of(self: Tensor, order: float, dim: Any, keepdim: bool, dtype: Any, na
                            f"{scalar_type_name(self._dtype)}")
     axes = dims_of(dim, len(self._shape))
     made = self._dtype if dtype is None else as_dtype(dtype, "norm")
-    return Call((self,), (float(order), axes, bool(keepdim), numpy_dtype(made).name), reduced(self._shape, axes, keepdim), made,
+    return Call((self,), (float(order), axes, bool(keepdim), dtype_name(made)), reduced(self._shape, axes, keepdim), made,
     name=name)
 
 
@@ -202,7 +202,7 @@ def _logical(name: str) -> None:
     def rule(self: Tensor, dim: Any = None, keepdim: bool = False) -> Call:
         axes = dims_of(dim, len(self._shape))
         made = NAMES["uint8"] if self._dtype is NAMES["uint8"] else BOOL
-        return Call((self,), (axes, bool(keepdim), numpy_dtype(made).name), reduced(self._shape, axes, keepdim), made)
+        return Call((self,), (axes, bool(keepdim), dtype_name(made)), reduced(self._shape, axes, keepdim), made)
 
     op(name, build=lambda x, axes, keepdim, dtype: build.cast(build.reduce(
         name, x if x.dtype.kind == "b" else f.ne(x, 0), axes, keepdim), dtype))(rule)
@@ -419,7 +419,7 @@ def _median(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     backward="CumsumBackward0", inplace=True)
 def _cumsum(self: Tensor, dim: int, *, dtype: Any = None) -> Call:
     made = _counted(self._dtype) if dtype is None else as_dtype(dtype, "cumsum")
-    return Call((self,), (numpy_dtype(made).name, wrap_dim(dim, len(self._shape))), self._shape, made)
+    return Call((self,), (dtype_name(made), wrap_dim(dim, len(self._shape))), self._shape, made)
 
 
 def _cumprod(x: Node, dtype: str, axis: int) -> Node:
@@ -441,7 +441,7 @@ def _cumprod(x: Node, dtype: str, axis: int) -> Node:
 @op("cumprod", build=_cumprod, backward="CumprodBackward0", saved="self result", inplace=True)
 def _cumprod_rule(self: Tensor, dim: int, *, dtype: Any = None) -> Call:
     made = _counted(self._dtype) if dtype is None else as_dtype(dtype, "cumprod")
-    return Call((self,), (numpy_dtype(made).name, wrap_dim(dim, len(self._shape))), self._shape, made)
+    return Call((self,), (dtype_name(made), wrap_dim(dim, len(self._shape))), self._shape, made)
 
 
 def _logcumsumexp(x: Node, axis: int) -> Node:
