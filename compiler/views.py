@@ -142,12 +142,12 @@ class Storage:
 class View:
     """What a storage shows through a chain of steps."""
 
-    __slots__ = ("_read", "_seen", "steps", "storage", "strides")
+    __slots__ = ("_read", "_seen", "_strides", "steps", "storage")
 
     def __init__(self, storage: Storage, steps: tuple[Step, ...] = (), strides: Strides | None = None) -> None:
         self.storage = storage
         self.steps = steps
-        self.strides = contiguous_strides(_hints(storage.node)) if strides is None else strides
+        self._strides = strides
         self._seen: Node | None = None  # the storage's node when `_read` was made
         self._read: Node = storage.node
 
@@ -155,6 +155,13 @@ class View:
     def of(cls, node: Node) -> View:
         """A new array."""
         return cls(Storage(node))
+
+    @property
+    def strides(self) -> Strides:
+        """The example's strides, in elements; of a whole array those of C order."""
+        if self._strides is None:
+            self._strides = contiguous_strides(_hints(self.storage.node))
+        return self._strides
 
     def read(self) -> Node:
         """What the view shows now."""

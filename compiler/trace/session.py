@@ -185,24 +185,29 @@ def _uniform(array: np.ndarray[Any, Any]) -> Node | None:
     return constant(first[0], array.dtype, tuple(array.shape))
 
 
+_INSTEAD_OF = {  # by the kind of a dtype that there is not
+    "c": "take the real and imaginary parts as two arguments",
+    "O": "make it an array of numbers",
+    "U": "pass text as a plain str, not as an array",
+    "S": "pass text as plain bytes, not as an array",
+    "M": "convert dates to numbers first",
+    "m": "convert durations to numbers first",
+    "V": "pass the fields of a structured array as separate arrays",
+}
+
+
 def check_dtype(dtype: np.dtype[Any], what: str) -> None:
     """Refuse element types that the compiler does not have.
 
     Raises:
         DTypeError: complex, object, string, ...
     """
-    hints = {
-        "c": "take the real and imaginary parts as two arguments",
-        "O": "make it an array of numbers",
-        "U": "pass text as a plain str, not as an array",
-        "S": "pass text as plain bytes, not as an array",
-        "M": "convert dates to numbers first",
-        "m": "convert durations to numbers first",
-        "V": "pass the fields of a structured array as separate arrays",
-    }
-    if dtype.kind in hints:
+    if dtype.kind in "fiub" and dtype.itemsize <= 8:
+        return
+    if dtype.kind in _INSTEAD_OF:
+        instead = _INSTEAD_OF[dtype.kind]
         raise DTypeError(
-            f"{what} of dtype {dtype} cannot be traced{at(user_site())}: chainrule has float, integer and bool arrays; {hints[dtype.kind]}"
+            f"{what} of dtype {dtype} cannot be traced{at(user_site())}: chainrule has float, integer and bool arrays; {instead}"
         )
     if dtype.kind == "f" and dtype.itemsize > 8:
         raise DTypeError(f"{what} of dtype {dtype} cannot be traced{at(user_site())}: convert it to float64")
@@ -233,21 +238,23 @@ def tracing(session: Session) -> Iterator[Session]:
         _active.session, sizes.active.context, current.sites = before
 
 
-@contextmanager
-def located() -> Iterator[Site | None]:
+class located:
     """Attribute the nodes made inside to the user's line, and name it in errors."""
-    site = user_site(3)
-    before, current.sites = current.sites, frozenset() if site is None else frozenset((site,))
-    try:
-        yield site
-    except ChainruleError as error:
-        if not getattr(error, "located", False):
+
+    __slots__ = ("_before", "_site")
+
+    def __enter__(self) -> None:
+        self._site = site = user_site(2)
+        self._before = current.sites
+        current.sites = frozenset() if site is None else frozenset((site,))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        current.sites = self._before
+        if isinstance(error, ChainruleError) and not getattr(error, "located", False):
             message = with_numbers(str(error))
-            error.args = (message if site is None or f"(at {site})" in message else f"{message}{at(site)}",)
+            known = self._site is None or f"(at {self._site})" in message
+            error.args = (message if known else f"{message}{at(self._site)}",)
             error.located = True  # type: ignore[attr-defined]
-        raise
-    finally:
-        current.sites = before
 
 
 _SYMBOL = re.compile(r"(?<![\w./])s\d+(?![\w.])")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -101,12 +102,17 @@ def _compare_beyond(ufunc: np.ufunc, operands: Sequence[Operand]) -> Node:
 def resolve(ufunc: np.ufunc, operands: Sequence[Operand], dtype: Any = None) -> tuple[np.dtype[Any], ...]:
     """The dtypes of the ufunc's loop: of its inputs, then of its outputs."""
     asked = tuple(o.promoted for o in operands) + (None,) * ufunc.nout
-    chosen: dict[str, Any] = {} if dtype is None else {"signature": (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout}
     try:
-        return ufunc.resolve_dtypes(asked, **chosen)
+        return _resolved(ufunc, asked, None if dtype is None else np.dtype(dtype))
     except TypeError as error:
         kinds = ", ".join(str(o.node.dtype) for o in operands)
         raise DTypeError(f"{_spelled(ufunc)} is not defined for {kinds}: {error}") from None
+
+
+@lru_cache(maxsize=4096)
+def _resolved(ufunc: np.ufunc, asked: tuple[Any, ...], dtype: np.dtype[Any] | None) -> tuple[np.dtype[Any], ...]:
+    chosen: dict[str, Any] = {} if dtype is None else {"signature": (None,) * ufunc.nin + (dtype,) * ufunc.nout}
+    return ufunc.resolve_dtypes(asked, **chosen)
 
 
 def _product(ufunc: np.ufunc, operands: Sequence[Operand], dtype: Any) -> Node:
