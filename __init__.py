@@ -8,6 +8,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal to the table
+    from . import (
+        autograd as autograd,
+        nn as nn,
+        optim as optim,
+    )
     from .compiler.cache import cache as cache
     from .compiler.errors import (
         ArgumentError as ArgumentError,
@@ -85,7 +90,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "set_num_threads": ("runtime.threads", "set_num_threads"),
 }
 # submodules that `import chainrule` alone makes reachable, as in `chainrule.<name>.<function>`
-_SUBMODULES: tuple[str, ...] = ("autograd", "nn")
+_SUBMODULES: tuple[str, ...] = ("autograd", "nn", "optim")
 
 if not TYPE_CHECKING:  # hidden from type checkers, to which it would make every misspelt name an Any
 

@@ -75,6 +75,10 @@ class Tensor(metaclass=TensorType):
 
         return legacy_constructor(cls, *args, **kwargs)
 
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # the methods that `row` makes
+
     # ------------------------------------------------------------------ contents
     @property
     def _value(self) -> Value:
