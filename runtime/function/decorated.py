@@ -170,6 +170,7 @@ class GradFunction:
         return "; ".join(changed) or "the call is made differently"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's value, compiled: NumPy arrays and scalars, or Tensors where an argument is one."""
         direct = self._direct.value
         return direct(*args) if direct is not None and not kwargs else self._value(*args, **kwargs)
 
@@ -200,13 +201,19 @@ class GradFunction:
     def grad(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:
         """Gradients of the scalar output: a tuple, or the bare gradient when one argument is differentiated.
 
+        Each gradient has the shape and dtype of its argument.
+
+        Args:
+            *args, **kwargs: what the function is called with.
+            wrt: names or positions of the arguments to differentiate by, for this call; default: those of the decoration.
+
         Raises:
             DifferentiationError: the output is not one floating scalar, or an argument has no derivative.
         """
         return self._value_and_grad(args, kwargs, wrt, False)
 
     def value_and_grad(self, *args: Any, wrt: Any = None, **kwargs: Any) -> tuple[Any, Any]:
-        """(value, gradients), in one fused evaluation."""
+        """(value, gradients), in one fused evaluation; the gradients as `.grad` gives them."""
         made: tuple[Any, Any] = self._value_and_grad(args, kwargs, wrt, True)
         return made
 
@@ -233,7 +240,13 @@ class GradFunction:
         return result
 
     def vjp(self, *args: Any, cotangent: Any, wrt: Any = None, **kwargs: Any) -> Any:
-        """The cotangents of the arguments, given that of the output (in the output's structure); like `.grad`."""
+        """The cotangents of the arguments: the Jacobian transposed, times the cotangent of the output; in the form of `.grad`.
+
+        Args:
+            *args, **kwargs: what the function is called with.
+            cotangent: of the output's structure and shapes.
+            wrt: as for `.grad`.
+        """
         bound, flat = self._arguments(args, kwargs)
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, cotangent):
@@ -241,7 +254,13 @@ class GradFunction:
         return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.vjp(call, chosen, cotangent))
 
     def jvp(self, args: Any, tangents: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
-        """The tangent of the output, in its structure, given those of the differentiated arguments."""
+        """The tangent of the output, in its structure: the Jacobian times the tangents of the arguments.
+
+        Args:
+            args: the arguments: a tuple, or the only one.
+            tangents: one for each differentiated argument, of its shape: a tuple, or the only one.
+            wrt: as for `.grad`.
+        """
         bound, flat = self._arguments(tuple_of(args), kwargs)
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, tangents):
@@ -249,7 +268,7 @@ class GradFunction:
         return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.jvp(call, chosen, tangents)[1])
 
     def value_and_jvp(self, args: Any, tangents: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
-        """(output, its tangent)."""
+        """(output, its tangent): `.jvp` with the value it computes on the way."""
         bound, flat = self._arguments(tuple_of(args), kwargs)
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, tangents):
@@ -257,7 +276,13 @@ class GradFunction:
         return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.jvp(call, chosen, tangents))
 
     def hvp(self, args: Any, vectors: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
-        """The Hessian times vectors, one for each differentiated argument: a tuple, or the bare product for one argument."""
+        """The Hessian of a scalar output times vectors: a tuple, or the bare product when one argument is differentiated.
+
+        Args:
+            args: the arguments: a tuple, or the only one.
+            vectors: one for each differentiated argument, of its shape: a tuple, or the only one.
+            wrt: as for `.grad`.
+        """
         bound, flat = self._arguments(tuple_of(args), kwargs)
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, vectors):
@@ -283,7 +308,11 @@ class GradFunction:
         return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.jacobian(call, chosen, mode))
 
     def hessian(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:
-        """Second derivatives of the scalar output: an array, or a nested tuple when several arguments are differentiated."""
+        """Second derivatives of the scalar output, of shape argument + argument.
+
+        Returns:
+            An array; when several arguments are differentiated, a tuple of tuples: `[i][j]` is by argument i, then by j.
+        """
         bound, flat = self._arguments(args, kwargs)
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat):
@@ -292,7 +321,14 @@ class GradFunction:
 
     # ------------------------------------------------------------------------------------------------ inspection
     def trace(self, *examples: Any, **kwargs: Any) -> TraceView:
-        """Specialise for inspection without running: for example arrays, or `cr.spec("n d", cr.float64)`."""
+        """The function specialised for these arguments, for looking at: it is traced, and not run.
+
+        Args:
+            *examples, **kwargs: example arguments, or descriptions of them: `cr.spec("n d", cr.float64)`.
+
+        Returns:
+            A view with `.formula`, `.derivative(...)`, `.ir(stage)` and `.source(which)`.
+        """
         bound, flat = self._arguments(examples, kwargs)
         if any(isinstance(leaf, Spec) for leaf in flat.leaves):
             with self._lock:
@@ -319,19 +355,22 @@ class GradFunction:
 
     @property
     def formula(self) -> Any:
-        """The value as a formula."""
+        """The value as a formula, for the kind of arguments that came last; for numbers, if it was never called."""
         return self._latest().formula
 
     def derivative(self, *names: str) -> Any:
-        """The formula of the derivative by these arguments, one after the other."""
+        """The formula of the derivative by these arguments, one after the other; without names, by the first argument.
+
+        `derivative("x", "y")` is the second derivative, by x and then by y.
+        """
         return self._latest().derivative(*names)
 
     def ir(self, stage: str = "simplified") -> Any:
-        """The program of the latest signature at a stage: traced, differentiated, simplified, scheduled."""
+        """The program at a stage: "traced", "differentiated", "simplified" or "scheduled"; for the arguments that came last."""
         return self._latest().ir(stage)
 
     def source(self, which: str = "gradient") -> str:
-        """The generated code of the latest signature: of the value, gradient or value_and_gradient."""
+        """The generated code, readable: of the "value", "gradient" or "value_and_gradient"; for the arguments that came last."""
         return self._latest().source(which)
 
     def explain(self) -> Any:
@@ -385,7 +424,17 @@ def grad(function: Callable[..., Any] | None = None, *, wrt: Any = None, stabili
 
     Use as `@grad`, or with options: `@grad(wrt=("w", "b"))`.
 
+    >>> @grad
+    ... def volume(radius, height):
+    ...     return np.pi * radius**2 * height
+    >>> print(volume(1.0, 2.0), volume.grad(1.0, 2.0)[1])
+    6.283185307179586 3.141592653589793
+    >>> print(volume.derivative("radius"))
+    2*pi*radius*height
+
     Args:
+        function: plain NumPy inside: operators, methods, indexing, `np.*` on its arguments. It runs when it is traced, on the
+            first call for each kind of arguments; what it prints or draws at random happens then, and only then.
         wrt: the arguments to differentiate with respect to, by name or position; default: every float argument of the call.
         stabilise: replace overflow and undefined values by their limits (log(1 + exp(x)) is right at 1000).
         fastmath: allow rewrites that hold for real numbers only.
