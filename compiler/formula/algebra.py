@@ -138,6 +138,10 @@ class Table:
             return self.one
         if isinstance(left, Number) and isinstance(right, Number):
             return self.zero
+        if isinstance(left, Term) and isinstance(right, Term):
+            bare = self._bare(left - right)
+            if bare is not None:
+                return self.delta(*bare)
         if isinstance(left, Term) and isinstance(right, Label):
             left, right = right, left
         same = isinstance(left, Label) and isinstance(right, Label) and left.size == right.size
@@ -146,6 +150,14 @@ class Table:
         made: Term = self._intern(Delta, (key,), (self._erased((left, right)),), parts,
                                   [i for i in (left, right) if isinstance(i, Label)], left=left, right=right)
         return made
+
+    def _bare(self, difference: Term) -> tuple[Label, Label] | None:
+        """The labels i, k of a difference c*(i - k)."""
+        if isinstance(difference, Add) and len(difference.items) == 2:
+            (c, i), (d, k) = difference.items
+            if c == -d and isinstance(i, Position) and isinstance(k, Position):
+                return i.label, k.label
+        return None
 
     def _erased(self, indices: Sequence[Index]) -> tuple[int, ...]:
         return tuple(i.skeleton if isinstance(i, Term) else -1 for i in indices)
@@ -259,6 +271,13 @@ class Table:
 
     def _positive_power(self, base: Term, exponent: Term) -> bool:
         return base in (self.pi, self.e) or isinstance(base, SizeTerm) or (isinstance(base, Number) and base.value > 0)
+
+    def known_negative(self, base: Add) -> Add | None:
+        """The sum of the opposite sign, if it was ever made and has a positive term."""
+        if all(c > 0 for c, _ in base.items):
+            return None
+        found = self._interned.get((Add, frozenset((-c, t) for c, t in base.items)))
+        return found if isinstance(found, Add) else None
 
     def content(self, base: Add) -> tuple[Fraction, Term]:
         """`(c, rest)` with `base = c*rest`: the coefficient that all items share, and the sign."""
@@ -434,10 +453,11 @@ class _Product:
     def put(self, base: Term, exponent: Term) -> None:
         """A factor that is taken as it is."""
         if isinstance(base, Add) and base not in self.powers and whole(exponent):
-            negative = self.table.make_add(tuple((-c, t) for c, t in base.items))
-            if negative in self.powers:
+            negative = self.table.known_negative(base)
+            even = int(exponent.value) % 2 == 0  # type: ignore[attr-defined]
+            if negative is not None and (negative in self.powers or ((even or self.bound) and negative.serial < base.serial)):
                 base = negative
-                self.coefficient *= -1 if int(exponent.value) % 2 else 1  # type: ignore[attr-defined]
+                self.coefficient *= 1 if even else -1
         known = self.powers.get(base)
         self.powers[base] = exponent if known is None else self.table.add(known, exponent)
 

@@ -140,16 +140,17 @@ class Arranger:
         axes = tuple(label for label in order if any(label in s.axes for s in (*above, *below)))
         return product(coefficient, [self.aligned(s, axes) for s in above], [self.aligned(s, axes) for s in below], axes)
 
-    def _rank(self, base: Term, exponent: Term) -> tuple[int, int]:
-        """Numbers, sizes, arguments, polynomials, functions, powers of e, other sums."""
+    def _rank(self, base: Term, exponent: Term) -> tuple[int, bool, int]:
+        """Numbers, sizes, arguments (numbers before arrays), polynomials, functions, powers of e, other sums."""
         if base is self.table.e:
-            return 7, 0
+            return 7, False, 0
         if isinstance(base, At):
-            return (3 if isinstance(exponent, Number) else 5), self.places.get(base.name, len(self.places))
+            kind = 3 if isinstance(exponent, Number) else 5
+            return kind, bool(base.free), self.places.get(base.name, len(self.places))
         if isinstance(base, Add):
-            return (4 if _is_polynomial(base) else 8), 0
+            return (4 if _is_polynomial(base) else 8), False, 0
         kinds = ((Number,), (Constant,), (SizeTerm,))
-        return next((k for k, classes in enumerate(kinds) if isinstance(base, classes)), 6), base.serial
+        return next((k for k, classes in enumerate(kinds) if isinstance(base, classes)), 6), False, base.serial
 
     def power(self, base: Term, exponent: Term, order: Order) -> Shown:
         """`base**exponent`, a square root where it is one."""
@@ -176,6 +177,8 @@ def degree(term: Term) -> Fraction:
     """The degree of a monomial in the arguments; what is not one has none."""
     if isinstance(term, At):
         return Fraction(1)
+    if isinstance(term, Add):
+        return max(degree(t) for _, t in term.items)
     if isinstance(term, Mul):
         return sum((degree(b) * e.value for b, e in term.factors if isinstance(e, Number)), start=Fraction(0))
     return Fraction(0)

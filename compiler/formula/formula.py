@@ -1,7 +1,7 @@
 """A formula: one output of a graph, or a derivative of it, for people and for other programs."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -69,10 +69,19 @@ class Formula:
     @cached_property
     def _term(self) -> Term:
         """The term as people factor it."""
+        return self._tidied(tidied)
+
+    def _tidied(self, way: Callable[[Table, Term], Term]) -> Term:
         table = self._canonical.table
-        for name, (labels, body) in list(table.definitions.items()):
-            table.definitions[name] = Lambda(labels, tidied(table, body))
-        return tidied(table, self._canonical)
+        for name in self._cut:
+            labels, body = table.definitions[name]
+            table.definitions[name] = Lambda(labels, way(table, body))
+        return way(table, self._canonical)
+
+    @cached_property
+    def _cut(self) -> list[str]:
+        """The sub-terms that were named while reading, because of their size."""
+        return list(self._canonical.table.definitions)
 
     @cached_property
     def _names(self) -> Names:
@@ -84,7 +93,7 @@ class Formula:
     @cached_property
     def _pieces(self) -> Pieces:
         """The formula for matrix notation, with names for shared sub-terms where it is longer than a line."""
-        term = recognised(self._term.table, self._term)
+        term = self._tidied(lambda table, t: tidied(table, recognised(table, t)))
         return self._split(term, Matrix(self._term.table, self._shapes))
 
     @cached_property
@@ -205,6 +214,13 @@ class Formula:
         """SymPy's symbols of the arguments and sizes that occur."""
         found: set[Any] = self.sympy.free_symbols
         return found
+
+    def simplify(self, seconds: float = 5.0) -> Formula:
+        """The same formula in a shorter form, if SymPy finds one in time and it stands a check by numbers; else itself."""
+        from .simplify import simplified
+
+        term = simplified(self.sympy, self._term, seconds) if self._derived.pointwise else None
+        return self if term is None else Formula(self._graph, self._derived, self.title, term=term)
 
     def steps(self) -> Any:
         """The derivation, rule by rule."""

@@ -135,6 +135,7 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
         return yes
     if _is(c, "not_"):
         return table.apply("where", (c.args[0], no, yes))  # type: ignore[attr-defined]
+    given = yes, no
     yes, no = _known(table, yes, c, 1), _known(table, no, c, 2)
     if yes is no:
         return no
@@ -147,7 +148,7 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
                 return no
         elif _is(condition, "isfinite") and condition is c and condition.args[0] is yes and no is table.zero:  # type: ignore[attr-defined]
             return yes
-    return None
+    return None if given == (yes, no) else table.apply("where", (c, yes, no))
 
 
 def _known(table: Table, term: Term, condition: Term, branch: int) -> Term:

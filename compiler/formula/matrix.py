@@ -105,6 +105,11 @@ class Matrix(Arranger):
             return int(ramps[0][0]), rest
         return 0, rest
 
+    def aligned(self, shown: Shown, axes: Order) -> Shown:
+        if len(axes) > 2 and shown.axes and shown.axes != axes and not self.general:
+            raise NoNotationError("arrays of more than two axes, broadcast")
+        return super().aligned(shown, axes)
+
     def oriented(self, shown: Shown, order: Order) -> Shown:
         """An array with its axes in the order that is asked for."""
         axes = tuple(label for label in order if label in shown.axes)

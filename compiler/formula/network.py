@@ -135,12 +135,25 @@ class Network:
                 kind = "mean" if self.averaged([labels[k + 1]]) else "sum"
                 here = self.writer.along(matrix, [labels[k + 1]], (labels[k],), kind)
             else:
-                here = self._onto(self.matrix(edges[k], order), here)
+                here = self._padded(edges[k], order, here) or self._onto(self.matrix(edges[k], order), here)
             if k and self.count(labels[k]):
                 here = self.writer.elements(Fraction(1), self.vectors.get(labels[k], []), (labels[k],),
                                             [*self.shown_vectors.get(labels[k], []), here])
         assert here is not None
         return here
+
+    def _padded(self, edge: Edge, order: Order, vector: Shown) -> Shown | None:
+        """A vector among zeros: what a shifted identity matrix times it is."""
+        factors = self.edges[edge]
+        base = factors[0][0]
+        if len(factors) != 1 or not isinstance(base, Delta) or base.left != order[0] or not isinstance(base.left, Label):
+            return None
+        inner, place = order[1], self.writer.table.as_term(base.right)
+        start = self.writer.table.add(place, -self.writer.table.position(inner))
+        if not isinstance(start, Number) or inner.size == base.left.size:
+            return None
+        before = int(start.value)
+        return make("pad", [vector], (base.left,), (before, base.left.size - inner.size - before))
 
     def _onto(self, matrix: Shown, vector: Shown) -> Shown:
         """A matrix times a vector; a chain of products is one."""

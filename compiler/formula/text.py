@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..op import Names
-from ..sizes import Size, SizeExpr
+from ..sizes import Size, SizeExpr, floordiv
 from . import numbers
 from .algebra import Table
 from .shown import Shown
@@ -267,6 +267,8 @@ class Writer:
         first = 0
         if start.kind == "number":
             first = int(start.data)
+            if step > 1 and floordiv(dimension - first + step - 1, step) == size:
+                return f"{first or ''}::{step}"
             stop = self.stop(first + step * size, dimension) if step > 0 else "" if first + step * size == -1 else None
         else:
             stop = None
@@ -282,6 +284,9 @@ class Writer:
         if not isinstance(left, int):
             return self.size_text(stop)
         return "" if left <= 0 else f"-{left}"
+
+    def pad(self, shown: Shown) -> Written:
+        return self.called("pad", self.write(shown.args[0]), f"({', '.join(map(self.size_text, shown.data))})")
 
     def gather(self, shown: Shown) -> Written:
         base, *indices = shown.args

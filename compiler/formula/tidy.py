@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from ..op import get
 from .algebra import Table
-from .terms import Add, Apply, At, Constant, Mul, Number, SizeTerm, Term, postorder
+from .terms import Add, Apply, At, Constant, Delta, Mul, Number, SizeTerm, Term, postorder
 
 __all__ = ["length", "tidied"]
 
@@ -79,7 +79,10 @@ def _best_factoring(table: Table, term: Add) -> Term | None:
     best: Term | None = None
     groups: dict[tuple[Term, frozenset[object]], list[int]] = {}
     for k, (_, t) in enumerate(term.items):
+        selects = any(isinstance(b, Delta) for b in _powers(t))
         for base in _powers(t):
+            if selects and base.free:
+                continue  # diag(v) is shorter than the identity matrix times v
             groups.setdefault((base, _bound(t)), []).append(k)
     tried: set[tuple[int, ...]] = set()
     for (base, bound), members in groups.items():
@@ -97,7 +100,10 @@ def _best_factoring(table: Table, term: Add) -> Term | None:
 def _take_out(table: Table, term: Add, members: list[int], bound: frozenset[object]) -> Term | None:
     chosen = [term.items[k] for k in members]
     common: dict[Term, Term] = {}
+    selects = any(isinstance(b, Delta) for _, t in chosen for b in _powers(t))
     for base in _powers(chosen[0][1]):
+        if selects and base.free:
+            continue
         exponents = [_powers(t).get(base) for _, t in chosen]
         shared = _shared_exponent(table, base, exponents)
         if shared is not None:
@@ -159,16 +165,17 @@ def _cancelled(table: Table, term: Term) -> Term:
 
 def _multiplied_out(table: Table, term: Term) -> Term:
     """Products over sums, and squares of sums, expanded."""
-    if not isinstance(term, Mul) or term.bound:
+    if not isinstance(term, Mul):
         return term
     addends: list[Term] = [table.number(term.coefficient)]
-    for base, exponent in term.factors:
+    factors, bound = table.opened(term)
+    for base, exponent in factors:
         if isinstance(base, Add) and isinstance(exponent, Number) and exponent.value in (1, 2) and len(addends) <= MOST_ADDENDS:
             for _ in range(int(exponent.value)):
                 addends = [table.mul(a, table.number(c), t) for a in addends for c, t in base.items]
         else:
             addends = [table.mul(a, table.power(base, exponent)) for a in addends]
-    return table.add(*addends)
+    return table.add(*(table.mul(a, bound=bound) for a in addends))
 
 
 def _expanded(table: Table, term: Mul) -> Term:
