@@ -75,6 +75,16 @@ def template(params: tuple[Any, ...], index: int, avals: tuple[Aval, ...], maske
                     frozenset(k for k, node in enumerate(stand_ins) if node in found))
 
 
+@lru_cache(maxsize=4096)
+def depends(derived: Template) -> frozenset[int]:
+    """Which stand-ins a gradient depends on differentiably: it may read others, to compare them only."""
+    if derived.value is None:
+        return frozenset()
+    ct = make("input", shape=derived.value.shape, dtype=derived.value.dtype, position=-1, name="ct")
+    found = differentiate.vjp([derived.value], [ct], derived.stand_ins)
+    return frozenset(k for k, ct in enumerate(found) if ct is not None)
+
+
 class _Accumulate(Recipe):
     """The sum of two cotangents; where both are masked, so is the sum."""
 

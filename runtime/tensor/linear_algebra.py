@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..torch_types import scalar_type_name
+from .geometry import contiguous_strides
 from .tensor import Tensor
 
 
@@ -13,6 +14,13 @@ class LinAlgError(RuntimeError):
 
 LinAlgError.__module__ = "torch._C"
 LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"
+
+
+def column_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of LAPACK's results: a stack, in C order, of matrices stored by columns."""
+    strides = list(contiguous_strides(shape))
+    strides[-2:] = 1, max(shape[-2], 1)
+    return tuple(strides)
 
 
 def check_square(name: str, a: Tensor, argument: str = "A") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...compiler.ir import Node as IRNode
 from ..torch_types import dtype as Dtype, from_numpy_dtype, tensor_type_name
-from .derive import ACCUMULATE, COPY, VJP, template
+from .derive import ACCUMULATE, COPY, VJP, depends, template
 from .modes import state
 from .tensor import Tensor, gradient_edge, wrap
 from .value import Recipe, Shape, Value, absent, recorded_gradient
@@ -253,11 +253,13 @@ class OpNode(Node):
         edges += [(self, k) for k in range(len(self.indices))]
         avals = tuple((v.shape, v.dtype.name) for v in values)
         derived = template(params, position, avals, tuple(v.mask is not None for v in values))
-        edges = [edge if k in derived.reads else None for k, edge in enumerate(edges)]
+        # torch's own operation for a gradient takes all that it reads as inputs; a formula only what it varies with
+        own = getattr(self.recipe, "derivative", "")
+        wanted = derived.reads if own else depends(derived)
+        edges = [edge if k in wanted else None for k, edge in enumerate(edges)]
         if derived.value is None or all(edge is None for edge in edges):
             return
-        name = getattr(self.recipe, "derivative", "") or derivative_name(derived.value)
-        cls = node_class(name)
+        cls = node_class(own or derivative_name(derived.value))
         node = cls(VJP, params, values, (made._value,), edges, ((made._shape, made._dtype),), (position,))
         node.keeps = any(k >= len(cts) for k in derived.reads)
         made._grad_fn = node

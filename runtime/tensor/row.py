@@ -367,6 +367,13 @@ def alias_view(base: Tensor, row: ViewRow, params: tuple[Any, ...], shape: Shape
     return out
 
 
+def renamed(tensor: Tensor, name: str) -> Tensor:
+    """A result just made by other operations, whose grad_fn gets the name of the operation that was asked for."""
+    if isinstance(tensor._grad_fn, OpNode):
+        tensor._grad_fn.__class__ = node_class(name)
+    return tensor
+
+
 def attach(row: Row, made: Call, values: tuple[Value, ...], edges: list[Edge | None], outs: Sequence[Tensor]) -> OpNode:
     """The node of a recorded operation, made the grad_fn of its (floating) results."""
     results = tuple([out._storage.value for out in outs])
@@ -431,4 +438,4 @@ torch_dtype = from_numpy_dtype
 
 __all__ = ["CALLS", "FUNCTIONS", "METHODS", "ROWS", "Call", "Row", "ViewRow", "alias_view", "attach", "call",
            "composite", "dtype_name", "edges_of", "export", "number",
-           "numpy_dtype", "op", "record", "record_view", "renaming", "saved_tensor", "torch_dtype", "type_name", "value_of", "view"]
+           "numpy_dtype", "op", "record", "record_view", "renamed", "renaming", "saved_tensor", "torch_dtype", "type_name", "value_of", "view"]

@@ -172,7 +172,8 @@ def _remainder(a: Node, b: Node, dtype: str) -> Node:
     return build.elementwise("remainder", build.cast(a, dtype), build.cast(b, dtype))
 
 
-@op("remainder", build=_remainder, backward="RemainderBackward0", saved="self>other other>other", inputs="self other", inplace=True)
+@op("remainder", build=_remainder, derivative="MulBackward0", backward="RemainderBackward0",
+    saved="self>other other>other", inputs="self other", inplace=True)
 def _remainder_rule(self: Any, other: Any) -> Call:
     operands_of("remainder", self, other)
     dtype = common_dtype(self, other)
@@ -180,7 +181,8 @@ def _remainder_rule(self: Any, other: Any) -> Call:
     return pairwise(self, other, dtype, "RemainderBackward1" if isinstance(other, Tensor) else "")
 
 
-@op("fmod", build=_elementwise("fmod"), backward="FmodBackward0", saved="self>other other>other", inputs="self other", inplace=True)
+@op("fmod", build=_elementwise("fmod"), derivative="MulBackward0", backward="FmodBackward0",
+    saved="self>other other>other", inputs="self other", inplace=True)
 def _fmod_rule(self: Any, other: Any) -> Call:
     operands_of("fmod", self, other)
     dtype = common_dtype(self, other)
@@ -203,7 +205,8 @@ def _power_of_number(a: Node, dtype: str, exponent: float) -> Node:
     return f.pow(a, constant(exponent, a.dtype, a.shape))
 
 
-@op("pow_number", build=_power_of_number, backward="PowBackward0", saved="self", to="", inplace=True, shown={"exponent": 1})
+@op("pow_number", build=_power_of_number, derivative="MulBackward0", backward="PowBackward0", saved="self", to="",
+    inplace=True, shown={"exponent": 1})
 def _pow_number(self: Tensor, exponent: Any) -> Call:
     dtype = common_dtype(self, exponent)
     if not dtype.is_floating_point and exponent < 0:
@@ -281,7 +284,8 @@ def _copysign(a: Node, b: Node, dtype: str) -> Node:
     return f.where(_negative(f.stop_gradient(b)), f.neg(size), size)
 
 
-@op("copysign", build=_copysign, backward="CopysignBackward0", saved="self other result", inputs="self other", inplace=True)
+@op("copysign", build=_copysign, derivative="MulBackward0", backward="CopysignBackward0", saved="self other result",
+    inputs="self other", inplace=True)
 def _copysign_rule(self: Tensor, other: Any) -> Call:
     dtype = float_dtype(common_dtype(self, other))
     return pairwise(self, other, dtype, "" if isinstance(other, Tensor) else "CopysignBackward1")

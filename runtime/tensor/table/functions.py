@@ -64,15 +64,16 @@ unary("erfinv", "erfinv", "ErfinvBackward0", "result")
 unary("lgamma", "lgamma", "LgammaBackward0")
 unary("digamma", "digamma", "DigammaBackward0")
 unary("log_sigmoid", "log_sigmoid", "LogSigmoidBackward0", to="")
-unary("deg2rad", lambda x: x * (math.pi / 180.0), "MulBackward0")
-unary("rad2deg", lambda x: x * (180.0 / math.pi), "MulBackward0")
+unary("deg2rad", lambda x: x * (math.pi / 180.0), "Deg2RadBackward0", "")
+unary("rad2deg", lambda x: x * (180.0 / math.pi), "Rad2DegBackward0", "")
 unary("sinc", lambda x: _sinc(x), "SincBackward0")
 unary("neg", lambda x: f.neg(x), "NegBackward0", "", also="negative", floating=False)
 unary("abs", lambda x: x if x.dtype.kind == "b" else f.abs(x), "AbsBackward0", "self", also="absolute", floating=False)
 unary("sign", lambda x: x if x.dtype.kind == "b" else f.sign(x), "SignBackward0", "", floating=False)
 unary("sgn", lambda x: x if x.dtype.kind == "b" else f.sign(x), "SgnBackward0", "self", floating=False)
 unary("relu", lambda x: f.where(f.gt(x, 0), x, f.where(f.isnan(x), x, constant(0, x.dtype, x.shape)) if x.dtype.kind == "f"
-                                else constant(0, x.dtype, x.shape)), "ReluBackward0", "result", floating=False)
+                                else constant(0, x.dtype, x.shape)), "ReluBackward0", "result", floating=False,
+      derivative="ThresholdBackwardBackward0")
 for _name, _ir_name in (("floor", "floor"), ("ceil", "ceil"), ("trunc", "trunc")):
     unary(_name, partial(_of_floats, _ir_name), _name.title() + "Backward0", "",
           also="fix" if _name == "trunc" else "", floating=False)

@@ -9,7 +9,7 @@ import numpy as np
 from ....compiler import build
 from ....compiler.ir import Node
 from ...torch_types import NAMES, scalar_type_name
-from ..row import METHODS, Call, call, composite, op, type_name
+from ..row import METHODS, Call, call, composite, op, renamed, type_name
 from ..tensor import Tensor, wrap_array
 from .common import broadcast, is_number, operand, shape_of
 
@@ -290,12 +290,7 @@ def _masked_select(self: Tensor, mask: Tensor) -> Tensor:
     if not shape:
         x, wide = call("reshape", x, 1), call("reshape", wide, 1)
     axes, found = _integer_arrays(x, {0: wide})
-    made = call("index", x, axes, found)
-    if made._grad_fn is not None:
-        from ..node import node_class
-
-        made._grad_fn.__class__ = node_class("MaskedSelectBackward0")
-    return made  # type: ignore[no-any-return]
+    return renamed(call("index", x, axes, found), "MaskedSelectBackward0")
 
 
 @composite("nonzero")

@@ -287,15 +287,16 @@ def _kron(self: Tensor, other: Tensor) -> Tensor:
     a, b = ((*(1,) * (ndim - len(t._shape)), *t._shape) for t in (self, other))
     left = call("reshape", self, [s for n in a for s in (n, 1)])
     right = call("reshape", other, [s for n in b for s in (1, n)])
-    return call("reshape", call("mul", left, right), [n * m for n, m in zip(a, b, strict=True)])  # type: ignore[no-any-return]
+    shape = tuple(n * m for n, m in zip(a, b, strict=True))
+    return call("unsafe_view", call("mul", left, right), shape)  # type: ignore[no-any-return]
 
 
 @op("inverse", build=lambda x: _inverse(x), backward="LinalgInvExBackward0", saved="result", to="mf")
 def _inverse_rule(self: Tensor) -> Call:
-    from ..linear_algebra import check_invertible
+    from ..linear_algebra import check_invertible, column_major
 
     check_invertible("linalg.inv", self)
-    return Call((self,), (), self._shape, self._dtype)
+    return Call((self,), (), self._shape, self._dtype, column_major(self._shape))
 
 
 def _inverse(x: Node) -> Node:

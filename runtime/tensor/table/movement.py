@@ -7,7 +7,7 @@ from typing import Any
 from ....compiler import build
 from ....compiler.ir import Node, f
 from ..geometry import is_contiguous, wrap_dim
-from ..row import FUNCTIONS, METHODS, Call, call, composite, dtype_name, op, type_name
+from ..row import FUNCTIONS, METHODS, Call, call, composite, dtype_name, op, renamed, type_name
 from ..tensor import Tensor
 from .common import as_shape, broadcast, common_dtype
 from .views import _embedded
@@ -176,7 +176,7 @@ def _repeat_interleave(self: Tensor, repeats: Any = None, dim: int | None = None
     return call("repeat_each", flat, int(repeats), axis)  # type: ignore[no-any-return]
 
 
-@op("repeat_each", build=lambda x, times, axis: build.repeat(x, times, axis), backward="IndexSelectBackward0", to="")
+@op("repeat_each", build=lambda x, times, axis: build.repeat(x, times, axis), backward="ViewBackward0", to="")
 def _repeat_each(self: Tensor, times: int, axis: int) -> Call:
     shape = tuple(s * times if k == axis else s for k, s in enumerate(self._shape))
     return Call((self,), (times, axis), shape, self._dtype)
@@ -222,11 +222,11 @@ def _roll_rule(self: Tensor, shifts: Any, dims: Any = ()) -> Call:
 def _rot90(self: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     a, b = dims
     turns = k % 4
-    if turns == 0:
-        return call("clone", self)  # type: ignore[no-any-return]
-    if turns == 2:
-        return call("flip", self, (a, b))  # type: ignore[no-any-return]
-    return call("transpose", call("flip", self, b if turns == 1 else a), a, b)  # type: ignore[no-any-return]
+    if turns in (0, 2):
+        made = call("flip", self, (a, b)) if turns else call("clone", self)
+    else:
+        made = call("clone", call("transpose", call("flip", self, b if turns == 1 else a), a, b))
+    return renamed(made, "Rot90Backward0")
 
 
 @op("constant_pad_nd", build=lambda x, widths, value: build.pad(x, widths, value), backward="ConstantPadNdBackward0")
@@ -278,7 +278,7 @@ def _diag(self: Tensor, diagonal: int = 0) -> Tensor:
         raise RuntimeError("diag(): Supports 1D or 2D tensors. Got " + f"{len(self._shape)}D")
     if len(self._shape) == 1:
         return call("diag_embed", self, diagonal)  # type: ignore[no-any-return]
-    return call("clone", call("diagonal", self, diagonal))  # type: ignore[no-any-return]
+    return renamed(call("clone", call("diagonal", self, diagonal)), "DiagonalBackward0_copy")
 
 
 @composite("diagflat")

@@ -9,7 +9,7 @@ from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ...torch_types import NAMES
 from ..geometry import numel, wrap_dim
-from ..row import METHODS, Call, call, composite, op
+from ..row import METHODS, Call, call, composite, op, renamed
 from ..tensor import Tensor, wrap_array
 from .common import operand
 from .results import return_type
@@ -270,7 +270,7 @@ def _masked_scatter(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
                            "Number of elements of source < number of ones in mask")
     values = call("slice_axis", call("reshape", source, -1), 0, 0, count, 1)
     positions = [wrap_array(p) for p in np.nonzero(wide._array())]
-    return call("index_put", x, positions, values)  # type: ignore[no-any-return]
+    return renamed(call("index_put", x, positions, values), "MaskedScatterBackward0")
 
 
 METHODS["masked_scatter_"] = lambda self, mask, source: call("copy_", self, call("masked_scatter", self, mask, source))

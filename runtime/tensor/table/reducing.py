@@ -11,7 +11,7 @@ from ....compiler.ir import Node, constant, f
 from ...torch_types import NAMES, as_dtype, dtype as Dtype
 from ..arguments import as_int
 from ..geometry import numel, wrap_dim
-from ..row import Call, call, composite, dtype_name, op
+from ..row import Call, call, composite, dtype_name, op, renamed
 from ..tensor import Tensor
 from .common import dims_of, float_dtype, reduced
 from .results import return_type
@@ -165,7 +165,7 @@ for _name, _log, _backward in (("softmax", False, "SoftmaxBackward0"), ("log_sof
         return Call((self,), (dtype_name(made), axes), self._shape, made)
 
     op(_name, build=lambda x, dtype, axes, log=_log: build.softmax(build.cast(x, dtype), axes, log), backward=_backward,
-       saved="result")(_softmax)
+       saved="result", derivative=_backward.replace("Backward0", "BackwardBackward0"))(_softmax)
 
 
 # ---------------------------------------------------------------- norms
@@ -194,7 +194,7 @@ def _norm(self: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
 
 @composite("dist")
 def _dist(self: Tensor, other: Tensor, p: float = 2) -> Any:
-    return call("norm", call("sub", self, other), p)
+    return renamed(call("norm", call("sub", self, other), p), "DistBackward0")
 
 
 # ---------------------------------------------------------------- truth

@@ -66,7 +66,7 @@ def _quantile_function(self: Tensor, q: Any, dim: int | None = None, keepdim: bo
     made = call("quantile_of", x, call("reshape", given, -1), axis, interpolation)
     if keepdim:
         made = call("reshape", made, made._shape[0], *[1 if dim is None or k == axis else s for k, s in enumerate(self._shape)])
-    return made if given._shape else call("select", made, 0, 0)  # type: ignore[no-any-return]
+    return made if given._shape else call("squeeze_axes", made, (0,), "SqueezeBackward4")  # type: ignore[no-any-return]
 
 
 @composite("nanquantile")
@@ -102,7 +102,7 @@ def _cov(self: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
     x = call("reshape", self, 1, -1) if len(self._shape) < 2 else self
     centered = call("sub", x, call("mean", x, 1, True))
     made = call("div", call("matmul", centered, call("t", centered)), max(x._shape[1] - correction, 0))
-    return call("squeeze", made) if len(self._shape) < 2 else made  # type: ignore[no-any-return]
+    return call("squeeze", made)  # type: ignore[no-any-return]
 
 
 @composite("corrcoef")
