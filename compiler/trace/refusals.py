@@ -23,11 +23,12 @@ class UnsupportedAttributeError(TraceError, AttributeError):
 def needs_value(value: Traced, what: str, instead: str) -> TraceError:
     """The error for asking a traced value for its number."""
     node = value.node
-    where = made_at(node)
+    here = user_site()
+    made = made_at(node)
+    computed = f", computed{made}" if made and at(here) != f" ({made.strip()})" else ""
     return TraceError(
         f"{what} needs the value of a traced {node.dtype}[{', '.join(map(str, node.shape))}]"
-        f"{f', computed{where}' if where else ''}{at(user_site())}, and a traced value is only known when the compiled "
-        f"function runs: {instead}"
+        f"{computed}{at(here)}, and a traced value is only known when the compiled function runs: {instead}"
     )
 
 

@@ -244,7 +244,7 @@ class Traced:
             raise needs_value(
                 self,
                 "a branch (`if`, `while`, `and`, `or`, `not`, `assert`)",
-                "use np.where(condition, a, b), np.minimum/np.maximum or np.logical_and, or cr.cond",
+                "use np.where(condition, a, b), np.minimum, np.maximum or np.logical_and",
             )
         return bool(value)
 
