@@ -133,10 +133,10 @@ METHODS |= {
     "itemsize": property(lambda self: self._dtype.itemsize), "nbytes": property(lambda self: self.numel() * self._dtype.itemsize),
     "cpu": lambda self, memory_format=None: self, "is_cuda": property(lambda self: False), "is_sparse": property(lambda self: False),
     "is_cpu": property(lambda self: True), "is_quantized": property(lambda self: False), "is_meta": property(lambda self: False),
-    "names": property(lambda self: (None,) * self.dim()), "real": property(lambda self: self), "is_shared": lambda self: False,
+ "real": property(lambda self: self), "is_shared": lambda self: False,
     "get_device": lambda self: -1, "is_pinned": lambda self: False, "dim_order": lambda self: tuple(range(self.dim())),
     "is_conj": lambda self: False, "is_neg": lambda self: False, "conj": lambda self: self, "resolve_conj": lambda self: self,
-    "resolve_neg": lambda self: self, "has_names": lambda self: False,
+    "resolve_neg": lambda self: self,
 }
 
 

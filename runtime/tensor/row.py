@@ -144,7 +144,7 @@ def op(name: str, *, build: Build, backward: str = "", saved: str = "", inputs: 
     Args:
         to: "m": a method of Tensor, "f": a function of the module, "" neither.
         also: other names of the same operation, separated by blanks.
-        inplace: whether there is a method `name_`.
+        inplace: whether there is an in-place variant `name_`, too (a method where the operation is one).
     """
 
     def add(rule: Callable[..., Call]) -> Row:
@@ -154,7 +154,7 @@ def op(name: str, *, build: Build, backward: str = "", saved: str = "", inputs: 
         if inplace:
             from .inplace import in_place
 
-            export(name, in_place(row), to="m", also=also, suffix="_")
+            export(name, in_place(row), to="m" if "m" in to else "", also=also, suffix="_")
         return row
 
     return add
@@ -436,6 +436,8 @@ def dtype_name(dtype: Dtype) -> str:
 numpy_dtype = _numpy
 torch_dtype = from_numpy_dtype
 
-__all__ = ["CALLS", "FUNCTIONS", "METHODS", "ROWS", "Call", "Row", "ViewRow", "alias_view", "attach", "call",
-           "composite", "dtype_name", "edges_of", "export", "number",
-           "numpy_dtype", "op", "record", "record_view", "renamed", "renaming", "saved_tensor", "torch_dtype", "type_name", "value_of", "view"]
+__all__ = [
+    "CALLS", "FUNCTIONS", "METHODS", "ROWS", "Call", "Row", "ViewRow", "alias_view", "attach", "call", "composite", "dtype_name", "edges_of",
+    "export", "number", "numpy_dtype", "op", "record", "record_view", "renamed", "renaming", "saved_tensor", "torch_dtype", "type_name",
+    "value_of", "view",
+]

@@ -184,7 +184,7 @@ for _name, _indices in (("tril_indices", np.tril_indices), ("triu_indices", np.t
     FUNCTIONS[_name] = _triangle_indices
 
 
-@composite("vander")
+@composite("vander", to="f")
 def _vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
     from ..row import call
 

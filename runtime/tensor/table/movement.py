@@ -229,7 +229,7 @@ def _rot90(self: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
     return renamed(made, "Rot90Backward0")
 
 
-@op("constant_pad_nd", build=lambda x, widths, value: build.pad(x, widths, value), backward="ConstantPadNdBackward0")
+@op("constant_pad_nd", build=lambda x, widths, value: build.pad(x, widths, value), backward="ConstantPadNdBackward0", to="f")
 def _pad(self: Tensor, pad: Any, value: float = 0) -> Call:
     ndim = len(self._shape)
     if len(pad) % 2:

@@ -307,7 +307,7 @@ side: str | None = None) -> Tensor:
     return wrap_array(np.asarray(found, np.int32 if out_int32 else np.int64))
 
 
-@composite("bucketize")
+@composite("bucketize", to="f")
 def _bucketize(self: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     return call("searchsorted", boundaries, self, out_int32=out_int32, right=right)  # type: ignore[no-any-return]
 

@@ -161,7 +161,7 @@ def _cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | Non
     return call("cumsum", scaled, axis)  # type: ignore[no-any-return]
 
 
-@composite("combinations")
+@composite("combinations", to="f")
 def _combinations(self: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     places = np.array(list(choose(range(self._shape[0]), r)), np.int64).reshape(-1, r)
