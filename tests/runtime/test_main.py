@@ -12,7 +12,8 @@ from chainrule.runtime.main import main
 
 SHOWN = (  # in this order
     "polynomial, of two numbers", "x**2 * y + x * y", "x**2*y + x*y", "2*x*y + y", "x**2 + x", "def k0(",
-    "cubic, of two vectors of 30", "3 * a**3 - b**2", "sum(3*a**3 - b**2)", "9*a**2", "-2*b", "def k0(", "for i0 in range(",
+    "cubic, of two vectors of 30", "3 * a**3 - b**2", "sum(3*a**3 - b**2)",
+    "9*a**2", "-2*b", "def k0(", "for i0 in range(",
     "least_squares, of 30 rows of 8 numbers", "np.mean((X @ w + b - y) ** 2)", "mean((X @ w + b - y)**2)",
     "X.T @ (X @ w + b - y)", "2*mean(X @ w + b - y)", "def k0(",
     "first call", "later calls", "differences", "error",
