@@ -90,7 +90,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "set_num_threads": ("runtime.threads", "set_num_threads"),
 }
 # submodules that `import chainrule` alone makes reachable, as in `chainrule.<name>.<function>`
-_SUBMODULES: tuple[str, ...] = ("autograd", "nn", "optim")
+_SUBMODULES: tuple[str, ...] = ("autograd", "func", "nn", "optim")
 
 if not TYPE_CHECKING:  # hidden from type checkers, to which it would make every misspelt name an Any
 

@@ -1,0 +1,1 @@
+"""Optimisers and schedules, as `chainrule.optim` offers them."""
