@@ -1,0 +1,1 @@
+"""Functions of functions of tensors: what `func`, `autograd.functional` and `autograd.forward_ad` offer."""
