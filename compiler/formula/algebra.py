@@ -49,11 +49,11 @@ class Table:
         self._skeletons: dict[tuple[Any, ...], int] = {}
         self._fresh = count()
         self.definitions: dict[str, Lambda] = {}
-        self.zero = self.number(0)
-        self.one = self.number(1)
-        self.pi = self._leaf(Constant, "pi")
-        self.e = self._leaf(Constant, "E")
-        self.true = self._leaf(Constant, "true")
+        self.zero: Term = self.number(0)
+        self.one: Term = self.number(1)
+        self.pi: Term = self._leaf(Constant, "pi")
+        self.e: Term = self._leaf(Constant, "E")
+        self.true: Term = self._leaf(Constant, "true")
 
     # ------------------------------------------------------------------------------------------ interning
     def _intern(self, cls: type[Any], key: tuple[Any, ...], skeleton: tuple[Any, ...], parts: Sequence[Term],

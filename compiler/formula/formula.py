@@ -181,7 +181,8 @@ class Formula:
             return elements.convert(self._term)
         try:
             (_, main), *definitions = self._arranged(self._pieces, Matrix(self._term.table, self._shapes))
-            return MatrixSymbolic(self._names.size, dict(definitions).get).convert(main)
+            behind = dict(definitions)
+            return MatrixSymbolic(self._names.size, lambda name: behind.get(name)).convert(main)
         except NoNotationError:
             return elements.convert(self._term)
 
@@ -190,7 +191,7 @@ class Formula:
         try:
             made = Matrix(self._term.table, self._shapes).array(call)
             axes_ = tuple(Label(f"axis{k}", size) for k, size in enumerate(call.shape))
-            return MatrixSymbolic(self._names.size, {}.get).of(Shown(made.kind, made.args, axes_, made.data))
+            return MatrixSymbolic(self._names.size, lambda name: None).of(Shown(made.kind, made.args, axes_, made.data))
         except NoNotationError:
             return None
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from ..op import Names
 from .terms import Add, Apply, At, Function, Label, Mul, Number, Presented, Term, postorder
@@ -25,7 +25,7 @@ def exponential(table: Table, exponent: Term) -> Term:
     inside: list[Term] = []
     for c, t in exponent.items if isinstance(exponent, Add) else (table.unit(exponent),):
         if _is(t, "log"):
-            outside.append(table.power(t.args[0], table.number(c)))  # type: ignore[attr-defined]
+            outside.append(table.power(t.args[0], table.number(c)))
         else:
             inside.append(table.mul(table.number(c), t))
     rest = table.add(*inside)
@@ -50,7 +50,7 @@ def product(table: Table, powers: dict[Term, Term]) -> bool:
     for base, k in powers.items():
         if not (_is(base, "sigmoid") and isinstance(k, Number) and k.value >= 1):
             continue
-        x = base.args[0]  # type: ignore[attr-defined]
+        x = base.args[0]
         if powers.get(table.e) is -x:
             del powers[table.e]
             other = table.apply("sigmoid", (-x,)) if k.value == 1 else table.one - base
@@ -73,14 +73,14 @@ def _negative(table: Table, x: Term) -> bool:
     return x.items[0][0] < 0 if isinstance(x, Add) else table.unit(x)[0] < 0
 
 
-def _is(term: Term, name: str) -> bool:
+def _is(term: Term, name: str) -> TypeGuard[Apply]:
     return isinstance(term, Apply) and term.function.name == name
 
 
 # ------------------------------------------------------------------------------------------------ arrays
 def transposed_argument(function: Function, labels: Sequence[Label], body: Term) -> bool:
     """Whether it is the inverse of a transposed matrix, which is the transpose of the inverse."""
-    return function.name == "inverse" and isinstance(body, At) and body.indices == tuple(labels[:-2]) + (labels[-1], labels[-2])
+    return function.name == "inverse" and isinstance(body, At) and body.indices == (*labels[:-2], labels[-1], labels[-2])
 
 
 # ------------------------------------------------------------------------------------------------ functions
@@ -118,12 +118,12 @@ def _both(table: Table, a: Term, b: Term) -> Term | None:
 def _or(table: Table, a: Term, b: Term) -> Term | None:
     if a is b:
         return a
-    opposite = any(_is(x, "not_") and x.args[0] is y for x, y in ((a, b), (b, a)))  # type: ignore[attr-defined]
+    opposite = any(_is(x, "not_") and x.args[0] is y for x, y in ((a, b), (b, a)))
     return table.true if opposite or table.true in (a, b) else None
 
 
 def _not(table: Table, a: Term) -> Term | None:
-    return a.args[0] if _is(a, "not_") else None  # type: ignore[attr-defined]
+    return a.args[0] if _is(a, "not_") else None
 
 
 def _and(table: Table, a: Term, b: Term) -> Term | None:
@@ -134,7 +134,7 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
     if c is table.true:
         return yes
     if _is(c, "not_"):
-        return table.apply("where", (c.args[0], no, yes))  # type: ignore[attr-defined]
+        return table.apply("where", (c.args[0], no, yes))
     given = yes, no
     yes, no = _known(table, yes, c, 1), _known(table, no, c, 2)
     if yes is no:
@@ -142,18 +142,18 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
     step = _heaviside(table, c, yes, no)
     if step is not None:
         return step
-    for condition in c.args if _is(c, "and_") else (c,):  # type: ignore[attr-defined]
+    for condition in c.args if _is(c, "and_") else (c,):
         if _is(condition, "eq"):
             if _continues(table, condition, yes, no, alone=condition is c):
                 return no
-        elif _is(condition, "isfinite") and condition is c and condition.args[0] is yes and no is table.zero:  # type: ignore[attr-defined]
+        elif _is(condition, "isfinite") and condition is c and condition.args[0] is yes and no is table.zero:
             return yes
     return None if given == (yes, no) else table.apply("where", (c, yes, no))
 
 
 def _known(table: Table, term: Term, condition: Term, branch: int) -> Term:
     """The term where the condition's truth is known: inner choices by it are decided."""
-    choices = {t: t.args[branch] for t in postorder([term])
+    choices: dict[Term, Term] = {t: t.args[branch] for t in postorder([term])
                if isinstance(t, Apply) and t.function.name == "where" and t.args[0] is condition}
     return table.replace(term, choices) if choices else term
 
@@ -162,16 +162,16 @@ def _heaviside(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
     """where(a < b, 0, where(a == b, 1/2, 1)), the partial of a maximum or a minimum, is a step of a - b."""
     if not (_is(c, "lt") or _is(c, "gt")) or yes is not table.zero or not _is(no, "where"):
         return None
-    tie, half, one = no.args  # type: ignore[attr-defined]
-    a, b = c.args  # type: ignore[attr-defined]
+    tie, half, one = no.args
+    a, b = c.args
     if not _is(tie, "eq") or set(tie.args) != {a, b} or one is not table.one or half is not table.number(HALF):
         return None
     return table.apply(HEAVISIDE, (a - b if _is(c, "lt") else b - a,))
 
 
-def _continues(table: Table, condition: Apply | Term, yes: Term, no: Term, alone: bool) -> bool:
+def _continues(table: Table, condition: Apply, yes: Term, no: Term, alone: bool) -> bool:
     """Whether `where(s == v, yes, no)` is `no`: it takes that value there, or is undefined there and 0 was chosen."""
-    s, v = condition.args  # type: ignore[union-attr]
+    s, v = condition.args
     if isinstance(s, Number):
         s, v = v, s
     if not isinstance(v, Number):
@@ -203,7 +203,7 @@ def _eq(table: Table, a: Term, b: Term) -> Term | None:
         factors = [(base, e) for base, e in a.factors if not isinstance(base, Number)]
         if len(factors) == 1 and isinstance(factors[0][1], Number) and factors[0][1].value > 0:
             return table.apply("eq", (factors[0][0], b))
-    return table.apply("eq", (a.args[0], b)) if _is_zero(b) and _is(a, "abs") else None  # type: ignore[attr-defined]
+    return table.apply("eq", (a.args[0], b)) if _is_zero(b) and _is(a, "abs") else None
 
 
 _RULES: dict[str, Callable[..., Term | None]] = {

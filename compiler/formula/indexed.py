@@ -30,7 +30,10 @@ class Indexed(Arranger):
         return make("element", [symbol, *map(self.index, term.indices)]) if term.indices else symbol
 
     def delta(self, term: Delta, order: Order) -> Shown:
-        return make("delta", [self.index(term.left), self.index(term.right)])
+        sides = [term.left, term.right]
+        if all(isinstance(i, Label) for i in sides):
+            sides.sort()
+        return make("delta", [self.index(i) for i in sides])
 
     def position(self, term: Position, order: Order) -> Shown:
         return make("label", data=term.label)

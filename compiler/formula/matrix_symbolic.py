@@ -18,6 +18,11 @@ from .symbolic import Elements, function_of, rational
 __all__ = ["MatrixSymbolic"]
 
 
+def canonical(made: Any) -> Any:
+    """A sum or product in SymPy's order, as its operators make it."""
+    return made.doit(deep=False)
+
+
 class MatrixSymbolic:
     """One method for each kind of notation that SymPy has."""
 
@@ -122,7 +127,7 @@ class MatrixSymbolic:
         if not shown.axes:
             return sympy.Add(*(-self.scalar(a) if s else self.scalar(a) for s, a in zip(shown.data, shown.args, strict=True)))
         parts = [self.shaped(a, shown.axes) for a in shown.args]
-        return sympy.MatAdd(*(sympy.MatMul(-1, p) if s else p for s, p in zip(shown.data, parts, strict=True)))
+        return canonical(sympy.MatAdd(*(canonical(sympy.MatMul(-1, p)) if s else p for s, p in zip(shown.data, parts, strict=True))))
 
     def product(self, shown: Shown) -> Any:
         import sympy
@@ -140,14 +145,14 @@ class MatrixSymbolic:
         if not matrices:
             return front
         body = matrices[0] if len(matrices) == 1 else sympy.HadamardProduct(*matrices)
-        return body if front == 1 else sympy.MatMul(front, body)
+        return body if front == 1 else canonical(sympy.MatMul(front, body))
 
     def scaled(self, shown: Shown) -> Any:
         import sympy
 
         front, array = shown.args
         made = self.of(array)
-        return sympy.MatMul(self.scalar(front), *(made.args if isinstance(made, sympy.MatMul) else (made,)))
+        return canonical(sympy.MatMul(self.scalar(front), *(made.args if isinstance(made, sympy.MatMul) else (made,))))
 
     def power(self, shown: Shown) -> Any:
         import sympy
@@ -191,7 +196,7 @@ class MatrixSymbolic:
     def matmul(self, shown: Shown) -> Any:
         import sympy
 
-        return sympy.MatMul(*map(self.of, shown.args))
+        return canonical(sympy.MatMul(*map(self.of, shown.args)))
 
     def outer(self, shown: Shown) -> Any:
         import sympy

@@ -163,7 +163,7 @@ def derive(graph: Graph, output: int, names: Sequence[str]) -> Derived:
         for x in wrt:
             node = _or_zero(jvp([node], {x: ones_like(x)})[0], node)
         return Derived(node, (), is_pointwise([node]))
-    tangents = []
+    tangents: list[Node] = []
     for k, x in enumerate(wrt):
         if node.ndim == 0 and not tangents:
             node = _or_zero(vjp([node], [ones_like(node)], [x])[0], x)

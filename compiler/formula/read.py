@@ -184,7 +184,7 @@ def _unreshaped(r: _Reader, term: Term, labels: tuple[Label, ...]) -> tuple[Term
     if not calls or len({tuple(label.size for label in c.arrays[0].labels) for c in calls}) > 1:
         return None
     inner = tuple(r.table.fresh(label.size) for label in calls[0].arrays[0].labels)
-    bodies = {c: r.table.substitute(c.arrays[0].body, dict(zip(c.arrays[0].labels, inner, strict=True))) for c in calls}
+    bodies: dict[Term, Term] = {c: r.table.substitute(c.arrays[0].body, dict(zip(c.arrays[0].labels, inner, strict=True))) for c in calls}
     made = r.table.replace(term, bodies)
     return None if any(label in made.free for label in labels) else (made, inner)
 

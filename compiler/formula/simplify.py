@@ -8,8 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 from ..op import all_ops
-from .identities import HEAVISIDE
 from .algebra import Table
+from .identities import HEAVISIDE
 from .terms import Term
 from .tidy import length, tidied
 

@@ -189,9 +189,9 @@ def _reshaped(elements: Elements, term: Call) -> Any:
     mapping: dict[Label, Index] = {}
     for k in range(len(array.labels) - 1, -1, -1):
         label = array.labels[k]
-        size = table.size(label.size)
-        mapping[label] = table.apply("remainder", (place, size)) if k else place
-        place = table.apply("floor_divide", (place, size))
+        length = table.size(label.size)
+        mapping[label] = table.apply("remainder", (place, length)) if k else place
+        place = table.apply("floor_divide", (place, length))
     return elements.convert(table.substitute(array.body, mapping))
 
 
