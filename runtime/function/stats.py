@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...compiler.entry_spec import hits
+from ...compiler.ir import Graph
+from .execution import Execution
 
 __all__ = ["Stats"]
 
@@ -47,6 +49,15 @@ class Stats:
     def flops(self) -> int:
         """An estimate of the latest program's arithmetic for the example's sizes, in additions."""
         return self.flops_of()
+
+    def count(self, made: Execution, graph: Graph) -> None:
+        """Count a program that was built, of a graph."""
+        self.compiles += 1
+        self.kernels = made.kernels
+        self.temporaries, self.bytes = made.temporaries(graph.hints)
+        self.flops_of = made.flops
+        for stage, seconds in made.seconds.items():
+            self.add_seconds(stage, seconds)
 
     def add_seconds(self, stage: str, seconds: float) -> None:
         """Count time spent in a stage."""

@@ -16,6 +16,7 @@ from ...compiler.pipeline import differentiate
 from ...compiler.rewrite import simplify
 from .execution import Execution, Options, Request, execute
 from .signature import Flat
+from .stats import Stats
 from .structure import flatten, is_tensor, unflatten
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def answered(result: Any, tensors: bool) -> Any:
 class GraphFunction:
     """A traced graph as a function of arrays that can be differentiated any number of times."""
 
-    def __init__(self, graph: Graph, options: Options, name: str) -> None:
-        self.graph, self.options, self.name = graph, options, name
+    def __init__(self, graph: Graph, options: Options, name: str, stats: Stats) -> None:
+        self.graph, self.options, self.name, self.stats = graph, options, name, stats
         self._executions: dict[Request, Execution] = {}
         self._pulled: dict[tuple[int, ...], GraphFunction] = {}
         self._lock = threading.RLock()
@@ -62,6 +63,9 @@ class GraphFunction:
             found = self._executions.get(request)
             if found is None:
                 found = self._executions[request] = execute(self.graph, request, self.options, self.name)
+                self.stats.count(found, self.graph)
+            else:
+                self.stats.ordinary_hits += 1
         return found.run(arrays)
 
     @property
@@ -77,7 +81,7 @@ class GraphFunction:
             if found is None:
                 stable, _ = simplify(self.graph.outputs, stabilise=self.options.stabilise, fastmath=self.options.fastmath, last=False)
                 whole = differentiate(self.graph.with_outputs(stable), Request("vjp", wrt))
-                found = GraphFunction(whole.with_outputs(whole.outputs[len(stable):]), self.options, self.name)
+                found = GraphFunction(whole.with_outputs(whole.outputs[len(stable):]), self.options, self.name, self.stats)
                 self._pulled[wrt] = found
         return found
 

@@ -49,7 +49,7 @@ class TracedProgram:
     @cached_property
     def differentiable(self) -> GraphFunction:
         """The program as an operation on Tensors."""
-        return GraphFunction(self.graph, self.options, self.name)
+        return GraphFunction(self.graph, self.options, self.name, self.stats)
 
     # ------------------------------------------------------------------------------------------------ may it be used?
     def hidden_arrays(self) -> list[Any]:
@@ -83,22 +83,13 @@ class TracedProgram:
             found = self._executions.get(request)
             if found is None:
                 found = execute(self.graph, request, self.options, self.name, entry)
-                self._count(found)
+                self.stats.count(found, self.graph)
                 self._executions[request] = found
         return found
 
     def built(self, request: Request) -> Execution:
         """The program for a request that was built before."""
         return self._executions[request]
-
-    def _count(self, made: Execution) -> None:
-        stats = self.stats
-        stats.compiles += 1
-        stats.kernels = made.kernels
-        stats.temporaries, stats.bytes = made.temporaries(self.graph.hints)
-        stats.flops_of = made.flops
-        for stage, seconds in made.seconds.items():
-            stats.add_seconds(stage, seconds)
 
     def executions(self) -> list[tuple[Request, Execution]]:
         """The programs that were built, the latest first."""
