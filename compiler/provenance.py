@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(_HERE)
@@ -23,7 +23,7 @@ class Site(NamedTuple):
 
 def _shown(filename: str) -> str:
     """The file's name; of a notebook's cell, which is kept in a file that nobody knows, the prompt beside it."""
-    ipython = sys.modules.get("IPython")
+    ipython: Any = sys.modules.get("IPython")
     shell = ipython.get_ipython() if hasattr(ipython, "get_ipython") else None
     named = shell.compile.format_code_name(filename) if shell is not None else None  # ("Cell", "In[3]")
     return str(named[1]) if named else os.path.basename(filename)
