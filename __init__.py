@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal to the table
     from . import (
         autograd as autograd,
+        func as func,
         nn as nn,
         optim as optim,
     )

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..tensor.tensor import Tensor
 from .level import Level, pushed_forward

@@ -69,7 +69,7 @@ def broadcast(prefix: Any, tree: Any) -> list[Any] | None:
     if not is_container(tree):
         return None
     above, below = children(prefix), children(tree)
-    if len(above) != len(below) or isinstance(prefix, dict) and (not isinstance(tree, dict) or list(prefix) != list(tree)):
+    if len(above) != len(below) or (isinstance(prefix, dict) and (not isinstance(tree, dict) or list(prefix) != list(tree))):
         return None
     found: list[Any] = []
     for a, b in zip(above, below, strict=True):
