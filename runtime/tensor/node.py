@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -177,7 +178,7 @@ class Saved(NamedTuple):
 
 def short_name(name: str) -> str:
     """A grad_fn's name as error messages have it."""
-    return name.removesuffix("Backward0").replace("Backward", "")
+    return re.sub(r"Backward(\d+)$", lambda number: number[1].lstrip("0"), name)
 
 
 class OpNode(Node):

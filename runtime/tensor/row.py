@@ -83,7 +83,8 @@ class Row(Recipe):
         self.inputs = tuple((names + " " + rest).split())
         self.differentiable = len(names.split()) if bar else None
         self.outputs = outputs
-        self.saved = tuple(self._parse(item) for item in saved.split())
+        parsed = [self._parse(item) for item in saved.split()]
+        self.saved = tuple(sorted(parsed, key=lambda item: (item[2], item[0])))  # torch checks inputs by name, then results
         self.saves_rest = saved.endswith("*")
 
     def _parse(self, item: str) -> tuple[str, int, bool, int | None]:
