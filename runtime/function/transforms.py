@@ -5,6 +5,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ...compiler.errors import ArgumentError
 from ...compiler.ir import f as ops
 from ...compiler.provenance import at, user_site
@@ -118,7 +120,25 @@ def _later(name: str, instead: str) -> Callable[..., Any]:
     return refuse
 
 
-vmap = _later("vmap", "write the function for a whole batch, with axis arguments")
+_vmap_of_arrays = _later("vmap", "write the function for a whole batch, with axis arguments")
+
+
+def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None,
+         in_axes: Any = 0, out_axes: Any = 0) -> Function:
+    """A function of single examples, applied along axes of its arguments; `in_axes` is another name for `in_dims`."""
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        from ..transforms.batching import vmap as vmap_of_tensors
+        from ..transforms.trees import leaves
+
+        if isinstance(func, GradFunction) or any(isinstance(leaf, (np.ndarray, Traced)) for leaf in leaves(args)):
+            return _vmap_of_arrays()
+        dims, outs = (names[0] if names[0] != 0 else names[1] for names in ((in_dims, in_axes), (out_dims, out_axes)))
+        return vmap_of_tensors(func, dims, outs, randomness, chunk_size=chunk_size)(*args, **kwargs)
+
+    return wrapper
+
+
 scan = _later("scan", "write a Python loop over a known length, which is unrolled")
 while_loop = _later("while_loop", "write a Python loop over a known length, which is unrolled")
 cond = _later("cond", "use np.where(condition, a, b)")

@@ -210,7 +210,7 @@ def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
 
 def unit_vectors(tensor: Tensor) -> list[Tensor]:
     """For each element of a tensor, the tensor of its shape that is one there and zero elsewhere."""
-    basis = np.eye(tensor.numel(), dtype=numpy_dtype(tensor._dtype)).reshape(-1, *tensor._shape)
+    basis = np.eye(tensor.numel(), dtype=numpy_dtype(tensor._dtype)).reshape(tensor.numel(), *tensor._shape)
     return [wrap_array(row) for row in basis]
 
 
