@@ -54,6 +54,7 @@ class Table:
         self.pi: Term = self._leaf(Constant, "pi")
         self.e: Term = self._leaf(Constant, "E")
         self.true: Term = self._leaf(Constant, "true")
+        self.false: Term = self._leaf(Constant, "false")
 
     # ------------------------------------------------------------------------------------------ interning
     def _intern(self, cls: type[Any], key: tuple[Any, ...], skeleton: tuple[Any, ...], parts: Sequence[Term],
@@ -151,12 +152,16 @@ class Table:
                                   [i for i in (left, right) if isinstance(i, Label)], left=left, right=right)
         return made
 
-    def _bare(self, difference: Term) -> tuple[Label, Label] | None:
-        """The labels i, k of a difference c*(i - k)."""
-        if isinstance(difference, Add) and len(difference.items) == 2:
-            (c, i), (d, k) = difference.items
-            if c == -d and isinstance(i, Position) and isinstance(k, Position):
-                return i.label, k.label
+    def _bare(self, difference: Term) -> tuple[Index, Index] | None:
+        """The indices i, k of a difference c*(i - k) of which one is a label."""
+        items = difference.items if isinstance(difference, Add) else (self.unit(difference),)
+        ramps = [(c, t) for c, t in items if isinstance(t, Position)]
+        if len(ramps) == 2 == len(items) and ramps[0][0] == -ramps[1][0]:
+            return ramps[0][1].label, ramps[1][1].label
+        if len(ramps) == 1 and abs(ramps[0][0]) == 1:
+            c, ramp = ramps[0]
+            rest = self.add(*(self.number(-d / c) * t for d, t in items if t is not ramp))
+            return (ramp.label, rest) if not rest.free else None
         return None
 
     def _erased(self, indices: Sequence[Index]) -> tuple[int, ...]:
@@ -201,7 +206,7 @@ class Table:
     def mul(self, *terms: Term, bound: Sequence[Label] = ()) -> Term:
         """The product, powers collected; summed over the labels in `bound`."""
         product = _Product(self, bound)
-        for term in terms:
+        for term in sorted(terms, key=lambda t: isinstance(t, Mul) and bool(t.bound)):  # a sum may cancel what divides by it
             product.multiply(term, self.one)
         return product.finish()
 
@@ -437,6 +442,11 @@ class _Product:
         if isinstance(base, Number):
             self._number(base, exponent)
         elif isinstance(base, Mul):
+            c, unit = table.unit(base)
+            if unit in self.powers and exponent is table.one:
+                self.coefficient *= c
+                self.put(unit, exponent)
+                return
             if exponent is not table.one:
                 base = table.power(base, exponent)
             if not isinstance(base, Mul):

@@ -111,7 +111,7 @@ class Arranger:
 
     def add(self, term: Add, order: Order) -> Shown:
         """A sum: high powers first, a positive term first."""
-        items = sorted(term.items, key=lambda item: _place_in_sum(item[1]))
+        items = sorted(term.items, key=lambda item: (*_place_in_sum(item[1]), self.show(item[1], order).cost))
         first = next((k for k, (c, _) in enumerate(items) if c > 0), 0)
         items.insert(0, items.pop(first))
         scaled = [self.table.number(abs(c)) if t is self.table.one else self.table.mul(self.table.number(abs(c)), t)
@@ -141,7 +141,7 @@ class Arranger:
         return product(coefficient, [self.aligned(s, axes) for s in above], [self.aligned(s, axes) for s in below], axes)
 
     def _rank(self, base: Term, exponent: Term) -> tuple[int, bool, int]:
-        """Numbers, sizes, arguments (numbers before arrays), polynomials, functions, powers of e, other sums."""
+        """Numbers, sizes, arguments (scalars before arrays), polynomials, functions, powers of e, other sums, deltas."""
         if base is self.table.e:
             return 7, False, 0
         if isinstance(base, At):
@@ -149,6 +149,8 @@ class Arranger:
             return kind, bool(base.free), self.places.get(base.name, len(self.places))
         if isinstance(base, Add):
             return (4 if _is_polynomial(base) else 8), False, 0
+        if isinstance(base, Delta):
+            return 9, False, 0
         kinds = ((Number,), (Constant,), (SizeTerm,))
         return next((k for k, classes in enumerate(kinds) if isinstance(base, classes)), 6), False, base.serial
 

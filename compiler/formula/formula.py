@@ -9,6 +9,7 @@ from ..errors import ArgumentError, NotYetError
 from ..interpret import bind_sizes
 from ..ir import Graph, Node, toposort
 from ..op import Shape
+from ..sizes import SizeExpr, symbols_of
 from .algebra import Table
 from .arrange import Arranger, NoNotationError
 from .coefficient import coefficient
@@ -57,8 +58,8 @@ class Formula:
         if self._given is not None:
             return self._given
         table, derived = Table(), self._derived
-        written = (*self._graph.outputs, derived.node)  # the program first: terms are ordered as they were written
-        *_, term = read(table, written, pointwise=derived.pointwise, linear_in=derived.tangents)
+        written = (derived.value, derived.node)  # the program first: terms are ordered as they were written
+        _, term = read(table, written, pointwise=derived.pointwise, linear_in=derived.tangents)
         at = derived.node.ndim
         for tangent in derived.tangents:
             own = self._labels[at: at + tangent.ndim]
@@ -85,7 +86,10 @@ class Formula:
 
     @cached_property
     def _names(self) -> Names:
-        names = Names([n.param("name") for n in self._graph.inputs], self._graph.symbols())
+        matrices_first = sorted(self._graph.inputs, key=lambda n: n.ndim < 2)  # n is what people call a matrix's rows
+        axes_ = [size for node in matrices_first for size in node.shape if isinstance(size, SizeExpr)]
+        symbols = [name for size in axes_ for name in sorted(symbols_of(size))] + self._graph.symbols()
+        names = Names([n.param("name") for n in self._graph.inputs], dict.fromkeys(symbols))
         for label in self._labels:
             names.label(label)
         return names
@@ -93,7 +97,10 @@ class Formula:
     @cached_property
     def _pieces(self) -> Pieces:
         """The formula for matrix notation, with names for shared sub-terms where it is longer than a line."""
-        term = self._tidied(lambda table, t: tidied(table, recognised(table, t)))
+        def named(table: Table, term: Term) -> Term:
+            return tidied(table, recognised(table, tidied(table, recognised(table, term))))
+
+        term = self._tidied(named)
         return self._split(term, Matrix(self._term.table, self._shapes))
 
     @cached_property
@@ -282,7 +289,7 @@ def _operations(term: Term) -> int:
 def formula(graph: Graph, output: int = 0, *, title: str | None = None) -> Formula:
     """The formula of an output of a graph."""
     node = without_shifts(graph := squared(graph)).outputs[output]
-    return Formula(graph, Derived(node, (), is_pointwise([node])), title)
+    return Formula(graph, Derived(node, node, (), is_pointwise([node])), title)
 
 
 def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = None) -> Formula:

@@ -118,21 +118,27 @@ def _both(table: Table, a: Term, b: Term) -> Term | None:
 def _or(table: Table, a: Term, b: Term) -> Term | None:
     if a is b:
         return a
+    if table.false in (a, b):
+        return b if a is table.false else a
     opposite = any(_is(x, "not_") and x.args[0] is y for x, y in ((a, b), (b, a)))
     return table.true if opposite or table.true in (a, b) else None
 
 
 def _not(table: Table, a: Term) -> Term | None:
+    if a in (table.true, table.false):
+        return table.false if a is table.true else table.true
     return a.args[0] if _is(a, "not_") else None
 
 
 def _and(table: Table, a: Term, b: Term) -> Term | None:
+    if table.false in (a, b):
+        return table.false
     return a if a is b or b is table.true else b if a is table.true else None
 
 
 def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
-    if c is table.true:
-        return yes
+    if c in (table.true, table.false):
+        return yes if c is table.true else no
     if _is(c, "not_"):
         return table.apply("where", (c.args[0], no, yes))
     given = yes, no
@@ -197,6 +203,8 @@ def _is_zero(term: Term) -> bool:
 
 def _eq(table: Table, a: Term, b: Term) -> Term | None:
     """A positive power, and a multiple of it, is zero where its base is."""
+    if isinstance(a, Number) and isinstance(b, Number):
+        return table.true if a is b else table.false
     if a is b:
         return table.true
     if _is_zero(b) and isinstance(a, Mul) and not a.bound:

@@ -116,12 +116,14 @@ class Derived:
     """A derivative: its node, and for each further axis group of a Jacobian the tangent it is linear in.
 
     Attributes:
+        value: what is differentiated.
         node: the gradient, or an elementwise derivative; with `tangents`, a program that is linear in each of them.
         tangents: stand-ins for a direction in an argument; the derivative has the axes of `node`, then those of each.
         pointwise: whether `node` is read as one element.
     """
 
-    def __init__(self, node: Node, tangents: tuple[Node, ...], pointwise: bool) -> None:
+    def __init__(self, value: Node, node: Node, tangents: tuple[Node, ...], pointwise: bool) -> None:
+        self.value = value
         self.node = node
         self.tangents = tangents
         self.pointwise = pointwise
@@ -153,7 +155,7 @@ def position_of(graph: Graph, name: str) -> int:
 
 def derive(graph: Graph, output: int, names: Sequence[str]) -> Derived:
     """The derivative of an output by the named inputs, one after the other."""
-    node = graph.outputs[output]
+    node = value = graph.outputs[output]
     if not is_differentiable(node):
         raise DifferentiationError(f"the output has dtype {node.dtype}; a derivative needs a floating one")
     wrt = [graph.inputs[position_of(graph, name)] for name in names]
@@ -162,7 +164,7 @@ def derive(graph: Graph, output: int, names: Sequence[str]) -> Derived:
     if pointwise:
         for x in wrt:
             node = _or_zero(jvp([node], {x: ones_like(x)})[0], node)
-        return Derived(node, (), is_pointwise([node]))
+        return Derived(value, node, (), is_pointwise([value, node]))
     tangents: list[Node] = []
     for k, x in enumerate(wrt):
         if node.ndim == 0 and not tangents:
@@ -173,7 +175,7 @@ def derive(graph: Graph, output: int, names: Sequence[str]) -> Derived:
             stand_in = make("input", shape=x.shape, dtype=x.dtype, position=-1 - k, name=f"d{k}")
             node = _or_zero(jvp([node], {x: stand_in})[0], node)
             tangents.append(stand_in)
-    return Derived(node, tuple(tangents), False)
+    return Derived(value, node, tuple(tangents), False)
 
 
 def _or_zero(node: Node | None, like: Node) -> Node:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from ..ir import Node, toposort
 from ..op import get
@@ -17,6 +18,7 @@ __all__ = ["axes", "is_pointwise", "read"]
 SHARED_WEIGHT = 300
 LARGEST_WEIGHT = 4000
 LARGEST_HEIGHT = 100
+HALF = Fraction(1, 2)
 
 
 def axes(shape: Sequence[Size]) -> tuple[Label, ...]:
@@ -35,9 +37,10 @@ def is_pointwise(outputs: Sequence[Node]) -> bool:
 class _Reader:
     """Terms of nodes, made inputs first."""
 
-    def __init__(self, table: Table, pointwise: bool) -> None:
+    def __init__(self, table: Table, pointwise: bool, own: frozenset[Node]) -> None:
         self.table = table
         self.pointwise = pointwise
+        self.own = own
         self.forms: dict[Node, Term] = {}
 
     def axes(self, node: Node) -> tuple[Label, ...]:
@@ -68,11 +71,14 @@ class _Reader:
 def read(table: Table, outputs: Sequence[Node], *, pointwise: bool = False, linear_in: Sequence[Node] = ()) -> list[Term]:
     """Terms of the outputs, in the labels of their axes.
 
+    The first output is the program itself. What others ask of equality with a constant, and it does not, is the care that
+    differentiation takes of single points: the formula is for all the others.
+
     Args:
         pointwise: read every array as one of its elements, without labels.
         linear_in: inputs that no named sub-term may depend on.
     """
-    reader = _Reader(table, pointwise)
+    reader = _Reader(table, pointwise, frozenset(toposort(outputs[:1])))
     order = toposort(outputs)
     uses = Counter(i for node in order for i in node.inputs)
     tangent = set(linear_in)
@@ -106,6 +112,16 @@ def _size(r: _Reader, node: Node) -> Term:
 # ------------------------------------------------------------------------------------------------ elements
 def _elementwise(r: _Reader, node: Node) -> Term:
     return r.table.apply(node.op, [r[i] for i in node.inputs], node.params)
+
+
+def _where(r: _Reader, node: Node) -> Term:
+    condition, yes, no = node.inputs
+    while condition.op.name == "expand":
+        (condition,) = condition.inputs
+    special = condition.op.name == "eq" and condition not in r.own and any(i.op.name == "const" for i in condition.inputs)
+    if special and not (isinstance(r[yes], Number) and r[yes] is r.table.number(HALF)):  # 1/2 is how ties are split
+        return r[no]
+    return _elementwise(r, node)
 
 
 def _cast(r: _Reader, node: Node) -> Term:
@@ -267,7 +283,7 @@ def _solve(r: _Reader, node: Node) -> Term:
 
 
 _READERS: dict[str, Callable[[_Reader, Node], Term]] = {
-    "input": _input, "const": _const, "iota": _iota, "size": _size, "cast": _cast, "sum": _sum, "contract": _contract,
+    "where": _where, "input": _input, "const": _const, "iota": _iota, "size": _size, "cast": _cast, "sum": _sum, "contract": _contract,
     "expand": _expand, "permute": _permute, "reshape": _reshape, "slice": _slice, "place": _place, "flip": _flip,
     "gather": _gather, "scatter_add": _scatter_add, "solve": _solve,
 }

@@ -103,7 +103,8 @@ class Elements:
             case Number():
                 return rational(term.value)
             case Constant():
-                return {"pi": sympy.pi, "E": sympy.E, "inf": sympy.oo, "nan": sympy.nan, "true": sympy.true}[term.name]
+                return {"pi": sympy.pi, "E": sympy.E, "inf": sympy.oo, "nan": sympy.nan, "true": sympy.true,
+                        "false": sympy.false}[term.name]
             case SizeTerm():
                 return sympy.Symbol(self.size_name(term.name))
             case Position():

@@ -197,6 +197,10 @@ class Writer:
             return self.called("ones", sizes)
         if not inner.axes:
             return f"{self.inside(inner, MUL)}*ones({sizes})", MUL
+        if shown.ndim == 2 and inner.ndim == 1:
+            if inner.axes[0] == shown.axes[0]:
+                return f"{self.inside(inner, MUL)} @ ones({self.size_text(shown.axes[1].size)}).T", MUL
+            return f"ones({self.size_text(shown.axes[0].size)}) @ {self.inside(inner, ATOM)}.T", MUL
         return self.called("broadcast", self.write(inner), f"({sizes})")
 
     def spread(self, shown: Shown) -> Written:

@@ -83,7 +83,8 @@ def _best_factoring(table: Table, term: Add) -> Term | None:
         for base in _powers(t):
             if selects and base.free:
                 continue  # diag(v) is shorter than the identity matrix times v
-            groups.setdefault((base, _bound(t)), []).append(k)
+            bound = _bound(t) if any(label in _bound(t) for label in base.free) else frozenset()
+            groups.setdefault((base, bound), []).append(k)
     tried: set[tuple[int, ...]] = set()
     for (base, bound), members in groups.items():
         if len(members) < 2 or tuple(members) in tried:
@@ -102,7 +103,7 @@ def _take_out(table: Table, term: Add, members: list[int], bound: frozenset[obje
     common: dict[Term, Term] = {}
     selects = any(isinstance(b, Delta) for _, t in chosen for b in _powers(t))
     for base in _powers(chosen[0][1]):
-        if selects and base.free:
+        if (selects and base.free) or any((_bound(t) if not bound else bound - _bound(t)) & {*base.free} for _, t in chosen):
             continue
         exponents = [_powers(t).get(base) for _, t in chosen]
         shared = _shared_exponent(table, base, exponents)
@@ -113,7 +114,7 @@ def _take_out(table: Table, term: Add, members: list[int], bound: frozenset[obje
     inverse = [table.power(b, -e) for b, e in common.items()]
     rests = []
     for c, t in chosen:
-        body = table.make_mul(Fraction(1), (), t.factors) if isinstance(t, Mul) else t
+        body = table.make_mul(Fraction(1), (), t.factors) if bound and isinstance(t, Mul) else t
         rests.append(table.mul(table.number(c), body, *inverse))
     inner = _cancelled(table, table.add(*rests))
     outer = [table.power(b, e) for b, e in common.items()]
