@@ -91,4 +91,4 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[[Any], None
 
         return hook
 
-    return _Handles([tensor.register_hook(hook_of(k)) for k, tensor in enumerate(tensors)])  # type: ignore[attr-defined]
+    return _Handles([tensor.register_hook(hook_of(k)) for k, tensor in enumerate(tensors)])

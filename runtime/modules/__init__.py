@@ -5,11 +5,12 @@ from typing import Any
 
 from ..tensor.parameter import Parameter
 from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from .convolution import CONVOLUTIONS
 from .functions import MODULES
 from .layers import LAYERS
 from .module import Module
 
 NAMES: dict[str, Any] = {
     "Module": Module, "Parameter": Parameter, "Sequential": Sequential, "ModuleList": ModuleList, "ModuleDict": ModuleDict,
-    "ParameterList": ParameterList, "ParameterDict": ParameterDict, **MODULES, **LAYERS,
+    "ParameterList": ParameterList, "ParameterDict": ParameterDict, **MODULES, **LAYERS, **CONVOLUTIONS,
 }

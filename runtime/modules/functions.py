@@ -157,9 +157,57 @@ _module("TripletMarginWithDistanceLoss", F["triplet_margin_with_distance_loss"],
 _module("CosineSimilarity", F["cosine_similarity"], dim=1, eps=1e-8)
 _module("PairwiseDistance", F["pairwise_distance"], p=2.0, eps=1e-6, keepdim=False)
 
-# ---------------------------------------------------------------- shapes
+# ---------------------------------------------------------------- windows and shapes
+class _Pool(FunctionModule):
+    """Windows stand side by side unless a stride is given."""
+
+    kernel_size: Any
+
+    def _check(self) -> None:
+        if self.stride is None:
+            self.stride = self.kernel_size
+
+
+class _AveragePool(_Pool):
+    """Of one dimension, torch keeps the options as tuples."""
+
+    def _check(self) -> None:
+        super()._check()
+        if type(self).__name__ == "AvgPool1d":
+            for name in ("kernel_size", "stride", "padding"):
+                value = getattr(self, name)
+                setattr(self, name, value if isinstance(value, tuple) else (value,))
+
+
+class _Pad(FunctionModule):
+    """A number of elements for every side, or one number for each."""
+
+    _mode = "constant"
+
+    def _check(self) -> None:
+        dimensions = int(type(self).__name__[-2]) if type(self).__name__[-2].isdigit() else 1
+        padding = self.padding
+        self.padding = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * (2 * dimensions)
+
+    def forward(self, input: Any) -> Any:
+        """The padded input."""
+        return F["pad"](input, self.padding, self._mode, getattr(self, "value", None))
+
+
 _module("Flatten", CALLS["flatten"], "start_dim end_dim", start_dim=1, end_dim=-1)
 _module("LocalResponseNorm", F["local_response_norm"], "*size alpha beta k", size=1, alpha=1e-4, beta=0.75, k=1.0)
+
+for _dimensions in (1, 2, 3):
+    _module(f"MaxPool{_dimensions}d", F[f"max_pool{_dimensions}d"], "kernel_size stride padding dilation ceil_mode", base=_Pool, kernel_size=None,
+            stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False)
+    _module(f"AvgPool{_dimensions}d", F[f"avg_pool{_dimensions}d"], "kernel_size stride padding", base=_AveragePool, kernel_size=None, stride=None,
+            padding=0, ceil_mode=False, count_include_pad=True, **({"divisor_override": None} if _dimensions > 1 else {}))
+    for _name, _function in (("AdaptiveAvgPool", "adaptive_avg_pool"), ("AdaptiveMaxPool", "adaptive_max_pool")):
+        _module(f"{_name}{_dimensions}d", F[f"{_function}{_dimensions}d"], "output_size", output_size=None)
+    for _name, _mode in (("Zero", "constant"), ("Reflection", "reflect"), ("Replication", "replicate"), ("Circular", "circular")):
+        _module(f"{_name}Pad{_dimensions}d", F["pad"], "*padding", base=_Pad, padding=0)
+        MODULES[f"{_name}Pad{_dimensions}d"]._mode = _mode  # type: ignore[attr-defined]
+    _module(f"ConstantPad{_dimensions}d", F["pad"], "padding value", base=_Pad, padding=0, value=0.0)
 
 
 class Identity(Module):

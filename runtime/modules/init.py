@@ -33,7 +33,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def _generator(generator: Any = None) -> np.random.Generator:
     from ..tensor.table.random import default_generator
 
-    return (generator or default_generator).bits  # type: ignore[no-any-return]
+    return (generator or default_generator).bits
 
 
 def _write(tensor: Tensor, array: Any) -> Tensor:

@@ -259,7 +259,7 @@ class Module:
         """All parameters and persistent buffers by name; they share memory with the module."""
         found: Any = OrderedDict() if destination is None else destination
         for table in (self._parameters, self._buffers):
-            for name, item in table.items():  # type: ignore[attr-defined]
+            for name, item in table.items():
                 if item is not None and name not in self._non_persistent:
                     found[prefix + name] = item if keep_vars else item.detach()
         for name, module in self._modules.items():
@@ -346,7 +346,7 @@ class Module:
         return self._cast(probe._dtype)
 
     def _cast(self, dtype: Dtype) -> Self:
-        return self._apply(lambda t: t.to(dtype) if t._dtype.is_floating_point else t)  # type: ignore[attr-defined,no-any-return]
+        return self._apply(lambda t: t.to(dtype) if t._dtype.is_floating_point else t)
 
     def _named_cast(self, name: str) -> Self:
         from ..torch_types import NAMES
@@ -367,7 +367,7 @@ class Module:
 
     def type(self, dst_type: Any) -> Self:
         """All parameters and buffers as that type."""
-        return self._apply(lambda t: t.type(dst_type))  # type: ignore[attr-defined,no-any-return]
+        return self._apply(lambda t: t.type(dst_type))
 
     def cpu(self) -> Self:
         """The module: everything is on the CPU."""
@@ -389,7 +389,7 @@ class Module:
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set the flag of all parameters."""
         for parameter in self.parameters():
-            parameter.requires_grad_(requires_grad)  # type: ignore[attr-defined]
+            parameter.requires_grad_(requires_grad)
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -442,7 +442,7 @@ def clear_grad(parameter: Tensor, set_to_none: bool) -> None:
         parameter._grad = None
         return
     if grad.grad_fn is not None:
-        grad.detach_()  # type: ignore[attr-defined]
+        grad.detach_()
     else:
-        grad.requires_grad_(False)  # type: ignore[attr-defined]
-    grad.zero_()  # type: ignore[attr-defined]
+        grad.requires_grad_(False)
+    grad.zero_()

@@ -18,7 +18,7 @@ State = dict[str, Any]
 
 
 def _zeros(parameter: Tensor) -> Any:
-    return call("zeros_like", parameter.detach())  # type: ignore[attr-defined]
+    return call("zeros_like", parameter.detach())
 
 
 def _count(state: State) -> float:

@@ -205,7 +205,7 @@ def _adopted(name: str, item: Any, parameter: Tensor) -> Any:
     """A copy of a state's tensor, in the dtype of the parameter unless it counts steps."""
     if not isinstance(item, Tensor):
         return deepcopy(item)
-    copied: Any = item.detach().clone()  # type: ignore[attr-defined]
+    copied: Any = item.detach().clone()
     return copied if name == "step" or not parameter._dtype.is_floating_point else copied.to(parameter._dtype)
 
 

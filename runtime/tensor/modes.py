@@ -5,7 +5,9 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Generator
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _State(threading.local):
@@ -45,16 +47,16 @@ class _Mode:
     def __exit__(self, *_error: object) -> None:
         raise NotImplementedError
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: F) -> F:
         if inspect.isgeneratorfunction(function):
-            return self._generator(function)
+            return cast(F, self._generator(function))
 
         @functools.wraps(function)
         def within(*args: Any, **kwargs: Any) -> Any:
             with self.clone():
                 return function(*args, **kwargs)
 
-        return within
+        return cast(F, within)
 
     def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The mode holds while the generator runs, and not while its user does."""
@@ -88,9 +90,11 @@ class _GradMode(_Mode):
 
     _inside: bool
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        made = super().__new__(cls)
-        return made if function is None else made(function)  # @no_grad without parentheses
+    if not TYPE_CHECKING:  # which takes whatever this gives for Any
+
+        def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+            made = super().__new__(cls)
+            return made if function is None else made(function)  # @no_grad without parentheses
 
     def __enter__(self) -> Self:
         self._before = state.grad  # type: ignore[assignment]
@@ -124,7 +128,7 @@ class set_grad_enabled(_Mode):
     def clone(self) -> set_grad_enabled:
         return set_grad_enabled(self._mode)
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: F) -> F:
         state.grad = self._outside
         return super().__call__(function)
 

@@ -112,7 +112,7 @@ class _Write(Recipe):
 
 def _placed(base: Node, new: Node, chain: Chain) -> Node:
     """The same by the place of every element, for chains in which elements overlap although in the result they do not."""
-    places = build.reshape(iota((sizes.product(base.shape),), 0), base.shape)
+    places: Any = build.reshape(iota((sizes.product(base.shape),), 0), base.shape)
     for row, arguments in chain:
         places = row.build(places, *arguments)
     return build.reshape(f.scatter(build.reshape(base, (-1,)), new, places, axes=(0,)), base.shape)

@@ -95,7 +95,7 @@ def _paired(self: Tensor, target: Tensor, stacklevel: int = 4) -> tuple[Tensor, 
         return self, target
     warnings.warn(f"Using a target size ({Size(target._shape)}) that is different to the input size ({Size(self._shape)}). This will likely lead to "
                   "incorrect results due to broadcasting. Please ensure they have the same size.", UserWarning, stacklevel=stacklevel)
-    return tuple(call("broadcast_tensors", self, target))  # type: ignore[return-value]
+    return tuple(call("broadcast_tensors", self, target))
 
 
 @composite("mse_loss", to="")

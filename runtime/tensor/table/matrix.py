@@ -93,8 +93,8 @@ def _matmul(self: Tensor, other: Tensor) -> Tensor:
     if a == 2 and b == 1:
         return call("mv", self, other)  # type: ignore[no-any-return]
     if a == 1 and b == 2:
-        return call("squeeze_axes", call("mm", call("unsqueeze", self, 0), other), (0,),
-        "SqueezeBackward4")  # type: ignore[no-any-return]
+        row = call("mm", call("unsqueeze", self, 0), other)
+        return call("squeeze_axes", row, (0,), "SqueezeBackward4")  # type: ignore[no-any-return]
     if a == 2 and b == 2:
         return call("mm", self, other)  # type: ignore[no-any-return]
     return _folded(self, other) if _should_fold(self, other) else _batched(self, other)
@@ -207,8 +207,8 @@ _fused("baddbmm", "bmm", "batch1", "batch2", "BaddbmmBackward0")
 
 @composite("addr")
 def _addr(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    return call("addmm", self, call("unsqueeze", vec1, 1), call("unsqueeze", vec2, 0), beta=beta,
-                alpha=alpha)  # type: ignore[no-any-return]
+    column, row = call("unsqueeze", vec1, 1), call("unsqueeze", vec2, 0)
+    return call("addmm", self, column, row, beta=beta, alpha=alpha)  # type: ignore[no-any-return]
 
 
 @composite("chain_matmul", to="f")

@@ -45,7 +45,8 @@ def _given(weight: Any, bias: Any) -> tuple[Any, ...]:
 def _layer_norm(x: Node, *more: Any) -> Node:
     *parameters, depth, eps, which = more
     axes = tuple(range(x.ndim - depth, x.ndim))
-    return _affine(_standardised(x, axes, eps), parameters, which, x.shape[x.ndim - depth:])
+    shape: Any = x.shape[x.ndim - depth:]
+    return _affine(_standardised(x, axes, eps), parameters, which, shape)
 
 
 @op("native_layer_norm_of", build=_layer_norm, backward="NativeLayerNormBackward0", saved="input weight", inputs="input weight bias", to="")
@@ -170,9 +171,10 @@ def _batch_norm_function(self: Tensor, running_mean: Any, running_var: Any, weig
 
 def _move_running(x: Tensor, mean: Any, variance: Any, momentum: float) -> None:
     axes = [k for k in range(len(x._shape)) if k != 1]
-    for running, batch in ((mean, lambda: call("mean", x, axes)), (variance, lambda: call("var", x, axes))):
+    for running, statistic in ((mean, "mean"), (variance, "var")):
         if running is not None:
-            call("add_", call("mul_", running, 1 - momentum), call("mul", call("to", batch(), running._dtype), momentum))
+            batch = call(statistic, x, axes)
+            call("add_", call("mul_", running, 1 - momentum), call("mul", call("to", batch, running._dtype), momentum))
 
 
 @composite("instance_norm", to="f")

@@ -417,7 +417,7 @@ def _unfold(self: Tensor, dimension: int, size: int, step: int) -> Call:
                 self.storage_offset())
 
 
-def _places(count: int, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Node:
+def _places(shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Node:
     """The place in a flat storage of every element of a strided view."""
     from ....compiler.build.moving import iota
 
@@ -429,13 +429,12 @@ def _places(count: int, shape: tuple[int, ...], strides: tuple[int, ...], offset
 
 def _strided(x: Node, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Node:
     flat = build.reshape(x, (-1,))
-    return f.gather(flat, _places(flat.shape[0], shape, strides, offset), axes=(0,))
+    return f.gather(flat, _places(shape, strides, offset), axes=(0,))
 
 
 def _write_strided(base: Node, new: Node, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Node:
     flat = build.reshape(base, (-1,))
-    return build.reshape(f.scatter(flat, new, _places(flat.shape[0], shape, strides, offset), axes=(0,)),
-                         base.shape)  # type: ignore[arg-type]
+    return build.reshape(f.scatter(flat, new, _places(shape, strides, offset), axes=(0,)), base.shape)
 
 
 @view("as_strided", build=_strided, write=_write_strided, backward="AsStridedBackward0")
