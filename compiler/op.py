@@ -76,6 +76,8 @@ class Op:
             jvp = sum(weights * dx), vjp = weights * ct.
         tangent: `(node, position, dx) -> Node`, the jvp along one input, made of ops that are linear in dx; the vjp is
             its transpose. Such an op also declares `transpose` for the positions in which it is linear itself.
+        batch: `(node, inputs, size) -> Node`, the same op for `size` examples at once: every input has the examples along a
+            new first axis, and so has the result. Elementwise ops and reductions need none.
         dtypes: which element types it takes: any of "float", "int", "bool".
     """
 
@@ -95,6 +97,7 @@ class Op:
     mask: Callable[[Node | None, Node, int], Node | None] | None = None
     selected: Callable[[Node, Node, Node, int], Node | None] | None = None
     tangent: Callable[[Node, int, Node], Node] | None = None
+    batch: Callable[[Node, tuple[Node, ...], Size], Node] | None = None
     not_differentiable: str = ""
     commutative: bool = False
     lowering: Lowering | None = None

@@ -5,6 +5,7 @@ Source: Laue, Mitterreiter, Giesen, "A Simple and Efficient Tensor Calculus", AA
 """
 from __future__ import annotations
 
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .rules import aval_text, one_dtype
 if TYPE_CHECKING:
     from ..ir import Node
     from ..op import Aval
+    from ..sizes import Size
 
 
 def _contract(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
@@ -81,7 +83,13 @@ def _selected(ct: Node, mask: Node, node: Node, position: int) -> Node | None:
     return _transpose(ct, with_inputs(node, inputs), position)
 
 
+def _batch(node: Node, inputs: tuple[Node, ...], size: Size) -> Node:
+    label = next(c for c in ascii_letters if c not in node.param("left") + node.param("right"))
+    left, right, out = (label + labels for labels in node.params)
+    return f.contract(*inputs, left=left, right=right, out=out)
+
+
 # out[out labels] = sum over the other labels of x[left labels] * y[right labels]; labels are letters, each once a term.
 declare(Op(name="contract", kind="contract", arity=2, params=("left", "right", "out"), infer=_contract,
-           evaluate=_evaluate, transpose=_transpose, selected=_selected, dtypes=("float", "int"),
+           evaluate=_evaluate, transpose=_transpose, selected=_selected, batch=_batch, dtypes=("float", "int"),
            names=Names("contract", "{0} {1}", "{0} @ {1}"), cost=50.0))

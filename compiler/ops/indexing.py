@@ -15,6 +15,13 @@ from .rules import INT64, mask_of_sums, one_dtype, shape_text, unify, without
 if TYPE_CHECKING:
     from ..ir import Node
     from ..op import Aval
+    from ..sizes import Size
+
+
+def _of_each(node: Node, inputs: tuple[Node, ...], size: Size, values: int, **params: Any) -> Node:
+    """The op with the number of the example as one more index; `values` inputs come before the index arrays."""
+    example = make("iota", shape=inputs[values].shape, dtype=INT64, axis=0)
+    return make(node.op, (*inputs[:values], example, *inputs[values:]), axes=(0, *(a + 1 for a in node.param("axes"))), **params)
 
 
 def _gather(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
@@ -52,6 +59,7 @@ def _gather_transpose(ct: Node, node: Node, position: int) -> Node | None:
 # out[b..., r...] = x[indices at axes, r at the other axes]; indices are int64, non-negative, all of one shape b.
 declare(Op(name="gather", kind="index", arity=None, params=("axes",), infer=_gather, evaluate=_gather_evaluate,
            transpose=_gather_transpose, mask=mask_of_sums(_gather_transpose),
+           batch=lambda node, inputs, size: _of_each(node, inputs, size, 1),
            names=Names("gather", r"{0}_{{{1}}}", "{0}[{1}]")))
 
 
@@ -80,6 +88,7 @@ def _scatter_transpose(ct: Node, node: Node, position: int) -> Node | None:
 declare(Op(name="scatter_add", kind="index", arity=None, params=("axes", "shape"), infer=_scatter,
            evaluate=_scatter_evaluate, transpose=_scatter_transpose, dtypes=("float", "int"),
            mask=lambda mask, node, position: None if mask is None else _scatter_transpose(mask, node, position),
+           batch=lambda node, inputs, size: _of_each(node, inputs, size, 1, shape=(size, *node.shape)),
            names=Names("scatter_add", r"\operatorname{{scatter}}_{{{1}}}\left({0}\right)", "scatter_add({0}, {1})")))
 
 
@@ -114,6 +123,7 @@ def _overwrite_transpose(ct: Node, node: Node, position: int) -> Node | None:
 declare(Op(name="scatter", kind="index", arity=None, params=("axes",), infer=_overwrite, evaluate=_overwrite_evaluate,
            transpose=_overwrite_transpose, jointly=True,
            mask=lambda mask, node, position: None if mask is None else _overwrite_transpose(mask, node, position),
+           batch=lambda node, inputs, size: _of_each(node, inputs, size, 2),
            names=Names("scatter", r"{0}\,|\,_{{{2}}} \leftarrow {1}", "scatter({0}, {1}, {2})")))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import sizes
 from ..errors import ShapeError
-from ..ir import f
+from ..ir import f, make
 from ..op import Names, Op, declare
 from .reduction import check_axes
 from .rules import one_dtype, shape_text, without
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
     from ..ir import Node
     from ..op import Aval
+    from ..sizes import Size
+
+
+def after_first(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes behind a new first one."""
+    return tuple(a + 1 for a in axes)
 
 
 def _move(name: str, *, arity: int | None = 1, transpose: Callable[[Node, Node, int], Node], **more: Any) -> None:
@@ -35,6 +41,7 @@ def _reshape(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
 _move("reshape", params=("shape",), infer=_reshape,
       evaluate=lambda x, *, shape: np.reshape(x, shape),
       transpose=lambda ct, node, position: f.reshape(ct, shape=node.inputs[0].shape),
+      batch=lambda node, inputs, size: f.reshape(*inputs, shape=(size, *node.shape)),
       names=Names("reshape", r"\operatorname{{reshape}}_{{{shape}}}\left({0}\right)", "reshape({0}, {shape})",
                   "np.reshape({0}, {shape})"))
 
@@ -54,6 +61,7 @@ def inverse_order(order: tuple[int, ...]) -> tuple[int, ...]:
 _move("permute", params=("order",), infer=_permute,
       evaluate=lambda x, *, order: np.transpose(x, order),
       transpose=lambda ct, node, position: f.permute(ct, order=inverse_order(node.param("order"))),
+      batch=lambda node, inputs, size: f.permute(*inputs, order=(0, *after_first(node.param("order")))),
       names=Names("permute", r"{0}^{{\mathsf T}}", "permute({0}, {order})"))
 
 
@@ -78,6 +86,7 @@ def _repeated(node: Node) -> tuple[int, ...]:
 _move("expand", params=("shape", "axes"), infer=_expand, evaluate=_expand_evaluate,
       transpose=lambda ct, node, position: f.sum(ct, axes=_repeated(node)) if _repeated(node) else ct,
       mask=lambda mask, node, position: f.any(mask, axes=_repeated(node)) if mask and _repeated(node) else mask,
+      batch=lambda node, inputs, size: f.expand(*inputs, shape=(size, *node.shape), axes=(0, *after_first(node.param("axes")))),
       names=Names("expand", "{0}", "{0}"))
 
 
@@ -89,11 +98,17 @@ def _window(start: tuple[int, ...], step: tuple[int, ...], shape: tuple[int, ...
     return tuple(slice(a, a + (n - 1) * s + 1 if n else a, s) for a, s, n in zip(start, step, shape, strict=True))
 
 
+def _window_of_each(node: Node, inputs: tuple[Node, ...], size: Size) -> Node:
+    start, step = (0, *node.param("start")), (1, *node.param("step"))
+    return make(node.op, inputs, start=start, step=step, shape=(size, *node.shape))
+
+
 # out[i] = x[start + i * step], step > 0, of the given shape; the maker has checked that it lies inside.
 _move("slice", params=("start", "step", "shape"), infer=_slice,
       evaluate=lambda x, *, start, step, shape: x[_window(start, step, shape)],
       transpose=lambda ct, node, position: f.place(ct, start=node.param("start"), step=node.param("step"),
                                                    shape=node.inputs[0].shape),
+      batch=lambda node, inputs, size: _window_of_each(node, inputs, size),
       names=Names("slice", r"{0}_{{[\cdot]}}", "slice({0}, {start}, {step}, {shape})"))
 
 
@@ -107,6 +122,7 @@ def _place_evaluate(x: Any, *, start: tuple[int, ...], step: tuple[int, ...], sh
 _move("place", params=("start", "step", "shape"), infer=_slice, evaluate=_place_evaluate,
       transpose=lambda ct, node, position: f.slice(ct, start=node.param("start"), step=node.param("step"),
                                                    shape=node.inputs[0].shape),
+      batch=lambda node, inputs, size: _window_of_each(node, inputs, size),
       names=Names("place", r"\operatorname{{place}}\left({0}\right)", "place({0}, {start}, {step}, {shape})"))
 
 
@@ -118,6 +134,7 @@ def _flip(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
 _move("flip", params=("axes",), infer=_flip,
       evaluate=lambda x, *, axes: np.flip(x, axes),
       transpose=lambda ct, node, position: f.flip(ct, axes=node.param("axes")),
+      batch=lambda node, inputs, size: f.flip(*inputs, axes=after_first(node.param("axes"))),
       names=Names("flip", r"\operatorname{{flip}}\left({0}\right)", "flip({0}, {axes})"))
 
 
@@ -140,4 +157,5 @@ def _part(ct: Node, node: Node, position: int) -> Node:
 
 _move("concatenate", arity=None, params=("axis",), infer=_concatenate, jointly=True,
       evaluate=lambda *xs, axis: np.concatenate(xs, axis=axis), transpose=_part,
+      batch=lambda node, inputs, size: f.concatenate(*inputs, axis=node.param("axis") + 1),
       names=Names("concatenate", r"\left[{0}\right]", "concatenate({0})", "np.concatenate({0})"))

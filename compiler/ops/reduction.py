@@ -139,6 +139,7 @@ def _reverse_cumsum(ct: Node, node: Node, position: int) -> Node:
 declare(Op(name="cumsum", kind="opaque", arity=1, params=("axis",), infer=_same, dtypes=NUMBER,
            transpose=_reverse_cumsum, evaluate=lambda x, *, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
            mask=mask_of_sums(_reverse_cumsum),
+           batch=lambda node, inputs, size: f.cumsum(*inputs, axis=node.param("axis") + 1),
            names=Names("cumsum", r"\operatorname{{cumsum}}\left({0}\right)", "cumsum({0})",
                        "np.cumsum({0})")))
 
@@ -151,5 +152,6 @@ def _order(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
 # The stable order that sorts along `axis`; sorting is a gather by it, which brings the derivative.
 declare(Op(name="argsort", kind="opaque", arity=1, params=("axis",), infer=_order, not_differentiable="indices",
            evaluate=lambda x, *, axis: np.argsort(x, axis=axis, kind="stable"),
+           batch=lambda node, inputs, size: f.argsort(*inputs, axis=node.param("axis") + 1),
            names=Names("argsort", r"\operatorname{{argsort}}\left({0}\right)", "argsort({0})",
                        "np.argsort({0}, axis={axis}, kind='stable')")))

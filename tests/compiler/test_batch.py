@@ -1,0 +1,110 @@
+"""Every op of the table, batched, against a loop over the examples."""
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from chainrule.compiler.batch import batch
+from chainrule.compiler.errors import ShapeError
+from chainrule.compiler.interpret import evaluate_nodes, quiet
+from chainrule.compiler.ir import f, make
+from chainrule.compiler.op import all_ops, get
+
+SIZE = 3
+AXES = {"axes": (1,)}
+F, INT, B = "float64", "int64", "bool"
+M = ((2, 2, 2), F)  # a stack of matrices
+TWO = ((2, 3), F)
+INDEX = ((4,), INT)
+# op: inputs (shape, dtype) and parameters
+CASES = {
+    "contract": [((TWO, ((3, 4), F)), {"left": "ij", "right": "jk", "out": "ki"}), ((TWO, TWO), {"left": "ij", "right": "ij", "out": "i"})],
+    "reshape": [((TWO,), {"shape": (3, 2)}), ((TWO,), {"shape": (6,)})],
+    "permute": [((M,), {"order": (2, 0, 1)})],
+    "expand": [((((3,), F),), {"shape": (2, 3, 2), "axes": (1,)})],
+    "slice": [((((5, 4), F),), {"start": (1, 0), "step": (2, 3), "shape": (2, 2)})],
+    "place": [((TWO,), {"start": (1, 0), "step": (2, 1), "shape": (4, 5)})],
+    "flip": [((TWO,), {"axes": (0, 1)})],
+    "concatenate": [((TWO, ((2, 1), F), TWO), {"axis": 1})],
+    "cumsum": [((TWO,), {"axis": 0})],
+    "argsort": [((TWO,), {"axis": 1})],
+    "gather": [((TWO, INDEX), {"axes": (0,)}), ((TWO, INDEX, INDEX), {"axes": (0, 1)}), ((M, ((2, 3), INT)), {"axes": (1,)})],
+    "scatter_add": [((((4, 3), F), INDEX), {"axes": (0,), "shape": (2, 3)}), ((((4, 3), F), INDEX), {"axes": (1,), "shape": (3, 2)})],
+    "scatter": [((TWO, ((4, 3), F), INDEX), {"axes": (0,)}), ((TWO, ((4, 2), F), INDEX), {"axes": (1,)})],
+    "inverse": [((M,), {})], "det": [((M,), {})], "cofactor": [((M,), {})], "logabsdet": [((M,), {})], "detsign": [((M,), {})],
+    "solve": [((((2, 2), F), ((2, 3), F)), {})],
+}
+
+
+def cases_of(op):
+    if op.kind == "elementwise":
+        dtype = {"float": F, "int": INT, "bool": B}[op.dtypes[0]]
+        params = {"cast": {"dtype": "float32"}, "polygamma": {"order": 1}}.get(op.name, {})
+        inputs = ((((2, 3), B), TWO, TWO) if op.name == "where" else (((2, 3), dtype),) * op.arity)
+        return [(inputs, params)]
+    if op.kind == "reduce":
+        return [((((2, 3), B if op.dtypes == ("bool",) else F),), AXES)]
+    return CASES[op.name]
+
+
+def drawn(generator, shape, dtype):
+    if dtype == F:
+        return generator.uniform(0.1, 0.9, shape)
+    return generator.integers(0, 2, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("name", [op.name for op in all_ops() if op.kind != "leaf" and not op.binds])
+def test_an_op_is_batched_as_a_loop_would_do_it(name):
+    generator = np.random.default_rng(0)
+    for inputs, params in cases_of(get(name)):
+        nodes = [make("input", shape=shape, dtype=np.dtype(dtype), position=k, name=f"x{k}")
+                 for k, (shape, dtype) in enumerate(inputs)]
+        node = make(name, nodes, **params)
+        for which in product((True, False), repeat=len(nodes)):
+            arrays = [drawn(generator, (SIZE, *shape) if many else shape, dtype)
+                      for (shape, dtype), many in zip(inputs, which, strict=True)]
+            stacks = {n: make("input", shape=(SIZE, *n.shape), dtype=n.dtype, position=9 + k, name=f"X{k}")
+                      for k, (n, many) in enumerate(zip(nodes, which, strict=True)) if many}
+            (made,) = batch([node], stacks, SIZE)
+            values = {stacks.get(n, n): array for n, array in zip(nodes, arrays, strict=True)}
+            with quiet():
+                (actual,) = evaluate_nodes([made], values, {})
+                rows = []
+                for k in range(SIZE):
+                    example = [array[k] if many else array for array, many in zip(arrays, which, strict=True)]
+                    rows += evaluate_nodes([node], dict(zip(nodes, example, strict=True)), {})
+            assert made.shape == (SIZE, *node.shape)
+            assert actual.dtype == node.dtype
+            np.testing.assert_allclose(actual, np.stack(rows), rtol=1e-12)
+
+
+def test_what_does_not_depend_on_the_example_is_computed_once():
+    x, w = (make("input", shape=(2,), dtype=np.dtype(F), position=k, name="") for k in range(2))
+    stack = make("input", shape=(SIZE, 2), dtype=np.dtype(F), position=5, name="")
+    shared = f.exp(w)
+    (made,) = batch([x * shared], {x: stack}, SIZE)
+    assert made.inputs[1].inputs == (shared,)
+
+
+def test_an_op_without_a_rule_is_applied_to_each_example():
+    stack = make("input", shape=(SIZE, 2, 2), dtype=np.dtype(F), position=5, name="")
+    x = make("input", shape=(2, 2), dtype=np.dtype(F), position=0, name="")
+    rule = get("det").batch
+    object.__setattr__(get("det"), "batch", None)
+    try:
+        (made,) = batch([f.det(x)], {x: stack}, SIZE)
+    finally:
+        object.__setattr__(get("det"), "batch", rule)
+    array = np.random.default_rng(0).standard_normal((SIZE, 2, 2))
+    np.testing.assert_allclose(evaluate_nodes([made], {stack: array}, {})[0], np.linalg.det(array))
+
+
+def test_a_size_that_depends_on_the_example_is_refused():
+    from chainrule.compiler.sizes import SizeContext
+
+    mask = make("input", shape=(4,), dtype=np.dtype(B), position=0, name="")
+    node = f.nonzero(mask, count=SizeContext().unbacked(4))
+    with pytest.raises(ShapeError, match="differ between the examples"):
+        batch([node], {mask: make("input", shape=(SIZE, 4), dtype=np.dtype(B), position=1, name="")}, SIZE)
