@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from ..tensor.parameter import Parameter
 from ..tensor.tensor import Tensor
-from .module import Module, _indented
+from .module import Module, _indented, type_of
 
 
 def _position(index: Any, count: int) -> int:
@@ -184,16 +184,12 @@ class ModuleDict(Module):
             self[name] = module
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, type_name: str) -> str:
     if isinstance(value, Tensor):
         kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
         size = "x".join(str(s) for s in value._shape)
-        return f"{kind} containing: [torch.{_type_name(value)} of size {size}]"
+        return f"{kind} containing: [{type_name} of size {size}]"
     return f"Object of type: {type(value).__name__}"
-
-
-def _type_name(value: Tensor) -> str:
-    return str(value._dtype).removeprefix("torch.")
 
 
 class ParameterList(Module):
@@ -234,10 +230,10 @@ class ParameterList(Module):
         return self.extend(values)
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({k}): {_shown(value)}" for k, value in enumerate(self))
+        return "\n".join(f"  ({k}): {_shown(value, str(value._dtype))}" for k, value in enumerate(self))
 
     def __repr__(self) -> str:
-        return self._get_name() + "(\n" + self.extra_repr() + "\n)" if len(self) else self._get_name() + "()"
+        return f"{self._get_name()}({self.extra_repr()})"
 
 
 class ParameterDict(Module):
@@ -284,8 +280,7 @@ class ParameterDict(Module):
             self[name] = value
 
     def __repr__(self) -> str:
-        lines = [f"    ({name}): {_shown(value)}" for name, value in self.items()]
-        return self._get_name() + "(\n" + "\n".join(line[2:] for line in lines) + "\n)" if lines else self._get_name() + "()"
+        return self._get_name() + "(" + "\n".join(f"  ({name}): {_shown(value, type_of(value))}" for name, value in self.items()) + ")"
 
 
 def _as_parameter(value: Any) -> Any:

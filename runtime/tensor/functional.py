@@ -18,7 +18,9 @@ _PLAIN = """
     multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss poisson_nll_loss gaussian_nll_loss
     pairwise_distance cosine_similarity
     layer_norm rms_norm group_norm batch_norm instance_norm local_response_norm normalize linear bilinear embedding one_hot
-    scaled_dot_product_attention
+    scaled_dot_product_attention pad conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
+    max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
+    adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
 """.split()
 _IN_PLACE = "relu relu6 leaky_relu elu selu celu silu mish hardtanh hardsigmoid hardswish threshold".split()
 _RENAMED = {"softmax": "softmax_of", "log_softmax": "log_softmax_of", "feature_alpha_dropout": "alpha_dropout"}

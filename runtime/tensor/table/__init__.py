@@ -17,9 +17,10 @@ from . import (
     scalars,
     statistics,
     views,
+    windows,
     writing,
 )
 
 __all__ = ["activations", "arithmetic", "comparison", "creation", "functions", "indexing", "losses", "matrix",
            "movement", "normalization", "parts", "picking", "random", "reducing", "scalars", "statistics", "views",
-           "writing"]
+           "windows", "writing"]
