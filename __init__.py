@@ -11,8 +11,10 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal t
     from . import (
         autograd as autograd,
         func as func,
+        linalg as linalg,
         nn as nn,
         optim as optim,
+        special as special,
     )
     from .compiler.cache import cache as cache
     from .compiler.errors import (
@@ -91,7 +93,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "set_num_threads": ("runtime.threads", "set_num_threads"),
 }
 # submodules that `import chainrule` alone makes reachable, as in `chainrule.<name>.<function>`
-_SUBMODULES: tuple[str, ...] = ("autograd", "func", "nn", "optim")
+_SUBMODULES: tuple[str, ...] = ("autograd", "func", "linalg", "nn", "optim", "special")
 
 if not TYPE_CHECKING:  # hidden from type checkers, to which it would make every misspelt name an Any
 

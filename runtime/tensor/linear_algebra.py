@@ -1,6 +1,8 @@
 """What operations on matrices check at once, since their errors depend on values."""
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..torch_types import scalar_type_name
@@ -39,21 +41,26 @@ def check_square(name: str, a: Tensor, argument: str = "A") -> None:
                            f"{scalar_type_name(a._dtype)}")
 
 
-def check_invertible(name: str, a: Tensor, problem: str = "The diagonal element {k} is zero, the inversion could not "
-                                                          "be completed because the input matrix is singular.") -> None:
+def check_invertible(name: str, a: Tensor) -> None:
     """Refuse singular matrices.
 
     Raises:
         LinAlgError: torch's message, with the first zero pivot.
     """
     check_square(name, a)
+    for element, pivot in zero_pivots(a):
+        where = f" (Batch element {element}):" if len(a._shape) > 2 else ""
+        raise LinAlgError(f"{name}:{where} The diagonal element {pivot} is zero, the inversion could not be completed because the input "
+                          "matrix is singular.")
+
+
+def zero_pivots(a: Tensor) -> Iterator[tuple[int, int]]:
+    """(number in the stack, number of its first zero pivot) of each singular matrix of a stack."""
     array = np.asarray(a._array(), np.float64 if a._dtype.itemsize == 8 else np.float32)
-    flat = array.reshape(-1, *array.shape[-2:])
-    for k, matrix in enumerate(flat):
+    for element, matrix in enumerate(array.reshape(-1, *array.shape[-2:])):
         pivot = zero_pivot(matrix)
         if pivot is not None:
-            where = f" (Batch element {k})" if array.ndim > 2 else ""
-            raise LinAlgError(f"{name}:{where} " + problem.format(k=pivot))
+            yield element, pivot
 
 
 def zero_pivot(matrix: np.ndarray) -> int | None:

@@ -6,6 +6,7 @@ from . import (
     creation,
     functions,
     indexing,
+    linalg,
     losses,
     matrix,
     movement,
@@ -21,6 +22,6 @@ from . import (
     writing,
 )
 
-__all__ = ["activations", "arithmetic", "comparison", "creation", "functions", "indexing", "losses", "matrix",
+__all__ = ["activations", "arithmetic", "comparison", "creation", "functions", "indexing", "linalg", "losses", "matrix",
            "movement", "normalization", "parts", "picking", "random", "reducing", "scalars", "statistics", "views",
            "windows", "writing"]
