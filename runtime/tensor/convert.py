@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..torch_types import Size, format_parameter, format_spec, format_tensor
+from .evaluate import ValueNeededError
 from .geometry import wrap_dim
 from .row import FUNCTIONS, METHODS, call, composite
 from .tensor import Tensor, alias_of, wrap
@@ -34,7 +35,12 @@ def item(self: Tensor) -> Any:
     Raises:
         RuntimeError: there is not exactly one element.
     """
-    array = self._array()
+    try:
+        array = self._array()
+    except ValueNeededError:
+        raise RuntimeError("vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a "
+                           "Tensor, please try to rewrite what you're doing with other operations. If error is occurring somewhere "
+                           "inside PyTorch internals, please file a bug report.") from None
     if array.size != 1:
         raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
     return array.reshape(())[()].item()
@@ -56,7 +62,11 @@ def __bool__(self: Tensor) -> bool:
     if count != 1:
         raise RuntimeError("Boolean value of Tensor with no values is ambiguous" if count == 0 else
                            "Boolean value of Tensor with more than one value is ambiguous")
-    return bool(self._array().reshape(())[()])
+    try:
+        return bool(self._array().reshape(())[()])
+    except ValueNeededError:
+        raise RuntimeError("vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't "
+                           "support that yet, please shout over at https://github.com/pytorch/functorch/issues/257 .") from None
 
 
 def __index__(self: Tensor) -> int:

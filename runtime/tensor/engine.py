@@ -28,6 +28,7 @@ class Task(NamedTuple):
     Attributes:
         capture: edges whose gradients are wanted; None: those of the leaves are accumulated.
         needed: the nodes that lead to a wanted gradient; None: all.
+        stops: nodes below which the pass does not go.
     """
 
     keep_graph: bool
@@ -36,11 +37,14 @@ class Task(NamedTuple):
     found: dict[int, Tensor]
     accumulate: bool
     reached: list[Tensor]
+    stops: frozenset[Node] = frozenset()
 
 
 def run(roots: Sequence[Edge], grads: Sequence[Tensor], *, keep_graph: bool, create_graph: bool,
-        capture: Sequence[Edge] | None = None, accumulate: bool = True) -> dict[int, Tensor]:
+        capture: Sequence[Edge] | None = None, accumulate: bool = True, through: bool = True) -> dict[int, Tensor]:
     """Walk the graph from `roots`; the gradients at the edges of `capture`, by position, those that were reached.
+
+    Without `through` the pass ends at these edges, also where another one lies below.
 
     Raises:
         RuntimeError: torch's errors of the backward pass.
@@ -53,7 +57,8 @@ def run(roots: Sequence[Edge], grads: Sequence[Tensor], *, keep_graph: bool, cre
         for position, edge in enumerate(capture):
             wanted.setdefault(edge, []).append(position)
         needed = _leading_to({node for node, _ in capture}, reachable)
-    task = Task(keep_graph, wanted, needed, {}, accumulate, [])
+    stops = frozenset() if through or capture is None else frozenset(node for node, _ in capture)
+    task = Task(keep_graph, wanted, needed, {}, accumulate, [], stops)
     with set_grad_enabled(create_graph):
         _walk(roots, grads, reachable, task)
     evaluate([_value(tensor) for tensor in (*task.reached, *task.found.values())])
@@ -188,7 +193,7 @@ def _continues(node: Node, task: Task) -> bool:
     assert task.needed is not None
     if isinstance(node, AccumulateGrad):
         return task.accumulate
-    return any(edge is not None and edge[0] in task.needed for edge in node.edges)
+    return node not in task.stops and any(edge is not None and edge[0] in task.needed for edge in node.edges)
 
 
 def _tensor_hooks(node: Node, grads: list[Tensor | None]) -> None:

@@ -12,9 +12,43 @@ from ...compiler.errors import InternalError
 from ...compiler.interpret import function_of, quiet
 from ...compiler.ir import Node, current, execution_order, make, resolve_params
 from ...compiler.provenance import Site
-from .value import Array, Value, leaf, pending
+from .value import Array, Recipe, Value, leaf, pending
 
 MAX_PROGRAMS = 1024
+
+
+class ValueNeededError(RuntimeError):
+    """The contents of one example were asked for while a function is recorded for all of them."""
+
+
+class StandIn(Recipe):
+    """Stands for an example whose contents are not known."""
+
+    __slots__ = ()
+
+    def emit(self, nodes: Sequence[Node], masks: Sequence[Node | None], params: tuple[Any, ...], index: int) -> tuple[Node, Node | None]:
+        raise RuntimeError("a value of a single example has no contents outside of the function that vmap applies")
+
+
+class _Recording(threading.local):
+    """How many functions of examples are being recorded in this thread."""
+
+    depth: int = 0
+
+
+recording = _Recording()
+
+
+def known(order: Sequence[Value]) -> list[Value]:
+    """Those of the pending values (inputs first) that depend on no stand-in."""
+    unknown: set[int] = set()
+    found: list[Value] = []
+    for value in order:
+        if isinstance(value.recipe, StandIn) or any(id(item) in unknown for item in value.inputs):
+            unknown.add(id(value))
+        else:
+            found.append(value)
+    return found
 
 
 class Program:
@@ -62,8 +96,11 @@ _lock = threading.Lock()
 
 
 def evaluate(values: Sequence[Value]) -> None:
-    """Give every one of `values`, and all that is pending below them, its array."""
+    """Give every one of `values`, and all that is pending below them, its array; but not what depends on an unknown example."""
     order = pending_below(values)
+    if recording.depth:
+        order = known(order)
+        pending.count = pending.nbytes = 0
     if not order:
         return
     leaves, key = _structure(order)
@@ -91,6 +128,8 @@ def array_of(value: Value) -> Array:
     """The array of a Value, evaluated where need be; it must not be written to."""
     if value.array is None:
         evaluate([value])
+        if value.array is None and recording.depth:
+            raise ValueNeededError("the contents of a single example are not known while the function is recorded")
     return _array(value)
 
 

@@ -134,8 +134,7 @@ def _evaluate(value: Value) -> None:
 
 def _own(value: Value, inputs: tuple[Value, ...]) -> None:
     """Copy a result that is a view of exposed memory: what is written there later must not show in it."""
-    assert value.array is not None
-    if any(i.live and i.array is not None and np.may_share_memory(i.array, value.array) for i in inputs):
+    if value.array is not None and any(i.live and i.array is not None and np.may_share_memory(i.array, value.array) for i in inputs):
         value.array = value.array.copy()
 
 

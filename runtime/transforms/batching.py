@@ -5,8 +5,14 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
+from ..tensor.evaluate import ValueNeededError
+from ..tensor.node import _sequence
 from ..tensor.row import call
+from ..tensor.table.random import default_generator
 from ..tensor.tensor import Tensor
+from .examples import all_examples, source, unknown_examples
 from .trees import broadcast, leaves, mapped, rebuilt
 
 Function = Callable[..., Any]
@@ -37,6 +43,11 @@ def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0, randomness: str = 
         dims = _in_dims(func, in_dims, args)
         given = list(leaves(args))
         size = _batch_size(given, dims)
+        if randomness != "different" and size > 0:
+            try:
+                return _at_once(func, args, kwargs, given, dims, size, out_dims, randomness)
+            except ValueNeededError:
+                pass  # an operation checks values, or makes as many elements as they say
         results = []
         for k in range(size):
             parts = [item if dim is None else call("select", item, dim, k) for item, dim in zip(given, dims, strict=True)]
@@ -44,6 +55,44 @@ def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0, randomness: str = 
         return _stacked(func, results, out_dims)
 
     return wrapper
+
+
+def _at_once(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any], given: Sequence[Any], dims: Sequence[int | None], size: int,
+             out_dims: Any, randomness: str) -> Any:
+    """The results for all examples, from the function's steps for one.
+
+    Raises:
+        ValueNeededError: it has to know the contents of an example.
+        RuntimeError: it draws random numbers, and whether they are the same for all examples was not said.
+    """
+    start = next(_sequence)
+    drawn = default_generator.bits.bit_generator.state if randomness == "error" else None
+    sources = [None if dim is None else source(call("movedim", item, dim, 0)) for item, dim in zip(given, dims, strict=True)]
+    parts = [item if one is None else one.example for item, one in zip(given, sources, strict=True)]
+    with unknown_examples():
+        output = func(*rebuilt(args, parts), **kwargs)
+        if drawn is not None and not _equal(drawn, default_generator.bits.bit_generator.state):
+            raise RuntimeError("vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
+                               "randomness flags on vmap or perform the randomness operation out of vmap")
+    flat = list(leaves(output))
+    axes = _out_dims(func, out_dims, output)
+    batched = [_checked(func, item) for item, dim in zip(flat, axes, strict=True) if dim is not None]
+    wholes = iter(all_examples(batched, [one for one in sources if one is not None], size, start))
+    return rebuilt(output, [item if dim is None else call("movedim", next(wholes), 0, dim) for item, dim in zip(flat, axes, strict=True)])
+
+
+def _equal(first: Any, second: Any) -> bool:
+    """Whether two states of a generator are the same."""
+    if isinstance(first, dict):
+        return all(_equal(first[key], second[key]) for key in first)
+    return bool(np.all(first == second))
+
+
+def _checked(func: Function, item: Any) -> Tensor:
+    if not isinstance(item, Tensor):
+        raise ValueError(f"vmap({_name(func)}, ...): `{_name(func)}` must only return Tensors, got type {type(item)}. Did you mean to "
+                         "set out_dims= to None for output?")
+    return item
 
 
 def _in_dims(func: Function, in_dims: Any, args: tuple[Any, ...]) -> list[int | None]:
@@ -100,8 +149,5 @@ def _stacked(func: Function, results: Sequence[Any], out_dims: Any) -> Any:
         if dim is None:
             made.append(column[0])
             continue
-        if not isinstance(column[0], Tensor):
-            raise ValueError(f"vmap({_name(func)}, ...): `{_name(func)}` must only return Tensors, got type {type(column[0])}. Did you "
-                             "mean to set out_dims= to None for output?")
-        made.append(call("stack", list(column), dim))
+        made.append(call("stack", [_checked(func, item) for item in column], dim))
     return rebuilt(results[0], made)

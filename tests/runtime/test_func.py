@@ -160,3 +160,95 @@ def test_functional_call_leaves_the_module_as_it_was():
     assert module.weight is before
     with pytest.raises(RuntimeError, match="Missing key"):
         functional_call(module, {"weight": before}, (torch.ones(1, 2),), strict=True)
+
+
+FUNCTIONS = {
+    "elementwise": lambda x, w: torch.exp(x) * w.sum() / (1 + x ** 2),
+    "product": lambda x, w: w @ x.reshape(3, 1) @ x.reshape(1, 3),
+    "reduce": lambda x, w: torch.logsumexp(x, 0) + x.max() * torch.softmax(w, 0).std(),
+    "sort": lambda x, w: torch.sort(x).values * w + torch.cumsum(x, 0),
+    "index": lambda x, w: torch.stack([x[0] * w[-1], x[1:].sum(), w[torch.tensor([0, 2])].prod()]),
+    "where": lambda x, w: torch.where(x > 0, torch.sqrt(x.clamp(min=0)) * w, w - x),
+    "inplace": lambda x, w: torch.zeros(3, dtype=torch.float64).index_add_(0, torch.tensor([0, 0, 2]), x * w).mul_(2),
+    "written": lambda x, w: write(x * 1, w),
+    "views": lambda x, w: torch.cat([x.view(1, 3).expand(2, 3).T.flatten(), w.flip(0)]),
+    "constant": lambda x, w: w * 2,
+}
+
+
+def write(x, w):
+    x[1] = w[0] * 2
+    return x
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_vmap_runs_the_function_once_and_agrees_with_a_loop(name):
+    calls = []
+
+    def function(x, w):
+        calls.append(1)
+        return FUNCTIONS[name](x, w)
+
+    generator = np.random.default_rng(1)
+    arrays = generator.standard_normal((4, 3)), generator.standard_normal(3)
+
+    def all_of(randomness):  # each example by itself, if random numbers would have to differ
+        x, w = (torch.tensor(array, requires_grad=True) for array in arrays)
+        out = vmap(function, in_dims=(0, None), randomness=randomness)(x, w)
+        first = torch.autograd.grad((torch.sin(out) ** 2).sum(), (x, w), create_graph=True, allow_unused=True, materialize_grads=True)
+        second = torch.autograd.grad(sum((g ** 2).sum() for g in first), (x, w), allow_unused=True, materialize_grads=True)
+        return out, *first, *second
+
+    at_once = all_of("error")
+    assert len(calls) == 1
+    for actual, expected in zip(at_once, all_of("different"), strict=True):
+        np.testing.assert_allclose(actual.detach().numpy(), expected.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_vmap_falls_back_to_a_loop_where_contents_are_needed():
+    x = torch.tensor([[1.0, -1.0], [2.0, 3.0]])
+    assert vmap(lambda r: r[r.argmax()])(x).tolist() == [1.0, 3.0]
+    assert vmap(lambda r: r[r > 0].sum())(x).tolist() == [1.0, 5.0]
+    matrices = torch.tensor(np.random.default_rng(0).standard_normal((3, 2, 2)))
+    close(vmap(torch.linalg.inv)(matrices), np.linalg.inv(matrices.numpy()))
+
+
+def test_vmap_refuses_numbers_of_an_example():
+    x = torch.ones(2, 3)
+    with pytest.raises(RuntimeError, match=r"vmap: It looks like you're calling .item\(\) on a Tensor"):
+        vmap(lambda t: t.sum().item())(x)
+    with pytest.raises(RuntimeError, match="data-dependent control flow"):
+        vmap(lambda t: t if t.sum() > 0 else -t)(x)
+    with pytest.raises(RuntimeError, match="called random operation"):
+        vmap(lambda t: t + torch.rand(3))(x)
+    assert len({tuple(r) for r in vmap(lambda t: torch.rand(3), randomness="different")(x).tolist()}) == 2
+    assert len({tuple(r) for r in vmap(lambda t: torch.rand(3), randomness="same")(x).tolist()}) == 1
+
+
+def test_gradients_reach_tensors_that_the_function_closes_over():
+    w = vector(1.0, 2.0, 3.0, requires_grad=True)
+    hidden = w * 2
+    xs = torch.tensor(np.arange(6.0).reshape(2, 3))
+    vmap(lambda x: (hidden * x).sum() + w[0])(xs).sum().backward()
+    close(w.grad, [8.0, 10.0, 14.0])
+
+
+def test_nested_vmap_and_gradients():
+    xs = torch.tensor(np.random.default_rng(3).standard_normal((2, 4, 3)))
+    ws = torch.tensor(np.random.default_rng(4).standard_normal((2, 3)))
+
+    def loss(w, x):
+        return torch.tanh((w * x).sum()) ** 2
+
+    found = vmap(lambda w, rows: vmap(hessian(loss), in_dims=(None, 0))(w, rows))(ws, xs)
+    expected = np.stack([[hessian(loss)(w, x).numpy() for x in rows] for w, rows in zip(ws, xs, strict=True)])
+    close(found, expected)
+    shared = np.array([1.0, 2.0])
+    close(vmap(lambda x: x * torch.from_numpy(shared))(torch.ones(2, 2, dtype=torch.float64)), [[1.0, 2.0], [1.0, 2.0]])
+
+
+def test_a_part_of_an_example_does_not_leave_vmap():
+    kept = []
+    vmap(lambda t: kept.append(t) or t)(torch.ones(2))
+    with pytest.raises(RuntimeError, match="a value of a single example"):
+        kept[0].item()
