@@ -1,10 +1,14 @@
 """The README shows what really happens, and its commands are the ones that CI runs."""
 import contextlib
 import io
+import re
 import subprocess
 
+import numpy as np
 import pytest
 from project_layout import ROOT, fenced_blocks
+
+import chainrule
 
 README = (ROOT / "README.md").read_text()
 
@@ -39,3 +43,27 @@ def test_every_file_that_the_readme_links_to_exists():
     local = [target for target in targets if not target.startswith("http")]
     assert local
     assert not [target for target in local if not (ROOT / target).exists()]
+
+
+def limit(beginning, end):
+    """The names, in backquotes, of one sentence of the limits."""
+    (sentence,) = re.findall(rf"{beginning}(.*?){end}", README.partition("\n## Limits\n")[2], flags=re.DOTALL)
+    return re.findall(r"`([\w.]+)(?:\(\))?`", sentence)
+
+
+def test_what_is_said_to_be_missing_raises_not_yet():
+    square = chainrule.grad(lambda x: x * x)
+    members = {".jit": lambda: square.jit, ".export": square.export, ".explain": square.explain,
+               "Formula.steps": lambda: square.formula.steps(), "vmap": lambda: chainrule.vmap(square)(np.ones(3))}
+    named = limit("These raise `NotYetError`:", r"\.\n- ")
+    for name in named:
+        with pytest.raises(chainrule.NotYetError):
+            members[name]() if name in members else getattr(chainrule, name)(abs)
+    missing = {name for name in chainrule._PUBLIC if "is not available yet" in (getattr(chainrule, name).__doc__ or "")}
+    assert missing == set(named) - members.keys()
+
+
+def test_torch_modules_that_are_said_to_be_missing_are():
+    named = limit("there are no", "recurrent")
+    assert named
+    assert not [name for name in named if hasattr(chainrule, name)]
