@@ -1,4 +1,5 @@
 """Modules of neural networks, as `chainrule.nn` offers them."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -11,6 +12,14 @@ from .layers import LAYERS
 from .module import Module
 
 NAMES: dict[str, Any] = {
-    "Module": Module, "Parameter": Parameter, "Sequential": Sequential, "ModuleList": ModuleList, "ModuleDict": ModuleDict,
-    "ParameterList": ParameterList, "ParameterDict": ParameterDict, **MODULES, **LAYERS, **CONVOLUTIONS,
+    "Module": Module,
+    "Parameter": Parameter,
+    "Sequential": Sequential,
+    "ModuleList": ModuleList,
+    "ModuleDict": ModuleDict,
+    "ParameterList": ParameterList,
+    "ParameterDict": ParameterDict,
+    **MODULES,
+    **LAYERS,
+    **CONVOLUTIONS,
 }

@@ -1,4 +1,5 @@
 """Modules that hold others, and parameters in lists and dictionaries."""
+
 from __future__ import annotations
 
 import operator
@@ -232,9 +233,6 @@ class ParameterList(Module):
     def extra_repr(self) -> str:
         return "\n".join(f"  ({k}): {_shown(value, str(value._dtype))}" for k, value in enumerate(self))
 
-    def __repr__(self) -> str:
-        return f"{self._get_name()}({self.extra_repr()})"
-
 
 class ParameterDict(Module):
     """Parameters by name; tensors given to it become parameters."""
@@ -279,8 +277,8 @@ class ParameterDict(Module):
         for name, value in parameters.items() if hasattr(parameters, "items") else parameters:
             self[name] = value
 
-    def __repr__(self) -> str:
-        return self._get_name() + "(" + "\n".join(f"  ({name}): {_shown(value, type_of(value))}" for name, value in self.items()) + ")"
+    def extra_repr(self) -> str:
+        return "\n".join(f"  ({name}): {_shown(value, type_of(value))}" for name, value in self.items())
 
 
 def _as_parameter(value: Any) -> Any:

@@ -1,4 +1,5 @@
 """Convolutions as layers."""
+
 from __future__ import annotations
 
 import math
@@ -25,12 +26,24 @@ class _Convolution(Module):
     _transposed = False
     weight: Any
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, *args: Any, **kwargs: Any
-                 ) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__()
-        order = ("output_padding", "groups", "bias", "dilation", "padding_mode", "device", "dtype") if self._transposed else (
-            "dilation", "groups", "bias", "padding_mode", "device", "dtype")
-        given = {"dilation": 1, "groups": 1, "bias": True, "padding_mode": "zeros", "output_padding": 0, **dict(zip(order, args, strict=False)), **kwargs}
+        order = (
+            ("output_padding", "groups", "bias", "dilation", "padding_mode", "device", "dtype")
+            if self._transposed
+            else ("dilation", "groups", "bias", "padding_mode", "device", "dtype")
+        )
+        given = {
+            "dilation": 1,
+            "groups": 1,
+            "bias": True,
+            "padding_mode": "zeros",
+            "output_padding": 0,
+            **dict(zip(order, args, strict=False)),
+            **kwargs,
+        }
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, given["groups"]
         if self.groups <= 0:
             raise ValueError("groups must be a positive integer")
@@ -63,8 +76,9 @@ class _Convolution(Module):
         """The convolution of the input."""
         count = self._dimensions
         if self._transposed:
-            return F[f"conv_transpose{count}d"](input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups,
-                                                self.dilation)
+            return F[f"conv_transpose{count}d"](
+                input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+            )
         padding = self.padding
         if self.padding_mode != "zeros" and not isinstance(padding, str):
             around = [p for p in reversed(padding) for _ in range(2)]
@@ -90,5 +104,6 @@ class _Convolution(Module):
 CONVOLUTIONS: dict[str, type[Module]] = {}
 for _count in (1, 2, 3):
     for _name, _adjoint in (("Conv", False), ("ConvTranspose", True)):
-        CONVOLUTIONS[f"{_name}{_count}d"] = type(f"{_name}{_count}d", (_Convolution,), {
-            "_dimensions": _count, "_transposed": _adjoint, "__module__": "torch.nn.modules"})
+        CONVOLUTIONS[f"{_name}{_count}d"] = type(
+            f"{_name}{_count}d", (_Convolution,), {"_dimensions": _count, "_transposed": _adjoint, "__module__": "torch.nn.modules"}
+        )

@@ -1,8 +1,9 @@
 """Modules without parameters of their own: a function of `nn.functional` with its options, one row each."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ..tensor.functional import FUNCTIONAL
 from ..tensor.row import CALLS
@@ -21,7 +22,7 @@ class FunctionModule(Module):
     """
 
     _function: Callable[..., Any]
-    _options: dict[str, Any] = {}
+    _options: ClassVar[dict[str, Any]] = {}
     _shown: tuple[str, ...] = ()
     _in_training = False
 
@@ -29,7 +30,9 @@ class FunctionModule(Module):
         super().__init__()
         names = list(self._options)
         if len(args) > len(names):
-            raise TypeError(f"{type(self).__name__}.__init__() takes from 1 to {len(names) + 1} positional arguments but {len(args) + 1} were given")
+            raise TypeError(
+                f"{type(self).__name__}.__init__() takes from 1 to {len(names) + 1} positional arguments but {len(args) + 1} were given"
+            )
         given = dict(zip(names, args, strict=False))
         for name, value in kwargs.items():
             if name not in self._options:
@@ -69,16 +72,39 @@ class FunctionModule(Module):
 MODULES: dict[str, type[Module]] = {}
 
 
-def _module(name: str, function: Callable[..., Any], shown: str = "", *, base: type[FunctionModule] = FunctionModule, training: bool = False,
-            **options: Any) -> None:
-    MODULES[name] = type(name, (base,), {
-        "__module__": "torch.nn.modules", "__doc__": f"`nn.functional.{getattr(function, '__name__', name)}` as a module.",
-        "_function": staticmethod(function), "_options": options, "_shown": tuple(shown.split()), "_in_training": training})
+def _module(
+    name: str,
+    function: Callable[..., Any],
+    shown: str = "",
+    *,
+    base: type[FunctionModule] = FunctionModule,
+    training: bool = False,
+    **options: Any,
+) -> None:
+    MODULES[name] = type(
+        name,
+        (base,),
+        {
+            "__module__": "torch.nn.modules",
+            "__doc__": f"`nn.functional.{getattr(function, '__name__', name)}` as a module.",
+            "_function": staticmethod(function),
+            "_options": options,
+            "_shown": tuple(shown.split()),
+            "_in_training": training,
+        },
+    )
 
 
 F = FUNCTIONAL
-for _name, _function in (("ReLU", "relu"), ("ReLU6", "relu6"), ("SELU", "selu"), ("SiLU", "silu"), ("Mish", "mish"), ("Hardsigmoid", "hardsigmoid"),
-                         ("Hardswish", "hardswish")):
+for _name, _function in (
+    ("ReLU", "relu"),
+    ("ReLU6", "relu6"),
+    ("SELU", "selu"),
+    ("SiLU", "silu"),
+    ("Mish", "mish"),
+    ("Hardsigmoid", "hardsigmoid"),
+    ("Hardswish", "hardswish"),
+):
     _module(_name, F[_function], "inplace?", inplace=False)
 _module("LeakyReLU", F["leaky_relu"], "negative_slope inplace?", negative_slope=0.01, inplace=False)
 _module("ELU", F["elu"], "alpha inplace?", alpha=1.0, inplace=False)
@@ -90,8 +116,13 @@ _module("Hardshrink", F["hardshrink"], "*lambd", lambd=0.5)
 _module("Softshrink", F["softshrink"], "*lambd", lambd=0.5)
 _module("Threshold", F["threshold"], "threshold value inplace?", threshold=0.0, value=0.0, inplace=False)
 _module("RReLU", F["rrelu"], "lower upper inplace?", training=True, lower=1.0 / 8, upper=1.0 / 3, inplace=False)
-for _name, _function in (("Sigmoid", "sigmoid"), ("Tanh", "tanh"), ("Softsign", "softsign"), ("Tanhshrink", "tanhshrink"),
-                         ("LogSigmoid", "logsigmoid")):
+for _name, _function in (
+    ("Sigmoid", "sigmoid"),
+    ("Tanh", "tanh"),
+    ("Softsign", "softsign"),
+    ("Tanhshrink", "tanhshrink"),
+    ("LogSigmoid", "logsigmoid"),
+):
     _module(_name, F[_function])
 _module("GLU", F["glu"], "dim", dim=-1)
 for _name, _function in (("Softmin", "softmin"), ("Softmax", "softmax"), ("LogSoftmax", "log_softmax")):
@@ -109,8 +140,14 @@ class _Dropout(FunctionModule):
             raise ValueError(f"dropout probability has to be between 0 and 1, but got {self.p}")
 
 
-for _name, _function in (("Dropout", "dropout"), ("Dropout1d", "dropout1d"), ("Dropout2d", "dropout2d"), ("Dropout3d", "dropout3d"),
-                         ("AlphaDropout", "alpha_dropout"), ("FeatureAlphaDropout", "feature_alpha_dropout")):
+for _name, _function in (
+    ("Dropout", "dropout"),
+    ("Dropout1d", "dropout1d"),
+    ("Dropout2d", "dropout2d"),
+    ("Dropout3d", "dropout3d"),
+    ("AlphaDropout", "alpha_dropout"),
+    ("FeatureAlphaDropout", "feature_alpha_dropout"),
+):
     _module(_name, F[_function], "p inplace", base=_Dropout, training=True, p=0.5, inplace=False)
 
 # ---------------------------------------------------------------- losses and distances
@@ -140,7 +177,16 @@ _loss("SmoothL1Loss", "smooth_l1_loss", **_OLD, beta=1.0)
 _loss("HuberLoss", "huber_loss", reduction="mean", delta=1.0)
 _loss("SoftMarginLoss", "soft_margin_loss", **_OLD)
 _loss("NLLLoss", "nll_loss", weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean")
-_loss("CrossEntropyLoss", "cross_entropy", weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean", label_smoothing=0.0)
+_loss(
+    "CrossEntropyLoss",
+    "cross_entropy",
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+)
 _loss("BCELoss", "binary_cross_entropy", weight=None, **_OLD)
 _loss("BCEWithLogitsLoss", "binary_cross_entropy_with_logits", weight=None, **_OLD, pos_weight=None)
 _loss("KLDivLoss", "kl_div", **_OLD, log_target=False)
@@ -153,15 +199,24 @@ _loss("TripletMarginLoss", "triplet_margin_loss", margin=1.0, p=2.0, eps=1e-6, s
 _loss("MultiMarginLoss", "multi_margin_loss", p=1, margin=1.0, weight=None, **_OLD)
 _loss("MultiLabelMarginLoss", "multilabel_margin_loss", **_OLD)
 _loss("MultiLabelSoftMarginLoss", "multilabel_soft_margin_loss", weight=None, **_OLD)
-_module("TripletMarginWithDistanceLoss", F["triplet_margin_with_distance_loss"], distance_function=None, margin=1.0, swap=False, reduction="mean")
+_module(
+    "TripletMarginWithDistanceLoss",
+    F["triplet_margin_with_distance_loss"],
+    distance_function=None,
+    margin=1.0,
+    swap=False,
+    reduction="mean",
+)
 _module("CosineSimilarity", F["cosine_similarity"], dim=1, eps=1e-8)
 _module("PairwiseDistance", F["pairwise_distance"], p=2.0, eps=1e-6, keepdim=False)
+
 
 # ---------------------------------------------------------------- windows and shapes
 class _Pool(FunctionModule):
     """Windows stand side by side unless a stride is given."""
 
     kernel_size: Any
+    stride: Any
 
     def _check(self) -> None:
         if self.stride is None:
@@ -183,6 +238,7 @@ class _Pad(FunctionModule):
     """A number of elements for every side, or one number for each."""
 
     _mode = "constant"
+    padding: Any
 
     def _check(self) -> None:
         dimensions = int(type(self).__name__[-2]) if type(self).__name__[-2].isdigit() else 1
@@ -198,10 +254,31 @@ _module("Flatten", CALLS["flatten"], "start_dim end_dim", start_dim=1, end_dim=-
 _module("LocalResponseNorm", F["local_response_norm"], "*size alpha beta k", size=1, alpha=1e-4, beta=0.75, k=1.0)
 
 for _dimensions in (1, 2, 3):
-    _module(f"MaxPool{_dimensions}d", F[f"max_pool{_dimensions}d"], "kernel_size stride padding dilation ceil_mode", base=_Pool, kernel_size=None,
-            stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False)
-    _module(f"AvgPool{_dimensions}d", F[f"avg_pool{_dimensions}d"], "kernel_size stride padding", base=_AveragePool, kernel_size=None, stride=None,
-            padding=0, ceil_mode=False, count_include_pad=True, **({"divisor_override": None} if _dimensions > 1 else {}))
+    _module(
+        f"MaxPool{_dimensions}d",
+        F[f"max_pool{_dimensions}d"],
+        "kernel_size stride padding dilation ceil_mode",
+        base=_Pool,
+        kernel_size=None,
+        stride=None,
+        padding=0,
+        dilation=1,
+        return_indices=False,
+        ceil_mode=False,
+    )
+    _options: dict[str, Any] = {"divisor_override": None} if _dimensions > 1 else {}
+    _module(
+        f"AvgPool{_dimensions}d",
+        F[f"avg_pool{_dimensions}d"],
+        "kernel_size stride padding",
+        base=_AveragePool,
+        kernel_size=None,
+        stride=None,
+        padding=0,
+        ceil_mode=False,
+        count_include_pad=True,
+        **_options,
+    )
     for _name, _function in (("AdaptiveAvgPool", "adaptive_avg_pool"), ("AdaptiveMaxPool", "adaptive_max_pool")):
         _module(f"{_name}{_dimensions}d", F[f"{_function}{_dimensions}d"], "output_size", output_size=None)
     for _name, _mode in (("Zero", "constant"), ("Reflection", "reflect"), ("Replication", "replicate"), ("Circular", "circular")):

@@ -1,4 +1,5 @@
 """Gradients of many parameters at once: clipping, and parameters as one vector."""
+
 from __future__ import annotations
 
 import math
@@ -25,8 +26,10 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0, error_if_n
     norms = call("stack", [call("norm", t, norm_type) for t in given])
     total = call("norm", norms, norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
-        raise RuntimeError(f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be clipped. To disable "
-                           "this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`")
+        raise RuntimeError(
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be clipped. To disable "
+            "this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
+        )
     return total
 
 
@@ -39,8 +42,9 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Tensor, 
 
 
 @no_grad()
-def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False,
-                    foreach: bool | None = None) -> Any:
+def clip_grad_norm_(
+    parameters: Any, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
+) -> Any:
     """Scale all gradients in place so that their common norm is at most `max_norm`; returns the norm they had."""
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     total = get_total_norm([p._grad for p in _with_grad(given)], float(norm_type), error_if_nonfinite)  # type: ignore[misc]

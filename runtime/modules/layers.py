@@ -1,4 +1,5 @@
 """Layers with parameters."""
+
 from __future__ import annotations
 
 import math
@@ -56,7 +57,9 @@ class Linear(Module):
 class Bilinear(Module):
     """`x1^T weight[k] x2 + bias[k]` for each output k."""
 
-    def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
         self.weight = _parameter((out_features, in1_features, in2_features), dtype)
@@ -77,8 +80,10 @@ class Bilinear(Module):
         return F["bilinear"](input1, input2, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return (f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, "
-                f"bias={self.bias is not None}")
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
 
 
 class PReLU(Module):
@@ -101,9 +106,20 @@ class PReLU(Module):
 class Embedding(Module):
     """A table of vectors, looked up by integers."""
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, max_norm: float | None = None,
-                 norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False, _weight: Tensor | None = None,
-                 _freeze: bool = False, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         if padding_idx is not None:
@@ -153,8 +169,15 @@ class Embedding(Module):
 class LayerNorm(Module):
     """Mean 0 and variance 1 over the last axes, then scaled and shifted."""
 
-    def __init__(self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True, device: Any = None,
-                 dtype: Any = None) -> None:
+    def __init__(
+        self,
+        normalized_shape: Any,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
@@ -179,8 +202,9 @@ class LayerNorm(Module):
 class RMSNorm(Module):
     """Divided by the root of the mean of squares over the last axes, then scaled."""
 
-    def __init__(self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, device: Any = None,
-                 dtype: Any = None) -> None:
+    def __init__(
+        self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
@@ -197,8 +221,17 @@ class RMSNorm(Module):
 class GroupNorm(Module):
     """Mean 0 and variance 1 over groups of channels, then scaled and shifted by channel."""
 
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None, dtype: Any = None, *,
-                 bias: bool = True) -> None:
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         if num_channels % num_groups:
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
@@ -221,8 +254,18 @@ class _OfChannels(Module):
     _affine = True
     _tracking = True
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool | None = None,
-                 track_running_stats: bool | None = None, device: Any = None, dtype: Any = None, *, bias: bool = True) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool | None = None,
+        track_running_stats: bool | None = None,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine = self._affine if affine is None else affine
@@ -247,8 +290,10 @@ class _OfChannels(Module):
             raise ValueError(f"expected {wanted} input (got {len(input._shape)}D input)")
 
     def extra_repr(self) -> str:
-        return (f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, bias={self.bias is not None}, "
-                f"track_running_stats={self.track_running_stats}")
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
 
 
 class _BatchNorm(_OfChannels):
@@ -262,8 +307,16 @@ class _BatchNorm(_OfChannels):
                 factor = 1.0 / float(self.num_batches_tracked)
         by_batch = self.training or (self.running_mean is None and self.running_var is None)
         kept = not self.training or self.track_running_stats
-        return F["batch_norm"](input, self.running_mean if kept else None, self.running_var if kept else None, self.weight, self.bias, by_batch,
-                               factor, self.eps)
+        return F["batch_norm"](
+            input,
+            self.running_mean if kept else None,
+            self.running_var if kept else None,
+            self.weight,
+            self.bias,
+            by_batch,
+            factor,
+            self.eps,
+        )
 
 
 class _InstanceNorm(_OfChannels):
@@ -274,8 +327,16 @@ class _InstanceNorm(_OfChannels):
         """Normalised by each sample's own statistics."""
         self._check_input(input)
         lone = len(input._shape) == self._ranks[0]
-        made = F["instance_norm"](input.unsqueeze(0) if lone else input, self.running_mean, self.running_var, self.weight, self.bias,
-                                  self.training or not self.track_running_stats, self.momentum, self.eps)
+        made = F["instance_norm"](
+            input.unsqueeze(0) if lone else input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            self.momentum,
+            self.eps,
+        )
         return made.squeeze(0) if lone else made
 
 
@@ -283,6 +344,8 @@ LAYERS: dict[str, type[Module]] = {cls.__name__: cls for cls in (Linear, Bilinea
 for _dimensions in (1, 2, 3):
     _batch = (2, 3) if _dimensions == 1 else (_dimensions + 2,)
     LAYERS[f"BatchNorm{_dimensions}d"] = type(f"BatchNorm{_dimensions}d", (_BatchNorm,), {"_ranks": _batch})
-    LAYERS[f"InstanceNorm{_dimensions}d"] = type(f"InstanceNorm{_dimensions}d", (_InstanceNorm,), {"_ranks": (_dimensions + 1, _dimensions + 2)})
+    LAYERS[f"InstanceNorm{_dimensions}d"] = type(
+        f"InstanceNorm{_dimensions}d", (_InstanceNorm,), {"_ranks": (_dimensions + 1, _dimensions + 2)}
+    )
 for _cls in LAYERS.values():
     _cls.__module__ = "torch.nn.modules"

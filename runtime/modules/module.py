@@ -1,4 +1,5 @@
 """`Module`: parameters, buffers and sub-modules, as torch keeps, names and shows them."""
+
 from __future__ import annotations
 
 import itertools
@@ -84,8 +85,10 @@ class Module:
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(f"cannot assign '{type_of(param)}' object to parameter '{name}' (torch.nn.Parameter or None required)")
         if param is not None and param.grad_fn is not None:
-            raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. To express '{name}' "
-                             "as a function of another Tensor, compute the value in the forward() method.")
+            raise ValueError(
+                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. To express '{name}' "
+                "as a function of another Tensor, compute the value in the forward() method."
+            )
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -169,7 +172,9 @@ class Module:
         return sorted(name for name in names if not name[0].isdigit())
 
     # ------------------------------------------------------------------ walking
-    def named_modules(self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
         """This module and all below it, with their names; each once."""
         memo = set() if memo is None else memo
         if self in memo:
@@ -294,11 +299,15 @@ class Module:
 
     def _load_one(self, name: str, target: Any, given: Any, assign: bool) -> str:
         if not isinstance(given, Tensor):
-            return (f'While copying the parameter named "{name}", expected torch.Tensor or Tensor-like object from checkpoint but received '
-                    f"{type(given)}")
+            return (
+                f'While copying the parameter named "{name}", expected torch.Tensor or Tensor-like object from checkpoint but received '
+                f"{type(given)}"
+            )
         if given._shape != target._shape:
-            return (f"size mismatch for {name}: copying a param with shape {Size(given._shape)} from checkpoint, the shape in current model is "
-                    f"{Size(target._shape)}.")
+            return (
+                f"size mismatch for {name}: copying a param with shape {Size(given._shape)} from checkpoint, the shape in current model is "
+                f"{Size(target._shape)}."
+            )
         if assign:
             path, _, last = name.rpartition(".")
             owner = self.get_submodule(path)

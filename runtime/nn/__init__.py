@@ -1,4 +1,5 @@
 """`chainrule.nn`: modules, parameters and the functions of neural networks."""
+
 from __future__ import annotations
 
 import importlib

@@ -1,4 +1,5 @@
 """`chainrule.nn.functional`: the functions of neural networks."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,4 +1,5 @@
 """`chainrule.nn.utils`: gradients of many parameters at once."""
+
 from chainrule.runtime.modules.gradients import (
     clip_grad_norm_,
     clip_grad_value_,

@@ -1,4 +1,5 @@
 """`chainrule.optim`: optimisers and schedules of learning rates."""
+
 from __future__ import annotations
 
 import importlib
@@ -7,7 +8,8 @@ from typing import Any
 if __name__ != "chainrule.optim":  # a second copy would have classes of its own
     raise ImportError(f"chainrule.optim was imported as {__name__!r}; import `chainrule.optim`")
 
-from ..runtime.optimizers.algorithms import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, NAdam, RAdam, RMSprop, Rprop
+from ..runtime.optimizers.algorithms import SGD, Adadelta, Adagrad, RMSprop, Rprop
+from ..runtime.optimizers.moments import Adam, Adamax, AdamW, NAdam, RAdam
 from ..runtime.optimizers.optimizer import Optimizer
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop", "Rprop"]

@@ -1,4 +1,5 @@
 """The base of all optimisers: parameter groups, state, and updates as recorded programs."""
+
 from __future__ import annotations
 
 import warnings
@@ -40,11 +41,12 @@ class Update(Recipe):
         state_names, number_names, flags, outputs = params
         p, g, *rest = nodes
         state = dict(zip(state_names, rest[: len(state_names)], strict=True))
-        numbers = {name: broadcast_to(node, p.shape) for name, node in zip(number_names, rest[len(state_names):], strict=True)}
+        numbers = {name: broadcast_to(node, p.shape) for name, node in zip(number_names, rest[len(state_names) :], strict=True)}
         return self.formula(p, g, state, numbers, flags)[outputs[index]], None
 
-    def record(self, parameter: Tensor, grad: Tensor, state: Mapping[str, Tensor], numbers: Mapping[str, float], flags: frozenset[str]
-               ) -> list[Value]:
+    def record(
+        self, parameter: Tensor, grad: Tensor, state: Mapping[str, Tensor], numbers: Mapping[str, float], flags: frozenset[str]
+    ) -> list[Value]:
         """Write the new values to the parameter and the state; returns them."""
         dtype = parameter._value.dtype
         inputs = (parameter._value, grad._value, *(t._value for t in state.values()), *(number(v, dtype) for v in numbers.values()))
@@ -100,8 +102,10 @@ class Optimizer:
         if isinstance(params, Tensor):
             params = [params]
         elif isinstance(params, set):
-            raise TypeError("optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets will change "
-                            "between runs. Please use a list instead.")
+            raise TypeError(
+                "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets will change "
+                "between runs. Please use a list instead."
+            )
         found, names = [], []
         for item in params:
             if isinstance(item, tuple):
@@ -121,8 +125,11 @@ class Optimizer:
             group.setdefault(name, default)
         ids = [id(p) for p in found]
         if len(ids) != len(set(ids)):
-            warnings.warn("optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; see "
-                          "github.com/pytorch/pytorch/issues/40967 for more information", stacklevel=3)
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; see "
+                "github.com/pytorch/pytorch/issues/40967 for more information",
+                stacklevel=3,
+            )
         if set(ids) & {id(p) for g in self.param_groups for p in g["params"]}:
             raise ValueError("some parameters appear in more than one parameter group")
         self.param_groups.append(group)
@@ -145,8 +152,9 @@ class Optimizer:
         for group in self.param_groups:
             for parameter in group["params"]:
                 numbers.setdefault(id(parameter), len(numbers))
-            groups.append({**{key: value for key, value in group.items() if key != "params"},
-                           "params": [numbers[id(p)] for p in group["params"]]})
+            groups.append(
+                {**{key: value for key, value in group.items() if key != "params"}, "params": [numbers[id(p)] for p in group["params"]]}
+            )
         state = {(numbers[id(key)] if isinstance(key, Tensor) else key): value for key, value in self.state.items()}
         return {"state": state, "param_groups": groups}
 
@@ -172,8 +180,10 @@ class Optimizer:
                 self.state[key] = value
             else:
                 self.state[parameter] = {name: _adopted(name, item, parameter) for name, item in value.items()}
-        self.param_groups = [{**deepcopy({k: v for k, v in new.items() if k != "params"}), "params": group["params"]}
-                             for group, new in zip(self.param_groups, saved, strict=True)]
+        self.param_groups = [
+            {**deepcopy({k: v for k, v in new.items() if k != "params"}), "params": group["params"]}
+            for group, new in zip(self.param_groups, saved, strict=True)
+        ]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
@@ -221,8 +231,9 @@ class FormulaOptimizer(Optimizer):
     def begin(self, parameter: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Make the state of a parameter that is updated for the first time."""
 
-    def arguments(self, parameter: Tensor, group: dict[str, Any], state: dict[str, Any]
-                  ) -> tuple[Iterable[str], dict[str, float], set[str]]:
+    def arguments(
+        self, parameter: Tensor, group: dict[str, Any], state: dict[str, Any]
+    ) -> tuple[Iterable[str], dict[str, float], set[str]]:
         """The names of the state that the formula changes, its numbers, its flags; counts the step."""
         raise NotImplementedError
 

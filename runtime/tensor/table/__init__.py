@@ -2,12 +2,14 @@
 from . import (
     activations,
     arithmetic,
+    class_losses,
     comparison,
     creation,
     functions,
     indexing,
     linalg,
     losses,
+    margin_losses,
     matrix,
     movement,
     normalization,
@@ -22,6 +24,6 @@ from . import (
     writing,
 )
 
-__all__ = ["activations", "arithmetic", "comparison", "creation", "functions", "indexing", "linalg", "losses", "matrix",
-           "movement", "normalization", "parts", "picking", "random", "reducing", "scalars", "statistics", "views",
-           "windows", "writing"]
+__all__ = ["activations", "arithmetic", "class_losses", "comparison", "creation", "functions", "indexing", "linalg",
+           "losses", "margin_losses", "matrix", "movement", "normalization", "parts", "picking", "random",
+           "reducing", "scalars", "statistics", "views", "windows", "writing"]

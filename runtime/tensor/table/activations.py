@@ -1,4 +1,5 @@
 """Activation functions of neural networks."""
+
 from __future__ import annotations
 
 import math
@@ -22,8 +23,17 @@ def _like(value: float, x: Node) -> Node:
     return constant(value, x.dtype, x.shape)
 
 
-def _activation(name: str, formula: Callable[..., Node], backward: str, *, kernel: str = "", to: str = "", inplace: bool = True,
-                shown: str = "", **defaults: Any) -> None:
+def _activation(
+    name: str,
+    formula: Callable[..., Node],
+    backward: str,
+    *,
+    kernel: str = "",
+    to: str = "",
+    inplace: bool = True,
+    shown: str = "",
+    **defaults: Any,
+) -> None:
     """An elementwise function of floats with parameters, which are part of the structure."""
     names = tuple(defaults)
 
@@ -92,8 +102,14 @@ def _hardswish(x: Node) -> Node:
     return f.where(f.le(x, -3.0), f.stop_gradient(x) * 0.0, f.where(f.ge(x, 3.0), x, middle))
 
 
-_activation("leaky_relu", lambda x, slope: f.where(f.gt(x, 0.0), x, x * slope), "LeakyReluBackward0", kernel="leaky_relu_cpu",
-            shown="negative_slope", negative_slope=0.01)
+_activation(
+    "leaky_relu",
+    lambda x, slope: f.where(f.gt(x, 0.0), x, x * slope),
+    "LeakyReluBackward0",
+    kernel="leaky_relu_cpu",
+    shown="negative_slope",
+    negative_slope=0.01,
+)
 _activation("hardtanh", _hardtanh, "HardtanhBackward0", kernel="hardtanh_cpu", shown="min_val max_val", min_val=-1.0, max_val=1.0)
 _activation("relu6", _relu6_of, "HardtanhBackward0", kernel="hardtanh_cpu")
 _activation("elu", _elu, "EluBackward0", kernel="elu_cpu", shown="alpha", alpha=1.0)
@@ -104,12 +120,20 @@ _activation("silu", lambda x: x * f.sigmoid(x), "SiluBackward0", kernel="silu_cp
 _activation("mish", lambda x: x * f.tanh(f.softplus(x)), "MishBackward0", kernel="mish_cpu")
 _activation("hardsigmoid", _hardsigmoid, "HardsigmoidBackward0", kernel="hardsigmoid_cpu")
 _activation("hardswish", _hardswish, "HardswishBackward0", kernel="hardswish_cpu")
-_activation("softplus_of", _softplus, "SoftplusBackward0", kernel="softplus_cpu", shown="beta threshold", inplace=False,
-            beta=1.0, threshold=20.0)
+_activation(
+    "softplus_of", _softplus, "SoftplusBackward0", kernel="softplus_cpu", shown="beta threshold", inplace=False, beta=1.0, threshold=20.0
+)
 _activation("hardshrink", _hardshrink, "HardshrinkBackward0", kernel="hardshrink_cpu", to="mf", shown="lambd", inplace=False, lambd=0.5)
 _activation("softshrink_of", _softshrink, "SoftshrinkBackward0", kernel="softshrink_cpu", shown="lambd", inplace=False, lambd=0.5)
-_activation("threshold", lambda x, low, value: f.where(f.le(x, low), _like(value, x), x), "ThresholdBackward0", to="f",
-            shown="threshold", threshold=0.0, value=0.0)
+_activation(
+    "threshold",
+    lambda x, low, value: f.where(f.le(x, low), _like(value, x), x),
+    "ThresholdBackward0",
+    to="f",
+    shown="threshold",
+    threshold=0.0,
+    value=0.0,
+)
 
 
 @composite("gelu", to="")
@@ -146,8 +170,14 @@ def _tanhshrink(self: Tensor) -> Any:
     return call("sub", self, call("tanh", self))
 
 
-@op("prelu_kernel", build=lambda x, w: f.where(f.gt(x, 0.0), x, build.broadcast_to(w, x.shape) * x), backward="PreluKernelBackward0",
-    saved="self weight", inputs="self weight", to="")
+@op(
+    "prelu_kernel",
+    build=lambda x, w: f.where(f.gt(x, 0.0), x, build.broadcast_to(w, x.shape) * x),
+    backward="PreluKernelBackward0",
+    saved="self weight",
+    inputs="self weight",
+    to="",
+)
 def _prelu_kernel(self: Tensor, weight: Tensor) -> Call:
     return Call((self, weight), (), self._shape, self._dtype, strides_of(self._shape, self))
 
@@ -166,8 +196,9 @@ def _prelu(self: Tensor, weight: Tensor) -> Any:
             raise RuntimeError("Not allow zero-dim input tensor.")
         channels = self._shape[1] if len(self._shape) > 1 else 1
         if channels != count:
-            raise RuntimeError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} and channel size = "
-                               f"{channels}.")
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} and channel size = {channels}."
+            )
     shape = [1] * len(self._shape)
     if len(shape) > 1:
         shape[1] = count
@@ -193,8 +224,15 @@ def _glu_rule(self: Tensor, dim: int = -1) -> Call:
     return Call((self,), (axis,), shape, self._dtype)
 
 
-@op("rrelu_with_noise", build=lambda x, slope: f.where(f.gt(x, 0.0), x, x * slope), backward="RreluWithNoiseBackward0",
-    saved="self noise", inputs="self | noise", to="", inplace=True)
+@op(
+    "rrelu_with_noise",
+    build=lambda x, slope: f.where(f.gt(x, 0.0), x, x * slope),
+    backward="RreluWithNoiseBackward0",
+    saved="self noise",
+    inputs="self | noise",
+    to="",
+    inplace=True,
+)
 def _rrelu_with_noise(self: Tensor, noise: Tensor) -> Call:
     return Call((self, noise), (), self._shape, self._dtype)
 
@@ -282,8 +320,11 @@ def _implicit_dim(self: Tensor, dim: int | None) -> int:
 
     if dim is not None:
         return dim
-    warnings.warn("Implicit dimension choice for softmax has been deprecated. Change the call to include dim=X as an argument.",
-                  UserWarning, stacklevel=4)
+    warnings.warn(
+        "Implicit dimension choice for softmax has been deprecated. Change the call to include dim=X as an argument.",
+        UserWarning,
+        stacklevel=4,
+    )
     return 0 if len(self._shape) in (0, 1, 3) else 1
 
 

@@ -1,4 +1,5 @@
 """Normalisation layers, linear maps with a bias, embeddings, attention."""
+
 from __future__ import annotations
 
 import math
@@ -45,7 +46,7 @@ def _given(weight: Any, bias: Any) -> tuple[Any, ...]:
 def _layer_norm(x: Node, *more: Any) -> Node:
     *parameters, depth, eps, which = more
     axes = tuple(range(x.ndim - depth, x.ndim))
-    shape: Any = x.shape[x.ndim - depth:]
+    shape: Any = x.shape[x.ndim - depth :]
     return _affine(_standardised(x, axes, eps), parameters, which, shape)
 
 
@@ -57,22 +58,28 @@ def _layer_norm_rule(input: Tensor, weight: Any, bias: Any, depth: int, eps: flo
 def _normalized_shape(self: Tensor, normalized_shape: Any, weight: Any, bias: Any) -> tuple[int, ...]:
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(int(s) for s in normalized_shape)
     if not shape:
-        raise RuntimeError(f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
-                           f"normalized_shape = {list(shape)}")
+        raise RuntimeError(
+            f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+            f"normalized_shape = {list(shape)}"
+        )
     for name, parameter in (("weight", weight), ("bias", bias)):
         if parameter is not None and parameter._shape != shape:
-            raise RuntimeError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(parameter._shape)} and "
-                               f"normalized_shape = {list(shape)}")
-    if self._shape[len(self._shape) - len(shape):] != shape or len(self._shape) < len(shape):
+            raise RuntimeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(parameter._shape)} and "
+                f"normalized_shape = {list(shape)}"
+            )
+    if self._shape[len(self._shape) - len(shape) :] != shape or len(self._shape) < len(shape):
         wanted = "".join(f", {s}" for s in shape)
-        raise RuntimeError(f"Given normalized_shape={list(shape)}, expected input with shape [*{wanted}], but got input of size"
-                           f"{list(self._shape)}")
+        raise RuntimeError(
+            f"Given normalized_shape={list(shape)}, expected input with shape [*{wanted}], but got input of size{list(self._shape)}"
+        )
     return shape
 
 
 @composite("layer_norm", to="f")
-def _layer_norm_function(self: Tensor, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5,
-                         cudnn_enable: bool = True) -> Any:
+def _layer_norm_function(
+    self: Tensor, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn_enable: bool = True
+) -> Any:
     shape = _normalized_shape(self, normalized_shape, weight, bias)
     if not self._dtype.is_floating_point:
         from ..messages import not_implemented
@@ -106,18 +113,23 @@ def _group_norm_rule(input: Tensor, weight: Any, bias: Any, groups: int, eps: fl
 
 
 @composite("group_norm", to="f")
-def _group_norm_function(self: Tensor, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5,
-                         cudnn_enabled: bool = True) -> Any:
+def _group_norm_function(
+    self: Tensor, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn_enabled: bool = True
+) -> Any:
     if len(self._shape) < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {len(self._shape)}")
     channels = self._shape[1]
     if channels % num_groups:
-        raise RuntimeError(f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(self._shape)} and "
-                           f"num_groups={num_groups}")
+        raise RuntimeError(
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(self._shape)} and "
+            f"num_groups={num_groups}"
+        )
     for name, parameter in (("weight", weight), ("bias", bias)):
         if parameter is not None and parameter._shape != (channels,):
-            raise RuntimeError(f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
-                               f"{list(parameter._shape)} and input of shape {list(self._shape)}")
+            raise RuntimeError(
+                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
+                f"{list(parameter._shape)} and input of shape {list(self._shape)}"
+            )
     return call("native_group_norm_of", self, weight, bias, num_groups, eps)
 
 
@@ -139,15 +151,30 @@ def _batch_norm_training(input: Tensor, weight: Any, bias: Any, eps: float) -> C
     return Call((input, *_given(weight, bias)), (float(eps), "t" + _which(weight, bias)), input._shape, input._dtype)
 
 
-@op("batch_norm_eval_of", build=_batch_norm, backward="NativeBatchNormBackward0", saved="input running_mean running_var weight",
-    inputs="input running_mean running_var weight bias", to="")
+@op(
+    "batch_norm_eval_of",
+    build=_batch_norm,
+    backward="NativeBatchNormBackward0",
+    saved="input running_mean running_var weight",
+    inputs="input running_mean running_var weight bias",
+    to="",
+)
 def _batch_norm_eval(input: Tensor, running_mean: Tensor, running_var: Tensor, weight: Any, bias: Any, eps: float) -> Call:
     return Call((input, running_mean, running_var, *_given(weight, bias)), (float(eps), _which(weight, bias)), input._shape, input._dtype)
 
 
 @composite("batch_norm", to="f")
-def _batch_norm_function(self: Tensor, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
-                         momentum: float = 0.1, eps: float = 1e-5, cudnn_enabled: bool = True) -> Any:
+def _batch_norm_function(
+    self: Tensor,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Any:
     """Normalised by the batch's statistics, which move the running ones; or, outside training, by the running ones."""
     if len(self._shape) < 2:
         raise RuntimeError("batch_norm expected an input with at least 2 dimensions")
@@ -178,8 +205,17 @@ def _move_running(x: Tensor, mean: Any, variance: Any, momentum: float) -> None:
 
 
 @composite("instance_norm", to="f")
-def _instance_norm(self: Tensor, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
-                   use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5, cudnn_enabled: bool = True) -> Any:
+def _instance_norm(
+    self: Tensor,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Any:
     samples, channels, *rest = self._shape
     flat = call("view", self, (1, samples * channels, *rest))
 
@@ -233,8 +269,14 @@ def _linear(self: Tensor, weight: Tensor, bias: Any = None) -> Any:
     return call("view", call("addmm", bias, rows, transposed), (*self._shape[:-1], weight._shape[0]))
 
 
-@op("trilinear", build=lambda a, w, b: build.einsum("...i,oij,...j->...o", a, w, b), backward="TrilinearBackward0", saved="i1 i2 i3",
-    inputs="i1 i2 i3", to="")
+@op(
+    "trilinear",
+    build=lambda a, w, b: build.einsum("...i,oij,...j->...o", a, w, b),
+    backward="TrilinearBackward0",
+    saved="i1 i2 i3",
+    inputs="i1 i2 i3",
+    to="",
+)
 def _trilinear(a: Tensor, weight: Tensor, b: Tensor) -> Call:
     return Call((a, weight, b), (), (*a._shape[:-1], weight._shape[0]), a._dtype)
 
@@ -262,19 +304,36 @@ def _embedding(weight: Node, indices: Node, padding: int) -> Node:
     return f.gather(weight, indices, axes=(0,))
 
 
-@op("embedding_of", build=_embedding, backward="EmbeddingBackward0", saved="indices", inputs="weight | indices", to="", shown={"padding_idx": 0})
+@op(
+    "embedding_of",
+    build=_embedding,
+    backward="EmbeddingBackward0",
+    saved="indices",
+    inputs="weight | indices",
+    to="",
+    shown={"padding_idx": 0},
+)
 def _embedding_rule(weight: Tensor, indices: Tensor, padding: int) -> Call:
     return Call((weight, indices), (padding,), (*indices._shape, *weight._shape[1:]), weight._dtype)
 
 
 @composite("embedding", to="")
-def _embedding_function(self: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
-                        scale_grad_by_freq: bool = False, sparse: bool = False) -> Any:
+def _embedding_function(
+    self: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Any:
     """The rows of `weight` at the integers in `self`."""
     kind = scalar_type_name(self._dtype)
     if kind not in ("Long", "Int"):
-        raise RuntimeError("Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
-                           f"torch.{kind}Tensor instead (while checking arguments for embedding)")
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+            f"torch.{kind}Tensor instead (while checking arguments for embedding)"
+        )
     count = weight._shape[0]
     if padding_idx is not None and not -count <= padding_idx < count:
         raise AssertionError("Padding_idx must be within num_embeddings")
@@ -313,8 +372,13 @@ def _one_hot(self: Tensor, num_classes: int = -1) -> Any:
     return call("one_hot_of", self, num_classes)
 
 
-@op("one_hot_of", build=lambda x, count: build.cast(f.eq(f.expand(x, shape=(*x.shape, count), axes=tuple(range(x.ndim))),
-                                                         build.moving.iota((*x.shape, count), x.ndim)), np.int64), to="")
+@op(
+    "one_hot_of",
+    build=lambda x, count: build.cast(
+        f.eq(f.expand(x, shape=(*x.shape, count), axes=tuple(range(x.ndim))), build.moving.iota((*x.shape, count), x.ndim)), np.int64
+    ),
+    to="",
+)
 def _one_hot_rule(self: Tensor, count: int) -> Call:
     return Call((self,), (count,), (*self._shape, count), NAMES["int64"])
 
@@ -345,16 +409,30 @@ def _attention(query: Node, key: Node, value: Node, *more: Any) -> Node:
     return build.matmul(_safe_softmax(scores, ""), value)
 
 
-@op("attention_of", build=_attention, backward="ScaledDotProductFlashAttentionForCpuBackward0", saved="query key value",
-    inputs="query key value attn_mask", to="")
+@op(
+    "attention_of",
+    build=_attention,
+    backward="ScaledDotProductFlashAttentionForCpuBackward0",
+    saved="query key value",
+    inputs="query key value attn_mask",
+    to="",
+)
 def _attention_rule(query: Tensor, key: Tensor, value: Tensor, mask: Any, scale: float, causal: bool) -> Call:
     more = () if mask is None else (mask,)
     return Call((query, key, value, *more), (scale, causal), (*query._shape[:-1], value._shape[-1]), query._dtype)
 
 
 @composite("scaled_dot_product_attention", to="")
-def _scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Any = None, dropout_p: float = 0.0,
-                                  is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False) -> Any:
+def _scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
     """softmax(query key^T * scale + mask) value over the last two axes."""
     if is_causal and attn_mask is not None:
         raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")

@@ -1,4 +1,5 @@
 """Windows that slide over the last axes: convolutions, pooling, padding by the data's own elements."""
+
 from __future__ import annotations
 
 import itertools
@@ -50,8 +51,8 @@ def _convolution(x: Node, weight: Node, *more: Any) -> Node:
     count = len(taps)
     positions = math.prod(out)
     stacked = build.stack(taps, 2)  # batch, channels, kernel places, space
-    grouped = build.reshape(stacked, (batch, groups, channels // groups * count, positions))  # type: ignore[operator]
-    filters = build.reshape(weight, (groups, weight.shape[0] // groups, -1))  # type: ignore[operator]
+    grouped = build.reshape(stacked, (batch, groups, channels // groups * count, positions))
+    filters = build.reshape(weight, (groups, weight.shape[0] // groups, -1))
     made = f.contract(filters, grouped, left="gok", right="bgkp", out="bgop")
     made = build.reshape(made, (batch, weight.shape[0], *out))
     if bias:
@@ -73,14 +74,18 @@ def _same_padding(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[tuple
 def _conv(dimensions: int) -> None:
     name = f"conv{dimensions}d"
 
-    def convolve(self: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Any:
+    def convolve(
+        self: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    ) -> Any:
         if len(weight._shape) != dimensions + 2:
             raise RuntimeError(f"weight should have {dimensions + 2} dimensions, but got {len(weight._shape)}")
         if len(self._shape) not in (dimensions + 1, dimensions + 2):
             from ...torch_types import Size
 
-            raise RuntimeError(f"Expected {dimensions + 1}D (unbatched) or {dimensions + 2}D (batched) input to {name}, but got input of size: "
-                               f"{list(Size(self._shape))}")
+            raise RuntimeError(
+                f"Expected {dimensions + 1}D (unbatched) or {dimensions + 2}D (batched) input to {name}, but got input of size: "
+                f"{list(Size(self._shape))}"
+            )
         lone = len(self._shape) == dimensions + 1
         x = call("unsqueeze", self, 0) if lone else self
         kernel = weight._shape[2:]
@@ -92,15 +97,21 @@ def _conv(dimensions: int) -> None:
         else:
             widths = tuple((p, p) for p in each(0 if padding == "valid" else padding, dimensions, "padding"))
         if x._shape[1] != weight._shape[1] * groups:
-            raise RuntimeError(f"Given groups={groups}, weight of size {list(weight._shape)}, expected input{list(x._shape)} to have "
-                               f"{weight._shape[1] * groups} channels, but got {x._shape[1]} channels instead")
-        out = tuple((n + low + high - d * (k - 1) - 1) // s + 1
-                    for n, (low, high), d, k, s in zip(x._shape[2:], widths, spread, kernel, steps, strict=True))
+            raise RuntimeError(
+                f"Given groups={groups}, weight of size {list(weight._shape)}, expected input{list(x._shape)} to have "
+                f"{weight._shape[1] * groups} channels, but got {x._shape[1]} channels instead"
+            )
+        out = tuple(
+            (n + low + high - d * (k - 1) - 1) // s + 1
+            for n, (low, high), d, k, s in zip(x._shape[2:], widths, spread, kernel, steps, strict=True)
+        )
         if any(n < 1 for n in out):
             padded = " x ".join(str(n + low + high) for n, (low, high) in zip(x._shape[2:], widths, strict=True))
             sizes = " x ".join(str(d * (k - 1) + 1) for k, d in zip(kernel, spread, strict=True))
-            raise RuntimeError(f"Calculated padded input size per channel: ({padded}). Kernel size: ({sizes}). Kernel size can't be greater than "
-                               "actual input size")
+            raise RuntimeError(
+                f"Calculated padded input size per channel: ({padded}). Kernel size: ({sizes}). Kernel size can't be greater than "
+                "actual input size"
+            )
         made = call("convolution_of", x, weight, bias, steps, widths, spread, groups, out)
         return call("squeeze", made, 0) if lone else made
 
@@ -114,11 +125,11 @@ def _transposed_convolution(x: Node, weight: Node, *more: Any) -> Node:
     kernel: Any = weight.shape[2:]
     space = x.shape[2:]
     per_group = weight.shape[1]
-    grouped = build.reshape(x, (batch, groups, channels // groups, -1))  # type: ignore[operator]
-    filters = build.reshape(weight, (groups, channels // groups, -1))  # type: ignore[operator]
+    grouped = build.reshape(x, (batch, groups, channels // groups, -1))
+    filters = build.reshape(weight, (groups, channels // groups, -1))
     spread = f.contract(filters, grouped, left="gck", right="bgcp", out="bgkp")
     places = math.prod(kernel)
-    spread = build.reshape(spread, (batch, groups * per_group, places, *space))  # type: ignore[operator]
+    spread = build.reshape(spread, (batch, groups * per_group, places, *space))
     whole = tuple(n + 2 * p for n, p in zip(out, padding, strict=True))
     total: Node | None = None
     for number, place in enumerate(itertools.product(*map(range, kernel))):
@@ -133,24 +144,44 @@ def _transposed_convolution(x: Node, weight: Node, *more: Any) -> Node:
     return made
 
 
-@op("convolution_transpose_of", build=_transposed_convolution, backward="ConvolutionBackward0", saved="input weight", inputs="input weight bias",
-    to="")
+@op(
+    "convolution_transpose_of",
+    build=_transposed_convolution,
+    backward="ConvolutionBackward0",
+    saved="input weight",
+    inputs="input weight bias",
+    to="",
+)
 def _transposed_rule(input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int, out: Any) -> Call:
     more = () if bias is None else (bias,)
-    return Call((input, weight, *more), (stride, padding, dilation, groups, out), (input._shape[0], weight._shape[1] * groups, *out), input._dtype)
+    return Call(
+        (input, weight, *more), (stride, padding, dilation, groups, out), (input._shape[0], weight._shape[1] * groups, *out), input._dtype
+    )
 
 
 def _conv_transpose(dimensions: int) -> None:
-    def convolve(self: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1,
-                 dilation: Any = 1) -> Any:
+    def convolve(
+        self: Tensor,
+        weight: Tensor,
+        bias: Any = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Any:
         lone = len(self._shape) == dimensions + 1
         x = call("unsqueeze", self, 0) if lone else self
         if x._shape[1] != weight._shape[0]:
-            raise RuntimeError(f"Given transposed=1, weight of size {list(weight._shape)}, expected input{list(x._shape)} to have "
-                               f"{weight._shape[0]} channels, but got {x._shape[1]} channels instead")
+            raise RuntimeError(
+                f"Given transposed=1, weight of size {list(weight._shape)}, expected input{list(x._shape)} to have "
+                f"{weight._shape[0]} channels, but got {x._shape[1]} channels instead"
+            )
         steps, widths, more, spread = (each(v, dimensions) for v in (stride, padding, output_padding, dilation))
-        out = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1
-                    for n, s, p, d, k, e in zip(x._shape[2:], steps, widths, spread, weight._shape[2:], more, strict=True))
+        out = tuple(
+            (n - 1) * s - 2 * p + d * (k - 1) + e + 1
+            for n, s, p, d, k, e in zip(x._shape[2:], steps, widths, spread, weight._shape[2:], more, strict=True)
+        )
         made = call("convolution_transpose_of", x, weight, bias, steps, widths, spread, groups, out)
         return call("squeeze", made, 0) if lone else made
 
@@ -168,11 +199,13 @@ def _pooled_size(size: int, kernel: int, stride: int, low: int, high: int, dilat
 
 def _max_pool(x: Node, kernel: Any, stride: Any, padding: Any, dilation: Any, out: Any) -> tuple[Node, Node]:
     """The greatest element of each window (the first one, or nan), and its place in the flattened space."""
-    reach = [max((n - 1) * s + d * (k - 1) + 1 - (size + p), p)
-             for n, s, d, k, size, p in zip(out, stride, dilation, kernel, x.shape[x.ndim - len(out):], padding, strict=True)]
+    reach = [
+        max((n - 1) * s + d * (k - 1) + 1 - (size + p), p)
+        for n, s, d, k, size, p in zip(out, stride, dilation, kernel, x.shape[x.ndim - len(out) :], padding, strict=True)
+    ]
     widths = [(p, r) for p, r in zip(padding, reach, strict=True)]
-    space = x.shape[x.ndim - len(out):]
-    places = build.reshape(build.moving.iota((math.prod(space),), 0), space)  # type: ignore[arg-type]
+    space: Any = x.shape[x.ndim - len(out) :]
+    places = build.reshape(build.moving.iota((math.prod(space),), 0), space)
     places = f.expand(places, shape=x.shape, axes=tuple(range(x.ndim - len(out), x.ndim)))
     low = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     axis = x.ndim
@@ -183,7 +216,7 @@ def _max_pool(x: Node, kernel: Any, stride: Any, padding: Any, dilation: Any, ou
 
 
 def _average_pool(x: Node, kernel: Any, stride: Any, padding: Any, out: Any, include_pad: bool, divisor: Any) -> Node:
-    space = x.shape[x.ndim - len(out):]
+    space: Any = x.shape[x.ndim - len(out) :]
     reach = [max((n - 1) * s + k - (size + p), p) for n, s, k, size, p in zip(out, stride, kernel, space, padding, strict=True)]
     widths = [(p, r) for p, r in zip(padding, reach, strict=True)]
     ones = (1,) * len(out)
@@ -211,15 +244,25 @@ def _max_pool_rule(self: Tensor, kernel: Any, stride: Any, padding: Any, dilatio
     from ...torch_types import NAMES
 
     shape = (*self._shape[: len(self._shape) - len(out)], *out)
-    return Call((self,), (kernel, stride, padding, dilation, out), (shape, shape), (self._dtype, NAMES["int64"]),
-                name="MaxPool3DWithIndicesBackward0" if len(out) == 3 else "")
+    return Call(
+        (self,),
+        (kernel, stride, padding, dilation, out),
+        (shape, shape),
+        (self._dtype, NAMES["int64"]),
+        name="MaxPool3DWithIndicesBackward0" if len(out) == 3 else "",
+    )
 
 
 @op("avg_pool_of", build=_average_pool, backward="AvgPool2DBackward0", to="")
 def _avg_pool_rule(self: Tensor, kernel: Any, stride: Any, padding: Any, out: Any, include_pad: bool, divisor: Any) -> Call:
     shape = (*self._shape[: len(self._shape) - len(out)], *out)
-    return Call((self,), (kernel, stride, padding, out, include_pad, divisor), shape, self._dtype,
-                name="AvgPool3DBackward0" if len(out) == 3 else "")
+    return Call(
+        (self,),
+        (kernel, stride, padding, out, include_pad, divisor),
+        shape,
+        self._dtype,
+        name="AvgPool3DBackward0" if len(out) == 3 else "",
+    )
 
 
 def _adaptive(x: Node, out: Any, greatest: bool) -> Node:
@@ -252,8 +295,9 @@ def _pool_arguments(self: Tensor, dimensions: int, name: str, kernel_size: Any, 
     kernel, widths = each(kernel_size, dimensions, "kernel_size"), each(padding, dimensions, "padding")
     steps = kernel if stride is None or stride in ((), []) else each(stride, dimensions, "stride")
     if any(p > k // 2 for p, k in zip(widths, kernel, strict=True)):
-        raise RuntimeError("pad should be at most half of effective kernel size, but got pad="
-                           f"{max(widths)}, kernel_size={min(kernel)} and dilation=1")
+        raise RuntimeError(
+            f"pad should be at most half of effective kernel size, but got pad={max(widths)}, kernel_size={min(kernel)} and dilation=1"
+        )
     return kernel, steps, widths
 
 
@@ -261,8 +305,10 @@ def _checked_out(self: Tensor, dimensions: int, out: tuple[int, ...]) -> None:
     if any(n < 1 for n in out):
         sizes = "x".join(str(s) for s in self._shape[-dimensions:])
         channels = self._shape[-dimensions - 1]
-        raise RuntimeError(f"Given input size: ({channels}x{sizes}). Calculated output size: ({channels}x{'x'.join(map(str, out))}). Output size is "
-                           "too small")
+        raise RuntimeError(
+            f"Given input size: ({channels}x{sizes}). Calculated output size: ({channels}x{'x'.join(map(str, out))}). Output size is "
+            "too small"
+        )
 
 
 def _raised(dimensions: int, self: Tensor, function: Any) -> Any:
@@ -274,12 +320,21 @@ def _raised(dimensions: int, self: Tensor, function: Any) -> Any:
 
 
 def _pools(dimensions: int) -> None:
-    def max_pool(self: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
-                 return_indices: bool = False) -> Any:
+    def max_pool(
+        self: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> Any:
         kernel, steps, widths = _pool_arguments(self, dimensions, f"max_pool{dimensions}d", kernel_size, stride, padding)
         spread = each(dilation, dimensions, "dilation")
-        out = tuple(_pooled_size(n, k, s, p, p, d, ceil_mode)
-                    for n, k, s, p, d in zip(self._shape[-dimensions:], kernel, steps, widths, spread, strict=True))
+        out = tuple(
+            _pooled_size(n, k, s, p, p, d, ceil_mode)
+            for n, k, s, p, d in zip(self._shape[-dimensions:], kernel, steps, widths, spread, strict=True)
+        )
         _checked_out(self, dimensions, out)
 
         def run(x: Tensor, flat: bool) -> Any:
@@ -289,12 +344,21 @@ def _pools(dimensions: int) -> None:
         values, indices = _raised(dimensions, self, run)
         return (values, indices) if return_indices else values
 
-    def average_pool(self: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True,
-                     divisor_override: Any = None) -> Any:
+    def average_pool(
+        self: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: Any = None,
+    ) -> Any:
         kernel, steps, widths = _pool_arguments(self, dimensions, f"avg_pool{dimensions}d", kernel_size, stride, padding)
         if divisor_override == 0:
             raise RuntimeError("divisor must be not zero")
-        out = tuple(_pooled_size(n, k, s, p, p, 1, ceil_mode) for n, k, s, p in zip(self._shape[-dimensions:], kernel, steps, widths, strict=True))
+        out = tuple(
+            _pooled_size(n, k, s, p, p, 1, ceil_mode) for n, k, s, p in zip(self._shape[-dimensions:], kernel, steps, widths, strict=True)
+        )
         _checked_out(self, dimensions, out)
 
         def run(x: Tensor, flat: bool) -> Any:
@@ -305,7 +369,7 @@ def _pools(dimensions: int) -> None:
 
     def adaptive(self: Tensor, output_size: Any, greatest: bool) -> Any:
         given = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * dimensions
-        space = self._shape[len(self._shape) - dimensions:]
+        space = self._shape[len(self._shape) - dimensions :]
         out = tuple(n if wanted is None else int(wanted) for n, wanted in zip(space, given, strict=True))
         if not greatest and dimensions > 1 and all(n == 1 for n in out):
             return call("mean", self, list(range(-dimensions, 0)), True)
@@ -341,7 +405,8 @@ def _mirror(x: Node, widths: Any, mode: str) -> Node:
     for k, (low, high) in enumerate(widths):
         axis = lead + k
         if low or high:
-            places = _positions(int(x.shape[axis]), low, high, mode)  # type: ignore[call-overload]
+            size: Any = x.shape[axis]
+            places = _positions(size, low, high, mode)
             runs = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
             parts = [build.moving.window(x, axis, int(run[0]), len(run)) for run in runs if len(run)]
             x = build.concatenate(parts, axis)
@@ -375,8 +440,10 @@ def _pad(self: Tensor, pad: Any, mode: str = "constant", value: float | None = N
     for axis, (low, high) in enumerate(widths, start=len(self._shape) - count):
         size = self._shape[axis]
         if mode == "reflect" and max(low, high) >= size:
-            raise RuntimeError(f"Padding size should be less than the corresponding input dimension, but got: padding ({low}, {high}) at dimension "
-                               f"{axis} of input {list(self._shape)}")
+            raise RuntimeError(
+                f"Padding size should be less than the corresponding input dimension, but got: padding ({low}, {high}) at dimension "
+                f"{axis} of input {list(self._shape)}"
+            )
         if mode == "circular" and max(low, high) > size:
             raise RuntimeError("Padding value causes wrapping around more than once.")
     return call("pad_by_own", self, widths, mode, _PAD_NAMES[mode].format(count))
