@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from . import call_entry
@@ -14,7 +15,7 @@ from .kernel import Compiled, compile_kernels, symbol_of
 from .loopnest import Kernel
 from .lower import lower_plan
 from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
-from .schedule import CallStep, CheckStep, KernelStep, Plan, schedule
+from .schedule import LARGEST, CallStep, CheckStep, KernelStep, Plan, schedule
 from .sizes import symbols_of
 from .split import main_extent, main_loop, work
 
@@ -26,28 +27,24 @@ PlannedStep = Kernel | CallStep | CheckStep
 def lowered(plan: Plan) -> list[PlannedStep]:
     """The plan's steps with kernels lowered, and fused where they run one after another."""
     kernels = iter(lower_plan(plan))
-    done: list[PlannedStep] = []
-    run: list[Kernel] = []
-    item: PlannedStep | None
+    steps: list[PlannedStep] = [next(kernels) if isinstance(step, KernelStep) else step for step in plan.steps]
     outside = {plan.buffers[n] for n in plan.graph.outputs}
-    for step in plan.steps:
-        if not isinstance(step, KernelStep):
+    last: dict[str, int] = {}  # the last kernel that uses a buffer
+    for position, step in enumerate(steps):
+        if isinstance(step, Kernel):
+            last.update((b.name, position) for b in step.buffers)
+        else:
             nodes = [*step.node.inputs, step.node] if isinstance(step, CallStep) else [step.indices]
-            outside |= {plan.buffers[n] for n in nodes if n in plan.buffers}
-    lowered_steps = [next(kernels) if isinstance(step, KernelStep) else step for step in plan.steps]
-    used: dict[str, int] = {}
-    for position, item in enumerate(lowered_steps):
-        if isinstance(item, Kernel):
-            used.update({b.name: position for b in item.buffers})
-    for position, item in enumerate([*lowered_steps, None]):
-        if isinstance(item, Kernel):
-            run.append(item)
-            continue
-        later = {name for name, last in used.items() if last >= position}
-        done += fuse_kernels(run, outside | later)
-        run = []
-        if item is not None:
-            done.append(item)
+            outside.update(plan.buffers[n] for n in nodes if n in plan.buffers)
+    done: list[PlannedStep] = []
+    for is_kernel, group in groupby(enumerate(steps), key=lambda item: isinstance(item[1], Kernel)):
+        run = list(group)
+        if is_kernel:
+            own = [step for _, step in run if isinstance(step, Kernel)]
+            kept = {b.name for k in own for b in k.buffers if b.name in outside or last[b.name] > run[-1][0]}
+            done += fuse_kernels(own, kept, LARGEST)
+        else:
+            done += [step for _, step in run]
     return [replace(s, name=f"k{n}") if isinstance(s, Kernel) else s for n, s in enumerate(done)]
 
 

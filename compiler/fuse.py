@@ -3,12 +3,14 @@
 Two loops of the same extent may run as one where iteration i of the second touches only what iteration i of the first
 wrote: for every buffer that either writes and both touch, one dimension is indexed by the loop variable in every access.
 Inside a fused loop the inner loops are fused in turn. A value that was stored for the second loop is then handed over in a
-register, and its buffer disappears, or shrinks to the part that one iteration of the outer loop uses.
+register, and its buffer disappears.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .loopnest import (
@@ -27,11 +29,13 @@ from .loopnest import (
     StoreAdd,
     walk,
 )
+from .op import get
 from .split import with_split
 
 __all__ = ["fuse_kernels"]
 
 Body = tuple[Statement, ...]
+TRIED = 16  # earlier loops or kernels to try, the nearest first, so that the work stays linear
 
 
 # ------------------------------------------------------------------------------------------------ what statements touch
@@ -83,11 +87,27 @@ def defines(statement: Statement) -> set[str]:
     return {statement.target} if isinstance(statement, Let | Load | Convert) else set()
 
 
-def conflicts(first: Sequence[Statement], second: Sequence[Statement]) -> bool:
-    """Whether the order of two groups of statements matters, by their buffers."""
-    a, b = list(accesses(first)), list(accesses(second))
-    written_a, written_b = {n for n, _, w in a if w}, {n for n, _, w in b if w}
-    return bool(written_a & {n for n, _, _ in b} or written_b & {n for n, _, _ in a})
+@dataclass
+class Touched:
+    """The buffers that statements read and write."""
+
+    read: set[str]
+    written: set[str]
+
+    @classmethod
+    def of(cls, *statements: Statement) -> Touched:
+        found = cls(set(), set())
+        for buffer, _, is_write in accesses(statements):
+            (found.written if is_write else found.read).add(buffer)
+        return found
+
+    def conflicts(self, other: Touched) -> bool:
+        """Whether the order of the two matters."""
+        return not (self.written.isdisjoint(other.read) and self.written.isdisjoint(other.written) and self.read.isdisjoint(other.written))
+
+    def join(self, other: Touched) -> None:
+        self.read |= other.read
+        self.written |= other.written
 
 
 # ------------------------------------------------------------------------------------------------ renaming
@@ -129,16 +149,12 @@ def rename(body: Sequence[Statement], names: Mapping[str, Operand]) -> Body:
 def row_local(first: Loop, second: Loop) -> bool:
     """Whether iteration i of the second loop touches only slices i of what the first touches; same loop variable."""
     here = Index(first.index)
-    touched: dict[str, list[tuple[tuple[IndexExpr, ...], bool]]] = {}
-    for loop in (first, second):
-        for buffer, index, is_write in accesses((loop,)):
-            touched.setdefault(buffer, []).append((index, is_write))
-    in_both = {n for n, _, _ in accesses((first,))} & {n for n, _, _ in accesses((second,))}
-    for buffer in in_both:
-        found = touched[buffer]
-        if any(w for _, w in found) and not any(all(index[k] == here for index, _ in found) for k in range(len(found[0][0]))):
-            return False
-    return True
+    touched: dict[str, list[tuple[IndexExpr, ...]]] = {}
+    for buffer, index, _ in accesses((first, second)):
+        touched.setdefault(buffer, []).append(index)
+    one, other = Touched.of(first), Touched.of(second)
+    shared = one.written & (other.read | other.written) | one.read & other.written
+    return all(any(all(index[axis] == here for index in touched[buffer]) for axis in range(len(touched[buffer][0]))) for buffer in shared)
 
 
 def fuse_loops(first: Loop, second: Loop) -> Loop | None:
@@ -158,10 +174,12 @@ def fuse_list(body: Body) -> Body:
     while position < len(done):
         loop = done[position]
         if isinstance(loop, Loop):
+            tried = 0
             for earlier in range(position - 1, -1, -1):
                 target = done[earlier]
-                if isinstance(target, Loop):
-                    moved = _move_up(done, earlier, position)
+                if isinstance(target, Loop) and tried < TRIED:
+                    tried += 1
+                    moved = _move_up(done, earlier, position) if target.extent == loop.extent else None
                     if moved is not None:
                         done = moved
                         position = earlier
@@ -175,55 +193,77 @@ def _move_up(body: list[Statement], earlier: int, later: int) -> list[Statement]
     target, loop = body[earlier], body[later]
     assert isinstance(target, Loop)
     assert isinstance(loop, Loop)
-    needed = reads(loop)
+    needed, moving = reads(loop), Touched.of(loop)
     up: list[Statement] = []
     stay: list[Statement] = []
     for statement in reversed(body[earlier + 1: later]):
-        if defines(statement) & needed or conflicts([statement], [*up, loop]):
-            up.insert(0, statement)
+        touched = Touched.of(statement)
+        if defines(statement) & needed or touched.conflicts(moving):
+            up.append(statement)
             needed |= reads(statement)
+            moving.join(touched)
         else:
-            stay.insert(0, statement)
-    if defines(target) & needed or conflicts([target, *stay], up):
+            stay.append(statement)
+    if defines(target) & needed or Touched.of(target, *stay).conflicts(Touched.of(*up)):
         return None
     fused = fuse_loops(target, loop)
     if fused is None:
         return None
-    return [*body[:earlier], *up, fused, *stay, *body[later + 1:]]
+    return [*body[:earlier], *reversed(up), fused, *reversed(stay), *body[later + 1:]]
 
 
 # ------------------------------------------------------------------------------------------------ clean-up of one body
-def forward(body: Body, names: dict[str, Operand], stored: Mapping[tuple[str, tuple[IndexExpr, ...]], Operand],
-            known: Mapping[tuple[Any, ...], str]) -> Body:
+class _Forwarding:
     """Loads of what was just stored become the value; loads and scalar ops that repeat one in scope become that one."""
-    stored, known = dict(stored), dict(known)
-    done: list[Statement] = []
-    for original in body:
-        (s,) = rename((original,), names) if not isinstance(original, Loop) else (original,)
-        if isinstance(s, Load) and s.when is None and (s.buffer, s.index) in stored:
-            names[s.target] = stored[s.buffer, s.index]
-        elif isinstance(s, Load | Let | Convert):
-            key = (type(s), *(getattr(s, f) for f in s.__slots__ if f != "target"))
-            if key in known and not (isinstance(s, Let) and s.reassociate):
-                names[s.target] = known[key]
-            else:
-                known[key] = s.target
+
+    def __init__(self) -> None:
+        self.names: dict[str, Operand] = {}  # what a name was replaced by
+        self.stored: dict[str, dict[tuple[IndexExpr, ...], Operand]] = {}  # by buffer and index
+        self.loads: dict[str, dict[Load, str]] = {}  # by buffer
+        self.known: dict[Statement, str] = {}
+
+    def body(self, body: Body) -> Body:
+        done: list[Statement] = []
+        for original in body:
+            if isinstance(original, Loop):
+                done.append(self.loop(original))
+                continue
+            (s,) = rename((original,), self.names)
+            if isinstance(s, Load) and s.when is None and s.index in self.stored.get(s.buffer, {}):
+                self.names[s.target] = self.stored[s.buffer][s.index]
+            elif isinstance(s, Load | Let | Convert):
+                known: dict[Any, str] = self.loads.setdefault(s.buffer, {}) if isinstance(s, Load) else self.known
+                key = replace(s, target="")
+                if key in known and not (isinstance(s, Let) and s.reassociate):
+                    self.names[s.target] = known[key]
+                else:
+                    known[key] = s.target
+                    done.append(s)
+            elif isinstance(s, Store | StoreAdd):
+                same = self.stored.pop(s.buffer, {})
+                self.loads.pop(s.buffer, None)
+                if isinstance(s, Store):
+                    self.stored[s.buffer] = {index: value for index, value in same.items() if _distinct(index, s.index)}
+                    self.stored[s.buffer][s.index] = s.value
                 done.append(s)
-        elif isinstance(s, Loop):
-            written = {n for n, _, w in accesses((s,)) if w}
-            _forget(stored, known, written)
-            head = replace(s, carried=tuple(replace(c, initial=_resolved(c.initial, names)) for c in s.carried))
-            inside = forward(head.body, names, stored, known)
-            carried = tuple(replace(c, update=_name(c.update, names)) for c in head.carried)
-            done.append(replace(head, body=inside, carried=carried))
-        else:
-            same = {k: v for k, v in stored.items() if k[0] == s.buffer}
-            _forget(stored, known, {s.buffer})
-            if isinstance(s, Store):
-                stored.update({k: v for k, v in same.items() if _distinct(k[1], s.index)})
-                stored[s.buffer, s.index] = s.value
-            done.append(s)
-    return tuple(done)
+        return tuple(done)
+
+    def loop(self, loop: Loop) -> Loop:
+        """The loop; what its body defines is not in scope after it."""
+        written = Touched.of(loop).written
+        self._forget(written)
+        known, loads = self.known.copy(), {buffer: found.copy() for buffer, found in self.loads.items()}
+        initial = [_resolved(c.initial, self.names) for c in loop.carried]
+        inside = self.body(loop.body)
+        carried = tuple(replace(c, initial=i, update=_name(c.update, self.names)) for c, i in zip(loop.carried, initial, strict=True))
+        self._forget(written)
+        self.known, self.loads = known, loads
+        return replace(loop, body=inside, carried=carried)
+
+    def _forget(self, buffers: set[str]) -> None:
+        for buffer in buffers:
+            self.stored.pop(buffer, None)
+            self.loads.pop(buffer, None)
 
 
 def _resolved(value: Operand, names: Mapping[str, Operand]) -> Operand:
@@ -238,13 +278,6 @@ def _name(value: str, names: Mapping[str, Operand]) -> str:
 
 def _distinct(left: tuple[IndexExpr, ...], right: tuple[IndexExpr, ...]) -> bool:
     return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(left, right, strict=True))
-
-
-def _forget(stored: dict[Any, Operand], known: dict[tuple[Any, ...], str], written: set[str]) -> None:
-    for key in [k for k in stored if k[0] in written]:
-        del stored[key]
-    for key in [k for k in known if k[0] is Load and k[1] in written]:
-        del known[key]
 
 
 def without_stores(body: Body, dead: set[str]) -> Body:
@@ -262,31 +295,49 @@ def without_stores(body: Body, dead: set[str]) -> Body:
 
 
 # ------------------------------------------------------------------------------------------------ fusion of kernels
-def fuse_kernels(kernels: Sequence[Kernel], kept: set[str]) -> list[Kernel]:
+def cost(kernel: Kernel) -> float:
+    """What a kernel's statements cost once, in additions."""
+    return sum(get(s.op).cost if isinstance(s, Let) else 1.0 for s in walk(kernel.body))
+
+
+def fuse_kernels(kernels: Sequence[Kernel], kept: Collection[str], largest: float = math.inf) -> list[Kernel]:
     """Fuse kernels that run one after another, with nothing between them.
 
     Args:
         kept: buffers that are read by something else later: never removed.
+        largest: what a fused kernel may cost.
     """
     fused: list[Kernel] = []
+    costs: list[float] = []
+    touching: dict[str, list[int]] = {}
+    last_read: dict[str, int] = {}
+    last_written: dict[str, int] = {}
     for kernel in kernels:
-        for position in range(len(fused) - 1, -1, -1):
-            joined = _fuse_pair(fused[position], kernel)
+        touched, price = Touched.of(*kernel.body), cost(kernel)
+        # the last kernel that it conflicts with: it may be fused with that one, and cannot move past it
+        barrier = max([last_written.get(b, -1) for b in touched.read | touched.written] + [last_read.get(b, -1) for b in touched.written],
+                      default=-1)
+        near = {p for b in touched.read | touched.written for p in touching.get(b, ())[-TRIED:] if p >= barrier}
+        for position in sorted(near, reverse=True)[:TRIED]:
+            joined = _fuse_pair(fused[position], kernel) if costs[position] + price <= largest else None
             if joined is not None:
                 fused[position] = joined
-                break
-            if conflicts(fused[position].body, kernel.body):  # it cannot move past this one either
-                fused.append(kernel)
+                costs[position] += price
                 break
         else:
+            position = len(fused)
             fused.append(kernel)
-    names = [{b.name for b in k.buffers} for k in fused]
-    return [_tidy(k, kept.union(*names[:n], *names[n + 1:])) for n, k in enumerate(fused)]
+            costs.append(price)
+        for names, last in (touched.read, last_read), (touched.written, last_written):
+            for b in names:
+                last[b] = max(last.get(b, -1), position)
+                if position not in touching.setdefault(b, [])[-TRIED:]:
+                    touching[b].append(position)
+    users = Counter(b.name for k in fused for b in k.buffers)
+    return [_tidy(k, {b.name for b in k.buffers if users[b.name] == 1 and b.name not in kept}) for k in fused]
 
 
 def _fuse_pair(first: Kernel, second: Kernel) -> Kernel | None:
-    if not {b.name for b in first.buffers} & {b.name for b in second.buffers}:
-        return None
     body = fuse_list((*first.body, *second.body))
     loops = [sum(isinstance(s, Loop) for s in k) for k in (first.body, second.body, body)]
     if loops[2] >= loops[0] + loops[1]:
@@ -299,16 +350,15 @@ def _fuse_pair(first: Kernel, second: Kernel) -> Kernel | None:
     return Kernel(first.name, tuple(buffers.values()), sizes, body)
 
 
-def _tidy(kernel: Kernel, kept: set[str]) -> Kernel:
-    body = forward(kernel.body, {}, {}, {})
+def _tidy(kernel: Kernel, removable: set[str]) -> Kernel:
+    """Without repeated loads and computations, and without the `removable` buffers that nothing reads any more."""
+    body = _Forwarding().body(kernel.body)
     while True:
         loaded = {n for n, _, w in accesses(body) if not w} | {s.buffer for s in walk(body) if isinstance(s, StoreAdd)}
-        dead = {b.name for b in kernel.buffers if b.written and b.name not in loaded and b.name not in kept}
+        dead = {b.name for b in kernel.buffers if b.written and b.name in removable and b.name not in loaded}
         smaller = without_stores(body, dead)
         if smaller == body:
             break
         body = smaller
     used = {n for n, _, _ in accesses(body)}
     return with_split(replace(kernel, body=body, buffers=tuple(b for b in kernel.buffers if b.name in used)))
-
-

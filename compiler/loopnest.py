@@ -40,12 +40,24 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Literal:
-    """A constant operand; `value` is a Python bool, int or float, `dtype` decides its bits."""
+    """A constant operand; `value` is a Python bool, int or float, `dtype` decides its bits.
+
+    Literals are equal where their bits are: 0.0 and -0.0 are not.
+    """
 
     value: bool | int | float
     dtype: np.dtype
+
+    def _bits(self) -> tuple[object, ...]:
+        return (self.value.hex() if isinstance(self.value, float) else int(self.value), self.dtype)
+
+    def __eq__(self, other: object) -> bool:
+        return self._bits() == other._bits() if isinstance(other, Literal) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._bits())
 
 
 Operand = str | Literal

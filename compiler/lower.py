@@ -58,10 +58,16 @@ def plus(left: IndexExpr, right: IndexExpr) -> IndexExpr:
 
 
 def times(left: IndexExpr, factor: int) -> IndexExpr:
-    """An index expression scaled by a whole number."""
+    """An index expression scaled by a whole number: one flip after another must give the same expression again."""
     if factor == 1:
         return left
-    return left * factor if isinstance(left, (int, SizeExpr)) else IndexOp("*", left, factor)
+    if isinstance(left, (int, SizeExpr)):
+        return left * factor
+    if isinstance(left, IndexOp) and left.op == "+" and isinstance(left.right, (int, SizeExpr)):
+        return plus(times(left.left, factor), left.right * factor)
+    if isinstance(left, IndexOp) and left.op == "*" and isinstance(left.right, int):
+        return times(left.left, left.right * factor)
+    return IndexOp("*", left, factor)
 
 
 class _Names:
@@ -93,6 +99,7 @@ class _Nest:
         at = dict(zip(loops, self.index, strict=True))
         self.here: Place = tuple(Index(at[k]) if k in at else 0 for k in range(len(domain)))
         self.known: dict[Wanted, Operand] = {}
+        self.made: dict[tuple[Any, ...], str] = {}  # what was put already, so that equal conditions have one name
         self.read: dict[Node, None] = {}
 
     # ------------------------------------------------------------------------------------------- statements
@@ -108,22 +115,26 @@ class _Nest:
                 depth = max(depth, self.depth_of[item])
         return depth
 
-    def _put(self, make: Callable[[str], Statement], *needs: Operand | IndexExpr | None, stem: str = "v") -> str:
-        name, depth = self.names.fresh(stem), self._depth(*needs)
-        self.before[depth].append(make(name))
-        self.depth_of[name] = depth
+    def _put(self, kind: Callable[..., Statement], *fields: Any, needs: Iterable[Operand | IndexExpr | None]) -> str:
+        """The name of `kind(name, *fields)`, in the outermost loop that knows its needs."""
+        name = self.made.get((kind, fields))
+        if name is None:
+            name, depth = self.names.fresh("v"), self._depth(*needs)
+            self.before[depth].append(kind(name, *fields))
+            self.depth_of[name] = depth
+            self.made[kind, fields] = name
         return name
 
     def let(self, op: str, *args: Operand, dtype: np.dtype[Any]) -> str:
-        return self._put(lambda name: Let(name, op, args, dtype), *args)
+        return self._put(Let, op, args, dtype, needs=args)
 
     def load(self, node: Node, place: Place, when: str | None) -> str:
         self.read[node] = None
         zero = Literal(False if node.dtype.kind == "b" else 0, node.dtype) if when is not None else None
-        return self._put(lambda name: Load(name, self.plan.buffers[node], place, when, zero), when, *place)
+        return self._put(Load, self.plan.buffers[node], place, when, zero, needs=(when, *place))
 
     def convert(self, index: IndexExpr) -> str:
-        return self._put(lambda name: Convert(name, index), index)
+        return self._put(Convert, index, needs=(index,))
 
     # ------------------------------------------------------------------------------------------- values
     def value(self, node: Node, place: Place, when: str | None = None) -> Operand:

@@ -9,7 +9,6 @@ index, anything else must be complete, that is, of an earlier stage.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .ir import Graph, Node, execution_order, flat_params
@@ -18,7 +17,12 @@ from .sizes import Size, SizeExpr, symbols_of
 
 __all__ = ["CallStep", "CheckStep", "KernelStep", "Plan", "Step", "schedule"]
 
-HEAVY = 6.0  # additions: from here on computing a value twice costs more than storing and loading it
+# Costs are in additions.
+HEAVY = 6.0  # from here on computing a value twice costs more than storing and loading it
+DEAR = 50.0  # from here on that holds for a chain of operations of which each is cheap
+LONGEST = 500.0  # of operations one after another inside one kernel
+LARGEST = 1000.0  # of the body of a kernel: the time of LLVM's vectoriser grows with the square of it
+MOVED = 8.0  # what a movement adds to the length of a chain: index arithmetic grows with each
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,21 @@ def is_call(node: Node) -> bool:
     return op.kind == "opaque" or (op.kind == "elementwise" and op.lowering is None)
 
 
+def never_outside(indices: Node, size: Size) -> bool:
+    """Whether a ramp is known to stay below `size`."""
+    if indices.op.name != "iota":
+        return False
+    spare = size - indices.shape[indices.param("axis")]
+    return spare == 0 or (isinstance(spare, int) and spare > 0)
+
+
+def indexed(node: Node) -> list[tuple[int, Size, Node]]:
+    """(axis, its size, index array) of every axis that a gather or scatter indexes."""
+    source = node.shape if node.op.name == "scatter_add" else node.inputs[0].shape
+    first = 2 if node.op.name == "scatter" else 1
+    return [(axis, source[axis], indices) for axis, indices in zip(node.param("axes"), node.inputs[first:], strict=True)]
+
+
 class _Scheduler:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -140,10 +159,11 @@ class _Scheduler:
                 self.users[item].append(node)
         self.reason: dict[Node, str] = {}  # of every node with a buffer, inputs excepted
         self.calls: dict[Node, None] = {}
-        self.group: dict[Node, tuple[int, Shape, tuple[int, ...]]] = {}
+        self.bound: dict[str, int] = {}  # a size that a call finds out -> the stage of that call
 
     def run(self) -> Plan:
         self._mandatory()
+        self._cut_long_chains()
         while True:
             stages = self._stages()
             if not self._keep_dear_values(stages):
@@ -163,14 +183,12 @@ class _Scheduler:
                     node.op.kind, f"{node.op.name} is a library routine"))
             elif reduction_of(node) is not None:
                 self._buffer(node, "it is a reduction")
-            elif node.op.name == "gather":
-                for indices in node.inputs[1:]:
-                    if indices.op.name != "iota":
-                        self._buffer(indices, "it is an index array, checked before use")
             elif node.op.kind == "index":
-                self._buffer(node, "it is written at computed places")
-                for item in node.inputs[(1 if node.op.name == "scatter_add" else 2):]:
-                    self._buffer(item, "it is an index array, checked before use")
+                if node.op.name != "gather":
+                    self._buffer(node, "it is written at computed places")
+                for _, size, indices in indexed(node):
+                    if not never_outside(indices, size):
+                        self._buffer(indices, "it is an index array, checked before use")
 
     def _call(self, node: Node, reason: str) -> None:
         """A routine needs its operands in memory; a movement of something in memory is a view of it."""
@@ -187,13 +205,23 @@ class _Scheduler:
                 else:
                     self._buffer(item, f"{node.op.name} reads it")
 
+    def _cut_long_chains(self) -> None:
+        """A buffer at the end of every long chain: neither a body nor an index expression grows without limit."""
+        length: dict[Node, float] = {}
+        for node in self.order:
+            below = max((length[i] for i in node.inputs if i not in self.reason), default=0.0)
+            moved = node.op.kind in ("movement", "index")
+            length[node] = 0.0 if node.op.kind == "leaf" else below + (MOVED if moved else node.op.cost)
+            if length[node] > LONGEST:
+                self._buffer(node, "the chain of operations before it is long")
+
     # ------------------------------------------------------------------------------------------- when
     def _stages(self) -> dict[Node, int]:
         """The stage of every node with a buffer."""
         same: dict[Node, int] = {}  # the first stage that may use the value at its own index
         other: dict[Node, int] = {}  # the first stage that may use any element of it
         stages: dict[Node, int] = {}
-        bound: dict[str, int] = {}  # a size that a call finds out -> the stage of that call
+        bound = self.bound = dict[str, int]()
         for node in self.order:
             since = max((bound[name] for name in mentioned(node) & bound.keys()), default=0) if bound else 0
             if node.op.kind == "leaf":
@@ -211,7 +239,9 @@ class _Scheduler:
             elif node not in self.reason:
                 same[node], other[node] = (earliest, complete) if identity else (complete, complete)
             elif reduction_of(node) is not None:
-                stages[node] = earliest if node.op.kind == "reduce" else complete
+                # loops in another order are another kernel, which may run before the one that stores the operand
+                same_loops = node.op.kind == "reduce" and self._domain(node)[1] == tuple(range(node.inputs[0].ndim))
+                stages[node] = earliest if same_loops else complete
                 same[node] = other[node] = stages[node] + 1
             elif node.op.kind == "index" and node.op.name != "gather":
                 stages[node] = complete
@@ -243,24 +273,26 @@ class _Scheduler:
 
     def _keep_dear_values(self, stages: dict[Node, int]) -> bool:
         """Give a buffer to values that would be computed several times and are not cheap. Whether any was found."""
-        used_by: dict[Node, set[object]] = {n: set() for n in self.order}
-        heavy: dict[Node, bool] = {}
+        weight: dict[Node, float] = {}  # of the longest chain that computes it
         for node in self.order:
-            below = any(heavy[i] for i in node.inputs if i not in self.reason)
-            heavy[node] = node.op.kind != "leaf" and (node.op.cost >= HEAVY or below)
+            below = max((weight[i] for i in node.inputs if i not in self.reason), default=0.0)
+            weight[node] = below + (node.op.cost if node.op.kind not in ("leaf", "movement") else 0.0)
+        kernels: dict[Node, frozenset[object]] = {}  # those that compute it, or MANY
         dear: dict[Node, str] = {}
         for node in reversed(self.order):
-            for user in self.users[node]:
-                used_by[node] |= {self._key(user, stages)} if user in self.reason else used_by[user]
-            if node in self.reason or node.op.kind == "leaf" or not heavy[node]:
+            users = self.users[node]
+            used_by = {frozenset((self._key(u, stages),)) if u in self.reason else kernels[u] for u in users}
+            kernels[node] = _few(used_by)
+            if node in self.reason or node.op.kind == "leaf" or weight[node] < HEAVY:
                 continue
-            movers = [u for u in self.users[node] if u.op.kind in ("movement", "index") and u not in self.calls]
+            movers = [u for u in users if u.op.kind in ("movement", "index") and u not in self.calls]
             repeated = [u for u in movers if u.op.name == "expand" and u.param("axes") != tuple(range(node.ndim))]
-            if len(used_by[node]) > 1 and node.op.cost >= HEAVY:
-                dear[node] = f"{len(used_by[node])} kernels use it"
+            shared = len(kernels[node]) > 1
+            if shared and (node.op.cost >= HEAVY or (weight[node] >= DEAR and len(used_by) > 1)):
+                dear[node] = "several kernels use it"
             elif repeated:
                 dear[node] = "an outer loop would compute it again"
-            elif movers and len(self.users[node]) > 1:
+            elif movers and len(users) > 1:
                 dear[node] = "it is used at several indices"
         self.reason |= dear
         return bool(dear)
@@ -270,36 +302,63 @@ class _Scheduler:
         groups: dict[tuple[object, ...], list[Node]] = {}
         steps: list[tuple[tuple[int, int, int], Step]] = []
         checked: set[tuple[Node, Size]] = set()
-        for position, node in enumerate(self.order):
-            if node not in stages:
-                continue
+        place = {node: position for position, node in enumerate(self.order)}
+        for node in self.order:
             if node in self.calls:
-                steps.append(((stages[node], 0, position), CallStep(node)))
-            else:
+                steps.append(((stages[node], 0, place[node]), CallStep(node)))
+            elif node in stages:
                 groups.setdefault(self._key(node, stages), []).append(node)
-        for position, node in enumerate(self.order):
             if node.op.kind == "index":
-                steps += self._checks(node, stages, position, checked)
-        for key, roots in groups.items():
-            domain, order = self._domain(roots[0])
-            first = self.order.index(roots[0]) if len(groups) < 64 else roots[0].serial
-            steps.append(((int(key[0]), 1, first), KernelStep(domain, order, tuple(roots))))  # type: ignore[call-overload]
+                steps += [((stage, 0, place[node]), check) for stage, check in self._checks(node, stages, checked)]
+        for group in groups.values():
+            domain, order = self._domain(group[0])
+            for roots in self._parts(group):
+                steps.append(((stages[roots[0]], 1, place[roots[0]]), KernelStep(domain, order, tuple(roots))))
         steps.sort(key=lambda item: item[0])
         return Plan(self.graph, tuple(step for _, step in steps), self._names(), self.reason)
 
-    def _checks(self, node: Node, stages: dict[Node, int], position: int,
-                checked: set[tuple[Node, Size]]) -> list[tuple[tuple[int, int, int], Step]]:
-        """The bounds of every index array, right after it is complete."""
-        found: list[tuple[tuple[int, int, int], Step]] = []
-        source = node.inputs[0].shape if node.op.name != "scatter_add" else node.shape
-        first = {"gather": 1, "scatter_add": 1}.get(node.op.name, 2)
-        for axis, indices in zip(node.param("axes"), node.inputs[first:], strict=True):
-            size = source[axis]
-            if (indices.op.name == "iota" and indices not in self.reason) or (indices, size) in checked:
+    def _parts(self, roots: list[Node]) -> list[list[Node]]:
+        """Roots of one domain, in kernels of limited size. What several of them need, each of the kernels computes."""
+        parts: list[list[Node]] = []
+        total = first = 0.0
+        seen: set[Node] = set()
+        for root in roots:
+            added = self._body_cost(root, seen)
+            if parts and total + added > LARGEST:
+                alone: set[Node] = set()
+                whole = self._body_cost(root, alone)
+                if added > whole / 2 or total + added > 2 * first:  # else most of a new kernel would be a repetition
+                    total, first, seen = whole, whole, alone
+                    parts.append([root])
+                    continue
+            if parts:
+                parts[-1].append(root)
+            else:
+                parts, first = [[root]], added
+            total += added
+        return parts
+
+    def _body_cost(self, root: Node, seen: set[Node]) -> float:
+        """The cost of computing a value beside those in `seen`, which it joins with all that it needs."""
+        cost, stack = 0.0, [root]
+        while stack:
+            node = stack.pop()
+            if node not in seen and (node is root or node not in self.reason) and node.op.kind != "leaf":
+                seen.add(node)
+                cost += node.op.cost
+                stack += node.inputs
+        return cost
+
+    def _checks(self, node: Node, stages: dict[Node, int], checked: set[tuple[Node, Size]]) -> list[tuple[int, CheckStep]]:
+        """The bounds of every index array, in the stage in which it is complete (and the size of the axis is known)."""
+        found: list[tuple[int, CheckStep]] = []
+        for axis, size, indices in indexed(node):
+            if (indices, size) in checked or never_outside(indices, size):
                 continue
             checked.add((indices, size))
-            stage = stages.get(indices, 0) + (indices in stages and indices not in self.calls)
-            found.append(((stage, 0, position), CheckStep(indices, size, axis, node)))
+            complete = stages.get(indices, 0) + (indices in stages and indices not in self.calls)
+            known = max((self.bound[name] for name in symbols_of(size) & self.bound.keys()), default=0)
+            found.append((max(complete, known), CheckStep(indices, size, axis, node)))
         return found
 
     def _names(self) -> dict[Node, str]:
@@ -324,11 +383,15 @@ def _unused(name: str, taken: set[str]) -> str:
     return name
 
 
+MANY: frozenset[object] = frozenset(("many", "more"))
+
+
+def _few(sets: set[frozenset[object]]) -> frozenset[object]:
+    """The union of sets of kernels; where it is large only that it is, so that the work stays linear."""
+    union = frozenset[object]().union(*sets) if len(sets) != 1 else next(iter(sets))
+    return MANY if len(union) > 4 or union >= MANY else union
+
+
 def schedule(graph: Graph) -> Plan:
-    """Plan a graph: one visit of each node for each round of materialising, at most a few rounds."""
+    """Plan a graph: one visit of each node for each round of giving buffers, at most a few rounds."""
     return _Scheduler(graph).run()
-
-
-def roots_of(steps: Sequence[Step]) -> set[Node]:
-    """Every node that some step writes."""
-    return {n for s in steps for n in (s.roots if isinstance(s, KernelStep) else [s.node] if isinstance(s, CallStep) else [])}
