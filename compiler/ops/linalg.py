@@ -35,28 +35,31 @@ def matrix_product(x: Node, y: Node) -> Node:
     return f.contract(x, y, left=batch + "nk", right=batch + "km", out=batch + "nm")
 
 
-def _of_stacks(node: Node, inputs: tuple[Node, ...], size: Size) -> Node:
-    return make(node.op, inputs)
+def of_stacks(node: Node, inputs: tuple[Node, ...], size: Size) -> Node:
+    """How ops on stacks of matrices batch: a stack more."""
+    return make(node.op, inputs, **node.named_params)
 
 
-def _check_square(x: Node, what: str) -> None:
+def check_square(x: Node, what: str) -> None:
+    """Raises ShapeError for anything but (stacks of) square matrices."""
     if x.ndim < 2 or not sizes.equal(x.shape[-1], x.shape[-2]):
         raise ShapeError(f"{what} needs square matrices, not {aval_text(x)}")
 
 
 def _same(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
-    _check_square(inputs[0], "an inverse")
+    check_square(inputs[0], "an inverse")
     return inputs[0].shape, inputs[0].dtype
 
 
 def _scalar(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
-    _check_square(inputs[0], "a determinant")
+    check_square(inputs[0], "a determinant")
     return inputs[0].shape[:-2], inputs[0].dtype
 
 
-def _solution(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+def solution_shape(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    """The shape of a^-1 b, that of b."""
     a, b = inputs
-    _check_square(a, "solve")
+    check_square(a, "solve")
     if b.ndim != a.ndim or not all(map(sizes.equal, a.shape[:-1], b.shape[:-1])):
         raise ShapeError(f"solve: {aval_text(a)} and {aval_text(b)} do not fit")
     return b.shape, b.dtype
@@ -92,31 +95,31 @@ def _sign(x: Any) -> Any:
 
 
 # x^-1; dY = -Y dX Y (Giles 2.2.3)
-declare(Op(name="inverse", kind="opaque", arity=1, batch=_of_stacks, infer=_same, evaluate=np.linalg.inv, dtypes=REAL, cost=1000.0,
+declare(Op(name="inverse", kind="opaque", arity=1, batch=of_stacks, infer=_same, evaluate=np.linalg.inv, dtypes=REAL, cost=1000.0,
            tangent=lambda y, position, dx: f.neg(matrix_product(matrix_product(y, dx), y)),
            names=Names("Inverse", "{0}^{{-1}}", "inv({0})", "np.linalg.inv({0})")))
 # a^-1 b; linear in b, dX = -A^-1 dA X in a (Giles 2.3.1)
-declare(Op(name="solve", kind="opaque", arity=2, batch=_of_stacks, infer=_solution, evaluate=np.linalg.solve, dtypes=REAL, cost=1000.0,
+declare(Op(name="solve", kind="opaque", arity=2, batch=of_stacks, infer=solution_shape, evaluate=np.linalg.solve, dtypes=REAL, cost=1000.0,
            tangent=lambda y, position, dx: f.neg(f.solve(y.inputs[0], matrix_product(dx, y))) if position == 0
            else f.solve(y.inputs[0], dx),
            transpose=lambda ct, node, position: (
                f.solve(matrix_transpose(node.inputs[0]), ct) if position == 1 else None),
            names=Names("Solve", "{0}^{{-1}} {1}", "solve({0}, {1})")))
 # |x|: d|x| = tr(cofactor(x)^T dx), which singular matrices have, too (Giles 2.2.4)
-declare(Op(name="det", kind="opaque", arity=1, batch=_of_stacks, infer=_scalar, evaluate=np.linalg.det, dtypes=REAL, cost=1000.0,
+declare(Op(name="det", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, evaluate=np.linalg.det, dtypes=REAL, cost=1000.0,
            tangent=lambda y, position, dx: f.sum(f.cofactor(y.inputs[0]) * dx, axes=(dx.ndim - 2, dx.ndim - 1)),
            names=Names("Determinant", r"\left|{0}\right|", "det({0})", "np.linalg.det({0})")))
 # |x| x^-T, the matrix of cofactors C: dC = tr(x^-1 dx) C - C dx^T x^-T, for invertible x
-declare(Op(name="cofactor", kind="opaque", arity=1, batch=_of_stacks, infer=_same, evaluate=_cofactors, dtypes=REAL, cost=2000.0,
+declare(Op(name="cofactor", kind="opaque", arity=1, batch=of_stacks, infer=_same, evaluate=_cofactors, dtypes=REAL, cost=2000.0,
            tangent=_cofactor_tangent,
            names=Names("cofactor", r"\operatorname{{cof}}\left({0}\right)", "cofactor({0})",
                        "np.linalg.det({0})*np.linalg.inv({0}).T")))
 # log ||x||: d log||x|| = tr(x^-1 dx)
-declare(Op(name="logabsdet", kind="opaque", arity=1, batch=_of_stacks, infer=_scalar, dtypes=REAL, cost=1000.0,
+declare(Op(name="logabsdet", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, dtypes=REAL, cost=1000.0,
            evaluate=lambda x: np.linalg.slogdet(x).logabsdet, tangent=lambda y, position, dx: _inverse_traced(y, dx),
            names=Names("logabsdet", r"\log\left|\det {0}\right|", "logabsdet({0})",
                        "np.linalg.slogdet({0}).logabsdet")))
-declare(Op(name="detsign", kind="opaque", arity=1, batch=_of_stacks, infer=_scalar, evaluate=_sign, dtypes=REAL, cost=1000.0,
+declare(Op(name="detsign", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, evaluate=_sign, dtypes=REAL, cost=1000.0,
            not_differentiable="a sign is piecewise constant",
            names=Names("detsign", r"\operatorname{{sign}}\det {0}", "sign(det({0}))",
                        "np.linalg.slogdet({0}).sign")))

@@ -16,6 +16,7 @@ SIZE = 3
 AXES = {"axes": (1,)}
 F, INT, B = "float64", "int64", "bool"
 M = ((2, 2, 2), F)  # a stack of matrices
+DEFINITE, TALL = ((1, 1, 1), F), ((3, 2), F)
 TWO = ((2, 3), F)
 INDEX = ((4,), INT)
 # op: inputs (shape, dtype) and parameters
@@ -35,6 +36,11 @@ CASES = {
     "scatter": [((TWO, ((4, 3), F), INDEX), {"axes": (0,)}), ((TWO, ((4, 2), F), INDEX), {"axes": (1,)})],
     "inverse": [((M,), {})], "det": [((M,), {})], "cofactor": [((M,), {})], "logabsdet": [((M,), {})], "detsign": [((M,), {})],
     "solve": [((((2, 2), F), ((2, 3), F)), {})],
+    "triangular_solve": [((((2, 2), F), ((2, 3), F)), {"triangle": "lower", "diagonal": "ones"})],
+    "cholesky": [((DEFINITE,), {})], "eigenvalues": [((M,), {})], "eigenvectors": [((M,), {})],
+    "singular_values": [((TALL,), {})], "left_singular_vectors": [((TALL,), {})], "right_singular_vectors": [((TALL,), {})],
+    "qr_q": [((TALL,), {})], "qr_r": [((TALL,), {})], "pseudo_inverse": [((TALL,), {})],
+    "matrix_exp": [((M,), {})], "matrix_exp_change": [((M, M), {})],
 }
 
 

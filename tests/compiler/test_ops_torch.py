@@ -19,7 +19,7 @@ from derivatives import (
 )
 from special_points import DEPARTURES, SPECIAL, Special
 
-from chainrule.compiler.ir import f, make
+from chainrule.compiler.ir import Node, f, make
 from chainrule.compiler.op import all_ops
 from chainrule.compiler.sizes import symbol
 
@@ -181,6 +181,12 @@ def structural() -> dict[str, tuple[Builder, Callable[..., Any], list[Any]]]:
     zeros = np.array([[0.0, 2, 3], [0, 0, 5], [1, 2, 3], [0, 0, 0]])
     index = np.array([[0, 2, 1], [2, 2, 0]])
     rows = np.array([1, 0, 2, 0])
+    definite = matrices @ matrices.transpose(0, 2, 1)
+    tall = real(2, 4, 3)
+
+    def even(x: Any) -> Any:  # what torch makes of matrices that are not symmetric differs between modes
+        return (x + f.permute(x, order=(0, 2, 1))) * 0.5 if isinstance(x, Node) else (x + x.mT) * 0.5
+
     return {
         "sum": (lambda n: f.sum(n, axes=(0, 2)), lambda t: t.sum((0, 2)), [x]),
         "prod": (lambda n: f.prod(n, axes=(1,)), lambda t: t.prod(1), [zeros]),
@@ -214,6 +220,21 @@ def structural() -> dict[str, tuple[Builder, Callable[..., Any], list[Any]]]:
         "cofactor": (f.cofactor, lambda t: torch.linalg.det(t)[:, None, None] * torch.linalg.inv(t).mT, [matrices]),
         "logabsdet": (f.logabsdet, lambda t: torch.linalg.slogdet(t)[1], [matrices]),
         "detsign": (f.detsign, lambda t: torch.linalg.slogdet(t)[0].detach(), [matrices]),
+        "cholesky": (lambda n: f.cholesky(even(n)), lambda t: torch.linalg.cholesky(even(t)), [definite]),
+        "triangular_solve": (lambda a, b: f.triangular_solve(a, b, triangle="upper", diagonal="given"),
+                             lambda a, b: torch.linalg.solve_triangular(a, b, upper=True), [matrices, real(2, 3, 2)]),
+        "eigenvalues": (lambda n: f.eigenvalues(even(n)), lambda t: torch.linalg.eigvalsh(even(t)), [definite]),
+        "eigenvectors": (lambda n: f.square(f.eigenvectors(even(n))), lambda t: torch.linalg.eigh(even(t))[1] ** 2, [definite]),
+        "singular_values": (f.singular_values, torch.linalg.svdvals, [tall]),
+        "left_singular_vectors": (lambda n: f.square(f.left_singular_vectors(n)),
+                                  lambda t: torch.linalg.svd(t, full_matrices=False)[0] ** 2, [tall]),
+        "right_singular_vectors": (lambda n: f.square(f.right_singular_vectors(n)),
+                                   lambda t: torch.linalg.svd(t, full_matrices=False)[2] ** 2, [tall]),
+        "qr_q": (f.qr_q, lambda t: torch.linalg.qr(t)[0], [tall]), "qr_r": (f.qr_r, lambda t: torch.linalg.qr(t)[1], [tall]),
+        "pseudo_inverse": (f.pseudo_inverse, torch.linalg.pinv, [tall]),
+        "matrix_exp": (f.matrix_exp, torch.linalg.matrix_exp, [matrices / 4]),
+        "matrix_exp_change": (f.matrix_exp_change, lambda a, e: torch.func.jvp(torch.linalg.matrix_exp, (a,), (e,))[1],
+                              [matrices / 4, real(2, 3, 3)]),
         "nonzero": (lambda m: f.nonzero(m, count=symbol("u0")), lambda t: t.nonzero()[:, 0], [rows > 0]),
     }
 

@@ -45,6 +45,9 @@ NOT_ZERO = ("div", "floor_divide", "remainder", "fmod")  # in the second operand
 INDEXING = ("gather", "scatter_add", "scatter")
 SCANS = ("cumsum", "argsort")
 LINALG = ("inverse", "solve", "det", "cofactor", "logabsdet", "detsign")
+# not grown: of arbitrary matrices they are not defined, or jump (signs of vectors, ties of eigenvalues)
+FACTORIZATIONS = ("cholesky", "triangular_solve", "eigenvalues", "eigenvectors", "singular_values", "left_singular_vectors",
+                  "right_singular_vectors", "qr_q", "qr_r", "pseudo_inverse", "matrix_exp", "matrix_exp_change")
 
 
 @dataclass(frozen=True)
