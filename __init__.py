@@ -116,4 +116,5 @@ if not TYPE_CHECKING:  # hidden from type checkers, to which it would make every
 
 
 def __dir__() -> list[str]:
-    return sorted({*(name for name in globals() if name.startswith("__")), *_PUBLIC, *_SUBMODULES})
+    torch_names = importlib.import_module(f"{__name__}.runtime.tensor.api").__all__
+    return sorted({*(name for name in globals() if name.startswith("__")), *_PUBLIC, *_SUBMODULES, *torch_names})

@@ -23,6 +23,7 @@ _VALUES: dict[str, Any] = {
     "custom_node": custom_node, "pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan, "newaxis": None,
 }
 globals().update(_VALUES)
+__all__ = sorted(_VALUES)
 
 if TYPE_CHECKING:
 

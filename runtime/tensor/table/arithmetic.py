@@ -33,8 +33,13 @@ def pairwise(a: Any, b: Any, dtype: Dtype, name: str = "", *params: Any) -> Call
     return Call((operand(a, dtype), operand(b, dtype)), (dtype_name(dtype), *params), shape, dtype, strides_of(shape, a, b), 0, name)
 
 
+def in_wider(dtype: str, compute: Callable[[str], Node]) -> Node:
+    """float16 is computed in float32 and rounded at the end, so that a number beside it is not rounded first."""
+    return build.cast(compute("float32"), "float16") if dtype == "float16" else compute(dtype)
+
+
 def _elementwise(ir_name: str) -> Callable[..., Node]:
-    return lambda a, b, dtype: build.elementwise(ir_name, build.cast(a, dtype), build.cast(b, dtype))
+    return lambda a, b, dtype: in_wider(dtype, lambda wide: build.elementwise(ir_name, build.cast(a, wide), build.cast(b, wide)))
 
 
 def binary(name: str, ir_name: str, *, backward: str, saved: str = "", also: str = "", floating: bool = False,
@@ -56,12 +61,11 @@ def binary(name: str, ir_name: str, *, backward: str, saved: str = "", also: str
 # ---------------------------------------------------------------- add, sub, mul with torch's special arguments
 def _scaled(ir_name: str) -> Callable[..., Node]:
     def build_it(a: Node, b: Node, dtype: str, alpha: float | None = None) -> Node:
-        a, b = build.cast(a, dtype), build.cast(b, dtype)
-        if alpha is not None:
-            b = b * alpha
-        if dtype == "bool":
-            return build.elementwise("or_", a, b)
-        return build.elementwise(ir_name, a, b)
+        def compute(wide: str) -> Node:
+            second = build.cast(b, wide) if alpha is None else build.cast(b, wide) * alpha
+            return build.elementwise("or_" if dtype == "bool" else ir_name, build.cast(a, wide), second)
+
+        return in_wider(dtype, compute)
 
     return build_it
 
@@ -111,7 +115,7 @@ def _rsub(self: Any, other: Any, *, alpha: Any = 1) -> Call:
     return _sub_rule(self, other, alpha, "RsubBackward0" if isinstance(other, Tensor) else "")
 
 
-@op("mul", build=lambda a, b, dtype: build.elementwise("and_" if dtype == "bool" else "mul", build.cast(a, dtype), build.cast(b, dtype)),
+@op("mul", build=lambda a, b, dtype: _elementwise("and_" if dtype == "bool" else "mul")(a, b, dtype),
     backward="MulBackward0", saved="other>self self>other", inputs="self other", also="multiply", inplace=True)
 def _mul(self: Any, other: Any) -> Call:
     operands_of("mul", self, other)
@@ -120,6 +124,8 @@ def _mul(self: Any, other: Any) -> Call:
 
 # ---------------------------------------------------------------- division
 def _divide(a: Node, b: Node, dtype: str, mode: str | None) -> Node:
+    if dtype == "float16":
+        return build.cast(_divide(a, b, "float32", mode), dtype)
     a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
     if mode == "floor":
         return _floor_divide(a, b)

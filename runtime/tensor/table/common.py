@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ...torch_types import Category, dtype as Dtype, get_default_dtype, result_dtype, scalar_dtype
+from ...torch_types import NAMES, Category, dtype as Dtype, get_default_dtype, result_dtype, scalar_dtype
 from ..geometry import Strides, elementwise_strides, wrap_dim
 from ..row import number, numpy_dtype, type_name
 from ..tensor import Tensor
 from ..value import Shape
 
+float16, float32 = NAMES["float16"], NAMES["float32"]
 NUMBERS = (bool, int, float, np.number, np.bool_)
 
 
@@ -72,7 +73,7 @@ def float_dtype(dtype: Dtype) -> Dtype:
 
 def operand(item: Any, dtype: Dtype) -> Any:
     """A tensor as it is, a number as a Value of `dtype`."""
-    return item if isinstance(item, Tensor) else number(item, numpy_dtype(dtype))
+    return item if isinstance(item, Tensor) else number(item, numpy_dtype(float32 if dtype is float16 else dtype))
 
 
 def shape_of(item: Any) -> Shape:
