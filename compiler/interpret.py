@@ -75,7 +75,8 @@ def evaluate_node(node: Node, arrays: Sequence[Any], sizes: dict[str, int]) -> A
 @cache
 def function_of(op: Op) -> Callable[..., Any]:
     """The op's NumPy evaluation; of a transcendental function, with float32 computed in float64 and rounded once: NumPy's
-    own float32 functions err by up to 4 ulp, differently on every kind of machine."""
+    own float32 functions err by up to 4 ulp, differently on every kind of machine.
+    """
     if op.kind != "elementwise" or op.arity != 1 or op.cost < TRANSCENDENTAL or op.dtypes != ("float",):
         return op.evaluate
 
