@@ -63,7 +63,7 @@ unary("erfc", "erfc", "ErfcBackward0")
 unary("erfinv", "erfinv", "ErfinvBackward0", "result")
 unary("lgamma", "lgamma", "LgammaBackward0")
 unary("digamma", "digamma", "DigammaBackward0")
-unary("log_sigmoid", "log_sigmoid", "LogSigmoidBackward0", to="")
+unary("log_sigmoid", lambda x: f.log_sigmoid(x) + 0.0, "LogSigmoidBackward0", to="")  # what underflows is +0, as in torch
 unary("deg2rad", lambda x: x * (math.pi / 180.0), "Deg2RadBackward0", "")
 unary("rad2deg", lambda x: x * (180.0 / math.pi), "Rad2DegBackward0", "")
 unary("sinc", lambda x: _sinc(x), "SincBackward0")
