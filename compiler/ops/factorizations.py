@@ -117,7 +117,8 @@ def _triangular_solve(a: Any, b: Any, *, triangle: str, diagonal: str) -> Any:
         return np.zeros_like(b)
     solver = get_blas_funcs("trsm", (a, b))
     stacks = zip(a.reshape(-1, *a.shape[-2:]), b.reshape(-1, *b.shape[-2:]), strict=True)
-    return np.stack([solver(1.0, x, y, lower=triangle == "lower", diag=diagonal == "ones") for x, y in stacks]).reshape(b.shape).astype(b.dtype, copy=False)
+    solutions = [solver(1.0, x, y, lower=triangle == "lower", diag=diagonal == "ones") for x, y in stacks]
+    return np.stack(solutions).reshape(b.shape).astype(b.dtype, copy=False)
 
 
 def _triangular_tangent(y: Node, position: int, dx: Node) -> Node:
@@ -137,8 +138,8 @@ def _triangular_transpose(ct: Node, node: Node, position: int) -> Node | None:
 
 
 # a^-1 b, a being the "lower" or "upper" triangle of a matrix with its diagonal as "given", or of "ones"
-declare(Op(name="triangular_solve", kind="opaque", arity=2, params=("triangle", "diagonal"), batch=of_stacks, infer=solution_shape, dtypes=REAL,
-           cost=500.0, evaluate=_triangular_solve, tangent=_triangular_tangent,
+declare(Op(name="triangular_solve", kind="opaque", arity=2, params=("triangle", "diagonal"), batch=of_stacks, infer=solution_shape,
+           dtypes=REAL, cost=500.0, evaluate=_triangular_solve, tangent=_triangular_tangent,
            transpose=_triangular_transpose,
            names=Names("TriangularSolve", "{0}^{{-1}} {1}", "solve_triangular({0}, {1})")))
 
@@ -176,7 +177,7 @@ def _singular_values_tangent(y: Node, position: int, dx: Node) -> Node:
 
 
 def _singular_vectors_tangent(x: Node, u: Node, v: Node, dx: Node) -> Node:
-    """dU of x = U S V^T: U (F ∘ (P S + S P^T)) + (dA V - U P) S^-1, P = U^T dA V, F[i, j] = 1 / (s[j]² - s[i]²)."""
+    """For x = U S V^T, dU = U (F ∘ (P S + S P^T)) + (dA V - U P) S^-1, P = U^T dA V, F[i, j] = 1 / (s[j]² - s[i]²)."""
     s = f.singular_values(x)
     moved = mm(dx, v)
     p = mm(mt(u), moved)
@@ -255,7 +256,7 @@ def _pseudo_inverse_tangent(y: Node, position: int, dx: Node) -> Node:
 
 
 declare(Op(name="pseudo_inverse", kind="opaque", arity=1, batch=of_stacks, infer=_transposed_shape, dtypes=REAL, cost=6000.0,
-           evaluate=lambda x: np.linalg.pinv(x, rtol=None), tangent=_pseudo_inverse_tangent,
+           evaluate=lambda x: np.linalg.pinv(x, max(x.shape[-2:]) * np.finfo(x.dtype).eps), tangent=_pseudo_inverse_tangent,
            names=Names("pseudo_inverse", "{0}^{{+}}", "pinv({0})", "np.linalg.pinv({0}, rtol=None)")))
 
 

@@ -5,6 +5,7 @@ from . import (
     class_losses,
     comparison,
     creation,
+    factorizations,
     functions,
     indexing,
     linalg,
@@ -24,6 +25,6 @@ from . import (
     writing,
 )
 
-__all__ = ["activations", "arithmetic", "class_losses", "comparison", "creation", "functions", "indexing", "linalg",
-           "losses", "margin_losses", "matrix", "movement", "normalization", "parts", "picking", "random",
+__all__ = ["activations", "arithmetic", "class_losses", "comparison", "creation", "factorizations", "functions",
+           "indexing", "linalg", "losses", "margin_losses", "matrix", "movement", "normalization", "parts", "picking", "random",
            "reducing", "scalars", "statistics", "views", "windows", "writing"]

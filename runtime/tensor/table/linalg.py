@@ -8,7 +8,7 @@ from typing import Any
 from ....compiler import build
 from ....compiler.ir import Node, f
 from ..geometry import wrap_dim
-from ..linear_algebra import LinAlgError, check_invertible, check_square, column_major, zero_pivots
+from ..linear_algebra import LinAlgError, check_square, column_major, zero_pivots
 from ..row import Call, call, composite, op
 from ..tensor import Tensor
 from .common import broadcast
@@ -67,12 +67,13 @@ def _aligned(a: Node, b: Node, vector: bool) -> tuple[Node, Node]:
 
 def _solve_node(a: Node, b: Node, vector: bool, left: bool) -> Node:
     if not left:
-        return _transposed(_solve_node(_transposed(a), _transposed(b), False, True))
+        return transposed(_solve_node(transposed(a), transposed(b), False, True))
     result = f.solve(*_aligned(a, b, vector))
     return build.squeeze(result, [result.ndim - 1]) if vector else result
 
 
-def _transposed(x: Node) -> Node:
+def transposed(x: Node) -> Node:
+    """Matrices with the last two axes exchanged."""
     return build.moveaxis(x, x.ndim - 1, x.ndim - 2)
 
 
@@ -113,6 +114,10 @@ def _matrix_norm(self: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: b
         sums = call("sum", call("abs", self), inner, True, dtype=dtype)
         result = call("amax" if ord > 0 else "amin", sums, outer, True)
         return result if keepdim else call("squeeze", result, (rows, columns))
+    if ord in (2, -2, "nuc"):
+        from .factorizations import spectral_norm
+
+        return spectral_norm(self, ord, keepdim, rows, columns)
     raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
 
 
