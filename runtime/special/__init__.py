@@ -10,7 +10,7 @@ _PREFIX = "special_"
 _ELSEWHERE = {  # under another name, or without the prefix, in the table
     **dict.fromkeys(("erf", "erfc", "erfinv", "digamma", "polygamma", "log1p", "expm1", "exp2", "logit", "sinc", "xlogy", "logsumexp",
                      "softmax", "log_softmax", "round")),
-    "expit": "sigmoid", "gammaln": "lgamma", "psi": "digamma",
+    "expit": "sigmoid", "gammaln": "lgamma", "psi": "digamma", "multigammaln": "mvlgamma",
 }
 _FUNCTIONS = {**{name: CALLS[other or name] for name, other in _ELSEWHERE.items()},
               **{name.removeprefix(_PREFIX): function for name, function in CALLS.items() if name.startswith(_PREFIX)}}

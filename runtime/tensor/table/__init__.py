@@ -19,6 +19,7 @@ from . import (
     random,
     reducing,
     scalars,
+    special,
     statistics,
     views,
     windows,
@@ -27,4 +28,4 @@ from . import (
 
 __all__ = ["activations", "arithmetic", "class_losses", "comparison", "creation", "factorizations", "functions",
            "indexing", "linalg", "losses", "margin_losses", "matrix", "movement", "normalization", "parts", "picking", "random",
-           "reducing", "scalars", "statistics", "views", "windows", "writing"]
+           "reducing", "scalars", "special", "statistics", "views", "windows", "writing"]

@@ -203,10 +203,7 @@ def _cond(self: Tensor, p: Any = None) -> Any:
 def spectral_norm(self: Tensor, order: Any, keepdim: bool, rows: int, columns: int) -> Any:
     """Norms of matrices by their singular values: the largest, the smallest, or the sum of all."""
     s = call("linalg_svdvals", call("movedim", self, (rows, columns), (-2, -1)))
-    if order == "nuc":
-        result = call("sum", s, -1)
-    else:
-        result = call("amax" if order == 2 else "amin", s, -1)
+    result = call({2: "amax", -2: "amin", "nuc": "sum"}[order], s, -1)
     for axis in sorted((rows, columns)) if keepdim else ():
         result = call("unsqueeze", result, axis)
     return result

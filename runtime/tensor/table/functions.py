@@ -68,8 +68,7 @@ unary("deg2rad", lambda x: x * (math.pi / 180.0), "Deg2RadBackward0", "")
 unary("rad2deg", lambda x: x * (180.0 / math.pi), "Rad2DegBackward0", "")
 unary("sinc", lambda x: _sinc(x), "SincBackward0")
 unary("neg", lambda x: f.neg(x), "NegBackward0", "", also="negative", floating=False)
-unary("abs", lambda x: x if x.dtype.kind == "b" else f.abs(x), "AbsBackward0", "self", also="absolute", floating=False,
-      derivative="MulBackward0")
+unary("abs", lambda x: x if x.dtype.kind == "b" else f.abs(x), "AbsBackward0", "self", also="absolute", floating=False)
 unary("sign", lambda x: x if x.dtype.kind == "b" else f.sign(x), "SignBackward0", "", floating=False)
 unary("sgn", lambda x: x if x.dtype.kind == "b" else f.sign(x), "SgnBackward0", "self", floating=False)
 unary("relu", lambda x: f.where(f.gt(x, 0), x, f.where(f.isnan(x), x, constant(0, x.dtype, x.shape)) if x.dtype.kind == "f"
