@@ -77,12 +77,15 @@ def template(params: tuple[Any, ...], index: int, avals: tuple[Aval, ...], maske
 
 @lru_cache(maxsize=4096)
 def depends(derived: Template) -> frozenset[int]:
-    """Which stand-ins a gradient depends on differentiably: it may read others, to compare them only."""
+    """Which stand-ins a gradient is a function of; others it may read only to compare them."""
     if derived.value is None:
         return frozenset()
-    ct = make("input", shape=derived.value.shape, dtype=derived.value.dtype, position=-1, name="ct")
-    found = differentiate.vjp([derived.value], [ct], derived.stand_ins)
-    return frozenset(k for k, ct in enumerate(found) if ct is not None)
+    below: dict[Node, frozenset[int]] = {node: frozenset((k,)) for k, node in enumerate(derived.stand_ins)}
+    for node in toposort([derived.value]):
+        if node not in below:
+            flows = differentiate.is_differentiable(node) and not node.op.not_differentiable
+            below[node] = frozenset().union(*(below[i] for i in node.inputs)) if flows else frozenset()
+    return below[derived.value]
 
 
 class _Accumulate(Recipe):
