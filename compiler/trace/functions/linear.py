@@ -52,6 +52,17 @@ def solve(a: Any, b: Any) -> Any:
     return wrap(build.squeeze(result, [result.ndim - 1]) if vector else result)
 
 
+@row(np.linalg.cholesky)
+def cholesky(a: Any, /, *, upper: bool = False) -> Any:
+    (x,) = _real(a)
+    return wrap(build.moveaxis(f.cholesky(build.moveaxis(x, x.ndim - 1, x.ndim - 2)), x.ndim - 1, x.ndim - 2) if upper else f.cholesky(x))
+
+
+@row(np.linalg.svdvals)
+def svdvals(x: Any, /) -> Any:
+    return wrap(f.singular_values(*_real(x)))
+
+
 @row(np.linalg.matrix_power)
 def matrix_power(a: Any, n: int) -> Any:
     x = array(a)
