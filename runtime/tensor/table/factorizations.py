@@ -173,9 +173,9 @@ def _lstsq(self: Tensor, b: Tensor, rcond: float | None = None, *, driver: str |
     solution = call("matmul", call("linalg_pinv", self), b)
     rank = call("linalg_matrix_rank", self)
     m, n = self._shape[-2:]
-    residuals = call("sum", call("square", call("sub", call("matmul", self, solution), b)), -2) if m > n else call("sum", b[:0], 0)[:0]
-    return return_type("linalg_lstsq", "solution", "residuals", "rank", "singular_values")(
-        solution, residuals, rank, call("sum", b[:0], 0)[:0])
+    nothing = call("zeros_like", call("narrow", call("flatten", b), 0, 0, 0))
+    residuals = call("sum", call("square", call("sub", call("matmul", self, solution), b)), -2) if m > n else nothing
+    return return_type("linalg_lstsq", "solution", "residuals", "rank", "singular_values")(solution, residuals, rank, nothing)
 
 
 @op("linalg_matrix_rank", build=lambda a, tolerance: _rank(a, tolerance), inputs="A", to="")
