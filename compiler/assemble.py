@@ -91,7 +91,7 @@ def assemble(plan: Plan, steps: Sequence[PlannedStep],
     kernels = [s for s in steps if isinstance(s, Kernel)]
     if not kernels:
         return record_of(plan, steps, "", ""), None
-    if entry is None or not call_entry.supports(plan, entry):
+    if entry is None or not call_entry.supports(plan, kernels, entry):
         key = hashlib.sha256(repr(kernels).encode()).hexdigest()[:24]
         return record_of(plan, steps, symbol_of(key), ""), compile_kernels(kernels, key)
     key = hashlib.sha256(repr((kernels, entry.layout())).encode()).hexdigest()[:24]

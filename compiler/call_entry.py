@@ -13,6 +13,7 @@ from typing import Any
 from llvmlite import ir
 
 from .blocks import BLOCK
+from .emit_llvm import size_arithmetic
 from .entry_spec import (
     ARRAY_TYPE,
     FIRST_DTYPE,
@@ -43,11 +44,16 @@ POINTER = BYTE.as_pointer()
 # Offsets in PyObject, PyFloatObject and PyArrayObject_fields of 64-bit CPython and NumPy >= 1.7.
 TYPE, NUMBER, DATA, NDIM, SHAPE, STRIDES, DESCR, FLAGS = 8, 16, 16, 24, 32, 40, 56, 64
 ALIGNED = 0x100
+MOST_SLOTS = 4096  # of the kernels' arguments, which lie on the stack
 
 
-
-def supports(plan: Plan, spec: EntrySpec) -> bool:
-    """Whether the whole plan can run inside the entry."""
+def supports(plan: Plan, kernels: Sequence[Kernel], spec: EntrySpec) -> bool:
+    """Whether the whole plan, as these kernels, can run inside the entry."""
+    shapes = [node.shape for node in plan.graph.inputs]
+    symbols = {name for shape in shapes for size in shape for name in symbols_of(size)}
+    bare = {str(size) for shape in shapes for size in shape if isinstance(size, SizeExpr)}
+    if symbols - bare or sum(ArgumentLayout.of(k).length for k in kernels) > MOST_SLOTS:
+        return False
     bound = {a.position for a in spec.arguments if not isinstance(a, IgnoredArgument)}
     inside = {n for s in plan.steps if isinstance(s, KernelStep) for n in s.roots}
     return (all(isinstance(s, KernelStep) for s in plan.steps) and bound == set(range(len(plan.graph.inputs)))
@@ -101,14 +107,20 @@ class _Emitter:
         return known
 
     def opaque(self, atom: Opaque) -> Value:
-        """`//` and `%` of sizes are of non-negative numbers by a positive one."""
-        left, right = self.size(atom.left), self.size(atom.right)
-        if atom.op == "//":
-            return self.builder.sdiv(left, right)
-        if atom.op == "%":
-            return self.builder.srem(left, right)
-        less = self.builder.icmp_signed("<" if atom.op == "min" else ">", left, right)
-        return self.builder.select(less, left, right)
+        return size_arithmetic(self.builder, atom.op, self.size(atom.left), self.size(atom.right))
+
+    def amount(self, size: Size) -> Value:
+        """A size as a double, which a product of large sizes does not overflow."""
+        if isinstance(size, int):
+            return DOUBLE(float(size))
+        total = DOUBLE(0.0)
+        for monomial, coefficient in size.terms:
+            term = DOUBLE(float(coefficient))
+            for atom in monomial:
+                factor = self.sizes[symbol_named(atom.name)] if isinstance(atom, Symbol) else self.opaque(atom)
+                term = self.builder.fmul(term, self.builder.sitofp(factor, DOUBLE))
+            total = self.builder.fadd(total, term)
+        return total
 
     # ------------------------------------------------------------------------------------------- arguments
     def arguments(self) -> None:
@@ -131,7 +143,7 @@ class _Emitter:
         for guard in self.plan.graph.guards:
             self.require(self.holds(guard))
         for kernel in self.kernels:  # more than one block is for threads
-            self.require(self.builder.icmp_signed("<=", self.size(work(kernel.body)), LONG(BLOCK)))
+            self.require(self.builder.fcmp_ordered("<=", self.amount(work(kernel.body)), DOUBLE(float(BLOCK))))
 
     def number(self, obj: Value, node: Node) -> None:
         self.require(self.same(self.field(obj, TYPE, POINTER), self.slot(FLOAT_TYPE)))
@@ -301,6 +313,6 @@ def emit_call_entry(module: Any, plan: Plan, kernels: Sequence[Kernel], function
     Raises:
         LoweringError: the plan calls routines that the entry cannot.
     """
-    if not supports(plan, spec):
+    if not supports(plan, kernels, spec):
         raise LoweringError("this plan needs more than kernels over its arguments")
     _Emitter(module, plan, kernels, functions, spec, symbol).emit()

@@ -42,7 +42,7 @@ from .scalar_llvm import BOOL, BYTE, INT64, ir_type, register_type, scalar
 from .sizes import Size, SizeExpr, Symbol
 from .split import main_loop
 
-__all__ = ["emit_kernel"]
+__all__ = ["emit_kernel", "size_arithmetic"]
 
 Value = Any  # llvmlite has no annotations
 POINTER = BYTE.as_pointer()
@@ -391,7 +391,7 @@ class _Body:
                 if isinstance(atom, Symbol):
                     factor = self.symbols[atom.name]
                 else:
-                    factor = _size_arithmetic(builder, atom.op, self._size(atom.left), self._size(atom.right))
+                    factor = size_arithmetic(builder, atom.op, self._size(atom.left), self._size(atom.right))
                 product = factor if product is None else builder.mul(product, factor, flags=("nsw",))
             if product is None:
                 term = INT64(coefficient)
@@ -439,7 +439,7 @@ def _index_arithmetic(builder: Any, op: str, left: Value, right: Value) -> Value
     return _intrinsic(builder, {"min": "llvm.smin", "max": "llvm.smax"}[op], left, right)
 
 
-def _size_arithmetic(builder: Any, op: str, left: Value, right: Value) -> Value:
+def size_arithmetic(builder: Any, op: str, left: Value, right: Value) -> Value:
     """As Python's, except that a division by zero gives 0 or `left`: a size is computed even where no loop needs it."""
     if op in ("min", "max"):
         return _index_arithmetic(builder, op, left, right)

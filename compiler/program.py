@@ -54,6 +54,10 @@ class Program:
             last.update(dict.fromkeys(_touched(step), position))
         temporaries = [slot for slot in last if slot not in kept]
         self.temporaries = [record.buffers[slot].name for slot in temporaries]
+        finished: dict[int, list[int]] = {}
+        for slot in temporaries:
+            finished.setdefault(last[slot], []).append(slot)
+        self._ranks = [len(b.shape) for b in record.buffers]
         self._runs: list[_Run] = []
         kernels = checks = 0
         for position, step in enumerate(record.steps):
@@ -65,9 +69,8 @@ class Program:
                 checks += 1
             else:
                 self._runs.append(self._call_run(step))
-            finished = [slot for slot in temporaries if last[slot] == position]
-            if finished:
-                self._runs.append(_dropper(finished))
+            if position in finished:
+                self._runs.append(_dropper(finished[position]))
 
     # ------------------------------------------------------------------------------------------- what led to it
     @cached_property
@@ -103,7 +106,7 @@ class Program:
         written = [(slot, self.record.buffers[slot].shape, self.record.buffers[slot].dtype) for slot in kernel.written]
         arguments, names, reduced = kernel.buffers, kernel.sizes, kernel.reduces
         extent, statements = kernel.extent, kernel.statements
-        pointer_slot = kernel.pointers([len(b.shape) for b in self.record.buffers])
+        pointer_slot = kernel.pointers(self._ranks)
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
             for slot, shape, dtype in written:
@@ -191,12 +194,12 @@ class Program:
         for step in self._runs:
             step(values, sizes, spread)
         results: list[Array] = []
-        seen: set[int] = set()
+        taken = {id(array) for array in (*arrays, *values[:len(inputs)])}  # a routine may return its operand itself
         for slot in self.record.outputs:
             result = values[slot]
-            if slot in seen or slot < len(inputs) or not isinstance(result, np.ndarray) or not result.flags.owndata:
+            if id(result) in taken or not isinstance(result, np.ndarray) or not result.flags.owndata:
                 result = np.array(result, self.record.buffers[slot].dtype, order="C", copy=True)
-            seen.add(slot)
+            taken.add(id(result))
             results.append(result)
         return results
 

@@ -23,7 +23,8 @@ def main_loop(body: Sequence[Statement]) -> Loop | None:
 
 def work(body: Sequence[Statement]) -> Size:
     """How many statements a body runs."""
-    return sum((s.extent * (1 + work(s.body)) if isinstance(s, Loop) else 1 for s in body), start=0)
+    loops = [s for s in body if isinstance(s, Loop)]
+    return sum((loop.extent * (1 + work(loop.body)) for loop in loops), start=len(body) - len(loops))
 
 
 def main_extent(kernel: Kernel) -> Size:
