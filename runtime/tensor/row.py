@@ -438,7 +438,7 @@ numpy_dtype = _numpy
 torch_dtype = from_numpy_dtype
 
 __all__ = [
-    "CALLS", "FUNCTIONS", "METHODS", "ROWS", "Call", "Row", "ViewRow", "alias_view", "attach", "call", "composite", "dtype_name", "edges_of",
-    "export", "number", "numpy_dtype", "op", "record", "record_view", "renamed", "renaming", "saved_tensor", "torch_dtype", "type_name",
-    "value_of", "view",
+    "CALLS", "FUNCTIONS", "METHODS", "ROWS", "Call", "Row", "ViewRow", "alias_view", "attach", "call", "composite",
+    "dtype_name", "edges_of", "export", "number", "numpy_dtype", "op", "record", "record_view", "renamed", "renaming",
+    "saved_tensor", "torch_dtype", "type_name", "value_of", "view",
 ]
