@@ -254,10 +254,10 @@ class OpNode(Node):
         edges += [(self, k) for k in range(len(self.indices))]
         avals = tuple((v.shape, v.dtype.name) for v in values)
         derived = template(params, position, avals, tuple(v.mask is not None for v in values))
-        # torch's own operation for a gradient takes all that it reads as inputs; a formula only what it varies with
         own = getattr(self.recipe, "derivative", "")
-        wanted = derived.reads if own else depends(derived)
-        edges = [edge if k in wanted else None for k, edge in enumerate(edges)]
+        if not getattr(_innermost(self.recipe, self.params), "derivative", ""):
+            wanted = depends(derived)
+            edges = [edge if k in wanted else None for k, edge in enumerate(edges)]
         if derived.value is None or all(edge is None for edge in edges):
             return
         cls = node_class(own or derivative_name(derived.value))
@@ -266,6 +266,7 @@ class OpNode(Node):
         made._grad_fn = node
 
     def release(self) -> None:
+        """Forget the Values; a node whose gradient needs none has nothing to forget."""
         if self.keeps:
             self.inputs = self.results = None
 
@@ -354,6 +355,17 @@ def accumulated(first: Tensor, second: Tensor) -> Tensor:
             made._grad_fn = node_class("AddBackward0")(ACCUMULATE, (), inputs, (absent(value),), edges,
                                                        ((made._shape, made._dtype),))
     return made
+
+
+def _innermost(recipe: Recipe, params: tuple[Any, ...]) -> Recipe:
+    """The operation that a gradient, or a gradient of a gradient, is of.
+
+    Where torch has an operation of its own for the gradient, that takes all inputs of the operation, whether its result
+    varies with them or not; elsewhere it has a formula.
+    """
+    while recipe is VJP:
+        recipe, params = params[:2]
+    return recipe
 
 
 _classes: dict[str, type[OpNode]] = {}

@@ -178,7 +178,7 @@ def _remainder(a: Node, b: Node, dtype: str) -> Node:
     return build.elementwise("remainder", build.cast(a, dtype), build.cast(b, dtype))
 
 
-@op("remainder", build=_remainder, derivative="MulBackward0", backward="RemainderBackward0",
+@op("remainder", build=_remainder, backward="RemainderBackward0",
     saved="self>other other>other", inputs="self other", inplace=True)
 def _remainder_rule(self: Any, other: Any) -> Call:
     operands_of("remainder", self, other)
@@ -187,7 +187,7 @@ def _remainder_rule(self: Any, other: Any) -> Call:
     return pairwise(self, other, dtype, "RemainderBackward1" if isinstance(other, Tensor) else "")
 
 
-@op("fmod", build=_elementwise("fmod"), derivative="MulBackward0", backward="FmodBackward0",
+@op("fmod", build=_elementwise("fmod"), backward="FmodBackward0",
     saved="self>other other>other", inputs="self other", inplace=True)
 def _fmod_rule(self: Any, other: Any) -> Call:
     operands_of("fmod", self, other)
@@ -290,7 +290,8 @@ def _copysign(a: Node, b: Node, dtype: str) -> Node:
     return f.where(_negative(f.stop_gradient(b)), f.neg(size), size)
 
 
-@op("copysign", build=_copysign, derivative="MulBackward0", backward="CopysignBackward0", saved="self other result",
+@op("copysign", build=_copysign, derivative="MulBackward0", backward="CopysignBackward0",
+    saved="self other result",
     inputs="self other", inplace=True)
 def _copysign_rule(self: Tensor, other: Any) -> Call:
     dtype = float_dtype(common_dtype(self, other))
