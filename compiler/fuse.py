@@ -21,6 +21,7 @@ from .loopnest import (
     IndexOp,
     Kernel,
     Let,
+    Literal,
     Load,
     Loop,
     Operand,
@@ -157,27 +158,56 @@ def row_local(first: Loop, second: Loop) -> bool:
     return all(any(all(index[axis] == here for index in touched[buffer]) for axis in range(len(touched[buffer][0]))) for buffer in shared)
 
 
-def fuse_loops(first: Loop, second: Loop) -> Loop | None:
-    """The two as one, or None."""
+def aligned(first: Loop, second: Loop) -> Loop | None:
+    """The second loop with the variable of the first, where the two may run as one."""
     if first.extent != second.extent:
         return None
     (second,) = rename((second,), {second.index: first.index})  # type: ignore[assignment]
-    if not row_local(first, second):
+    return second if row_local(first, second) else None
+
+
+def fuse_loops(first: Loop, second: Loop) -> Loop | None:
+    """The two as one, or None."""
+    found = aligned(first, second)
+    if found is None:
         return None
+    second = found
     return Loop(first.index, first.extent, fuse_list((*first.body, *second.body)), first.carried + second.carried)
+
+
+def held(body: Sequence[Statement]) -> set[str]:
+    """The buffers that are filled with their first value, and then accumulated into across the iterations of another loop.
+
+    Where such a fill became part of a loop, the accumulating loop could not be fused with that one.
+    """
+    found: set[str] = set()
+    fills: dict[str, Loop] = {}
+    for s in body:
+        if not isinstance(s, Loop):
+            continue
+        touched = Touched.of(s)
+        found |= {b for b in touched.read | touched.written if b in fills and aligned(fills[b], s) is None}
+        if all(isinstance(inner, Loop) or (isinstance(inner, Store) and isinstance(inner.value, Literal)) for inner in walk((s,))):
+            fills.update(dict.fromkeys(touched.written, s))
+    return found
 
 
 def fuse_list(body: Body) -> Body:
     """Fuse every loop of a list into an earlier one where it may move there."""
     done = list(body)
+    kept_apart = held(done)
+
+    def fusible(statement: Statement) -> bool:
+        return isinstance(statement, Loop) and (not kept_apart or kept_apart.isdisjoint(_filled(statement)))
+
     position = 0
     while position < len(done):
         loop = done[position]
-        if isinstance(loop, Loop):
+        if isinstance(loop, Loop) and fusible(loop):
             tried = 0
             for earlier in range(position - 1, -1, -1):
                 target = done[earlier]
-                if isinstance(target, Loop) and tried < TRIED:
+                if isinstance(target, Loop) and tried < TRIED and fusible(target):
                     tried += 1
                     moved = _move_up(done, earlier, position) if target.extent == loop.extent else None
                     if moved is not None:
@@ -186,6 +216,11 @@ def fuse_list(body: Body) -> Body:
                         break
         position += 1
     return tuple(done)
+
+
+def _filled(loop: Loop) -> set[str]:
+    """The buffers to which a loop writes constants."""
+    return {s.buffer for s in walk((loop,)) if isinstance(s, Store) and isinstance(s.value, Literal)}
 
 
 def _move_up(body: list[Statement], earlier: int, later: int) -> list[Statement] | None:
