@@ -375,8 +375,14 @@ class Table:
         done = dict(old)
         for t in postorder([term], lambda t: t not in old):
             if t not in done:
-                done[t] = self._replaced(t, done, {}, False) if any(done.get(p, p) is not p for p in t.parts()) else t
+                done[t] = self.with_parts(t, done)
         return done.get(term, term)
+
+    def with_parts(self, term: Term, done: Mapping[Term, Term]) -> Term:
+        """One term with its parts replaced."""
+        if all(done.get(p, p) is p for p in term.parts()):
+            return term
+        return self._replaced(term, done, {}, False)
 
     def _replaced(self, term: Term, done: Mapping[Term, Term], mapping: Mapping[Label, Index], renaming: bool) -> Term:
         """One term, remade from its parts; a mere renaming keeps its form."""

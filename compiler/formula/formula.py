@@ -21,7 +21,7 @@ from .names import Names
 from .prepare import Derived, derive, evaluate_derived, squared, without_shifts
 from .read import axes, is_pointwise, read
 from .recognise import recognised
-from .shared import Pieces, split
+from .shared import Pieces, split, written_out
 from .shown import Shown
 from .source import NumpySource, size_source
 from .symbolic import Elements
@@ -32,6 +32,7 @@ from .tidy import length, tidied
 __all__ = ["Formula", "derivative", "formula"]
 
 LINE = 100  # characters: a longer formula names its shared sub-terms
+LARGEST_TREE = 20_000  # terms: SymPy's matrices take time for the tree, not for the graph
 
 
 class Formula:
@@ -182,10 +183,16 @@ class Formula:
 
         Of plain symbols for scalars and elementwise functions; a matrix expression where matrix notation says everything
         (vectors are columns); else elements with indices, which count from 0, and sums over them.
+
+        Raises:
+            NotYetError: a formula of arrays is so large that SymPy would not finish with it.
         """
         elements = Elements(self._term.table, self._names.size, self._names.label, self._matrix_of)
         if self._derived.pointwise or not any(self._shapes.values()):
             return elements.convert(self._term)
+        if written_out(self._pieces) > LARGEST_TREE:
+            raise NotYetError("the formula is too large to be one SymPy expression, which has no shared parts; "
+                              "str(formula) and .numpy name them")
         try:
             (_, main), *definitions = self._arranged(self._pieces, Matrix(self._term.table, self._shapes))
             behind = dict(definitions)

@@ -19,6 +19,7 @@ SHARED_WEIGHT = 300
 LARGEST_WEIGHT = 4000
 LARGEST_HEIGHT = 100
 HALF = Fraction(1, 2)
+_SIGNS = {"add": (1, 1), "sub": (1, -1), "neg": (-1,)}
 
 
 def axes(shape: Sequence[Size]) -> tuple[Label, ...]:
@@ -42,6 +43,19 @@ class _Reader:
         self.pointwise = pointwise
         self.own = own
         self.forms: dict[Node, Term] = {}
+        self.inner: set[Node] = set()
+
+    def sum(self, root: Node) -> Term:
+        """A tree of additions, subtractions and negations as one sum, in the order in which it is written."""
+        terms = []
+        stack = [(root, 1)]
+        while stack:
+            node, sign = stack.pop()
+            if node is root or node in self.inner:
+                stack += reversed([(x, s * sign) for x, s in zip(node.inputs, _SIGNS[node.op.name], strict=True)])
+            else:
+                terms.append(self.forms[node] if sign > 0 else -self.forms[node])
+        return terms[0] if len(terms) == 1 else self.table.add(*terms)
 
     def axes(self, node: Node) -> tuple[Label, ...]:
         return () if self.pointwise else axes(node.shape)
@@ -82,8 +96,15 @@ def read(table: Table, outputs: Sequence[Node], *, pointwise: bool = False, line
     order = toposort(outputs)
     uses = Counter(i for node in order for i in node.inputs)
     tangent = set(linear_in)
+    users: dict[Node, Node] = {i: node for node in order for i in node.inputs}
+    roots = set(outputs)
     for node in order:
-        term = reader.read(node)
+        if node.op.name in _SIGNS and uses[node] == 1 and node not in roots and users[node].op.name in _SIGNS:
+            reader.inner.add(node)  # part of a longer sum, which is collected once
+            if any(i in tangent for i in node.inputs):
+                tangent.add(node)
+            continue
+        term = reader.sum(node) if node.op.name in _SIGNS else reader.read(node)
         if any(i in tangent for i in node.inputs):
             tangent.add(node)
         elif term.height > LARGEST_HEIGHT or term.weight > (SHARED_WEIGHT if uses[node] > 1 else LARGEST_WEIGHT):

@@ -18,8 +18,11 @@ LOGSUMEXP = Presented("logsumexp", Names("", r"\operatorname{{logsumexp}}\left({
 def recognised(table: Table, term: Term) -> Term:
     """The term with softmax and log-sum-exp by name; they are written so in matrix notation."""
     done: dict[Term, Term] = {}
-    for t in postorder([term]):
-        again = table.replace(t, {p: done[p] for p in t.parts() if done[p] is not p})
+    order = list(postorder([term]))
+    if not any(_total_of_exponentials(table, t) for t in order):
+        return term
+    for t in order:
+        again = table.with_parts(t, done)
         if isinstance(again, Mul):
             again = _softmax(table, again)
         elif isinstance(again, Apply) and again.function.name == "log":

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .terms import At, Label, Lambda, Number, Term, postorder
 
-__all__ = ["Pieces", "split"]
+__all__ = ["Pieces", "reached", "split", "written_out"]
 
 SMALLEST = 8  # the weight from which a shared sub-term is worth a name
 LARGEST = 120  # the weight from which one that is used once gets a name
@@ -25,9 +25,9 @@ def split(term: Term, labels: Sequence[Label], share: bool = False) -> Pieces:
     Args:
         share: name sub-terms that are used several times.
     """
-    pieces = _reached(Lambda(tuple(labels), term))
+    pieces = reached(Lambda(tuple(labels), term))
     if share:
-        pieces = _reached(_named(pieces))
+        pieces = reached(_named(pieces))
     main = pieces.pop("")
     return Pieces(main.body, pieces)
 
@@ -42,7 +42,7 @@ def _named(pieces: dict[str, Lambda]) -> Lambda:
         uses.update(t.parts())
     done: dict[Term, Term] = {}
     for t in postorder(owners):
-        new = table.replace(t, {p: done[p] for p in t.parts() if done[p] is not p})
+        new = table.with_parts(t, done)
         if t in owners:
             if owners[t]:
                 table.definitions[owners[t]] = Lambda(pieces[owners[t]].labels, new)
@@ -54,8 +54,8 @@ def _named(pieces: dict[str, Lambda]) -> Lambda:
     return Lambda(main.labels, done[main.body])
 
 
-def _reached(main: Lambda) -> dict[str, Lambda]:
-    """The main term and the definitions that it needs, each after all its users."""
+def reached(main: Lambda) -> dict[str, Lambda]:
+    """The main term, under no name, and the definitions that it needs, each after all its users."""
     table = main.body.table
     order: list[str] = []
     seen: set[str] = set()
@@ -73,3 +73,15 @@ def _reached(main: Lambda) -> dict[str, Lambda]:
                     bodies[t.name] = table.definitions[t.name]
                     stack.append((t.name, False))
     return {name: bodies[name] for name in reversed(order)}
+
+
+def written_out(pieces: Pieces) -> int:
+    """The number of terms in the formula as a tree, each named sub-term written out wherever it occurs."""
+    weights: dict[str, int] = {}
+    for name, body in [*((n, d.body) for n, d in reversed(pieces.definitions.items())), ("", pieces.main)]:
+        found: dict[Term, int] = {}
+        for t in postorder([body]):
+            own = weights.get(t.name, 1) if isinstance(t, At) else 1
+            found[t] = own + sum(found[p] for p in t.parts())
+        weights[name] = found[body]
+    return weights[""]

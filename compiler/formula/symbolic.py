@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from .algebra import Table
+from .shared import reached
 from .terms import (
     Add,
     Apply,
@@ -19,6 +20,7 @@ from .terms import (
     Delta,
     Index,
     Label,
+    Lambda,
     Mul,
     Number,
     Position,
@@ -73,14 +75,25 @@ class Elements:
         self.label_name = label_name
         self.matrix = matrix
         self.done: dict[Term, Any] = {}
+        self._weights: dict[Term, int] = {}  # sizes as trees, shared sub-terms written out
 
     def convert(self, root: Term) -> Any:
         """The SymPy expression."""
+        pieces = reached(Lambda((), root))
+        for labels, body in reversed(pieces.values()):  # definitions before their users, so that no user recurses into them
+            if not labels:
+                self._fill(body)
+        self._fill(root)
+        return self.done[root]
+
+    def _fill(self, root: Term) -> None:
         for term in postorder([root], lambda t: t not in self.done):
             if term not in self.done:
+                behind = self.table.definitions.get(term.name) if isinstance(term, At) else None
+                inside = term.parts() if behind is None else (behind.body,)
+                self._weights[term] = 1 + sum(self._weights.get(p, p.weight) for p in inside)
                 made = self.done[term] = self._convert(term)
                 hash(made)  # computed parts first, as SymPy would do it by recursion
-        return self.done[root]
 
     def label(self, label: Label) -> Any:
         import sympy
@@ -98,7 +111,7 @@ class Elements:
         import sympy
 
         done = self.done
-        evaluate = term.weight <= _EVALUATED
+        evaluate = self._weights[term] <= _EVALUATED
         match term:
             case Number():
                 return rational(term.value)
@@ -122,11 +135,11 @@ class Elements:
                 return sympy.Add(*parts, evaluate=evaluate)
             case Mul():
                 outer = [(b, e) for b, e in term.factors if not any(label in t.free for t in (b, e) for label in term.bound)]
-                powers = [self.power(b, e) for b, e in outer]
+                powers = [self.power(b, e, evaluate) for b, e in outer]
                 if term.coefficient != 1:
                     powers.insert(0, rational(term.coefficient))
                 if term.bound:
-                    inner = [self.power(b, e) for b, e in term.factors if (b, e) not in outer]
+                    inner = [self.power(b, e, evaluate) for b, e in term.factors if (b, e) not in outer]
                     powers.append(sympy.Sum(sympy.Mul(*inner, evaluate=evaluate), *self.ranges(term.bound)))
                 return powers[0] if len(powers) == 1 else sympy.Mul(*powers, evaluate=evaluate)
             case Apply():
@@ -142,19 +155,21 @@ class Elements:
                 return self.call(term)
         raise NotImplementedError(type(term).__name__)
 
-    def power(self, base: Term, exponent: Term) -> Any:
+    def power(self, base: Term, exponent: Term, evaluate: bool) -> Any:
         import sympy
 
         b, e = self.done[base], self.done[exponent]
         if base is self.table.e:
             return sympy.exp(e, evaluate=False) if not isinstance(exponent, Number) else sympy.exp(e)
-        return b if exponent is self.table.one else sympy.Pow(b, e)
+        return b if exponent is self.table.one else sympy.Pow(b, e, evaluate=evaluate)
 
     def defined(self, term: At) -> Any:
         """The expression behind a named sub-term."""
         labels, body = self.table.definitions[term.name]
         mapping: Mapping[Label, Index] = dict(zip(labels, term.indices, strict=True))
-        return self.convert(self.table.substitute(body, mapping))
+        body = self.table.substitute(body, mapping)
+        self._fill(body)
+        return self.done[body]
 
     def call(self, term: Call) -> Any:
         """An element of a function of whole arrays; an undefined function of the elements where there is no better."""

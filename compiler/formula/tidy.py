@@ -21,7 +21,7 @@ def tidied(table: Table, term: Term) -> Term:
         return term
     done: dict[Term, Term] = {}
     for t in postorder([term]):
-        again = table.replace(t, {p: done[p] for p in t.parts() if done[p] is not p})
+        again = table.with_parts(t, done)
         if isinstance(again, Add):
             again = _cancelled(table, _over_common_denominator(table, again))
         if isinstance(again, Add):

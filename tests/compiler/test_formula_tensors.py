@@ -8,7 +8,7 @@ from formula_graphs import graph_of
 from formula_values import arguments, by_source, by_sympy
 
 from chainrule.compiler import build
-from chainrule.compiler.errors import ShapeError
+from chainrule.compiler.errors import NotYetError, ShapeError
 from chainrule.compiler.formula import derivative, formula
 from chainrule.compiler.ir import Node, f
 
@@ -305,3 +305,13 @@ def test_large_networks_are_read_in_reasonable_time_and_evaluate() -> None:
     at = arguments(graph)
     assert np.allclose(by_source(result, at), result(**at))
     assert "where" in str(result)
+
+
+def test_sympy_is_refused_a_tree_that_it_would_not_finish() -> None:
+    def deep(W: Node, x: Node) -> Node:
+        for _ in range(12):
+            x = add(f.tanh(mm(W, x)), x)
+        return total(f.square(x))
+
+    with pytest.raises(NotYetError, match="too large to be one SymPy expression"):
+        _ = derivative(graph_of(deep, W=(4, 4), x=(4,)), "x").sympy
