@@ -254,3 +254,8 @@ def occurrence(parts: Sequence[Term], own: Sequence[Label], without: Sequence[La
     for part in parts:
         found.update(dict.fromkeys(part.free))
     return tuple(label for label in found if label not in without)
+
+
+def whole(term: Term) -> bool:
+    """Whether the term is a whole number."""
+    return isinstance(term, Number) and term.value.denominator == 1

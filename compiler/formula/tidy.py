@@ -161,7 +161,8 @@ def _cancelled(table: Table, term: Term) -> Term:
     if not isinstance(term, Add) or len(term.items) > MOST_ADDENDS:
         return term
     made = table.add(*(_multiplied_out(table, table.mul(table.number(c), t)) for c, t in term.items))
-    return made if length(made) <= length(term) - WORTH else term
+    fewer = not isinstance(made, Add) or len(made.items) <= len(term.items)
+    return made if fewer and length(made) <= length(term) - WORTH else term
 
 
 def _multiplied_out(table: Table, term: Term) -> Term:
