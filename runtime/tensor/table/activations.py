@@ -56,7 +56,10 @@ def _plain(value: Any) -> Any:
 
 
 def _hardtanh(x: Node, low: float, high: float) -> Node:
-    return f.where(f.le(x, low), _like(low, x), f.where(f.ge(x, high), _like(high, x), x))
+    """Clamped, with slope 0 at the bounds; there the element stays as it is (-0.0 is no 0.0)."""
+    at_bound = f.or_(f.eq(x, low), f.eq(x, high))
+    inside = f.where(at_bound, f.stop_gradient(x), x)
+    return f.where(f.lt(x, low), _like(low, x), f.where(f.gt(x, high), _like(high, x), inside))
 
 
 def _relu6_of(x: Node) -> Node:

@@ -71,9 +71,15 @@ unary("neg", lambda x: f.neg(x), "NegBackward0", "", also="negative", floating=F
 unary("abs", lambda x: x if x.dtype.kind == "b" else f.abs(x), "AbsBackward0", "self", also="absolute", floating=False)
 unary("sign", lambda x: x if x.dtype.kind == "b" else f.sign(x), "SignBackward0", "", floating=False)
 unary("sgn", lambda x: x if x.dtype.kind == "b" else f.sign(x), "SgnBackward0", "self", floating=False)
-unary("relu", lambda x: f.where(f.gt(x, 0), x, f.where(f.isnan(x), x, constant(0, x.dtype, x.shape)) if x.dtype.kind == "f"
-                                else constant(0, x.dtype, x.shape)), "ReluBackward0", "result", floating=False,
-      derivative="ThresholdBackwardBackward0")
+def _relu(x: Node) -> Node:
+    """The positive part; -0.0 stays -0.0, and the slope at 0 is 0."""
+    zero = constant(0, x.dtype, x.shape)
+    if x.dtype.kind != "f":
+        return f.where(f.gt(x, 0), x, zero)
+    return f.where(f.lt(x, 0.0), zero, f.where(f.eq(x, 0.0), f.stop_gradient(x), x))
+
+
+unary("relu", _relu, "ReluBackward0", "result", floating=False, derivative="ThresholdBackwardBackward0")
 for _name, _ir_name in (("floor", "floor"), ("ceil", "ceil"), ("trunc", "trunc")):
     unary(_name, partial(_of_floats, _ir_name), _name.title() + "Backward0", "",
           also="fix" if _name == "trunc" else "", floating=False)
