@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from . import ops  # noqa: F401  (declares the ops, whose costs are read)
 from .loopnest import (
     Buffer,
     Convert,
