@@ -141,9 +141,9 @@ class Table:
         if isinstance(left, Term) and isinstance(right, Term):
             bare = self._bare(left - right)
             if bare is not None:
-                return self.delta(*bare)
-        if isinstance(left, Term) and isinstance(right, Label):
-            left, right = right, left
+                host, guest = bare
+                inside = isinstance(host, Label) and host in left.free
+                return self.delta(host, guest) if inside else self.delta(guest, host)
         same = isinstance(left, Label) and isinstance(right, Label) and left.size == right.size
         key = frozenset((left, right)) if same else (left, right)
         parts = [i for i in (left, right) if isinstance(i, Term)]

@@ -40,6 +40,9 @@ class Formula:
 
     `str()` is text for people, `.latex` and `.mathml` are for documents, `.sympy` is for algebra, `.numpy` is one line of
     source. Called with numbers or arrays, in the order of the arguments or by name, it gives the value.
+
+    The mathematics is for the generic point. At single points where differentiation chooses a value (the gradient of a
+    norm at zero, of a product with a zero factor) the forms are undefined, but a call has the value.
     """
 
     def __init__(self, graph: Graph, derived: Derived, title: str | None = None, *, term: Term | None = None) -> None:
@@ -170,6 +173,9 @@ class Formula:
         """One line of NumPy source in the arguments' names, `np` and `special` (scipy.special)."""
         writer = NumpySource(size_source(self._graph.inputs), self._names.symbol, self._names.label)
         arranged = self._arranged(self._pieces, Matrix(self._term.table, self._shapes, general=True))
+        if self._derived.pointwise and self._derived.shape and not self._reads_arrays:
+            everywhere = axes(self._derived.shape)
+            arranged[0] = "", Matrix(self._term.table, self._shapes, general=True).filled(arranged[0][1], everywhere)
         main, *rest = (writer.write(shown) for _, shown in arranged)
         definitions = [(name, text) for (name, _), text in zip(arranged[1:], rest, strict=True)]
         if not definitions:
@@ -199,6 +205,13 @@ class Formula:
             return MatrixSymbolic(self._names.size, lambda name: behind.get(name)).convert(main)
         except NoNotationError:
             return elements.convert(self._term)
+
+    @property
+    def _reads_arrays(self) -> bool:
+        """Whether an argument that is an array occurs."""
+        pieces = self._pieces
+        terms = postorder([pieces.main, *(d.body for d in pieces.definitions.values())])
+        return any(isinstance(t, At) and self._shapes.get(t.name) for t in terms)
 
     def _matrix_of(self, call: Call) -> Any:
         """A function of whole arrays as a SymPy matrix, where there is one."""

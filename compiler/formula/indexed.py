@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from ..sizes import Size
 from .algebra import Table
-from .arrange import Arranger, Order
+from .arrange import Arranger, NoNotationError, Order
 from .matrix import Matrix
 from .shown import Shown, make
 from .terms import At, Call, Delta, Index, Label, Mul, Position, Reduce
@@ -19,7 +19,7 @@ class Indexed(Arranger):
 
     def __init__(self, table: Table, inputs: Mapping[str, Sequence[Size]]) -> None:
         super().__init__(table, inputs)
-        self.arrays = Matrix(table, inputs, general=True)
+        self.arrays = Matrix(table, inputs)
 
     def index(self, index: Index) -> Shown:
         """A label, or what stands in its place."""
@@ -42,7 +42,10 @@ class Indexed(Arranger):
         return make("series", [self.show(term.body)], data=(term.function, term.bound))
 
     def call(self, term: Call, order: Order) -> Shown:
-        base = self.arrays.array(term)
+        try:
+            base = self.arrays.array(term)
+        except NoNotationError:  # the element that the function's indices stand for
+            base = make("call", [self.show(a.body) for a in term.arrays], data=(term.function, term.params))
         return make("element", [base, *map(self.index, term.indices)]) if term.indices else base
 
     def mul(self, term: Mul, order: Order) -> Shown:

@@ -51,7 +51,8 @@ class Latex(Writer):
         return sign + text, ADD if sign else MUL if "cdot" in text else ATOM
 
     def constant(self, shown: Shown) -> Written:
-        return {"pi": r"\pi", "E": "e", "inf": r"\infty", "nan": r"\mathrm{nan}"}[shown.data], ATOM
+        return {"pi": r"\pi", "E": "e", "inf": r"\infty", "nan": r"\mathrm{nan}",
+                "true": r"\mathrm{true}", "false": r"\mathrm{false}"}[shown.data], ATOM
 
     def symbol(self, shown: Shown) -> Written:
         return symbol(self.symbol_name(shown.data)), ATOM

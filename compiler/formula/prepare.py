@@ -187,14 +187,19 @@ def evaluate_derived(graph: Graph, derived: Derived, values: Mapping[Node, Any],
     if not derived.tangents:
         return evaluate_nodes([derived.node], values, sizes)[0]
     spans = [tuple(evaluate(s, sizes) for s in t.shape) for t in derived.tangents]
-    result = np.zeros(tuple(evaluate(s, sizes) for s in derived.shape), derived.node.dtype)
-    depth = derived.node.ndim
-    for place in np.ndindex(*(n for span in spans for n in span)):
+    places = [n for span in spans for n in span]
+
+    def column(place: tuple[int, ...] | None) -> Any:
         at, known = 0, dict(values)
         for tangent, span in zip(derived.tangents, spans, strict=True):
             unit = np.zeros(span, tangent.dtype)
-            unit[place[at: at + len(span)]] = 1
+            if place is not None:
+                unit[place[at: at + len(span)]] = 1
             known[tangent] = unit
             at += len(span)
-        result[(slice(None),) * depth + place] = evaluate_nodes([derived.node], known, sizes)[0]
-    return result
+        return np.asarray(evaluate_nodes([derived.node], known, sizes)[0])
+
+    columns = [column(place) for place in np.ndindex(*places)]
+    if not columns:
+        return np.zeros((*column(None).shape, *places), derived.node.dtype)
+    return np.stack(columns, axis=-1).reshape((*columns[0].shape, *places))

@@ -139,7 +139,8 @@ def _where(r: _Reader, node: Node) -> Term:
     condition, yes, no = node.inputs
     while condition.op.name == "expand":
         (condition,) = condition.inputs
-    special = condition.op.name == "eq" and condition not in r.own and any(i.op.name == "const" for i in condition.inputs)
+    decided = r[condition] in (r.table.true, r.table.false)
+    special = not decided and condition.op.name == "eq" and condition not in r.own and any(i.op.name == "const" for i in condition.inputs)
     if special and not (isinstance(r[yes], Number) and r[yes] is r.table.number(HALF)):  # 1/2 is how ties are split
         return r[no]
     return _elementwise(r, node)

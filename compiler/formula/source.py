@@ -20,7 +20,7 @@ class NumpySource(Writer):
     """Source that evaluates to the formula's value."""
 
     def constant(self, shown: Shown) -> Written:
-        return {"E": "np.e"}.get(shown.data, f"np.{shown.data}"), ATOM
+        return {"E": "np.e", "true": "True", "false": "False"}.get(shown.data, f"np.{shown.data}"), ATOM
 
     def exponential(self, exponent: Shown) -> Written:
         return f"np.exp({self.write(exponent)})", ATOM
@@ -113,7 +113,7 @@ def size_source(inputs: Sequence[Node]) -> Callable[[str], str]:
 
     def source(name: str) -> str:
         if name not in found:
-            return name
+            raise NotYetError(f"there is no NumPy expression for the size {name}, which only running the program tells")
         position, axis, factor, rest = found[name]
         text = f"{inputs[position].param('name')}.shape[{axis}]"
         if rest != 0:

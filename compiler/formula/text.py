@@ -227,7 +227,7 @@ class Writer:
         named = {name: self.parameter(value) for name, value in zip(function.params, params, strict=True)}
         template = self.template(function)
         args = [self.of(a) for a in shown.args]
-        if getattr(function, "arity", 1) is None:
+        if getattr(function, "arity", 1) is None and "{1}" not in template:
             args = [(self.listed([text for text, _ in args]), ATOM)]
         if "axis" in named and named["axis"] != "None" and "axis" not in template and shown.args[0].ndim > 1:
             template = self.with_axis(template)

@@ -113,7 +113,7 @@ declare(Op(name="det", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, e
 declare(Op(name="cofactor", kind="opaque", arity=1, batch=of_stacks, infer=_same, evaluate=_cofactors, dtypes=REAL, cost=2000.0,
            tangent=_cofactor_tangent,
            names=Names("cofactor", r"\operatorname{{cof}}\left({0}\right)", "cofactor({0})",
-                       "np.linalg.det({0})*np.linalg.inv({0}).T")))
+                       "np.linalg.det({0})[..., None, None]*np.swapaxes(np.linalg.inv({0}), -1, -2)")))
 # log ||x||: d log||x|| = tr(x^-1 dx)
 declare(Op(name="logabsdet", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, dtypes=REAL, cost=1000.0,
            evaluate=lambda x: np.linalg.slogdet(x).logabsdet, tangent=lambda y, position, dx: _inverse_traced(y, dx),

@@ -153,6 +153,7 @@ CASES = [
     Case("column means", lambda X: build.mean(f.square(X), (0,)), {"X": (4, 3)}, {(): "mean(X**2, axis=0)"}),
     Case("variance", lambda x: build.variance(x, (0,)), {"x": (4,)},
          {(): "mean((x - mean(x))**2)", ("x",): "2*(x - mean(x))/n"}),
+    Case("product", lambda x: f.prod(x, axes=(0,)), {"x": (4,)}, {(): "prod(x)", ("x",): "prod(x)/x"}),
     Case("cosine", lambda x, y: mm(x, y) / (build.norm(x, (0,)) * build.norm(y, (0,))), {"x": (4,), "y": (4,)},
          {(): "x.T @ y/(norm(x)*norm(y))", ("x",): "(y - x*(x.T @ y)/sum(x**2))/(norm(x)*norm(y))"}),
     Case("a batch of products", lambda A, B: mm(A, B), {"A": (2, 3, 4), "B": (2, 4, 3)},
