@@ -13,6 +13,7 @@ into lanes; every other value has the same bits in a vector body, in its scalar 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,12 @@ from .loopnest import (
     Statement,
     Store,
     StoreAdd,
+    names_of,
     walk,
 )
 from .ops.lowering import Lowering
 from .packing import ArgumentLayout
+from .peel import Peeled, peel
 from .scalar_llvm import BOOL, BYTE, INT64, ir_type, register_type, scalar
 from .sizes import Size, SizeExpr, Symbol
 from .split import main_loop
@@ -121,18 +124,6 @@ def _slot(builder: Any, arguments: Value, slot: int) -> Value:
     return builder.load(builder.gep(arguments, [INT64(slot)], inbounds=True))
 
 
-def _mentions(expression: IndexExpr, loop_index: str) -> bool:
-    stack = [expression]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, Index):
-            if current.name == loop_index:
-                return True
-        elif isinstance(current, IndexOp):
-            stack += [current.left, current.right]
-    return False
-
-
 def _innermost_axes(kernel: Kernel) -> dict[str, int]:
     """For each buffer without a promise, the axis along which innermost loops walk; absent where none or several do."""
     strided = {buffer.name for buffer in kernel.buffers if not buffer.contiguous}
@@ -141,7 +132,7 @@ def _innermost_axes(kernel: Kernel) -> dict[str, int]:
         if isinstance(loop, Loop) and not any(isinstance(inner, Loop) for inner in loop.body):
             for statement in loop.body:
                 if isinstance(statement, Load | Store | StoreAdd) and statement.buffer in strided:
-                    axes = [axis for axis, index in enumerate(statement.index) if _mentions(index, loop.index)]
+                    axes = [axis for axis, index in enumerate(statement.index) if loop.index in names_of(index)]
                     if len(axes) == 1:
                         walked.setdefault(statement.buffer, set()).add(axes[0])
     return {name: axes.pop() for name, axes in walked.items() if len(axes) == 1}
@@ -169,6 +160,7 @@ class _Body:
         self.values: dict[str, Value] = {}
         self.dtypes: dict[str, np.dtype[Any]] = {}
         self.depths: dict[str, int] = {}
+        self.meaning: dict[str, IndexExpr] = {}  # of names that were converted from an index
         self.constants: dict[Literal, Value] = {}
         self.free_order = not kernel.splittable or bool(kernel.reduces)  # blocks that are combined have fixed bounds
 
@@ -213,6 +205,7 @@ class _Body:
                 self._define(statement.target, self._load(statement), self.buffers[statement.buffer].dtype, depth)
             elif isinstance(statement, Convert):
                 self._define(statement.target, self._index(statement.index), np.dtype(np.int64), depth)
+                self.meaning[statement.target] = statement.index
             elif isinstance(statement, Store):
                 self._write(self._address(statement.buffer, statement.index), self._operand(statement.value))
             elif isinstance(statement, StoreAdd):
@@ -224,14 +217,100 @@ class _Body:
         self.values[name], self.dtypes[name], self.depths[name] = value, dtype, depth
 
     def _loop(self, loop: Loop, start: Value, stop: Value, depth: int, split: bool = False) -> None:
-        """Emit a loop in rotated form: guard, body, latch.
+        """Emit a loop, in segments where masks change in it."""
+        peeled = peel(loop, self.meaning)
+        trip = loop.extent if isinstance(loop.extent, int) else None
+        if peeled is None:
+            self._stretch(loop, start, stop, depth, trip, split)
+            return
+        versions: list[tuple[Value, Callable[[], None]]] = []
+        points = [self._index(segment.stop) for segment in peeled.segments[:-1] if segment.stop is not None]
+        if peeled.fixed:
+            inside = self.builder.and_(self.builder.icmp_signed("<=", start, INT64(0)), self.builder.icmp_signed("<=", points[-1], stop))
+            versions.append((inside, lambda: self._segments(loop, peeled, points, start, stop, depth, split, clipped=False)))
+        ordered = BOOL(1)
+        for low, high in peeled.unproven:
+            ordered = self.builder.and_(ordered, self.builder.icmp_signed("<=", self._index(low), self._index(high)))
+        versions.append((ordered, lambda: self._segments(loop, peeled, points, start, stop, depth, split, clipped=True)))
+        if peeled.unproven:
+            versions.append((BOOL(1), lambda: self._stretch(loop, start, stop, depth, trip, split)))
+        self._first_that_holds(versions, loop, depth)
+
+    def _first_that_holds(self, versions: Sequence[tuple[Value, Callable[[], None]]], loop: Loop, depth: int) -> None:
+        """Several versions of a loop: a run takes the first whose condition holds, and the last one in any case."""
+        builder = self.builder
+        after = builder.append_basic_block(f"{loop.index}.joined") if len(versions) > 1 else None
+        ends: list[tuple[list[Value], Any]] = []
+        for condition, emit in versions[:-1]:
+            chosen, other = (builder.append_basic_block(f"{loop.index}.version") for _ in range(2))
+            builder.cbranch(condition, chosen, other)
+            builder.position_at_end(chosen)
+            emit()
+            ends.append(([self.values[carried.name] for carried in loop.carried], builder.block))
+            builder.branch(after)
+            builder.position_at_end(other)
+        versions[-1][1]()
+        if after is None:
+            return
+        ends.append(([self.values[carried.name] for carried in loop.carried], builder.block))
+        builder.branch(after)
+        builder.position_at_end(after)
+        for number, carried in enumerate(loop.carried):
+            final = builder.phi(register_type(carried.dtype), carried.name)
+            for values, block in ends:
+                final.add_incoming(values[number], block)
+            self._define(carried.name, final, carried.dtype, depth - 1)
+
+    def _segments(self, loop: Loop, peeled: Peeled, points: Sequence[Value], start: Value, stop: Value, depth: int,
+                  split: bool, clipped: bool) -> None:
+        """One stretch after another; those beyond [start, stop) are cut off, or are known to be inside."""
+        builder = self.builder
+        for segment, point in zip(peeled.segments, [*points, stop], strict=True):
+            last = segment is peeled.segments[-1]
+            end = _intrinsic(builder, "llvm.smin", point, stop) if clipped and not last else point
+            part = replace(loop, body=segment.body)
+            if segment.length == 1:
+                self._once(part, builder.sub(point, INT64(1)), start, end, depth, conditional=clipped or last)
+            else:
+                self._stretch(part, start, end, depth, segment.length, split)
+            start = _intrinsic(builder, "llvm.smax", start, end) if clipped and not last else end
+            loop = replace(loop, carried=tuple(replace(c, initial=c.name) for c in loop.carried))
+
+    def _once(self, loop: Loop, index: Value, start: Value, stop: Value, depth: int, conditional: bool) -> None:
+        """The body of a loop for one index, where that is within [start, stop)."""
+        builder = self.builder
+        initial = [self._operand(carried.initial) for carried in loop.carried]
+        before, after = builder.block, None
+        if conditional:
+            inside, after = (builder.append_basic_block(f"{loop.index}.{name}") for name in ("once", "skipped"))
+            builder.cbranch(builder.icmp_signed("<", start, stop), inside, after)
+            builder.position_at_end(inside)
+        self._define(loop.index, index, np.dtype(np.int64), depth)
+        for carried, value in zip(loop.carried, initial, strict=True):
+            self._define(carried.name, value, carried.dtype, depth)
+        self._statements(loop.body, depth)
+        finals = [self.values[carried.update] for carried in loop.carried]
+        if after is not None:
+            end = builder.block
+            builder.branch(after)
+            builder.position_at_end(after)
+        for carried, first, last in zip(loop.carried, initial, finals, strict=True):
+            final = last
+            if after is not None:
+                final = builder.phi(register_type(carried.dtype), carried.name)
+                final.add_incoming(first, before)
+                final.add_incoming(last, end)
+            self._define(carried.name, final, carried.dtype, depth - 1)
+
+    def _stretch(self, loop: Loop, start: Value, stop: Value, depth: int, trip: int | None, split: bool) -> None:
+        """Emit a loop in rotated form: guard, body, latch. `trip`: the most iterations, where known.
 
         Where every loop inside the split one is short and of known extent, LLVM may unroll them all and turn the split
         loop into lanes. A free order of accumulation would then differ between the vector body and the scalar tail, and
         the result would depend on the split: such accumulations keep their order.
         """
         builder, outer_order = self.builder, self.free_order
-        short = isinstance(loop.extent, int) and loop.extent <= SHORT
+        short = trip is not None and trip <= SHORT
         self.free_order = outer_order or not (split or short)
         initial = [self._operand(carried.initial) for carried in loop.carried]
         before, inside = builder.block, builder.append_basic_block(f"{loop.index}.loop")
@@ -256,7 +335,7 @@ class _Body:
         for phi, value in zip(running, updates, strict=True):
             phi.add_incoming(value, latch)
         branch = builder.cbranch(builder.icmp_signed("<", following, stop), inside, after)
-        if loop.carried and isinstance(loop.extent, int) and not short:
+        if loop.carried and trip is not None and not short:
             branch.set_metadata("llvm.loop", self._hint("llvm.loop.unroll.disable"))
         elif self._weight(loop) > VECTORISED:
             branch.set_metadata("llvm.loop", self._hint("llvm.loop.vectorize.enable", BOOL(0)))
@@ -327,7 +406,7 @@ class _Body:
         return builder.bitcast(pointer, ir_type(buffer.dtype).as_pointer())
 
     def _depth(self, expression: IndexExpr) -> int:
-        return max((self.depths[name] for name in _index_names(expression)), default=0)
+        return max((self.depths[name] for name in names_of(expression)), default=0)
 
     def _read(self, address: Value, dtype: np.dtype[Any]) -> Value:
         value = self.builder.load(address)
@@ -407,16 +486,6 @@ def _loop_hint(module: Any, *hint: Any) -> Any:
     identity = module.add_metadata([INT64(len(module.metadata)), wish])
     identity.operands = (identity, wish)
     return identity
-
-
-def _index_names(expression: IndexExpr) -> Iterator[str]:
-    stack = [expression]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, Index):
-            yield current.name
-        elif isinstance(current, IndexOp):
-            stack += [current.left, current.right]
 
 
 def _intrinsic(builder: Any, name: str, left: Value, right: Value) -> Value:

@@ -36,6 +36,7 @@ __all__ = [
     "Statement",
     "Store",
     "StoreAdd",
+    "names_of",
     "walk",
 ]
 
@@ -192,3 +193,14 @@ def walk(body: tuple[Statement, ...]) -> Iterator[Statement]:
         yield statement
         if isinstance(statement, Loop):
             stack.extend(reversed(statement.body))
+
+
+def names_of(index: IndexExpr) -> Iterator[str]:
+    """The names in an index expression."""
+    stack = [index]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Index):
+            yield item.name
+        elif isinstance(item, IndexOp):
+            stack += [item.left, item.right]
