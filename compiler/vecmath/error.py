@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from . import coefficients
-from .core import F64, Value, fma, polynomial, two_product, where
-from .exponential import exp_finite
+from .core import F64, Value, fma, polynomial, where
+from .exponential import exp, exp_finite
 from .logarithm import log
 
 ERF_LIMIT = {"f64": 5.95, "f32": 3.95}  # beyond erf rounds to 1
@@ -31,14 +31,22 @@ def _erf_near(x: Value) -> Value:
 def erfc(x: Value) -> Value:
     """1 - erf(x), with small relative error for large x too.
 
-    exp(-x**2) / (1 + 2*x) times a function that varies little, a polynomial in (x - 3) / (x + 3): M. Shepherd and
-    J. Laframboise 1981.
+    exp(-x**2) / (x + 3) times a function that varies little, a polynomial in (x - 3) / (x + 3), after M. Shepherd and
+    J. Laframboise 1981. The exponential is that of `exp(-(x * x))`, which a derivative of erfc needs: computed once for both.
     """
-    size = abs(x).clamp(high=ERFC_LIMIT[x.format.name])
-    square, square_low = two_product(size, size)
-    scaled = polynomial((size - 3.0) / (size + 3.0), coefficients.ERFC(x)) / fma(size, 2.0, 1.0)
-    far = exp_finite(-square, low=-square_low, factor=scaled)
-    return where(size < 0.5, 1.0 - _erf_near(x), where(x < 0.0, 2.0 - far, far))
+    size = abs(x)
+    is_usual = size < ERFC_LIMIT[x.format.name]
+    square = x * x
+    square_low = where(is_usual, fma(x, x, -square), 0.0)
+    size = where(size > ERFC_LIMIT[x.format.name], x.constant(ERFC_LIMIT[x.format.name]), size)
+    divisor = size + 3.0
+    inverse = 1.0 / divisor
+    error = fma(-inverse, divisor, 1.0)  # of the inverse, relatively
+    t = fma(inverse * -6.0, error, fma(inverse, -6.0, 1.0))
+    constant, slope, *others = coefficients.ERFC(x)
+    scaled = fma(fma(polynomial(t, others), t, slope), t, constant) * inverse  # even and odd powers would cancel
+    far = exp(-square) * fma(scaled, error - square_low, scaled)
+    return where(x < 0.0, 2.0 - far, far)
 
 
 def erfinv(x: Value) -> Value:
