@@ -12,27 +12,35 @@ from .entry_spec import EntrySpec
 from .fuse import fuse_kernels
 from .ir import Graph
 from .kernel import Compiled, compile_kernels, symbol_of
-from .loopnest import Kernel
+from .loopnest import Kernel, Product
 from .lower import lower_plan
+from .lower_products import lower_product
 from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
-from .schedule import LARGEST, CallStep, CheckStep, KernelStep, Plan, schedule
+from .schedule import LARGEST, CallStep, CheckStep, KernelStep, Plan, ProductStep, schedule
 from .sizes import symbols_of
 from .split import main_extent, main_loop, work
 
 __all__ = ["PlannedStep", "assemble", "planned"]
 
-PlannedStep = Kernel | CallStep | CheckStep
+PlannedStep = Kernel | Product | CallStep | CheckStep
 
 
 def lowered(plan: Plan) -> list[PlannedStep]:
     """The plan's steps with kernels lowered, and fused where they run one after another."""
     kernels = iter(lower_plan(plan))
-    steps: list[PlannedStep] = [next(kernels) if isinstance(step, KernelStep) else step for step in plan.steps]
+    steps: list[PlannedStep] = []
+    for number, planned_step in enumerate(plan.steps):
+        if isinstance(planned_step, ProductStep):
+            steps += lower_product(plan, planned_step, f"p{number}")
+        else:
+            steps.append(next(kernels) if isinstance(planned_step, KernelStep) else planned_step)
     outside = {plan.buffers[n] for n in plan.graph.outputs}
     last: dict[str, int] = {}  # the last kernel that uses a buffer
     for position, step in enumerate(steps):
         if isinstance(step, Kernel):
             last.update((b.name, position) for b in step.buffers)
+        elif isinstance(step, Product):
+            outside.update(b.name for b in step.buffers)
         else:
             nodes = [*step.node.inputs, step.node] if isinstance(step, CallStep) else [step.indices]
             outside.update(plan.buffers[n] for n in nodes if n in plan.buffers)
@@ -45,7 +53,7 @@ def lowered(plan: Plan) -> list[PlannedStep]:
             done += fuse_kernels(own, kept, LARGEST)
         else:
             done += [step for _, step in run]
-    return [replace(s, name=f"k{n}") if isinstance(s, Kernel) else s for n, s in enumerate(done)]
+    return [replace(s, name=f"k{n}") if isinstance(s, Kernel | Product) else s for n, s in enumerate(done)]
 
 
 def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
@@ -68,6 +76,9 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, entry: str)
                 tuple(number[b.name] for b in step.buffers if b.written),
                 main_extent(step), 1 + work(loop.body) if loop is not None else 1, step.splittable,
                 tuple((number[name], op) for name, op in step.reduces))
+        if isinstance(step, Product):
+            written = () if step.accumulate else (number[step.out.buffer],)
+            return KernelRecord(step.sizes, tuple(number[b.name] for b in step.buffers), written, 1, 1, False, (), step.routine)
         if isinstance(step, CheckStep):
             return CheckRecord(slot[step.indices], step.size, step.axis)
         node = step.node
@@ -88,16 +99,17 @@ def assemble(plan: Plan, steps: Sequence[PlannedStep],
     Raises:
         LoweringError: a kernel cannot be emitted.
     """
-    kernels = [s for s in steps if isinstance(s, Kernel)]
+    kernels = [s for s in steps if isinstance(s, Kernel | Product)]
     if not kernels:
         return record_of(plan, steps, "", ""), None
-    if entry is None or not call_entry.supports(plan, kernels, entry):
+    loops = [s for s in kernels if isinstance(s, Kernel)]
+    if entry is None or len(loops) < len(kernels) or not call_entry.supports(plan, loops, entry):
         key = hashlib.sha256(repr(kernels).encode()).hexdigest()[:24]
         return record_of(plan, steps, symbol_of(key), ""), compile_kernels(kernels, key)
     key = hashlib.sha256(repr((kernels, entry.layout())).encode()).hexdigest()[:24]
     symbol = f"{symbol_of(key)}.call"
 
     def beside(module: Any, functions: Sequence[Any]) -> None:
-        call_entry.emit_call_entry(module, plan, kernels, functions, entry, symbol)
+        call_entry.emit_call_entry(module, plan, loops, functions, entry, symbol)
 
     return record_of(plan, steps, symbol_of(key), symbol), compile_kernels(kernels, key, beside=beside)

@@ -45,7 +45,7 @@ from .scalar_llvm import BOOL, BYTE, INT64, ir_type, register_type, scalar
 from .sizes import Size, SizeExpr, Symbol
 from .split import main_loop
 
-__all__ = ["emit_kernel", "size_arithmetic"]
+__all__ = ["Lookup", "emit_kernel", "internal", "size_arithmetic", "size_value", "slot"]
 
 Value = Any  # llvmlite has no annotations
 POINTER = BYTE.as_pointer()
@@ -72,13 +72,13 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
     """
     layout = dict(ArgumentLayout.of(kernel).buffers)
     dense = _innermost_axes(kernel)
-    entry = _internal(module, SIGNATURE, symbol)
+    entry = internal(module, SIGNATURE, symbol)
     builder = ir.IRBuilder(entry.append_basic_block("entry"))
     start, stop, arguments = entry.args
     # loaded as pointers: an inttoptr would hide from LLVM where they come from
     pointer_slots = builder.bitcast(arguments, POINTER.as_pointer())
-    pointers = [_slot(builder, pointer_slots, layout[buffer.name]) for buffer in kernel.buffers]
-    strides = [_slot(builder, arguments, slot) for slot in _stride_slots(kernel)]
+    pointers = [slot(builder, pointer_slots, layout[buffer.name]) for buffer in kernel.buffers]
+    strides = [slot(builder, arguments, place) for place in _stride_slots(kernel)]
     passed = [builder.sub(stride, INT64(1)) for stride in strides]
 
     def run(body: Any) -> None:
@@ -88,7 +88,7 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
     if dense:
         unit = [
             builder.icmp_signed(
-                "==", _slot(builder, arguments, layout[buffer.name] + 1 + axis), INT64(buffer.dtype.itemsize)
+                "==", slot(builder, arguments, layout[buffer.name] + 1 + axis), INT64(buffer.dtype.itemsize)
             )
             for buffer in kernel.buffers
             if (axis := dense.get(buffer.name)) is not None
@@ -107,7 +107,8 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
     return entry
 
 
-def _internal(module: Any, signature: Any, symbol: str) -> Any:
+def internal(module: Any, signature: Any, symbol: str) -> Any:
+    """A new function that only its module sees."""
     function = ir.Function(module, signature, symbol)
     function.linkage = "internal"
     function.attributes.add("nounwind")
@@ -120,8 +121,9 @@ def _stride_slots(kernel: Kernel) -> list[int]:
     return [slots[buffer.name] + 1 + axis for buffer in kernel.buffers for axis in range(buffer.rank)]
 
 
-def _slot(builder: Any, arguments: Value, slot: int) -> Value:
-    return builder.load(builder.gep(arguments, [INT64(slot)], inbounds=True))
+def slot(builder: Any, arguments: Value, number: int) -> Value:
+    """What an argument array has in a slot."""
+    return builder.load(builder.gep(arguments, [INT64(number)], inbounds=True))
 
 
 def _innermost_axes(kernel: Kernel) -> dict[str, int]:
@@ -146,7 +148,7 @@ class _Body:
         self.buffers: dict[str, Buffer] = {buffer.name: buffer for buffer in kernel.buffers}
         pointers, strides = len(kernel.buffers), len(_stride_slots(kernel))
         parameters = [INT64, INT64, INT64.as_pointer(), *[POINTER] * pointers, *[INT64] * strides]
-        self.function = _internal(module, ir.FunctionType(ir.VoidType(), parameters), symbol)
+        self.function = internal(module, ir.FunctionType(ir.VoidType(), parameters), symbol)
         self.function.attributes.add("noinline")  # inlined twice into its caller, a large body costs twice to compile
         self.start, self.stop, arguments = self.function.args[:3]
         self.pointers = dict(zip(self.buffers, self.function.args[3 : 3 + pointers], strict=True))
@@ -154,7 +156,7 @@ class _Body:
             pointer.add_attribute("noalias")
         self.entry = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.sizes: dict[Size, Value] = {}
-        self.symbols = {name: _slot(self.entry, arguments, slot) for slot, name in enumerate(kernel.sizes)}
+        self.symbols = {name: slot(self.entry, arguments, place) for place, name in enumerate(kernel.sizes)}
         self.strides = self._strides(iter(self.function.args[3 + pointers :]), dense)
         self.builder = ir.IRBuilder(self.function.append_basic_block("body"))
         self.values: dict[str, Value] = {}
@@ -455,29 +457,36 @@ class _Body:
 
     def _size(self, size: Size) -> Value:
         """The value of a size; computed once, at the entry, since it is the same in every iteration."""
-        if isinstance(size, int):
-            return INT64(size)
-        found = self.sizes.get(size)
-        if found is None:
-            found = self.sizes[size] = self._polynomial(size)
-        return found
+        return size_value(self.entry, size, self.symbols, self.sizes)
 
-    def _polynomial(self, size: SizeExpr) -> Value:
-        builder, total = self.entry, None
-        for monomial, coefficient in size.terms:
-            product = None
-            for atom in monomial:
-                if isinstance(atom, Symbol):
-                    factor = self.symbols[atom.name]
-                else:
-                    factor = size_arithmetic(builder, atom.op, self._size(atom.left), self._size(atom.right))
-                product = factor if product is None else builder.mul(product, factor, flags=("nsw",))
-            if product is None:
-                term = INT64(coefficient)
+
+def size_value(builder: Any, size: Size, symbols: Mapping[str, Value], known: dict[Size, Value]) -> Value:
+    """The value of a size, from those of its symbols; `known` keeps what was computed."""
+    if isinstance(size, int):
+        return INT64(size)
+    found = known.get(size)
+    if found is None:
+        found = known[size] = _polynomial(builder, size, symbols, known)
+    return found
+
+
+def _polynomial(builder: Any, size: SizeExpr, symbols: Mapping[str, Value], known: dict[Size, Value]) -> Value:
+    total = None
+    for monomial, coefficient in size.terms:
+        product = None
+        for atom in monomial:
+            if isinstance(atom, Symbol):
+                factor = symbols[atom.name]
             else:
-                term = product if coefficient == 1 else builder.mul(product, INT64(coefficient), flags=("nsw",))
-            total = term if total is None else builder.add(total, term, flags=("nsw",))
-        return total
+                left, right = (size_value(builder, side, symbols, known) for side in (atom.left, atom.right))
+                factor = size_arithmetic(builder, atom.op, left, right)
+            product = factor if product is None else builder.mul(product, factor, flags=("nsw",))
+        if product is None:
+            term = INT64(coefficient)
+        else:
+            term = product if coefficient == 1 else builder.mul(product, INT64(coefficient), flags=("nsw",))
+        total = term if total is None else builder.add(total, term, flags=("nsw",))
+    return total
 
 
 def _loop_hint(module: Any, *hint: Any) -> Any:

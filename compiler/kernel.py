@@ -12,7 +12,7 @@ import numpy as np
 from .errors import LoweringError
 
 if TYPE_CHECKING:
-    from .loopnest import Kernel
+    from .loopnest import Kernel, Product
     from .numba_bridge import Library
     from .ops.lowering import Lowering
 
@@ -42,7 +42,7 @@ class _Entry:
 class Compiled(_Entry):
     """Kernels compiled in this process. The code lives as long as this object."""
 
-    def __init__(self, kernels: Sequence[Kernel], key: str, library: Library) -> None:
+    def __init__(self, kernels: Sequence[Kernel | Product], key: str, library: Library) -> None:
         super().__init__(library.address(symbol_of(key)))
         self.kernels, self.key, self._library = tuple(kernels), key, library
 
@@ -92,12 +92,12 @@ def lowering_of(name: str) -> Lowering:
     return lowering
 
 
-def compile_kernels(kernels: Sequence[Kernel], key: str, lowering: Callable[[str], Lowering] = lowering_of,
+def compile_kernels(kernels: Sequence[Kernel | Product], key: str, lowering: Callable[[str], Lowering] = lowering_of,
                     beside: Callable[[Any, Sequence[Any]], None] | None = None) -> Compiled:
     """Compile kernels into one object with one entry.
 
     Args:
-        kernels: kernel number i is run by `.run(i, ...)`.
+        kernels: kernel (or product) number i is run by `.run(i, ...)`.
         key: identifies the program; letters, digits and underscores.
         lowering: the op table.
         beside: emits more functions into the same module, given the module and the kernels' functions.
@@ -115,14 +115,18 @@ def compile_kernels(kernels: Sequence[Kernel], key: str, lowering: Callable[[str
     return Compiled(kernels, key, numba_bridge.build(symbol_of(key), emit))
 
 
-def _emit_entry(module: Any, kernels: Sequence[Kernel], key: str, lowering: Callable[[str], Lowering]) -> list[Any]:
+def _emit_entry(module: Any, kernels: Sequence[Kernel | Product], key: str, lowering: Callable[[str], Lowering]) -> list[Any]:
     from llvmlite import ir
 
     from .emit_llvm import emit_kernel
+    from .emit_product import emit_product
+    from .loopnest import Kernel
 
-    functions = [
-        emit_kernel(module, kernel, f"{symbol_of(key)}.{i}.{kernel.name}", lowering) for i, kernel in enumerate(kernels)
-    ]
+    functions: list[Any] = []
+    for i, kernel in enumerate(kernels):
+        symbol = f"{symbol_of(key)}.{i}.{kernel.name}"
+        functions.append(emit_kernel(module, kernel, symbol, lowering) if isinstance(kernel, Kernel)
+                         else emit_product(module, kernel, symbol, lowering))
     i64 = ir.IntType(64)
     entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [i64, i64, i64, i64.as_pointer()]), symbol_of(key))
     entry.attributes.add("nounwind")

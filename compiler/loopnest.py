@@ -33,6 +33,8 @@ __all__ = [
     "Load",
     "Loop",
     "Operand",
+    "Product",
+    "Side",
     "Statement",
     "Store",
     "StoreAdd",
@@ -183,6 +185,53 @@ class Kernel:
     splittable: bool = False
     reduces: tuple[tuple[str, str], ...] = ()
     note: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A tensor of a product, as it lies in a buffer: `start[k] + steps[k] * i` along axis k, i being what its label counts.
+
+    An axis whose label is empty stays where it starts. A label without an axis repeats the elements.
+    """
+
+    buffer: str
+    start: tuple[Size, ...]
+    labels: tuple[str, ...]
+    steps: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """An axis as its label, with where it starts and how it steps unless that is 0 and 1."""
+        at = ((start, label or "0", by) for start, label, by in zip(self.start, self.labels, self.steps, strict=True))
+        axes = (f"{'' if by == 1 else f'{by}*'}{label}{'' if start == 0 else f' + {start}'}" for start, label, by in at)
+        return f"{self.buffer}[{', '.join(axes)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """`out (+)= scale * left * right`, summed over the labels that are not in `out`, by a routine of BLAS.
+
+    `out` is written whole, or added to where `accumulate`; its buffer is dense and overlaps no other. It takes the same
+    arguments as `loops`, the loop nest that computes the same, and one more: the address of `routine`, which may be 0.
+    `groups` are the labels of a stack of matrices, of the rows (in `out` and `left`), of what is summed over, and of the
+    columns (in `out` and `right`); the last axis of `out` is one of columns.
+    """
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    sizes: tuple[str, ...]
+    routine: str
+    out: Side
+    left: Side
+    right: Side
+    groups: tuple[str, str, str, str]
+    extents: tuple[tuple[str, Size], ...]
+    scale: float
+    accumulate: bool
+    loops: Kernel
+
+    def __str__(self) -> str:
+        factor = "" if self.scale == 1.0 else f"{self.scale!r} * "
+        return f"{self.out} {'+=' if self.accumulate else '='} {factor}{self.left} * {self.right}, by {self.routine}"
 
 
 def walk(body: tuple[Statement, ...]) -> Iterator[Statement]:

@@ -33,10 +33,11 @@ from .loopnest import (
 )
 from .op import Shape
 from .ops.rules import BOOL, INT64
-from .schedule import KernelStep, Plan, reduction_of
+from .products import streamed
+from .schedule import KernelStep, Plan, ProductStep, reduction_of
 from .sizes import SizeExpr, symbols_of
 
-__all__ = ["lower_plan"]
+__all__ = ["lower_plan", "plus", "symbols_read", "times"]
 
 Place = tuple[IndexExpr, ...]
 Wanted = tuple[Node, Place, str | None]  # a value, where, and the bool under which it is needed at all
@@ -175,8 +176,8 @@ class _Nest:
         if kind is not None:
             return kind(self, node, place, when)
         if node.op.kind == "contract":
-            at = dict(zip(node.param("out"), place, strict=True))
-            return [(x, tuple(at[c] for c in labels), when)
+            at = dict(zip(node.param("out"), place, strict=True))  # a label that is summed here has one element
+            return [(x, tuple(at.get(c, 0) for c in labels), when)
                     for x, labels in zip(node.inputs, (node.param("left"), node.param("right")), strict=True)]
         if node.op.kind != "elementwise":
             raise LoweringError(f"{node.op.name} cannot be computed inside a loop")
@@ -227,11 +228,12 @@ class _Nest:
         axes = set(_reduced(node))
         op = node.op
         if op.kind == "contract":
-            labels = max(node.params[:2], key=len)
-            at = dict(zip(labels, self.here, strict=True))
-            factors = [self.value(x, tuple(at[c] for c in side)) for x, side in zip(node.inputs, node.params[:2], strict=True)]
+            operand = streamed(node)
+            assert operand is not None
+            at = dict(zip(node.params[operand], self.here, strict=True))  # other labels have one element
+            factors = [self.value(x, tuple(at.get(c, 0) for c in side)) for x, side in zip(node.inputs, node.params[:2], strict=True)]
             value: Operand = self.let("mul", *factors, dtype=node.dtype)
-            place = tuple(at[c] for c in node.param("out"))
+            place = tuple(at.get(c, 0) for c in node.param("out"))
         else:
             value = self.value(node.inputs[0], self.here)
             place = tuple(p for k, p in enumerate(self.here) if k not in axes)
@@ -411,7 +413,7 @@ def lower_plan(plan: Plan) -> list[Kernel]:
         LoweringError: some op has no compiled form.
     """
     names = _Names(plan.buffers.values())
-    own = {r for s in plan.kernels for r in s.roots}
+    own = {r for s in plan.kernels for r in s.roots} | {s.node for s in plan.steps if isinstance(s, ProductStep)}
     return [_lower(plan, step, f"k{n}", names, own) for n, step in enumerate(plan.kernels)]
 
 
@@ -435,7 +437,7 @@ def _lower(plan: Plan, step: KernelStep, name: str, names: _Names, own: set[Node
     read = dict.fromkeys(node for n in [*first, nest] for node in n.read)
     buffers = [Buffer(plan.buffers[n], n.dtype, n.ndim, contiguous=n in own) for n in read if n not in step.roots]
     buffers += [Buffer(plan.buffers[n], n.dtype, n.ndim, written=True, contiguous=True) for n in step.roots]
-    return Kernel(name, tuple(buffers), _symbols(body), body)
+    return Kernel(name, tuple(buffers), symbols_read(body), body)
 
 
 def _start(plan: Plan, names: _Names, node: Node, initial: Any) -> _Nest:
@@ -446,7 +448,7 @@ def _start(plan: Plan, names: _Names, node: Node, initial: Any) -> _Nest:
     return nest
 
 
-def _symbols(body: tuple[Statement, ...]) -> tuple[str, ...]:
+def symbols_read(body: tuple[Statement, ...]) -> tuple[str, ...]:
     """The size symbols that statements read."""
     symbols: set[str] = set()
 

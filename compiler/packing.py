@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .loopnest import Kernel
+from .loopnest import Kernel, Product
 
 __all__ = ["ArgumentLayout", "pack"]
 
@@ -19,6 +19,8 @@ __all__ = ["ArgumentLayout", "pack"]
 @dataclass(frozen=True, slots=True)
 class ArgumentLayout:
     """The slots of a kernel's argument array; make one for each kernel and keep it.
+
+    A product takes one more, after them: the address of its routine.
 
     Attributes:
         sizes: the size symbols, in slots 0, 1, ...
@@ -31,7 +33,7 @@ class ArgumentLayout:
     length: int
 
     @classmethod
-    def of(cls, kernel: Kernel) -> ArgumentLayout:
+    def of(cls, kernel: Kernel | Product) -> ArgumentLayout:
         slot, buffers = len(kernel.sizes), []
         for buffer in kernel.buffers:
             buffers.append((buffer.name, slot))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import blas
 from .blocks import Spread, block_bounds, combine
 from .entry_spec import EntrySpec, dtypes_of, make_entry
 from .errors import IndexingError, ShapeError
@@ -105,7 +106,7 @@ class Program:
         assert code is not None
         written = [(slot, self.record.buffers[slot].shape, self.record.buffers[slot].dtype) for slot in kernel.written]
         arguments, names, reduced = kernel.buffers, kernel.sizes, kernel.reduces
-        extent, statements = kernel.extent, kernel.statements
+        extent, statements, routine = kernel.extent, kernel.statements, kernel.routine
         pointer_slot = kernel.pointers(self._ranks)
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
@@ -116,6 +117,8 @@ class Program:
                 array = values[slot]
                 packed.append(array.ctypes.data)
                 packed += array.strides
+            if routine:
+                packed.append(blas.address(routine))
             base = np.array(packed, np.int64)
             stop = evaluate(extent, sizes)
             copied = sum(values[slot].nbytes for slot, _ in reduced)
@@ -206,13 +209,15 @@ class Program:
     def source(self) -> str:
         """The kernels as readable numba source, with the calls between them as comments."""
         from .emit_source import emit_source
-        from .loopnest import Kernel
+        from .loopnest import Kernel, Product
         from .schedule import CallStep
 
         parts = []
         for step in self.steps:
             if isinstance(step, Kernel):
                 parts.append(emit_source(step, lowering_of))
+            elif isinstance(step, Product):
+                parts.append(f"# {step}\n")
             elif isinstance(step, CallStep):
                 node = step.node
                 operands = ", ".join(self.plan.buffers[i] for i in node.inputs)

@@ -39,6 +39,7 @@ class KernelRecord:
         statements: of one iteration of the main loop.
         splittable: whether ranges of the main loop may run apart.
         reduces: (buffer, combining op) of each buffer of which every range needs its own copy.
+        routine: the library routine whose address is its last argument, empty for loops; it has no range.
     """
 
     sizes: tuple[str, ...]
@@ -48,6 +49,7 @@ class KernelRecord:
     statements: Size
     splittable: bool
     reduces: tuple[tuple[int, str], ...]
+    routine: str = ""
 
     def pointers(self, ranks: Sequence[int]) -> dict[int, int]:
         """For each buffer, the place of its data pointer in the argument array; `ranks` are those of all buffers."""

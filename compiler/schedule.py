@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from .ir import Graph, Node, execution_order, flat_params
 from .op import Shape
+from .products import Term, is_outer, matrix_products, squeezes, streamed
 from .sizes import Size, SizeExpr, symbols_of
 
-__all__ = ["CallStep", "CheckStep", "KernelStep", "Plan", "Step", "schedule"]
+__all__ = ["CallStep", "CheckStep", "KernelStep", "Plan", "ProductStep", "Step", "schedule"]
 
 # Costs are in additions.
 HEAVY = 6.0  # from here on computing a value twice costs more than storing and loading it
@@ -42,6 +43,19 @@ class CallStep:
 
 
 @dataclass(frozen=True)
+class ProductStep:
+    """`node` as a sum of scaled matrix products, each by a BLAS routine, from the buffers of its operands' bases."""
+
+    node: Node
+    terms: tuple[Term, ...]
+
+    @property
+    def operands(self) -> list[Node]:
+        """What is read, each once."""
+        return list(dict.fromkeys(x.base for term in self.terms for x in (term.left, term.right)))
+
+
+@dataclass(frozen=True)
 class CheckStep:
     """The index array must lie in [0, size): memory is read and written by it. `axis` is for the message."""
 
@@ -51,7 +65,7 @@ class CheckStep:
     user: Node
 
 
-Step = KernelStep | CallStep | CheckStep
+Step = KernelStep | CallStep | ProductStep | CheckStep
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,12 @@ class Plan:
                 n = step.node
                 lines.append(f"{number}: {self.buffers[n]} = {n.op.name}({', '.join(self.buffers.get(i, str(i.value)) for i in n.inputs)})"
                              f" : {n.dtype}[{', '.join(map(str, n.shape))}]  because {self.reasons[n]}")
+            elif isinstance(step, ProductStep):
+                n = step.node
+                terms = [f"{term.scale:+g} * {self.buffers[term.left.base]}[{term.node.param('left')}] "
+                         f"{self.buffers[term.right.base]}[{term.node.param('right')}]" for term in step.terms]
+                lines.append(f"{number}: {self.buffers[n]}[{step.terms[0].node.param('out')}] = {' '.join(terms)}"
+                             f" : {n.dtype}[{', '.join(map(str, n.shape))}]  because {self.reasons[n]}")
             else:
                 lines.append(f"{number}: check that {self.buffers[step.indices]} is in [0, {step.size})")
         return "\n".join(lines)
@@ -93,24 +113,6 @@ class Plan:
 def mentioned(node: Node) -> set[str]:
     """The size symbols in a node's shape and parameters."""
     return {name for value in (*node.shape, *flat_params(node.params)) if isinstance(value, SizeExpr) for name in symbols_of(value)}
-
-
-def squeezes(node: Node) -> bool:
-    """Whether a reshape only adds or removes axes of size 1, which changes no index arithmetic."""
-    return [s for s in node.shape if s != 1] == [s for s in node.inputs[0].shape if s != 1]
-
-
-def is_product(node: Node) -> bool:
-    """Whether a contraction sums over nothing: an outer or elementwise product, computed in loops."""
-    return node.op.kind == "contract" and set(node.param("left")) | set(node.param("right")) <= set(node.param("out"))
-
-
-def streamed(node: Node) -> int | None:
-    """The operand of a contraction that has every label, so that the work is one pass over it (a matrix times a vector)."""
-    if node.op.kind != "contract" or is_product(node):
-        return None
-    labels = set(node.param("left")) | set(node.param("right"))
-    return next((k for k, side in enumerate(("left", "right")) if set(node.param(side)) == labels), None)
 
 
 def reduction_of(node: Node) -> tuple[Shape, tuple[int, ...]] | None:
@@ -128,10 +130,21 @@ def is_call(node: Node) -> bool:
     """Whether a node is always computed by a routine of its own."""
     op = node.op
     if op.kind == "contract":
-        return not is_product(node) and streamed(node) is None
+        return not is_outer(node) and streamed(node) is None
     if op.name == "reshape":
         return not squeezes(node)
     return op.kind == "opaque" or (op.kind == "elementwise" and op.lowering is None)
+
+
+def within(root: Node, terms: tuple[Term, ...]) -> set[Node]:
+    """What stands between a value made of matrix products and their operands, the value itself excepted."""
+    ends = {term.node for term in terms}
+    found, stack = set(ends), [] if root in ends else [root]
+    while stack:
+        new = [i for i in stack.pop().inputs if i not in found and i.op.kind != "leaf"]
+        found.update(new)
+        stack += new
+    return found - {root}
 
 
 def never_outside(indices: Node, size: Size) -> bool:
@@ -157,6 +170,8 @@ class _Scheduler:
         for node in self.order:
             for item in node.inputs:
                 self.users[item].append(node)
+        self.products = matrix_products(self.order, self.users, frozenset(graph.outputs))
+        self.inside = {n for root, terms in self.products.items() for n in within(root, terms)}  # have no value of their own
         self.reason: dict[Node, str] = {}  # of every node with a buffer, inputs excepted
         self.calls: dict[Node, None] = {}
         self.bound: dict[str, int] = {}  # a size that a call finds out -> the stage of that call
@@ -178,7 +193,14 @@ class _Scheduler:
         for node in self.graph.outputs:
             self._buffer(node, "it is an output")
         for node in self.order:
-            if is_call(node):
+            if node in self.products:
+                self.calls[node] = None
+                self._buffer(node, "it is a matrix product")
+                for operand in ProductStep(node, self.products[node]).operands:
+                    self._buffer(operand, "a matrix product reads it")
+            elif node in self.inside:
+                continue
+            elif is_call(node):
                 self._call(node, {"contract": "it is a contraction", "movement": "its elements are renumbered"}.get(
                     node.op.kind, f"{node.op.name} is a library routine"))
             elif reduction_of(node) is not None:
@@ -211,7 +233,7 @@ class _Scheduler:
         for node in self.order:
             below = max((length[i] for i in node.inputs if i not in self.reason), default=0.0)
             moved = node.op.kind in ("movement", "index")
-            length[node] = 0.0 if node.op.kind == "leaf" else below + (MOVED if moved else node.op.cost)
+            length[node] = 0.0 if node.op.kind == "leaf" or node in self.inside else below + (MOVED if moved else node.op.cost)
             if length[node] > LONGEST:
                 self._buffer(node, "the chain of operations before it is long")
 
@@ -305,7 +327,8 @@ class _Scheduler:
         place = {node: position for position, node in enumerate(self.order)}
         for node in self.order:
             if node in self.calls:
-                steps.append(((stages[node], 0, place[node]), CallStep(node)))
+                terms = self.products.get(node)
+                steps.append(((stages[node], 0, place[node]), CallStep(node) if terms is None else ProductStep(node, terms)))
             elif node in stages:
                 groups.setdefault(self._key(node, stages), []).append(node)
             if node.op.kind == "index":

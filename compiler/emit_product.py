@@ -1,0 +1,277 @@
+"""Matrix products to LLVM IR: calls of a BLAS routine on matrices where they lie, or loops where they are small.
+
+A product becomes `void product(i64 start, i64 stop, i64* arguments)`, as a kernel does, with one argument more: the address
+of the routine. Its layout is known at the call only, and decided there without a copy: BLAS reads a matrix that is dense
+along either axis, with any distance between rows. Several axes that lie like one are one; others are looped over, as a
+stack of matrices is. Only a matrix that is dense along no axis (every second column, a row repeated, a reversed row) is
+copied first, one matrix of the stack at a time.
+
+Small products run as loops, and so do those whose sizes do not fit the integers of BLAS, or for which memory is short.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from llvmlite import ir
+
+from .emit_llvm import POINTER, SIGNATURE, Lookup, Value, emit_kernel, internal, size_value, slot
+from .loopnest import Product, Side
+from .packing import ArgumentLayout
+from .scalar_llvm import BOOL, BYTE, INT64, register_type
+from .sizes import Size
+
+__all__ = ["SMALL", "emit_product"]
+
+SMALL = 8192  # multiplications; below, a call of BLAS costs more than it saves
+INT = ir.IntType(32)
+LARGEST = (1 << 31) - 1
+
+
+def emit_product(module: Any, product: Product, symbol: str, lowering: Lookup) -> Any:
+    """Add a product to an LLVM module.
+
+    Args:
+        symbol: the name of the function, not taken in `module`; its loops are named after it.
+        lowering: how an op is spelled, by name.
+
+    Returns:
+        the internal function `void(i64 start, i64 stop, i64* arguments)`; the range has no meaning.
+    """
+    loops = emit_kernel(module, product.loops, f"{symbol}.loops", lowering)
+    return _Emitter(module, product, symbol, loops).emit()
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A side of the product at the call: its address, and how far a step along each label leads, in bytes."""
+
+    pointer: Value
+    strides: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class _Operand:
+    """A matrix as BLAS is told of it: `rows` x `columns`, by columns.
+
+    Attributes:
+        strides: along its rows and its columns, in bytes.
+        transposed: whether it is passed as dense along its columns' axis.
+        leading: the leading dimension.
+        block: memory for a copy, null where none is needed.
+    """
+
+    tensor: _Tensor
+    extents: tuple[Value, Value]
+    strides: tuple[Value, Value]
+    transposed: Value
+    leading: Value
+    copied: Value
+    block: Value
+
+
+class _Emitter:
+    def __init__(self, module: Any, product: Product, symbol: str, loops: Any) -> None:
+        self.module, self.product, self.loops = module, product, loops
+        self.function = internal(module, SIGNATURE, symbol)
+        self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
+        self.by_loops = self.function.append_basic_block("loops")
+        dtype = product.buffers[-1].dtype
+        self.item, self.number = INT64(dtype.itemsize), register_type(dtype)
+        self.layout = ArgumentLayout.of(product)
+        self.slots = dict(self.layout.buffers)
+        self.arguments = self.function.args[2]
+        self.symbols = {name: slot(self.builder, self.arguments, k) for k, name in enumerate(product.sizes)}
+        self.known: dict[Size, Value] = {}
+        self.extents = {label: self.size(size) for label, size in product.extents}
+
+    # ------------------------------------------------------------------------------------------- small pieces
+    def size(self, size: Size) -> Value:
+        return size_value(self.builder, size, self.symbols, self.known)
+
+    def times(self, *values: Value) -> Value:
+        total = INT64(1)
+        for value in values:
+            total = self.builder.mul(total, value)
+        return total
+
+    def all(self, *conditions: Value) -> Value:
+        result = BOOL(1)
+        for condition in conditions:
+            result = self.builder.and_(result, condition)
+        return result
+
+    def is_(self, left: Value, op: str, right: Value) -> Value:
+        return self.builder.icmp_signed(op, left, right)
+
+    def require(self, condition: Value, otherwise: Any) -> None:
+        block = self.function.append_basic_block()
+        self.builder.cbranch(condition, block, otherwise)
+        self.builder.position_at_end(block)
+
+    def place(self, kind: Any, value: Value) -> Value:
+        """The address of a value, for a routine that takes all by reference."""
+        with self.builder.goto_entry_block():
+            place = self.builder.alloca(kind)
+        self.builder.store(value, place)
+        return place
+
+    def c_function(self, name: str, result: Any, *arguments: Any) -> Any:
+        return self.module.globals.get(name) or ir.Function(self.module, ir.FunctionType(result, arguments), name)
+
+    # ------------------------------------------------------------------------------------------- layout
+    def tensor(self, side: Side) -> _Tensor:
+        first = self.slots[side.buffer]
+        pointer = slot(self.builder, self.builder.bitcast(self.arguments, POINTER.as_pointer()), first)
+        strides = {label: INT64(0) for label in self.extents}
+        for axis, (start, label, by) in enumerate(zip(side.start, side.labels, side.steps, strict=True)):
+            stride = slot(self.builder, self.arguments, first + 1 + axis)
+            if start != 0:
+                pointer = self.builder.gep(pointer, [self.builder.mul(self.size(start), stride)])
+            if label:
+                strides[label] = self.builder.mul(stride, INT64(by))
+        return _Tensor(pointer, strides)
+
+    def joined(self, labels: str, sides: Sequence[_Tensor]) -> tuple[Value, list[tuple[str, Value]]]:
+        """The extent of the group's last label, and loops over the others: once each, where all lie like one axis."""
+        like_one = self.all(*(
+            self.is_(side.strides[outer], "==", self.builder.mul(side.strides[label], self.extents[label]))
+            for outer, label in pairwise(labels) for side in sides))
+        extent = self.builder.select(like_one, self.times(*(self.extents[c] for c in labels)), self.extents[labels[-1]])
+        return extent, [(c, self.builder.select(like_one, INT64(1), self.extents[c])) for c in labels[:-1]]
+
+    def fits(self, count: Value, stride: Value, others: Value, step: Value) -> Value:
+        """Whether BLAS can read it as `others` runs of `count` dense elements, the runs `step` apart."""
+        builder = self.builder
+        dense = builder.or_(self.is_(stride, "==", self.item), self.is_(count, "==", INT64(1)))
+        apart = self.all(self.is_(step, ">=", builder.mul(count, self.item)),
+                         self.is_(builder.srem(step, self.item), "==", INT64(0)),
+                         self.is_(builder.sdiv(step, self.item), "<=", INT64(LARGEST)))
+        return builder.and_(dense, builder.or_(apart, self.is_(others, "==", INT64(1))))
+
+    def leading(self, count: Value, others: Value, step: Value) -> Value:
+        """The leading dimension of runs that fit."""
+        return self.builder.select(self.is_(others, "==", INT64(1)), count, self.builder.sdiv(step, self.item))
+
+    def operand(self, tensor: _Tensor, rows: tuple[Value, str], columns: tuple[Value, str]) -> _Operand:
+        builder, (u, u_label), (v, v_label) = self.builder, rows, columns
+        su, sv = tensor.strides[u_label], tensor.strides[v_label]
+        plain, transposed = self.fits(u, su, v, sv), self.fits(v, sv, u, su)
+        transposed = builder.and_(transposed, builder.not_(plain))
+        copied = builder.not_(builder.or_(plain, transposed))
+        leading = builder.select(plain, self.leading(u, v, sv), builder.select(transposed, self.leading(v, u, su), u))
+        place = self.place(POINTER, ir.Constant(POINTER, None))
+        with builder.if_then(copied, likely=False):
+            builder.store(builder.call(self.c_function("malloc", POINTER, INT64), [self.times(u, v, self.item)]), place)
+        return _Operand(tensor, (u, v), (su, sv), transposed, leading, copied, builder.load(place))
+
+    # ------------------------------------------------------------------------------------------- the function
+    def emit(self) -> Any:
+        product, builder = self.product, self.builder
+        stack, rows, inner, columns = product.groups
+        routine = slot(builder, self.arguments, self.layout.length)
+        out, left, right = (self.tensor(side) for side in (product.out, product.left, product.right))
+        m, row_loops = self.joined(rows, (out, left))
+        k, inner_loops = self.joined(inner, (left, right))
+        n, column_loops = self.joined(columns, (out, right))
+        apart = self.leading(n, m, out.strides[rows[-1]])
+        self.require(self.is_(routine, "!=", INT64(0)), self.by_loops)
+        self.require(self.all(*(self.is_(extent, "<=", INT64(LARGEST)) for extent in (m, k, n, apart))), self.by_loops)
+        self.require(self.is_(self.times(m, k, n), ">", INT64(SMALL)), self.by_loops)
+        # by columns, the transpose of the result is the product of the transposes
+        first = self.operand(right, (n, columns[-1]), (k, inner[-1]))
+        second = self.operand(left, (k, inner[-1]), (m, rows[-1]))
+        short = self.function.append_basic_block("short")
+        self.require(self.all(*(builder.or_(builder.not_(x.copied), builder.icmp_unsigned("!=", x.block, ir.Constant(POINTER, None)))
+                                for x in (first, second))), short)
+
+        loops = [*((c, self.extents[c]) for c in stack), *row_loops, *column_loops, *inner_loops]
+        with ExitStack() as nest:
+            at = {label: nest.enter_context(self.loop(extent)) for label, extent in loops}
+            start = BOOL(0 if product.accumulate else 1)
+            for label, _ in inner_loops:
+                start = builder.and_(start, self.is_(at[label], "==", INT64(0)))
+            self.call(routine, (n, m, k), first, second, self.moved(out, at), apart, start, at)
+        self.release(first, second)
+        builder.ret_void()
+
+        builder.position_at_end(short)
+        self.release(first, second)
+        builder.branch(self.by_loops)
+        builder.position_at_end(self.by_loops)
+        builder.call(self.loops, [INT64(0), INT64(1), self.arguments])
+        builder.ret_void()
+        return self.function
+
+    def release(self, *operands: _Operand) -> None:
+        for operand in operands:
+            self.builder.call(self.c_function("free", ir.VoidType(), POINTER), [operand.block])
+
+    def moved(self, tensor: _Tensor, at: dict[str, Value]) -> Value:
+        """The address at this iteration of the loops."""
+        pointer = tensor.pointer
+        for label, index in at.items():
+            pointer = self.builder.gep(pointer, [self.builder.mul(index, tensor.strides[label])])
+        return pointer
+
+    def call(self, routine: Value, extents: tuple[Value, Value, Value], first: _Operand, second: _Operand, out: Value, apart: Value,
+             start: Value, at: dict[str, Value]) -> None:
+        """`out = scale * first * second`, added to what is there unless this is the `start`."""
+        builder, one, nothing = self.builder, ir.Constant(self.number, 1.0), ir.Constant(self.number, 0.0)
+        whole = [self.place(INT, builder.trunc(x, INT)) for x in (*extents, first.leading, second.leading, apart)]
+        flags = [self.place(BYTE, builder.select(x.transposed, BYTE(ord("T")), BYTE(ord("N")))) for x in (first, second)]
+        scale = self.place(self.number, ir.Constant(self.number, self.product.scale))
+        beta = self.place(self.number, builder.select(start, nothing, one))
+        numbers = self.number.as_pointer()
+        matrices = [builder.bitcast(x, numbers) for x in (self.resident(first, at), self.resident(second, at), out)]
+        kinds = [POINTER, POINTER, *[INT.as_pointer()] * 3, numbers, numbers, INT.as_pointer(), numbers, INT.as_pointer(), numbers,
+                 numbers, INT.as_pointer()]
+        gemm = builder.inttoptr(routine, ir.FunctionType(ir.VoidType(), kinds).as_pointer())
+        builder.call(gemm, [*flags, *whole[:3], scale, matrices[0], whole[3], matrices[1], whole[4], beta, matrices[2], whole[5]])
+
+    def resident(self, operand: _Operand, at: dict[str, Value]) -> Value:
+        """The address of the matrix at this iteration, or of its copy."""
+        builder, source = self.builder, self.moved(operand.tensor, at)
+        with builder.if_then(operand.copied, likely=False):
+            builder.call(self.copier(), [operand.block, source, *operand.extents, *operand.strides])
+        return builder.select(operand.copied, operand.block, source)
+
+    def copier(self) -> Any:
+        """`copy(to, from, rows, columns, row stride, column stride)`, dense along the rows."""
+        name = f"copy.{self.number}"
+        function = self.module.globals.get(name)
+        if function is None:
+            function = internal(self.module, ir.FunctionType(ir.VoidType(), [POINTER, POINTER, *[INT64] * 4]), name)
+            target, source, u, v, su, sv = function.args
+            inner = ir.IRBuilder(function.append_basic_block("entry"))
+            numbers = self.number.as_pointer()
+            target = inner.bitcast(target, numbers)
+            with counted(inner, v) as j, counted(inner, u) as i:
+                offset = inner.add(inner.mul(i, su), inner.mul(j, sv))
+                value = inner.load(inner.bitcast(inner.gep(source, [offset]), numbers))
+                inner.store(value, inner.gep(target, [inner.add(inner.mul(j, u), i)]))
+            inner.ret_void()
+        return function
+
+    def loop(self, extent: Value) -> AbstractContextManager[Value]:
+        return counted(self.builder, extent)
+
+
+@contextmanager
+def counted(builder: Any, extent: Value) -> Iterator[Value]:
+    """`for index in range(extent)`."""
+    before, head = builder.block, builder.append_basic_block()
+    inside, after = builder.append_basic_block(), builder.append_basic_block()
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(INT64)
+    index.add_incoming(INT64(0), before)
+    builder.cbranch(builder.icmp_signed("<", index, extent), inside, after)
+    builder.position_at_end(inside)
+    yield index
+    index.add_incoming(builder.add(index, INT64(1)), builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
