@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["digamma", "erfinv", "lgamma", "log_sigmoid", "rsqrt", "sigmoid", "softplus"]
+__all__ = ["digamma", "erfinv", "exprel", "lgamma", "log_sigmoid", "rsqrt", "sigmoid", "sinc", "softplus"]
 
 Scalar = Any  # a float or a NumPy scalar; under numba each call has its own type
 
@@ -51,6 +51,21 @@ def erfinv(x: Scalar) -> Scalar:
         step = error / (1.1283791670955126 * math.exp(-y * y))  # 2 / sqrt(pi)
         y -= step / (1.0 + y * step)
     return y
+
+
+def exprel(x: Scalar) -> Scalar:
+    """(exp(x) - 1) / x, 1 at 0."""
+    if x == 0.0:
+        return 1.0 + x
+    if x > 80.0:  # expm1 overflows before the quotient does
+        root = np.exp(0.5 * x)
+        return root if root == math.inf else root / x * root
+    return np.expm1(x) / x
+
+
+def sinc(x: Scalar) -> Scalar:
+    """sin(x) / x, 1 at 0."""
+    return np.sin(x) / x if x != 0.0 else 1.0 + x
 
 
 def lgamma(x: Scalar) -> Scalar:

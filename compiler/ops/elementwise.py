@@ -5,7 +5,7 @@ Numbers cited are of the NIST Digital Library of Mathematical Functions (DLMF). 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -226,6 +226,10 @@ _unary("softplus", lambda x: np.logaddexp(x, np.zeros((), np.asarray(x).dtype)),
        meaning=lambda m, x: m.log(1 + m.exp(x)))
 _unary("log_sigmoid", special("log_expit"), lambda y, x: f.sigmoid(_negated(x)), latex=r"\log\sigma\left({0}\right)",
        source="vm.log_sigmoid({0})", written="special.log_expit({0})", meaning=lambda m, x: -m.log(1 + m.exp(-x)))
+_unary("exprel", lambda x: _exprel(x), lambda y, x: _exprel_slope(y, x), latex=r"\frac{{e^{{{0}}} - 1}}{{{0}}}",
+       source="vm.exprel({0})", written="special.exprel({0})", cost=20.0, meaning=lambda m, x: (m.exp(x) - 1) / x, inline=True)
+_unary("sinc", lambda x: _sinc(x), lambda y, x: sinc_slope(y, x), latex=r"\frac{{\sin {0}}}{{{0}}}", text="sin({0})/{0}",
+       source="vm.sinc({0})", written="special.spherical_jn(0, {0})", cost=20.0, meaning=lambda m, x: m.sin(x) / x, inline=True)
 _op("hypot", 2, np.hypot, lambda y, a, b: _unit(y, a, b), cost=12.0, kinks="gradient 0 at the origin",
     lowering=Lowering("math hypot", "", "", "np.hypot({0}, {1})"),
     names=Names("hypot", r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}", "hypot({0}, {1})",
@@ -234,6 +238,48 @@ _op("logaddexp", 2, np.logaddexp, lambda y, a, b: (f.sigmoid(a - b), f.sigmoid(b
     lowering=Lowering("math logaddexp", "", "", "np.logaddexp({0}, {1})"), commutative=True,
     names=Names("logaddexp", r"\log\left(e^{{{0}}} + e^{{{1}}}\right)", "logaddexp({0}, {1})",
                 meaning=lambda m, a, b: m.log(m.exp(a) + m.exp(b))))
+
+
+def _exprel(x: Any) -> Any:
+    x = np.asarray(x)
+    root = np.exp(0.5 * x)  # SciPy's overflows with exp
+    quotient = np.where(x > (700.0 if x.dtype.itemsize == 8 else 80.0), root / x * root, np.expm1(x) / x)
+    return np.where(x == 0, x.dtype.type(1), np.where(x == np.inf, x, quotient)).astype(x.dtype)
+
+
+def _sinc(x: Any) -> Any:
+    x = np.asarray(x)
+    return np.where(x == 0, x.dtype.type(1), np.sin(x) / x)
+
+
+def _series(x: Node, coefficients: Sequence[float]) -> Node:
+    """The polynomial with these coefficients, lowest first."""
+    total: Node | float = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        total = c + x * total
+    assert not isinstance(total, float)
+    return total
+
+
+# Taylor series near 0, where the quotients that define the slopes cancel; the last term is below half an ulp there.
+_EXPREL_SLOPE = [(k + 1) / math.factorial(k + 2) for k in range(16)]
+_SINC_SLOPE = [(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(1, 11)]
+
+
+def _exprel_slope(y: Node, x: Node) -> Node:
+    """d/dx (exp(x) - 1)/x = (exp(x) - y)/x, in which exp(x) = 1 + xy is put where it may overflow before y does."""
+    near, positive = f.lt(f.abs(x), 0.5), f.gt(x, 0.0)
+    small, above = f.where(near, x, 0.0), f.reciprocal(f.where(positive, f.where(near, 1.0, x), 1.0))
+    below = f.where(f.or_(near, positive), -1.0, x)
+    far = f.where(positive, y * (1.0 - above) + above, (f.exp(below) - y) / below)
+    return f.where(near, _series(small, _EXPREL_SLOPE), far)
+
+
+def sinc_slope(y: Node, x: Node) -> Node:
+    """d/dx sin(x)/x = (cos(x) - y)/x, y being sin(x)/x: minus the spherical Bessel function of order 1 (DLMF 10.49.3)."""
+    near = f.lt(f.abs(x), 1.0)
+    small, far = f.where(near, x, 0.0), f.where(near, 1.0, x)
+    return f.where(near, small * _series(f.square(small), _SINC_SLOPE), (f.cos(far) - f.where(near, 0.0, y)) / far)
 
 
 def _unit(y: Node, a: Node, b: Node) -> tuple[Node, Node]:

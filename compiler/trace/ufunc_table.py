@@ -159,13 +159,6 @@ def _divergence(x: Node, y: Node) -> Node:
     return f.where(inside, _relative_entropy(x, y) - x + y, f.where(f.or_(f.isnan(x), f.isnan(y)), x + y, edge))
 
 
-def _exprel(x: Node) -> Node:
-    zero = f.eq(x, 0.0)
-    near = f.lt(f.abs(x), 1e-5)  # the series keeps the derivative right where expm1(x)/x loses it
-    safe = f.where(f.or_(near, zero), _like(1, x), x)
-    return f.where(near, 1.0 + x * (0.5 + x * (1 / 6)), f.expm1(safe) / safe)
-
-
 def _gamma(x: Node) -> Node:
     pole = f.and_(f.lt(x, 0.0), f.eq(x, f.floor(x)))
     return f.where(pole, _like(math.nan, x), _gamma_sign(x) * f.exp(f.lgamma(x)))
@@ -322,7 +315,7 @@ UFUNCS: dict[str, Builder] = {
     "entr": _entropy,
     "rel_entr": _relative_entropy,
     "kl_div": _divergence,
-    "exprel": _exprel,
+    "exprel": _by_kind("exprel"),
     "exp10": lambda x: f.pow(_like(10, x), x),
     "boxcox": _boxcox,
     "huber": _huber,

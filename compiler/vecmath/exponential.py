@@ -74,3 +74,13 @@ def scaled_expm1(r: Value, r_low: Value, scale: Value, scale_minus_one: Value) -
     tail = fma(r * r, polynomial(r, coefficients.EXPM1(r)), fma(r, r_low, r_low))
     total, error = fast_two_sum(scale_minus_one, scale * r)
     return total, fma(scale, tail, error)
+
+
+EXPREL_LIMIT = {"f64": 700.0, "f32": 80.0}  # beyond it expm1(x) may overflow where expm1(x)/x does not
+
+
+def exprel(x: Value) -> Value:
+    """(e**x - 1) / x, 1 at 0."""
+    root = exp(x * 0.5)
+    quotient = where(x > EXPREL_LIMIT[x.format.name], root / x * root, expm1(x) / x)
+    return where(x.equals(0.0), x.constant(1.0), where(x.equals(math.inf), x, quotient))

@@ -46,6 +46,11 @@ def tan(x: Value) -> Value:
     return replace_outside(-limit, limit, x, usual, tan_huge)
 
 
+def sinc(x: Value) -> Value:
+    """sin(x) / x, 1 at 0."""
+    return where(x.equals(0.0), x.constant(1.0), sin(x) / x)
+
+
 def sin_huge(x: Value) -> Value:
     """The sine for any |x| >= 2**15."""
     wide = x.widened()

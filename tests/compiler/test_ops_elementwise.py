@@ -88,6 +88,8 @@ REALS: dict[str, Real] = {
     "log2": Real(lambda x: mpmath.log(x, 2), (POSITIVE,)),
     "log10": Real(lambda x: mpmath.log(x, 10), (POSITIVE,)),
     "log1p": Real(mpmath.log1p, ((-0.999999, -0.5, -1e-9, 1e-300, 1e-9, 0.3, 1.0, 17.0, 1e9),)),
+    "exprel": Real(lambda x: mpmath.expm1(x) / x if x else mpf(1), (LINE,)),
+    "sinc": Real(mpmath.sinc, (ANGLES,)),
     "sin": Real(mpmath.sin, (ANGLES,)),
     "cos": Real(mpmath.cos, (ANGLES,)),
     "tan": Real(mpmath.tan, (ANGLES[2:],)),

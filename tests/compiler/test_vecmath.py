@@ -37,6 +37,7 @@ RANGES = {
     "exp": (*AROUND_ZERO, (-87.0, 88.0), (-745.0, 709.0)),
     "exp2": (*AROUND_ZERO, (-149.0, 127.0), (-1074.0, 1023.0)),
     "expm1": (*AROUND_ZERO, (-87.0, 88.0), (-40.0, 709.0)),
+    "exprel": (*AROUND_ZERO, (-87.0, 88.0), (-40.0, 709.0)),
     "log": ((0.5, 2.0), (0.9, 1.1), ALL_POSITIVE),
     "log2": ((0.5, 2.0), (0.9, 1.1), ALL_POSITIVE),
     "log10": ((0.5, 2.0), (0.9, 1.1), ALL_POSITIVE),
@@ -47,6 +48,7 @@ RANGES = {
     "sin": ANGLES,
     "cos": ANGLES,
     "tan": ANGLES,
+    "sinc": AROUND_ZERO,
     "asin": (*SMALL, (0.45, 0.55), (0.99, 1.0)),
     "acos": (*SMALL, (0.45, 0.55), (0.99, 1.0)),
     "atan": (*AROUND_ZERO, ALL_POSITIVE),
@@ -101,6 +103,8 @@ EDGES = {
 }
 GAMMA = ("lgamma", "digamma")  # near their zeros at negative arguments only the absolute error is bounded
 EXACT = {
+    "exprel": lambda x: mpmath.expm1(x) / x if x else mpmath.mpf(1),
+    "sinc": mpmath.sinc,
     "exp2": lambda x: mpmath.mpf(2) ** x,
     "log2": lambda x: mpmath.log(x, 2),
     "log10": mpmath.log10,
@@ -123,6 +127,8 @@ SPECIAL = (
     *(1e30, -1e30, 1.7e308, -1.7e308),
 )
 NUMPY = {
+    "exprel": lambda x: np.where(np.isin(x, (0.0, math.inf)), np.exp(x), np.expm1(x.astype(np.longdouble)) / x).astype(x.dtype),
+    "sinc": lambda x: np.where(x == 0, 1.0, np.sin(x) / x),
     "sigmoid": special.expit,
     "softplus": lambda x: np.logaddexp(x, 0.0),
     "log_sigmoid": special.log_expit,

@@ -88,13 +88,7 @@ def real_if_close(a: Any, tol: Any = 100) -> Any:
 def sinc(x: Any) -> Any:
     node = node_of(x)
     node = node if kind_of(node.dtype) == "float" else build.cast(node, np.float64)
-    angle = node * math.pi
-    # near 0 the series keeps the derivatives, which sin(t)/t loses
-    near = f.lt(f.abs(angle), 1e-3)
-    safe = f.where(near, 1.0, angle)
-    squared = f.square(angle)
-    series = 1.0 - squared * (1 / 6 - squared * (1 / 120))
-    return wrap(f.where(near, series, f.sin(safe) / safe))
+    return wrap(f.sinc(node * math.pi))
 
 
 @row(np.nan_to_num)
