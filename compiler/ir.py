@@ -129,6 +129,7 @@ class Node:
 _table: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 _serials = count()
+_MOST_SITES = 16  # lines that a node keeps: a constant may stand in each of 100,000
 
 
 class _Current(threading.local):
@@ -155,7 +156,7 @@ def _intern(op: Op, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Sh
             node.op, node.inputs, node.params, node.shape, node.dtype = op, inputs, params, shape, dtype
             node.sites, node.serial = sites, next(_serials)
             _table[key] = node
-        elif not sites <= node.sites:
+        elif not sites <= node.sites and len(node.sites) < _MOST_SITES:
             node.sites = node.sites | sites
         return node
 

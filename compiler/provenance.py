@@ -3,12 +3,18 @@ from __future__ import annotations
 
 import os
 import sys
+from bisect import bisect_right
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(_HERE)
 _LIBRARIES = tuple(os.sep + os.path.join("site-packages", name) + os.sep for name in ("numpy", "scipy"))
 _OWN: dict[str, bool] = {}  # co_filename -> is it ours (or NumPy's, or SciPy's)? a handful of files, so never pruned
+# Of functions with thousands of lines: (code, offsets where a line starts, lines). The interpreter reads the table of lines
+# from its beginning for each `f_lineno`, so tracing such a function would take quadratic time.
+_LONG: dict[int, tuple[CodeType, list[int], list[int]]] = {}
+_LONG_TABLE, _MOST_LONG = 2_000, 16
 
 
 class Site(NamedTuple):
@@ -39,13 +45,27 @@ def _is_own(filename: str) -> bool:
     return own
 
 
+def _line(frame: FrameType) -> int:
+    code = frame.f_code
+    if len(code.co_linetable) < _LONG_TABLE:
+        return frame.f_lineno
+    known = _LONG.get(id(code))
+    if known is None:
+        if len(_LONG) >= _MOST_LONG:
+            _LONG.clear()
+        spans = [(start, line) for start, _, line in code.co_lines() if line is not None]
+        known = _LONG[id(code)] = code, [start for start, _ in spans], [line for _, line in spans]
+    _, starts, lines = known
+    return lines[max(0, bisect_right(starts, frame.f_lasti) - 1)]
+
+
 def user_site(skip: int = 1) -> Site | None:
     """The innermost line of the calling thread that is neither chainrule's nor NumPy's or SciPy's; None when there is none."""
     frame = sys._getframe(skip)
     while frame is not None:
         filename = frame.f_code.co_filename
         if not _is_own(filename):
-            return Site(filename, frame.f_lineno)
+            return Site(filename, _line(frame))
         frame = frame.f_back  # type: ignore[assignment]
     return None
 
