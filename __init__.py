@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal t
         NotYetError as NotYetError,
         ShapeError as ShapeError,
         TraceError as TraceError,
+        UnrolledLoopWarning as UnrolledLoopWarning,
     )
     from .runtime.function import (
         GradFunction as GradFunction,
@@ -70,6 +71,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "NotYetError": ("compiler.errors", "NotYetError"),
     "ShapeError": ("compiler.errors", "ShapeError"),
     "TraceError": ("compiler.errors", "TraceError"),
+    "UnrolledLoopWarning": ("compiler.errors", "UnrolledLoopWarning"),
     "GradFunction": ("runtime.function", "GradFunction"),
     "check_grad": ("runtime.function", "check_grad"),
     "checkpoint": ("runtime.function", "checkpoint"),

@@ -19,6 +19,7 @@ from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, Program
 from .schedule import LARGEST, CallStep, CheckStep, KernelStep, Plan, ProductStep, schedule
 from .sizes import symbols_of
 from .split import main_extent, main_loop, work
+from .stages import stage
 
 __all__ = ["PlannedStep", "assemble", "planned"]
 
@@ -27,13 +28,14 @@ PlannedStep = Kernel | Product | CallStep | CheckStep
 
 def lowered(plan: Plan) -> list[PlannedStep]:
     """The plan's steps with kernels lowered, and fused where they run one after another."""
-    kernels = iter(lower_plan(plan))
-    steps: list[PlannedStep] = []
-    for number, planned_step in enumerate(plan.steps):
-        if isinstance(planned_step, ProductStep):
-            steps += lower_product(plan, planned_step, f"p{number}")
-        else:
-            steps.append(next(kernels) if isinstance(planned_step, KernelStep) else planned_step)
+    with stage("lower"):
+        kernels = iter(lower_plan(plan))
+        steps: list[PlannedStep] = []
+        for number, planned_step in enumerate(plan.steps):
+            if isinstance(planned_step, ProductStep):
+                steps += lower_product(plan, planned_step, f"p{number}")
+            else:
+                steps.append(next(kernels) if isinstance(planned_step, KernelStep) else planned_step)
     outside = {plan.buffers[n] for n in plan.graph.outputs}
     last: dict[str, int] = {}  # the last kernel that uses a buffer
     for position, step in enumerate(steps):
@@ -50,7 +52,8 @@ def lowered(plan: Plan) -> list[PlannedStep]:
         if is_kernel:
             own = [step for _, step in run if isinstance(step, Kernel)]
             kept = {b.name for k in own for b in k.buffers if b.name in outside or last[b.name] > run[-1][0]}
-            done += fuse_kernels(own, kept, LARGEST)
+            with stage("fuse"):
+                done += fuse_kernels(own, kept, LARGEST)
         else:
             done += [step for _, step in run]
     return [replace(s, name=f"k{n}") if isinstance(s, Kernel | Product) else s for n, s in enumerate(done)]
@@ -58,7 +61,8 @@ def lowered(plan: Plan) -> list[PlannedStep]:
 
 def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
     """The plan of a graph, and what runs: fused kernels, and the plan's calls and checks."""
-    plan = schedule(graph)
+    with stage("schedule"):
+        plan = schedule(graph)
     return plan, tuple(lowered(plan))
 
 

@@ -11,6 +11,7 @@ from .errors import DifferentiationError
 from .ir import Graph, Node, make
 from .ops.rules import aval_text
 from .rewrite import Step, simplify
+from .stages import stage
 
 if TYPE_CHECKING:
     from .pipeline import Options, Request
@@ -74,9 +75,12 @@ def differentiate(graph: Graph, request: Request) -> Graph:
 def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Graph, tuple[Step, ...]]:
     """(differentiated, simplified, rewrites) of a traced graph."""
     _check(graph, "trace")
-    outputs, first = simplify(graph.outputs, stabilise=options.stabilise, fastmath=options.fastmath, last=False)
-    stable = _check(graph.with_outputs(outputs), "stabilise")
-    differentiated = _check(differentiate(stable, request), "differentiate")
-    outputs, second = simplify(differentiated.outputs, stabilise=options.stabilise, fastmath=options.fastmath)
-    simplified = _check(differentiated.with_outputs(outputs), "simplify")
+    with stage("stabilise"):
+        outputs, first = simplify(graph.outputs, stabilise=options.stabilise, fastmath=options.fastmath, last=False)
+        stable = _check(graph.with_outputs(outputs), "stabilise")
+    with stage("differentiate"):
+        differentiated = _check(differentiate(stable, request), "differentiate")
+    with stage("simplify"):
+        outputs, second = simplify(differentiated.outputs, stabilise=options.stabilise, fastmath=options.fastmath)
+        simplified = _check(differentiated.with_outputs(outputs), "simplify")
     return differentiated, simplified, (*first, *second)

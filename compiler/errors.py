@@ -1,4 +1,4 @@
-"""Errors, one class for each phase, each also the built-in that a user would catch.
+"""Errors, one class for each phase, each also the built-in that a user would catch; and warnings.
 
 A message says what happened, the actual shapes and dtypes, where in the user's source, and what to do.
 """
@@ -15,6 +15,7 @@ __all__ = [
     "NotYetError",
     "ShapeError",
     "TraceError",
+    "UnrolledLoopWarning",
 ]
 
 
@@ -56,3 +57,7 @@ class NotYetError(ChainruleError, NotImplementedError):
 
 class InternalError(ChainruleError, RuntimeError):
     """An invariant of the compiler does not hold. Please report it with the IR that the message contains."""
+
+
+class UnrolledLoopWarning(RuntimeWarning):
+    """A Python loop became so many operations that compiling them takes seconds; the message names the line."""

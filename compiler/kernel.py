@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import LoweringError
+from .stages import stage
 
 if TYPE_CHECKING:
     from .loopnest import Kernel, Product
@@ -108,11 +109,13 @@ def compile_kernels(kernels: Sequence[Kernel | Product], key: str, lowering: Cal
     from . import numba_bridge
 
     def emit(module: Any) -> None:
-        functions = _emit_entry(module, kernels, key, lowering)
-        if beside is not None:
-            beside(module, functions)
+        with stage("emit"):
+            functions = _emit_entry(module, kernels, key, lowering)
+            if beside is not None:
+                beside(module, functions)
 
-    return Compiled(kernels, key, numba_bridge.build(symbol_of(key), emit))
+    with stage("compile"):
+        return Compiled(kernels, key, numba_bridge.build(symbol_of(key), emit))
 
 
 def _emit_entry(module: Any, kernels: Sequence[Kernel | Product], key: str, lowering: Callable[[str], Lowering]) -> list[Any]:

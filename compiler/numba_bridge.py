@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from .stages import stage
+
 __all__ = ["Library", "build"]
 
 
@@ -46,10 +48,13 @@ def _code_generator() -> Any:
 
 def build(name: str, emit: Callable[[Any], None]) -> Library:
     """Compile one module: `emit` receives an empty llvmlite `ir.Module` for this machine and fills it."""
-    from numba.core.compiler_lock import global_compiler_lock
+    with stage("import"):
+        from numba.core.compiler_lock import global_compiler_lock
 
     with global_compiler_lock:
-        library = _code_generator().create_library(name)
+        with stage("import"):
+            generator = _code_generator()
+        library = generator.create_library(name)
         library.enable_object_caching()
         module = library.create_ir_module(name)
         emit(module)

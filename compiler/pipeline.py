@@ -4,19 +4,19 @@ traced -> stabilised -> differentiated -> stabilised again and simplified -> sch
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from . import cache
 from .entry_spec import EntrySpec
 from .ir import Graph
 from .kernel import load_object
 from .program import Planned, Program
+from .stages import Clock, stage, ticking
 
 if TYPE_CHECKING:  # the passes load where they are needed: a program from the cache needs none
+    from .record import ProgramRecord
     from .rewrite import Step
 
 __all__ = ["Built", "Options", "Program", "Request", "build", "derive", "differentiate"]
@@ -56,7 +56,7 @@ class Built:
         program: what runs.
         traced: what it was made of.
         cached: whether it came from the disk cache; then the stages are derived when somebody looks at them.
-        seconds: by stage: `derive` and `compile`, or `load`.
+        seconds: by stage, under the names of `stages.STAGES`.
     """
 
     def __init__(self, program: Program, traced: Graph, derived: Callable[[], Derived], cached: bool,
@@ -102,49 +102,53 @@ def derive(graph: Graph, request: Request, options: Options) -> Derived:
     return derivation.derive(graph, request, options)
 
 
-def build(graph: Graph, request: Request, options: Options | None = None, entry: EntrySpec | None = None) -> Built:
+def build(graph: Graph, request: Request, options: Options | None = None, entry: EntrySpec | None = None,
+          clock: Clock | None = None) -> Built:
     """Derive and compile, or load what another process compiled.
 
     Args:
         entry: how calls map to inputs and outputs; where the program allows it, it gets a call entry.
+        clock: tells meanwhile which stage is under way.
 
     Raises:
         DifferentiationError: the request does not fit the graph.
         LoweringError: the program cannot be compiled; the interpreter can still run `derive`'s result.
     """
-    options = options or Options()
-    start = time.perf_counter()
-    slot = cache.slot(graph, (request, options, entry and entry.layout()))
-    built = None if slot is None else _loaded(slot, graph, request, options, entry)
-    if built is not None:
-        built.seconds["load"] = time.perf_counter() - start
-        return built
-    from .assemble import assemble, planned
+    with ticking(clock or Clock()) as clock:
+        return _build(graph, request, options or Options(), entry, clock.seconds)
+
+
+def _build(graph: Graph, request: Request, options: Options, entry: EntrySpec | None, seconds: dict[str, float]) -> Built:
+    with stage("lookup"):
+        from . import cache
+
+        slot = cache.slot(graph, (request, options, entry and entry.layout()))
+        found = None if slot is None else slot.load()
+    if found is not None:
+        with stage("load"):
+            return _loaded(*found, graph, request, options, entry, seconds)
+    with stage("import"):
+        from . import derivation  # noqa: F401
+        from .assemble import assemble, planned
 
     derived = derive(graph, request, options)
-    finished = time.perf_counter()
     stages = planned(derived[1])
     record, code = assemble(*stages, entry)
     program = Program(record, code, lambda: stages, entry)
-    seconds = {"derive": finished - start, "compile": time.perf_counter() - finished}
     if slot is not None:
-        slot.store(record, b"" if code is None else code.object_code())
+        with stage("store"):
+            slot.store(record, b"" if code is None else code.object_code())
     return Built(program, graph, lambda: derived, False, seconds)
 
 
-def _loaded(slot: cache.Slot, graph: Graph, request: Request, options: Options,
-            entry: EntrySpec | None) -> Built | None:
-    """The program from the cache, if it is there."""
-    found = slot.load()
-    if found is None:
-        return None
-    record, code = found
-
+def _loaded(record: ProgramRecord, code: bytes, graph: Graph, request: Request, options: Options, entry: EntrySpec | None,
+            seconds: dict[str, float]) -> Built:
+    """A program from the cache."""
     def stages() -> Planned:
         from .assemble import planned
 
         return planned(built.simplified)
 
     program = Program(record, load_object(code, record.symbol) if code else None, stages, entry)
-    built = Built(program, graph, lambda: derive(graph, request, options), True, {})
+    built = Built(program, graph, lambda: derive(graph, request, options), True, seconds)
     return built

@@ -7,9 +7,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from ..compiler.errors import ArgumentError
+
+if TYPE_CHECKING:  # it costs as much as a tenth of `import chainrule`, and scalars never need it
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["get_num_threads", "set_num_threads", "spread"]
 
@@ -26,6 +29,8 @@ class _Pool:
     def workers(self) -> ThreadPoolExecutor:
         with self.lock:
             if self.executor is None:
+                from concurrent.futures import ThreadPoolExecutor
+
                 self.executor = ThreadPoolExecutor(self.count - 1, thread_name_prefix="chainrule")
             return self.executor
 

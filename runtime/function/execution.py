@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +16,8 @@ from ...compiler.pipeline import Options, Request
 from ...compiler.provenance import at, user_site
 from ...compiler.record import KernelRecord
 from ...compiler.sizes import SizeExpr, evaluate
+from ...compiler.stages import Clock, ticking
+from ..progress import shown
 from ..threads import spread
 
 __all__ = ["Execution", "Options", "Request", "execute"]
@@ -116,13 +117,11 @@ def execute(graph: Graph, request: Request, options: Options, name: str, entry: 
     Raises:
         DifferentiationError: the request does not fit the graph.
     """
-    start = time.perf_counter()
-    if not interpreted_tier():
-        try:
-            built = pipeline.build(graph, request, options, entry)
-        except LoweringError as error:
-            warnings.warn(f"{name} cannot be compiled and is interpreted{at(user_site())}: {error}", RuntimeWarning, stacklevel=2)
-        else:
-            return Execution(built, None, dict(built.seconds))
-    derived = pipeline.derive(graph, request, options)
-    return Execution(None, derived, {"derive": time.perf_counter() - start})
+    clock = Clock()
+    with shown(f"compiling {name}", clock), ticking(clock):
+        if not interpreted_tier():
+            try:
+                return Execution(pipeline.build(graph, request, options, entry, clock), None, clock.seconds)
+            except LoweringError as error:
+                warnings.warn(f"{name} cannot be compiled and is interpreted{at(user_site())}: {error}", RuntimeWarning, stacklevel=2)
+        return Execution(None, pipeline.derive(graph, request, options), clock.seconds)

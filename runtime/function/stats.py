@@ -1,7 +1,7 @@
 """What a decorated function has done so far."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ class Stats:
         traces: how often the function itself was run to be traced.
         kernels, temporaries, bytes: of the latest program: its kernels, the arrays it keeps between them, and their size for the
             example's sizes.
-        seconds: by stage.
+        seconds: by stage, under the names of `compiler.stages.STAGES`.
         specialisations: sizes that became plain numbers, each with the line that asked for it.
         misses: for each call that found no program: what was different, or which guard failed.
     """
@@ -56,12 +56,12 @@ class Stats:
         self.kernels = made.kernels
         self.temporaries, self.bytes = made.temporaries(graph.hints)
         self.flops_of = made.flops
-        for stage, seconds in made.seconds.items():
-            self.add_seconds(stage, seconds)
+        self.add_seconds(made.seconds)
 
-    def add_seconds(self, stage: str, seconds: float) -> None:
-        """Count time spent in a stage."""
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+    def add_seconds(self, seconds: Mapping[str, float]) -> None:
+        """Count time spent in stages."""
+        for stage, spent in seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
     def __str__(self) -> str:
         stages = ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in self.seconds.items())

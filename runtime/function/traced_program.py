@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -15,14 +14,17 @@ from ...compiler.ir import Graph, Node
 from ...compiler.provenance import at, user_site
 from ...compiler.rewrite import simplify
 from ...compiler.sizes import Guard, bind, symbols_of
+from ...compiler.stages import Clock, stage, ticking
 from ...compiler.trace import Session, Traced, is_traced, lift, tracing
 from ...compiler.views import View
+from ..progress import shown
 from .captures import Captures, Hidden
 from .execution import Execution, Options, Request, execute
 from .signature import Bound, Flat
 from .stats import Stats
 from .structure import Tree, flatten, unflatten
 from .tensors import GraphFunction
+from .unrolled import warn_of_unrolled
 
 __all__ = ["TracedProgram", "trace_call"]
 
@@ -140,7 +142,16 @@ def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat
     Raises:
         TraceError and others: what the function does cannot be traced; with the user's line.
     """
-    start = time.perf_counter()
+    clock = Clock()
+    with shown(f"tracing {name}", clock), ticking(clock), stage("trace"):
+        program = _trace(function, name, bound, flat, options, stats)
+    stats.traces += 1
+    stats.add_seconds(clock.seconds)
+    warn_of_unrolled(program.graph, name)
+    return program
+
+
+def _trace(function: Callable[..., Any], name: str, bound: Bound, flat: Flat, options: Options, stats: Stats) -> TracedProgram:
     captures = Captures(function, bound, flat.trees)
     session = Session(origin=captures.origin, rewrite=stabiliser(options))
     with tracing(session):
@@ -157,8 +168,6 @@ def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat
         nodes = [lift(leaf).node for leaf in outputs]
         captures.finish(session)
         graph, captured = session.finish(nodes)
-    stats.traces += 1
-    stats.add_seconds("trace", time.perf_counter() - start)
     stats.specialisations += [str(s) for s in session.specialisations if str(s) not in stats.specialisations]
     hidden = [c.origin or Hidden(c.array, None) for c in captured]
     return TracedProgram(name, graph, len(flat.leaves), hidden, captures, tree, options, stats)
