@@ -84,13 +84,13 @@ def sources_digest(folder: Path, since: float) -> str:
     digest, count = hashlib.sha256(), 0
     for path in _source_files(folder):
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", buffering=0) as file:
                 if os.fstat(file.fileno()).st_mtime > since:
                     raise Unkeyed(f"{path} was changed after it was imported")
                 content = file.read()
         except OSError as error:
             raise Unkeyed(f"chainrule's own source cannot be read: {error}") from None
-        digest.update(f"{os.path.relpath(path, folder)} {len(content)}\n".encode())
+        digest.update(f"{path[len(str(folder)):]} {len(content)}\n".encode())
         digest.update(content)
         count += 1
     if not count:

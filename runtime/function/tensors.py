@@ -13,7 +13,6 @@ import numpy as np
 
 from ...compiler.ir import Graph
 from ...compiler.pipeline import differentiate
-from ...compiler.rewrite import simplify
 from .execution import Execution, Options, Request, execute
 from .signature import Flat
 from .stats import Stats
@@ -79,6 +78,8 @@ class GraphFunction:
         with self._lock:
             found = self._pulled.get(wrt)
             if found is None:
+                from ...compiler.rewrite import simplify
+
                 stable, _ = simplify(self.graph.outputs, stabilise=self.options.stabilise, fastmath=self.options.fastmath, last=False)
                 whole = differentiate(self.graph.with_outputs(stable), Request("vjp", wrt))
                 found = GraphFunction(whole.with_outputs(whole.outputs[len(stable):]), self.options, self.name, self.stats)

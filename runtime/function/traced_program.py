@@ -12,7 +12,6 @@ from ...compiler.entry_spec import EntrySpec
 from ...compiler.errors import ChainruleError, ShapeError, TraceError
 from ...compiler.ir import Graph, Node
 from ...compiler.provenance import at, user_site
-from ...compiler.rewrite import simplify
 from ...compiler.sizes import Guard, bind, symbols_of
 from ...compiler.stages import Clock, stage, ticking
 from ...compiler.trace import Session, Traced, is_traced, lift, tracing
@@ -175,7 +174,13 @@ def _trace(function: Callable[..., Any], name: str, bound: Bound, flat: Flat, op
 
 def stabiliser(options: Options) -> Callable[[Sequence[Node]], Sequence[Node]]:
     """What is done to nodes before they are differentiated inside a trace."""
-    return lambda nodes: simplify(list(nodes), stabilise=options.stabilise, fastmath=options.fastmath, last=False)[0]
+
+    def rewrite(nodes: Sequence[Node]) -> Sequence[Node]:
+        from ...compiler.rewrite import simplify  # few traces differentiate, and the rules are slow to import
+
+        return simplify(list(nodes), stabilise=options.stabilise, fastmath=options.fastmath, last=False)[0]
+
+    return rewrite
 
 
 def result_of(value: Any, name: str) -> Any:
