@@ -89,7 +89,9 @@ def _node_problems(node: Node) -> Iterator[str]:
         if kind_of(x.dtype) not in op.dtypes:
             yield f"its input {k} is {x!r}, the op takes {', '.join(op.dtypes)}"
     for value in (*node.shape, *flat_params(node.params)):
-        if not (type(value) is int or isinstance(value, (SizeExpr, str, bytes))):
+        if isinstance(value, Graph):  # the body of a loop
+            yield from (f"{inner!r} of its body: {problem}" for inner in value.nodes() for problem in _node_problems(inner))
+        elif not isinstance(value, (int, SizeExpr, str, bytes)):
             yield f"{value!r} of type {type(value).__name__} is neither a size nor text"
     for size in node.shape:
         if isinstance(size, int) and size < 0:

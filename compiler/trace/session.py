@@ -146,6 +146,9 @@ class Session:
         self.open = False
         captured = {c.node: c for c in self.captured.values()}
         needed = self._needed(outputs)
+        if stray := next((n for n in needed if n.op.name == "input" and n not in self.inputs), None):
+            raise TraceError(f"a value that is known in one step of a loop only ({stray!r}) is used after the loop{at(user_site())}: "
+                             "return it from the step")
         inputs = [n for n in self.inputs if n not in captured] + [n for n in self.inputs if n in captured and n in needed]
         kept = [captured[n] for n in inputs if n in captured]
         mapping = dict(self.context.equal_to)

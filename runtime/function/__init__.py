@@ -1,6 +1,7 @@
 """Decorated functions: `@grad`, their derivatives, and the transforms as functions."""
 from __future__ import annotations
 
+from .control import scan
 from .decorated import GradFunction, grad
 from .specification import spec
 from .transforms import (
@@ -14,7 +15,6 @@ from .transforms import (
     jacobian,
     jvp,
     parse,
-    scan,
     stop_gradient,
     value_and_grad,
     vjp,

@@ -15,7 +15,7 @@ from .checking import GradCheck, check
 from .decorated import GradFunction, tuple_of
 from .inspection import not_yet
 
-__all__ = ["check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "from_sympy", "hessian", "jacobian", "jvp", "parse", "scan",
+__all__ = ["check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "from_sympy", "hessian", "jacobian", "jvp", "parse",
            "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop"]
 
 Function = Callable[..., Any]
@@ -139,7 +139,6 @@ def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0, randomness: str = 
     return wrapper
 
 
-scan = _later("scan", "write a Python loop over a known length, which is unrolled")
 while_loop = _later("while_loop", "write a Python loop over a known length, which is unrolled")
 cond = _later("cond", "use np.where(condition, a, b)")
 checkpoint = _later("checkpoint", "call the function itself")

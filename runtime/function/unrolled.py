@@ -32,8 +32,8 @@ def warn_of_unrolled(graph: Graph, name: str) -> None:
     try:
         warnings.warn_explicit(
             f"this line made {count:,} of the {len(operations):,} operations of {name}{at(site)}: a Python loop is unrolled when it is "
-            "traced, and each operation is compiled by itself. Write the loop as operations on whole arrays, or decorate what it "
-            "does once and run the loop outside", UnrolledLoopWarning, site.file, site.line)
+            "traced, and each operation is compiled by itself. Write the loop as operations on whole arrays, or with cr.scan, which "
+            "traces one step", UnrolledLoopWarning, site.file, site.line)
     except UnrolledLoopWarning:  # a filter makes errors of warnings: it is one every time
         _warned.discard(site)
         raise

@@ -9,7 +9,7 @@ import pytest
 from chainrule.compiler.batch import batch
 from chainrule.compiler.errors import ShapeError
 from chainrule.compiler.interpret import evaluate_nodes, quiet
-from chainrule.compiler.ir import f, make
+from chainrule.compiler.ir import Graph, f, make
 from chainrule.compiler.op import all_ops, get
 
 SIZE = 3
@@ -19,6 +19,14 @@ M = ((2, 2, 2), F)  # a stack of matrices
 DEFINITE, TALL = ((1, 1, 1), F), ((3, 2), F)
 TWO = ((2, 3), F)
 INDEX = ((4,), INT)
+
+
+def loop_body():
+    """A step that carries two numbers: s, a row of three and two constants -> sin(s) w + x[1:]."""
+    s, x, w = (make("input", shape=(n,), dtype=np.dtype(F), position=-k, name="step") for k, n in ((1, 2), (2, 3), (3, 2)))
+    return Graph((s, x, w), (f.sin(s) * w + f.slice(x, start=(1,), step=(1,), shape=(2,)),))
+
+
 # op: inputs (shape, dtype) and parameters
 CASES = {
     "contract": [((TWO, ((3, 4), F)), {"left": "ij", "right": "jk", "out": "ki"}), ((TWO, TWO), {"left": "ij", "right": "ij", "out": "i"})],
@@ -40,6 +48,7 @@ CASES = {
     "cholesky": [((DEFINITE,), {})], "eigenvalues": [((M,), {})], "eigenvectors": [((M,), {})],
     "singular_values": [((TALL,), {})], "left_singular_vectors": [((TALL,), {})], "right_singular_vectors": [((TALL,), {})],
     "qr_q": [((TALL,), {})], "qr_r": [((TALL,), {})], "pseudo_inverse": [((TALL,), {})],
+    "scan": [((((2,), F), ((4, 3), F), ((2,), F)), {"body": loop_body(), "last": last, "names": (), "values": ()}) for last in (True, False)],
     "matrix_exp": [((M,), {})], "matrix_exp_change": [((M, M), {})],
 }
 

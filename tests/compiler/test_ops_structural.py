@@ -246,8 +246,8 @@ CASES = [
          exact=True),
     Case("size", lambda: make("size", shape=(), dtype=INT64, size=7), lambda: np.array(7), (), exact=True),
 ]
-# an input is in every case; test_nonzero_binds_a_size; the rest in test_ops_factorizations
-ELSEWHERE = {"input", "nonzero", *FACTORIZATIONS}
+# an input is in every case; test_nonzero_binds_a_size; tests/runtime/test_scan; the rest in test_ops_factorizations
+ELSEWHERE = {"input", "nonzero", "scan", *FACTORIZATIONS}
 IDS = [f"{case.op}-{k}" for k, case in enumerate(CASES)]
 DIFFERENTIABLE = [pytest.param(case, id=name) for case, name in zip(CASES, IDS, strict=True)
                   if any(map(is_real, case.arrays)) and case.smooth]

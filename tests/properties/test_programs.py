@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import assume, given, strategies as st
-from programs import FACTORIZATIONS, INDEXING, LINALG, MOVEMENTS, SCANS, Program, programs
+from programs import FACTORIZATIONS, INDEXING, LINALG, LOOPS, MOVEMENTS, SCANS, Program, programs
 
 from chainrule.compiler.differentiate import jvp, vjp
 from chainrule.compiler.interpret import run
@@ -19,7 +19,7 @@ from chainrule.compiler.verify import verify
 def test_every_op_is_grown() -> None:
     """By the name of its builder: what a kind of ops has no builder for would never be tested by programs."""
     grown = {op.name for op in all_ops() if op.kind in ("leaf", "elementwise", "reduce")}
-    grown |= {*MOVEMENTS, *INDEXING, *LINALG, *SCANS, *FACTORIZATIONS, "contract", "nonzero"}
+    grown |= {*MOVEMENTS, *INDEXING, *LINALG, *LOOPS, *SCANS, *FACTORIZATIONS, "contract", "nonzero"}
     assert grown == {op.name for op in all_ops()}
 
 

@@ -1,0 +1,169 @@
+"""How loops with carried values are run and differentiated: what the op `scan` of the table says by lazy imports.
+
+The derivatives of a loop are loops again. Forward, the tangent is carried beside the state. Backward, the states are stored, and
+the cotangent is carried through the rows from the last to the first: once with the cotangents of the rows, of which every
+one is kept, and once with those of the constants, which are sums.
+"""
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from . import build, sizes
+from .build.moving import window
+from .differentiate import jvp, vjp, zeros_like
+from .interpret import evaluate_nodes
+from .ir import Graph, Node, constant, execution_order, make, rebuild
+from .sizes import Size
+
+__all__ = ["body_of", "evaluate", "scan", "tangent", "transpose"]
+
+_serials = count(2)
+
+
+def scan(body: Graph, state: Node, xs: Node, constants: Sequence[Node], last: bool, names: tuple[str, ...],
+         values: tuple[Size, ...]) -> Node:
+    """States of a loop: (steps + 1, state) with the first one, or the last one alone.
+
+    Args:
+        body: inputs are the state, a row of `xs`, and the constants; the output is the next state.
+        names, values: the size symbols that the body reads, and the sizes of the program around it that they stand for.
+    """
+    return make("scan", [state, xs, *constants], body=body, last=last, names=names, values=values)
+
+
+def evaluate(state: Any, xs: Any, *constants: Any, body: Graph, last: bool, names: tuple[str, ...], values: tuple[int, ...]) -> Any:
+    """Run a loop, one step after the other."""
+    order = execution_order(body.outputs)
+    first, row, *others = body.inputs
+    known = dict(zip(others, constants, strict=True))
+    bound = dict(zip(names, values, strict=True))
+    states = np.empty((1 if last else len(xs) + 1, *state.shape), state.dtype)
+    states[0] = state
+    for k, x in enumerate(xs):
+        known[first], known[row] = state, x
+        (state,) = evaluate_nodes(body.outputs, known, bound, order)
+        states[0 if last else k + 1] = state
+    return states[0] if last else states
+
+
+# ------------------------------------------------------------------------------------------------ bodies of derivatives
+_derived: weakref.WeakKeyDictionary[Graph, dict[Any, Graph]] = weakref.WeakKeyDictionary()
+
+
+def _once(body: Graph, kind: Any, make_body: Callable[[], Graph]) -> Graph:
+    """A body made of a body: the same object each time, since ops with equal parameters are one node."""
+    made = _derived.setdefault(body, {})
+    if kind not in made:
+        made[kind] = make_body()
+    return made[kind]
+
+
+def _input(shape: tuple[Size, ...], dtype: np.dtype[Any]) -> Node:
+    return make("input", shape=shape, dtype=dtype, position=-next(_serials), name="step")
+
+
+def _flat(node: Node, dtype: np.dtype[Any]) -> Node:
+    return build.cast(build.reshape(node, (sizes.product(node.shape),)), dtype)
+
+
+def _forward_body(body: Graph, position: int) -> Graph:
+    """A step of the state with its tangent behind it, for a tangent of one input (of the state itself in any case)."""
+    state, row, *others = body.inputs
+    (after,) = body.outputs
+    changing = body.inputs[position]
+    tangent, change = _input(state.shape, state.dtype), _input(changing.shape, changing.dtype)
+    tangents = {state: tangent} if position == 0 else {state: tangent, changing: change}
+    pushed = jvp([after], tangents)[0] or zeros_like(after)
+    both = _input((2 * state.shape[0],), state.dtype)
+    parts = dict(zip((state, tangent), build.split(both, 0, state.shape * 2), strict=True))
+    rows = row
+    if position == 1:
+        rows = _input((2 * row.shape[0],), row.dtype)
+        parts |= zip((row, change), build.split(rows, 0, row.shape * 2), strict=True)
+    return _body((both, rows, *others, *([change] if position > 1 else [])), build.concatenate([after, pushed], 0), parts)
+
+
+def _backward_body(body: Graph, of_rows: bool) -> Graph:
+    """A step of the cotangent with, behind it, the cotangent of the row, or the sums of those of the constants."""
+    state, row, *others = body.inputs
+    (after,) = body.outputs
+    cotangent, given = (_input(state.shape, state.dtype) for _ in range(2))
+    targets = [row] if of_rows else [node for node in others if node.dtype.kind == "f"]
+    pulled, *found = (p or zeros_like(x) for p, x in zip(vjp([after], [cotangent], [state, *targets]), [state, *targets], strict=True))
+    flat = [_flat(node, state.dtype) for node in found]
+    lengths = [state.shape[0], *(node.shape[0] for node in flat)]
+    carried = _input((_total(lengths),), state.dtype)
+    before, *sums = build.split(carried, 0, lengths)
+    if not of_rows:
+        flat = [total + node for total, node in zip(sums, flat, strict=True)]
+    rows = _input((2 * state.shape[0] + row.shape[0],), state.dtype)
+    parts = dict(zip((state, row, given), build.split(rows, 0, [state.shape[0], row.shape[0], state.shape[0]]), strict=True))
+    return _body((carried, rows, *others), build.concatenate([given + pulled, *flat], 0), {cotangent: before, **parts})
+
+
+def _body(inputs: tuple[Node, ...], output: Node, parts: dict[Node, Node]) -> Graph:
+    """The program of a step, with parts of its inputs in place of what stood for them."""
+    from .rewrite import simplify  # the rules are slow to import
+
+    (made,), _ = simplify(rebuild([output], parts), stabilise=False, fastmath=False)
+    return body_of(inputs, made)
+
+
+def body_of(inputs: Sequence[Node], output: Node) -> Graph:
+    """The program of a step: inputs that stood for its arguments become those of a graph of its own."""
+    own = [make("input", shape=x.shape, dtype=x.dtype, position=k, name=f"x{k}") for k, x in enumerate(inputs)]
+    return Graph(tuple(own), tuple(rebuild([output], dict(zip(inputs, own, strict=True)))))
+
+
+def _total(lengths: Sequence[Size]) -> Size:
+    total: Size = 0
+    for length in lengths:
+        total = total + length
+    return total
+
+
+# ------------------------------------------------------------------------------------------------ derivatives
+def _again(node: Node, body: Graph, state: Node, xs: Node, constants: Sequence[Node], last: bool) -> Node:
+    return scan(body, state, xs, constants, last, node.param("names"), node.param("values"))
+
+
+def tangent(y: Node, position: int, dx: Node) -> Node:
+    """The tangent of a loop's result, for a tangent of one input."""
+    state, xs, *constants = y.inputs
+    body, last = y.param("body"), y.param("last")
+    both = _once(body, position, lambda: _forward_body(body, position))
+    start = build.concatenate([state, dx if position == 0 else zeros_like(state)], 0)
+    rows = build.concatenate([xs, dx], 1) if position == 1 else xs
+    states = _again(y, both, start, rows, [*constants, dx] if position > 1 else constants, last)
+    return window(states, 0 if last else 1, state.shape[0], state.shape[0])
+
+
+def transpose(ct: Node, node: Node, position: int) -> Node:
+    """The cotangent of one input of a loop, from that of its result."""
+    state, xs, *constants = node.inputs
+    body, last = node.param("body"), node.param("last")
+    steps, width = xs.shape[0], state.shape[0]
+    states = _again(node, body, state, xs, constants, False) if last else node
+    given = constant(0, ct.dtype, (steps, width)) if last else window(ct, 0, 0, steps)
+    final = ct if last else build.reshape(window(ct, 0, steps, 1), (width,))
+    rows = build.flip(build.concatenate([window(states, 0, 0, steps), xs, given], 1), (0,))
+    if position == 1:
+        backward = _once(body, "rows", lambda: _backward_body(body, True))
+        start = build.concatenate([final, constant(0, ct.dtype, xs.shape[1:])], 0)
+        found = _again(node, backward, start, rows, constants, False)
+        return build.flip(window(window(found, 0, 1, steps), 1, width, xs.shape[1]), (0,))
+    backward = _once(body, "constants", lambda: _backward_body(body, False))
+    summed = [k for k, c in enumerate(node.inputs) if k > 1 and c.dtype.kind == "f"]
+    lengths = [width, *(sizes.product(node.inputs[k].shape) for k in summed)]
+    start = build.concatenate([final, constant(0, ct.dtype, (_total(lengths[1:]),))], 0) if summed else final
+    parts = build.split(_again(node, backward, start, rows, constants, True), 0, lengths)
+    if position == 0:
+        return parts[0]
+    target = node.inputs[position]
+    return build.cast(build.reshape(parts[1 + summed.index(position)], target.shape), target.dtype)
+

@@ -1,0 +1,48 @@
+"""Loops with carried values, each one op whose parameter is the program of a step.
+
+`scan` carries a vector through the rows of a matrix: state[t + 1] = body(state[t], xs[t], *constants). Whoever carries
+more than one array packs them into one vector, so the op has one result: every state, or the last one. The body is a
+graph of its own; the sizes that it reads are parameters of the op, so that they follow what becomes of the sizes around it.
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ShapeError
+from ..op import Names, Op, declare
+from .rules import aval_text
+
+if TYPE_CHECKING:
+    from ..ir import Node
+    from ..op import Aval
+
+
+def _infer(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    state, xs = inputs[:2]
+    if state.ndim != 1 or xs.ndim != 2 or len(inputs) != len(params["body"].inputs):
+        raise ShapeError(f"a loop carries a vector through the rows of a matrix, not {aval_text(state)} through {aval_text(xs)}")
+    return (state.shape if params["last"] else (xs.shape[0] + 1, *state.shape)), state.dtype
+
+
+def _evaluate(*arrays: Any, **params: Any) -> Any:
+    from ..loops import evaluate  # it needs the interpreter, which needs the table
+
+    return evaluate(*arrays, **params)
+
+
+def _tangent(y: Node, position: int, dx: Node) -> Node:
+    from ..loops import tangent
+
+    return tangent(y, position, dx)
+
+
+def _transpose(ct: Node, node: Node, position: int) -> Node:
+    from ..loops import transpose
+
+    return transpose(ct, node, position)
+
+
+# inputs: the state, the rows, what each step reads besides; `values` are the sizes that the symbols `names` of the body stand for
+declare(Op(name="scan", kind="opaque", arity=None, params=("body", "last", "names", "values"), infer=_infer, evaluate=_evaluate,
+           tangent=_tangent, transpose=_transpose, cost=10_000.0,
+           names=Names("scan", r"\operatorname{{scan}}\left({0}, {1}\right)", "scan({0}, {1})")))
