@@ -88,15 +88,15 @@ def function_of(op: Op) -> Callable[..., Any]:
 
 
 def evaluate_op(op: Op, params: Sequence[Any], shape: Shape, dtype: np.dtype[Any], arrays: Sequence[Any],
-                sizes: dict[str, int]) -> Any:
-    """`evaluate_node` of a node with this op, these parameters and this aval."""
+                sizes: dict[str, int], **further: Any) -> Any:
+    """`evaluate_node` of a node with this op, these parameters and this aval; `further` is for the op's `evaluate`."""
     values = dict(zip(op.params, params, strict=True))
     unbound = {name for name in op.binds if isinstance(values[name], SizeExpr)}
     known = {name: 0 if name in unbound else resolve_params(value, sizes) for name, value in values.items()}
     if op.wants_aval:
         known["shape"] = tuple(evaluate(s, sizes) for s in shape)
         known["dtype"] = dtype
-    result = function_of(op)(*arrays, **known)
+    result = function_of(op)(*arrays, **known, **further)
     for name in unbound:
         sizes[str(values[name])] = len(result)
     return result if getattr(result, "dtype", None) == dtype else np.asarray(result, dtype)

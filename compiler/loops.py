@@ -36,19 +36,25 @@ def scan(body: Graph, state: Node, xs: Node, constants: Sequence[Node], last: bo
     return make("scan", [state, xs, *constants], body=body, last=last, names=names, values=values)
 
 
-def evaluate(state: Any, xs: Any, *constants: Any, body: Graph, last: bool, names: tuple[str, ...], values: tuple[int, ...]) -> Any:
-    """Run a loop, one step after the other."""
-    order = execution_order(body.outputs)
-    first, row, *others = body.inputs
-    known = dict(zip(others, constants, strict=True))
-    bound = dict(zip(names, values, strict=True))
+def evaluate(state: Any, xs: Any, *constants: Any, body: Graph, last: bool, names: tuple[str, ...], values: tuple[int, ...],
+             step: Callable[..., Any] | None = None) -> Any:
+    """Run a loop, one step after the other; by the interpreter, unless a function for a step is given."""
+    step = step or _interpreted(body, dict(zip(names, values, strict=True)))
     states = np.empty((1 if last else len(xs) + 1, *state.shape), state.dtype)
     states[0] = state
     for k, x in enumerate(xs):
-        known[first], known[row] = state, x
-        (state,) = evaluate_nodes(body.outputs, known, bound, order)
+        state = step(state, x, *constants)
         states[0 if last else k + 1] = state
     return states[0] if last else states
+
+
+def _interpreted(body: Graph, bound: dict[str, int]) -> Callable[..., Any]:
+    order = execution_order(body.outputs)
+
+    def step(*arrays: Any) -> Any:
+        return evaluate_nodes(body.outputs, dict(zip(body.inputs, arrays, strict=True)), bound, order)[0]
+
+    return step
 
 
 # ------------------------------------------------------------------------------------------------ bodies of derivatives

@@ -104,6 +104,7 @@ class Op:
     identity: Callable[[np.dtype[Any]], Any] | None = None  # of a reduction: what an empty one gives
     combine: str = ""  # of a reduction: the elementwise op that joins two partial results
     positional: bool = False  # a reduction that gives the place of the winner; `combine` compares
+    body: str = ""  # the parameter that is the program of a step; `evaluate` also takes `step`, a function that runs it
     names: Names = field(default_factory=Names)
     cost: float = 1.0  # in additions; a scheduler recomputes cheap values and keeps dear ones
     singular: bool = True  # a partial may be infinite or nan, so a zero cotangent must not be multiplied by it

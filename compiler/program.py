@@ -1,6 +1,7 @@
 """A compiled program: the steps of its record, run in order over arrays."""
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,8 @@ import numpy as np
 
 from . import blas
 from .blocks import Spread, block_bounds, combine
-from .entry_spec import EntrySpec, dtypes_of, make_entry
-from .errors import IndexingError, ShapeError
+from .entry_spec import ArrayArgument, EntrySpec, dtypes_of, make_entry
+from .errors import IndexingError, LoweringError, ShapeError
 from .interpret import bind_shapes, evaluate_op, quiet
 from .kernel import Compiled, Loaded, lowering_of
 from .op import get
@@ -147,11 +148,13 @@ class Program:
         op, params, slot, operands = get(call.op), call.params, call.result, call.operands
         shape, dtype = self.record.buffers[slot].shape, self.record.buffers[slot].dtype
         guards = [(k, self.record.guards[k]) for k in call.guards]
+        step = step_of(params[op.params.index(op.body)]) if op.body else None
+        further = {} if step is None else {"step": step}
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
             with quiet():
                 arrays = [values[k] for k in operands]
-                values[slot] = np.asarray(evaluate_op(op, params, shape, dtype, arrays, sizes))
+                values[slot] = np.asarray(evaluate_op(op, params, shape, dtype, arrays, sizes, **further))
             for number, guard in guards:
                 used = sorted(symbols_of(guard.left) | symbols_of(guard.right))
                 if all(s in sizes for s in used) and not guard.holds(sizes):
@@ -242,6 +245,35 @@ def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:
     stages = planned(graph)
     record, code = assemble(*stages, entry)
     return Program(record, code, lambda: stages, entry)
+
+
+_steps: weakref.WeakKeyDictionary[Graph, Callable[..., Any] | None] = weakref.WeakKeyDictionary()
+
+
+def step_of(body: Graph) -> Callable[..., Any] | None:
+    """A compiled function for the program of a loop's step, of all its inputs; None where only the interpreter can run it."""
+    if body not in _steps:
+        _steps[body] = _compiled_step(body)
+    return _steps[body]
+
+
+def _compiled_step(body: Graph) -> Callable[..., Any] | None:
+    from .rewrite import simplify
+
+    bound = {name for node in body.inputs for size in node.shape for name in symbols_of(size)}
+    if not bound.issuperset(body.symbols()):
+        return None
+    outputs, _ = simplify(body.outputs, stabilise=False, fastmath=False)
+    spec = EntrySpec(tuple(map(ArrayArgument, range(len(body.inputs)))), 0)
+    try:
+        program = compile_program(body.with_outputs(outputs), spec)
+    except LoweringError:
+        return None
+
+    def run(*arrays: Any) -> Array:
+        return program.run(arrays)[0]
+
+    return run if program.entry is None else program.entry(run, "step")
 
 
 def _touched(step: StepRecord) -> tuple[int, ...]:

@@ -224,7 +224,8 @@ def substitute(size: Size, values: Mapping[str, Size]) -> Size:
         term: Size = coefficient
         for atom in monomial:
             if isinstance(atom, Symbol):
-                term = term * values.get(atom.name, _make({(atom,): 1}))
+                value = values.get(atom.name)
+                term = term * (_make({(atom,): 1}) if value is None else value)
             else:
                 term = term * _APPLY[atom.op](substitute(atom.left, values), substitute(atom.right, values))
         total = total + term

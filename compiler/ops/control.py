@@ -44,5 +44,5 @@ def _transpose(ct: Node, node: Node, position: int) -> Node:
 
 # inputs: the state, the rows, what each step reads besides; `values` are the sizes that the symbols `names` of the body stand for
 declare(Op(name="scan", kind="opaque", arity=None, params=("body", "last", "names", "values"), infer=_infer, evaluate=_evaluate,
-           tangent=_tangent, transpose=_transpose, cost=10_000.0,
+           tangent=_tangent, transpose=_transpose, body="body", cost=10_000.0,
            names=Names("scan", r"\operatorname{{scan}}\left({0}, {1}\right)", "scan({0}, {1})")))
