@@ -1,6 +1,7 @@
 """`cr.scan`: against the loop that it stands for, its derivatives, sizes, structures, errors."""
 from __future__ import annotations
 
+import types
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 
 import chainrule as cr
 from chainrule import grad
+from chainrule.compiler.entry_spec import hits
+from chainrule.compiler.program import step_of
+from chainrule.compiler.schedule import CallStep
 
 RNG = np.random.default_rng(3)
 W, XS, H = RNG.normal(size=(3, 3)) * 0.5, RNG.normal(size=(7, 3)), RNG.normal(size=3)
@@ -219,3 +223,18 @@ def test_a_value_of_one_step_cannot_leave_the_loop():
 
     with pytest.raises(cr.TraceError, match="return it from the step"):
         grad(leaking).trace(np.ones(3))
+
+
+def test_a_loop_is_one_step_of_the_plan_and_its_steps_are_calls_of_a_compiled_entry():
+    f = grad(lambda *a: recurrent(cr.scan, *a))
+    f(W, H, XS)
+    (node,) = (n for n in f.trace(W, H, XS).ir("traced").nodes() if n.op.name == "scan")
+    step = step_of(node.param("body"))
+    assert isinstance(step, types.BuiltinFunctionType)
+    before = hits(step)
+    f(W, H, XS)
+    assert hits(step) - before == len(XS)
+    f.grad(W, H, XS)
+    assert f.stats.compiles == 2
+    plan = f.ir("scheduled")
+    assert sum(isinstance(s, CallStep) and s.node.op.name == "scan" for s in plan.steps) == 3  # states; rows; sums
