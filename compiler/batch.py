@@ -1,27 +1,27 @@
 """Batching: nodes for one example become nodes for many, with the examples along a new first axis.
 
 Only what depends on an example is batched; everything else is computed once. An op says how it is batched where it is
-declared; one that does not is applied to one example after the other.
+declared.
 """
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .errors import ShapeError
-from .ir import Node, constant, current, f, make, toposort
+from .errors import BatchError, InternalError
+from .ir import Node, current, f, make, toposort
 from .sizes import Size
 
 __all__ = ["batch"]
 
 
-def batch(outputs: Sequence[Node], examples: Mapping[Node, Node], size: int) -> list[Node]:
+def batch(outputs: Sequence[Node], examples: Mapping[Node, Node], size: Size) -> list[Node]:
     """`outputs` for `size` examples at once, each of shape (size, *shape of the output).
 
     Args:
         examples: for each node that differs between examples, the node of all of them, (size, *its shape).
 
     Raises:
-        ShapeError: the size of a result differs between examples.
+        BatchError: the size of a result differs between examples.
     """
     done = dict(examples)
     before = current.sites
@@ -40,24 +40,15 @@ def repeated(node: Node, size: Size) -> Node:
     return f.expand(node, shape=(size, *node.shape), axes=tuple(range(1, node.ndim + 1)))
 
 
-def _batched(node: Node, given: Sequence[Node | None], size: int) -> Node:
+def _batched(node: Node, given: Sequence[Node | None], size: Size) -> Node:
     inputs = tuple(repeated(item, size) if known is None else known for item, known in zip(node.inputs, given, strict=True))
     op = node.op
     if op.binds:
-        raise ShapeError(f"{op.name}: how many elements the result has would differ between the examples")
+        raise BatchError(f"{op.name}: how many elements the result has would differ between the examples")
     if op.batch is not None:
         return op.batch(node, inputs, size)
     if op.kind == "elementwise":
         return make(op, inputs, **node.named_params)
     if op.kind == "reduce":
         return make(op, inputs, axes=tuple(a + 1 for a in node.param("axes")))
-    if size == 0:
-        return constant(0, node.dtype, (0, *node.shape))
-    rows = [make(op, [_example(item, k) for item in inputs], **node.named_params) for k in range(size)]
-    return f.concatenate(*(f.reshape(row, shape=(1, *node.shape)) for row in rows), axis=0)
-
-
-def _example(node: Node, index: int) -> Node:
-    shape = node.shape[1:]
-    row = f.slice(node, start=(index, *(0 for _ in shape)), step=(1,) * node.ndim, shape=(1, *shape))
-    return f.reshape(row, shape=shape)
+    raise InternalError(f"op {op.name} does not say how it is batched")

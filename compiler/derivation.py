@@ -5,18 +5,20 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from . import verify
+from . import matrices, verify
 from .differentiate import jvp, ones_like, vjp, zeros_like
 from .errors import DifferentiationError
 from .ir import Graph, Node, make
 from .ops.rules import aval_text
-from .rewrite import Step, simplify
+from .rewrite import Step, compress, simplify
 from .stages import stage
 
 if TYPE_CHECKING:
     from .pipeline import Options, Request
 
 __all__ = ["derive", "differentiate"]
+
+MATRICES = ("hessian", "jacobian_forward", "jacobian_reverse")  # kinds of request that start from a whole basis
 
 
 def _check(graph: Graph, after: str) -> Graph:
@@ -62,7 +64,13 @@ def differentiate(graph: Graph, request: Request) -> Graph:
         gradients = _filled(vjp([output], [ones_like(output)], wrt), wrt)
         products = _filled(jvp(gradients, dict(zip(wrt, vectors, strict=True))), wrt)
         return Graph((*graph.inputs, *vectors), tuple(products), graph.guards, graph.hints)
+    if request.kind == "hessian":
+        blocks = matrices.hessian_blocks(_scalar_output(graph), wrt)
+        return graph.with_outputs([block for row in blocks for block in row])
     smooth = [y for y in graph.outputs if y.dtype.kind == "f"]
+    if request.kind in ("jacobian_forward", "jacobian_reverse"):
+        make_blocks = matrices.forward_blocks if request.kind == "jacobian_forward" else matrices.reverse_blocks
+        return graph.with_outputs([block for row in make_blocks(smooth, wrt) for block in row])
     if request.kind == "jvp":
         tangents = _further_inputs(graph, wrt, "tangent")
         pushed = _filled(jvp(graph.outputs, dict(zip(wrt, tangents, strict=True))), graph.outputs)
@@ -81,6 +89,7 @@ def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Gra
     with stage("differentiate"):
         differentiated = _check(differentiate(stable, request), "differentiate")
     with stage("simplify"):
-        outputs, second = simplify(differentiated.outputs, stabilise=options.stabilise, fastmath=options.fastmath)
+        outputs, compressed = compress(differentiated.outputs) if request.kind in MATRICES else ([*differentiated.outputs], [])
+        outputs, second = simplify(outputs, stabilise=options.stabilise, fastmath=options.fastmath)
         simplified = _check(differentiated.with_outputs(outputs), "simplify")
-    return differentiated, simplified, (*first, *second)
+    return differentiated, simplified, (*first, *compressed, *second)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 __all__ = [
     "ArgumentError",
+    "BatchError",
     "ChainruleError",
     "DTypeError",
     "DifferentiationError",
@@ -33,6 +34,10 @@ class TraceError(ChainruleError, TypeError):
 
 class ShapeError(ChainruleError, ValueError):
     """Shapes that do not fit together: broadcasting, contraction, reshape, concatenate."""
+
+
+class BatchError(ShapeError):
+    """A program that cannot be applied to many examples at once: a size in it would differ between them."""
 
 
 class DTypeError(ChainruleError, TypeError):

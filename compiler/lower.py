@@ -188,6 +188,10 @@ class _Nest:
         args = [self.known[need] for need in needs]
         if node.op.kind == "contract":
             return self.let("mul", *args, dtype=node.dtype)
+        if node.op.name == "embed":
+            inside = self.on_diagonal(node, wanted[1])
+            zero = Literal(False if node.dtype.kind == "b" else 0, node.dtype)
+            return args[0] if inside is None else self.let("where", inside, args[0], zero, dtype=node.dtype)
         if node.op.name == "place":
             inside = needs[0][2]
             zero = Literal(False if node.dtype.kind == "b" else 0, node.dtype)
@@ -213,6 +217,15 @@ class _Nest:
         number = self.convert(index)
         lower = None if low == 0 else self.let("ge", number, self._number(low), dtype=BOOL)
         return self.both(lower, self.let("lt", number, self._number(high), dtype=BOOL))
+
+    def on_diagonal(self, node: Node, place: Place) -> str | None:
+        """Whether all axes of an embedded array that have the same role have the same index, as a bool."""
+        inside, roles = None, node.param("roles")
+        for p, role in zip(place, roles, strict=True):
+            first = place[roles.index(role)]
+            if p != first:
+                inside = self.both(inside, self.let("eq", self.convert(p), self.convert(first), dtype=BOOL))
+        return inside
 
     def _number(self, index: IndexExpr) -> Operand:
         return Literal(index, INT64) if isinstance(index, int) else self.convert(index)
@@ -381,6 +394,16 @@ def _place(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Want
     return [(x, tuple(at), nest.both(when, inside))]
 
 
+def _diagonal(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    return [(node.inputs[0], tuple(place[role] for role in node.param("roles")), when)]
+
+
+def _embed(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    """The index of the first axis of each role lies inside, on the diagonal or not."""
+    roles = node.param("roles")
+    return [(node.inputs[0], tuple(place[roles.index(k)] for k in range(node.inputs[0].ndim)), when)]
+
+
 def _concatenate(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
     axis, start, wanted = node.param("axis"), 0, []
     for x in node.inputs:
@@ -401,7 +424,7 @@ def _gather(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wan
 
 _MOVES: Mapping[str, Callable[[_Nest, Node, Place, str | None], list[Wanted]]] = {
     "expand": _expand, "permute": _permute, "reshape": _squeeze, "slice": _slice, "flip": _flip, "place": _place,
-    "concatenate": _concatenate, "gather": _gather,
+    "diagonal": _diagonal, "embed": _embed, "concatenate": _concatenate, "gather": _gather,
 }
 
 

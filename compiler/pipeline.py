@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # the passes load where they are needed: a program from the c
 
 __all__ = ["Built", "Options", "Program", "Request", "build", "derive", "differentiate"]
 
-Kind = Literal["value", "gradient", "value_and_gradient", "vjp", "jvp", "hvp"]
+Kind = Literal["value", "gradient", "value_and_gradient", "vjp", "jvp", "hvp", "hessian", "jacobian_forward", "jacobian_reverse"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Request:
     vjp: the outputs, then cotangents of `wrt`, from further inputs: a cotangent for each floating output.
     jvp: the outputs, then their tangents, from further inputs: a tangent for each of `wrt`.
     hvp: Hessian times vectors, from further inputs: a vector for each of `wrt`.
+    hessian: second derivatives of the one scalar output, row by row for each pair of `wrt`, of shape in_shape_i + in_shape_j.
+    jacobian_forward, jacobian_reverse: for each floating output a block for each of `wrt`, of shape out_shape + in_shape.
     """
 
     kind: Kind

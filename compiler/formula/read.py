@@ -289,6 +289,18 @@ def _scatter_add(r: _Reader, node: Node) -> Term:
     return r.table.mul(r.moved(values, [*bound, *rest]), *deltas, bound=bound)
 
 
+def _diagonal(r: _Reader, node: Node) -> Term:
+    labels = axes(node.shape)
+    return r.moved(node.inputs[0], [labels[role] for role in node.param("roles")])
+
+
+def _embed(r: _Reader, node: Node) -> Term:
+    labels, roles = axes(node.shape), node.param("roles")
+    first = [labels[roles.index(k)] for k in range(node.inputs[0].ndim)]
+    deltas = [r.table.delta(label, first[k]) for label, k in zip(labels, roles, strict=True) if label is not first[k]]
+    return r.table.mul(r.moved(node.inputs[0], first), *deltas)
+
+
 # ------------------------------------------------------------------------------------------------ whole arrays
 def _call(r: _Reader, node: Node) -> Term:
     arrays = [Lambda(axes(i.shape), r[i]) for i in node.inputs]
@@ -307,7 +319,7 @@ def _solve(r: _Reader, node: Node) -> Term:
 _READERS: dict[str, Callable[[_Reader, Node], Term]] = {
     "where": _where, "input": _input, "const": _const, "iota": _iota, "size": _size, "cast": _cast, "sum": _sum, "contract": _contract,
     "expand": _expand, "permute": _permute, "reshape": _reshape, "slice": _slice, "place": _place, "flip": _flip,
-    "gather": _gather, "scatter_add": _scatter_add, "solve": _solve,
+    "diagonal": _diagonal, "embed": _embed, "gather": _gather, "scatter_add": _scatter_add, "solve": _solve,
 }
 _BY_KIND: dict[str, Callable[[_Reader, Node], Term]] = {"elementwise": _elementwise, "reduce": _reduce}
 

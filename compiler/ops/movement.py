@@ -159,3 +159,53 @@ _move("concatenate", arity=None, params=("axis",), infer=_concatenate, jointly=T
       evaluate=lambda *xs, axis: np.concatenate(xs, axis=axis), transpose=_part,
       batch=lambda node, inputs, size: f.concatenate(*inputs, axis=node.param("axis") + 1),
       names=Names("concatenate", r"\left[{0}\right]", "concatenate({0})", "np.concatenate({0})"))
+
+
+def _check_roles(roles: tuple[int, ...], axes: int, what: str) -> None:
+    if set(roles) != set(range(axes)):
+        raise ShapeError(f"{what}: {roles} does not name each of {axes} axes")
+
+
+def _diagonal(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    (x,), roles = inputs, params["roles"]
+    if len(roles) != x.ndim:
+        raise ShapeError(f"diagonal: {roles} for the axes of {shape_text(x.shape)}")
+    _check_roles(roles, max(roles, default=-1) + 1, "diagonal")
+    shape = tuple(x.shape[roles.index(k)] for k in range(max(roles, default=-1) + 1))
+    if not all(sizes.equal(size, shape[k]) for size, k in zip(x.shape, roles, strict=True)):
+        raise ShapeError(f"diagonal: axes of different sizes of {shape_text(x.shape)} are taken together by {roles}")
+    return shape, x.dtype
+
+
+def _diagonal_evaluate(x: Any, *, roles: tuple[int, ...]) -> Any:
+    return np.einsum(x, list(roles), list(range(max(roles) + 1))) if roles else np.asarray(x)
+
+
+def _of_examples(node: Node, inputs: tuple[Node, ...], size: Size) -> Node:
+    return make(node.op, inputs, roles=(0, *after_first(node.param("roles"))))
+
+
+# out[i] = x[i[roles[0]], i[roles[1]], ...]: axes of the input with the same role are walked together.
+_move("diagonal", params=("roles",), infer=_diagonal, evaluate=_diagonal_evaluate,
+      transpose=lambda ct, node, position: f.embed(ct, roles=node.param("roles")), batch=_of_examples,
+      names=Names("diagonal", r"\operatorname{{diagonal}}\left({0}\right)", "diagonal({0}, {roles})"))
+
+
+def _embed(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    (x,), roles = inputs, params["roles"]
+    _check_roles(roles, x.ndim, "embed")
+    return tuple(x.shape[k] for k in roles), x.dtype
+
+
+def _embed_evaluate(x: Any, *, roles: tuple[int, ...]) -> Any:
+    if not roles:
+        return np.asarray(x)
+    out = np.zeros([np.shape(x)[k] for k in roles], np.asarray(x).dtype)
+    np.einsum(out, list(roles), list(range(np.ndim(x))))[...] = x  # a view: einsum of one operand, with nothing summed
+    return out
+
+
+# The adjoint of diagonal: zeros, but out[i[roles[0]], i[roles[1]], ...] = x[i]. The zeros are structural: they are no factors.
+_move("embed", params=("roles",), infer=_embed, evaluate=_embed_evaluate,
+      transpose=lambda ct, node, position: f.diagonal(ct, roles=node.param("roles")), batch=_of_examples,
+      names=Names("embed", r"\operatorname{{diag}}\left({0}\right)", "embed({0}, {roles})"))

@@ -6,9 +6,9 @@ inf/inf at 1000), and after it once more.
 """
 from __future__ import annotations
 
-from .engine import DEFAULT_LEVELS, RewriteCycleError, Rewriter, RuleSet, Step, simplify
+from .engine import DEFAULT_LEVELS, RewriteCycleError, Rewriter, RuleSet, Step, compress, simplify
 from .facts import Fact, Facts
 from .rule import Condition, Level, Rule, rule
 
 __all__ = ["DEFAULT_LEVELS", "Condition", "Fact", "Facts", "Level", "RewriteCycleError", "Rewriter", "Rule", "RuleSet",
-           "Step", "rule", "simplify"]
+           "Step", "compress", "rule", "simplify"]

@@ -18,7 +18,7 @@ from .facts import Facts
 from .pattern import Apply, Match, Variant
 from .rule import Level, Rule
 
-__all__ = ["RewriteCycleError", "Rewriter", "RuleSet", "Step", "simplify"]
+__all__ = ["RewriteCycleError", "Rewriter", "RuleSet", "Step", "compress", "simplify"]
 
 DEFAULT_LEVELS = (Level.EXACT, Level.ROUNDING)
 LAST_STEPS = 8
@@ -178,6 +178,19 @@ def _rule_set(levels: frozenset[Level], last: bool) -> RuleSet:
     from .rules import ALL_RULES  # the rules read this package
 
     return RuleSet(rule for rule in ALL_RULES if rule.level in levels and (last or not rule.last))
+
+
+@cache
+def _compression() -> RuleSet:
+    from .rules import COMPRESSION
+
+    return RuleSet(COMPRESSION)
+
+
+def compress(outputs: Sequence[Node]) -> tuple[list[Node], list[Step]]:
+    """Derivatives that start from a delta, with the delta contracted away; and the steps. Its zeros are structural."""
+    rewriter = Rewriter(_compression())
+    return rewriter.run(outputs), rewriter.log
 
 
 def simplify(program: Graph | Sequence[Node], levels: Collection[Level] = DEFAULT_LEVELS, *, stabilise: bool = True,

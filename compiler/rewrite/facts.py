@@ -150,7 +150,7 @@ def _transfer(node: Node, inputs: list[Possible]) -> Possible:
         return Possible(POS_ZERO | POSITIVE, True)
     if op.kind == "movement" or name in ("max", "min", "gather"):
         found = inputs[0] if name == "gather" else inputs[0] if len(inputs) == 1 else _union(inputs)
-        return found.union(Possible(POS_ZERO, True)) if name == "place" else found
+        return found.union(Possible(POS_ZERO, True)) if name in ("place", "embed") else found
     if name == "where":
         return inputs[1].union(inputs[2])
     if name == "cast":

@@ -1,15 +1,20 @@
-"""Derivatives of compiled functions: what is asked for, in which structure, and sweeps over bases."""
+"""Derivatives of compiled functions: what is asked for, in which structure; whole matrices, in one piece or by sweeps."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...compiler.errors import ArgumentError, DifferentiationError, ShapeError
+from ...compiler.interpret import bind_sizes
 from ...compiler.ir import Node
+from ...compiler.pipeline import Kind
 from ...compiler.provenance import at, user_site
+from ...compiler.sizes import evaluate
 from ...compiler.trace.refusals import made_at
+from .execution import Request
 from .signature import Bound, Flat, Parameters
 from .structure import LEAVES, Tree, flatten, float_leaves, unflatten
 
@@ -153,9 +158,6 @@ def require_scalar(outputs: Sequence[Node], name: str, call: Call | None = None)
 # ------------------------------------------------------------------------------------------------ products
 def output_shapes(call: Call) -> list[tuple[int, ...]]:
     """The shapes of the outputs for this call's arguments."""
-    from ...compiler.interpret import bind_sizes
-    from ...compiler.sizes import evaluate
-
     sizes = bind_sizes(call.program.graph.inputs, call.arrays)
     return [tuple(evaluate(s, sizes) for s in node.shape) for node in call.program.graph.outputs]
 
@@ -209,7 +211,64 @@ def leaf_shapes(call: Call, chosen: Chosen) -> list[tuple[int, ...]]:
     return [np.shape(call.flat.leaves[k]) for k in chosen.leaves]
 
 
+# ------------------------------------------------------------------------------------------------ whole matrices
+MOST_MEMORY = 64 << 20  # bytes between kernels that a whole matrix may take whatever its size; see `_fits`
+SEVERAL = 4  # times as much as the arguments and the matrix themselves take
+
+
+def jacobian(call: Call, chosen: Chosen, mode: str | None) -> Any:
+    """Every derivative of every floating output: one program, or sweeps of jvp or vjp over a basis."""
+    graph = call.program.graph
+    smooth = [k for k, node in enumerate(graph.outputs) if node.dtype.kind == "f"]
+    if not smooth:
+        raise DifferentiationError(f"{call.program.name} returns no floating value, so there is no Jacobian{at(user_site())}")
+    outs = [output_shapes(call)[k] for k in smooth]
+    ins = leaf_shapes(call, chosen)
+    width, height = (sum(map(math.prod, shapes)) for shapes in (ins, outs))
+    forward = mode == "forward" or (mode is None and width < height)
+    found = _whole(call, chosen, "jacobian_forward" if forward else "jacobian_reverse")
+    if found is None:
+        blocks = (_columns if forward else _rows)(call, chosen, [graph.outputs[k].dtype for k in smooth], outs, ins)
+    else:
+        blocks = [found[k: k + len(ins)] for k in range(0, len(found), len(ins))]
+    rows = iter(blocks)
+    leaves = [chosen.structured(next(rows)) if node.dtype.kind == "f" else None for node in graph.outputs]
+    return unflatten(call.program.result, iter(leaves))
+
+
+def hessian(call: Call, chosen: Chosen) -> Any:
+    """Second derivatives of the scalar output: one program, or a sweep of Hessian-vector products."""
+    require_scalar(call.program.graph.outputs, call.program.name, call)
+    count = len(chosen.leaves)
+    found = _whole(call, chosen, "hessian")
+    if found is None:
+        ins = leaf_shapes(call, chosen)
+        dtypes = [call.program.graph.inputs[k].dtype for k in chosen.leaves]
+        blocks = [[np.zeros((*a, *b), dtype) for b in ins] for a, dtype in zip(ins, dtypes, strict=True)]
+        for j, index, vectors in _bases(ins, dtypes):
+            for i, part in enumerate(call.run("hvp", chosen.leaves, vectors)):
+                blocks[i][j][(..., *index)] = part
+    else:
+        blocks = [found[k: k + count] for k in range(0, len(found), count)]
+    return chosen.structured_twice(blocks)
+
+
+def _whole(call: Call, chosen: Chosen, kind: Kind) -> list[Any] | None:
+    """What the program of a whole matrix gives; None where it would take too much memory."""
+    execution, graph = call.program.execution(Request(kind, chosen.leaves)), call.program.graph
+    sizes = {**graph.hints, **bind_sizes(graph.inputs, call.arrays)}
+    between = execution.temporaries(sizes)[1]
+    kept = sum(np.asarray(a).nbytes for a in call.arrays) + execution.output_bytes(sizes)
+    if between > max(MOST_MEMORY, SEVERAL * kept):
+        call.program.stats.sweep(f"{kind} by a sweep: in one piece it would take {between >> 20} MB of memory between kernels")
+        return None
+    return execution.run(call.arrays)
+
+
 # ------------------------------------------------------------------------------------------------ sweeps
+Blocks = list[list[Any]]
+
+
 def _bases(shapes: Sequence[tuple[int, ...]], dtypes: Sequence[Any]) -> Any:
     """All unit vectors of a product of spaces: (which space, which element, one array for each space)."""
     zeros = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
@@ -220,43 +279,23 @@ def _bases(shapes: Sequence[tuple[int, ...]], dtypes: Sequence[Any]) -> Any:
             yield which, index, [*zeros[:which], unit, *zeros[which + 1:]]
 
 
-def jacobian(call: Call, chosen: Chosen, mode: str | None) -> Any:
-    """Every derivative of every floating output, by sweeps of jvp or vjp over a basis."""
+def _columns(call: Call, chosen: Chosen, dtypes: Sequence[Any], outs: Sequence[tuple[int, ...]], ins: Sequence[tuple[int, ...]]) -> Blocks:
+    """A Jacobian by a jvp for each element of the arguments."""
     graph = call.program.graph
     smooth = [k for k, node in enumerate(graph.outputs) if node.dtype.kind == "f"]
-    if not smooth:
-        raise DifferentiationError(f"{call.program.name} returns no floating value, so there is no Jacobian{at(user_site())}")
-    outs = output_shapes(call)
-    ins = leaf_shapes(call, chosen)
-    in_dtypes = [graph.inputs[k].dtype for k in chosen.leaves]
-    out_dtypes = [graph.outputs[k].dtype for k in smooth]
-    blocks = {(k, j): np.zeros((*outs[k], *shape), out) for k, out in zip(smooth, out_dtypes, strict=True)
-              for j, shape in enumerate(ins)}
-    width, height = (sum(int(np.prod(s)) for s in shapes) for shapes in (ins, [outs[k] for k in smooth]))
-    if mode == "forward" or (mode is None and width < height):
-        for j, index, tangents in _bases(ins, in_dtypes):
-            pushed = call.run("jvp", chosen.leaves, tangents)[len(graph.outputs):]
-            for k in smooth:
-                blocks[k, j][(..., *index)] = pushed[k]
-    else:
-        for which, index, cotangents in _bases([outs[k] for k in smooth], out_dtypes):
-            pulled = call.run("vjp", chosen.leaves, cotangents)[len(graph.outputs):]
-            for j, part in enumerate(pulled):
-                blocks[smooth[which], j][index] = part
-    leaves = [chosen.structured([blocks[k, j] for j in range(len(ins))]) if k in smooth else None
-              for k in range(len(graph.outputs))]
-    return unflatten(call.program.result, iter(leaves))
+    blocks = [[np.zeros((*out, *shape), dtype) for shape in ins] for out, dtype in zip(outs, dtypes, strict=True)]
+    for j, index, tangents in _bases(ins, [graph.inputs[k].dtype for k in chosen.leaves]):
+        pushed = call.run("jvp", chosen.leaves, tangents)[len(graph.outputs):]
+        for row, k in zip(blocks, smooth, strict=True):
+            row[j][(..., *index)] = pushed[k]
+    return blocks
 
 
-def hessian(call: Call, chosen: Chosen) -> Any:
-    """Second derivatives of the scalar output, by a sweep of Hessian-vector products."""
-    graph = call.program.graph
-    require_scalar(graph.outputs, call.program.name, call)
-    ins = leaf_shapes(call, chosen)
-    dtypes = [graph.inputs[k].dtype for k in chosen.leaves]
-    blocks = [[np.zeros((*a, *b), dtype) for b in ins] for a, dtype in zip(ins, dtypes, strict=True)]
-    for j, index, vectors in _bases(ins, dtypes):
-        products = call.run("hvp", chosen.leaves, vectors)
-        for i, part in enumerate(products):
-            blocks[i][j][(..., *index)] = part
-    return chosen.structured_twice(blocks)
+def _rows(call: Call, chosen: Chosen, dtypes: Sequence[Any], outs: Sequence[tuple[int, ...]], ins: Sequence[tuple[int, ...]]) -> Blocks:
+    """A Jacobian by a vjp for each element of the outputs."""
+    blocks = [[np.zeros((*out, *shape), dtype) for shape in ins] for out, dtype in zip(outs, dtypes, strict=True)]
+    for which, index, cotangents in _bases(outs, dtypes):
+        pulled = call.run("vjp", chosen.leaves, cotangents)[len(call.program.graph.outputs):]
+        for j, part in enumerate(pulled):
+            blocks[which][j][index] = part
+    return blocks

@@ -80,6 +80,13 @@ class Execution:
         kept = [b for b in self.program.record.buffers if b.name in set(self.program.temporaries)]
         return len(kept), sum(_elements(b.shape, hints) * b.dtype.itemsize for b in kept)
 
+    def output_bytes(self, sizes: Mapping[str, int]) -> int:
+        """What the outputs take."""
+        if self.program is None:
+            return sum(_elements(n.shape, sizes) * n.dtype.itemsize for n in self.simplified.outputs)
+        outputs = [self.program.record.buffers[slot] for slot in self.program.record.outputs]
+        return sum(_elements(b.shape, sizes) * b.dtype.itemsize for b in outputs)
+
     def flops(self) -> int:
         """An estimate of the arithmetic for the example's sizes, in additions."""
         total = 0.0

@@ -26,6 +26,7 @@ class Stats:
         seconds: by stage, under the names of `compiler.stages.STAGES`.
         specialisations: sizes that became plain numbers, each with the line that asked for it.
         misses: for each call that found no program: what was different, or which guard failed.
+        sweeps: Jacobians and Hessians that are put together from one product for each row or column, with the reason.
     """
 
     compiles: int = 0
@@ -39,6 +40,7 @@ class Stats:
     seconds: dict[str, float] = field(default_factory=dict)
     specialisations: list[str] = field(default_factory=list)
     misses: list[str] = field(default_factory=list)
+    sweeps: list[str] = field(default_factory=list)
 
     @property
     def cache_hits(self) -> int:
@@ -63,6 +65,11 @@ class Stats:
         for stage, spent in seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
+    def sweep(self, reason: str) -> None:
+        """Note why a matrix is not computed in one piece."""
+        if reason not in self.sweeps:
+            self.sweeps.append(reason)
+
     def __str__(self) -> str:
         stages = ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in self.seconds.items())
         lines = [f"compiles: {self.compiles}   cache hits: {self.cache_hits}   traces: {self.traces}",
@@ -70,6 +77,7 @@ class Stats:
                  f"seconds: {stages or 'none yet'}"]
         lines += [f"specialised: {note}" for note in self.specialisations]
         lines += [f"miss: {reason}" for reason in self.misses]
+        lines += self.sweeps
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chainrule.compiler.batch import batch
-from chainrule.compiler.errors import ShapeError
+from chainrule.compiler.errors import BatchError
 from chainrule.compiler.interpret import evaluate_nodes, quiet
 from chainrule.compiler.ir import Graph, f, make
 from chainrule.compiler.op import all_ops, get
@@ -36,6 +36,8 @@ CASES = {
     "slice": [((((5, 4), F),), {"start": (1, 0), "step": (2, 3), "shape": (2, 2)})],
     "place": [((TWO,), {"start": (1, 0), "step": (2, 1), "shape": (4, 5)})],
     "flip": [((TWO,), {"axes": (0, 1)})],
+    "diagonal": [((M,), {"roles": (1, 0, 1)})],
+    "embed": [((TWO,), {"roles": (1, 0, 1)})],
     "concatenate": [((TWO, ((2, 1), F), TWO), {"axis": 1})],
     "cumsum": [((TWO,), {"axis": 0})],
     "argsort": [((TWO,), {"axis": 1})],
@@ -104,17 +106,9 @@ def test_what_does_not_depend_on_the_example_is_computed_once():
     assert made.inputs[1].inputs == (shared,)
 
 
-def test_an_op_without_a_rule_is_applied_to_each_example():
-    stack = make("input", shape=(SIZE, 2, 2), dtype=np.dtype(F), position=5, name="")
-    x = make("input", shape=(2, 2), dtype=np.dtype(F), position=0, name="")
-    rule = get("det").batch
-    object.__setattr__(get("det"), "batch", None)
-    try:
-        (made,) = batch([f.det(x)], {x: stack}, SIZE)
-    finally:
-        object.__setattr__(get("det"), "batch", rule)
-    array = np.random.default_rng(0).standard_normal((SIZE, 2, 2))
-    np.testing.assert_allclose(evaluate_nodes([made], {stack: array}, {})[0], np.linalg.det(array))
+def test_every_op_says_how_it_is_batched():
+    silent = [op.name for op in all_ops() if op.kind not in ("leaf", "elementwise", "reduce") and op.batch is None and not op.binds]
+    assert not silent
 
 
 def test_a_size_that_depends_on_the_example_is_refused():
@@ -122,5 +116,5 @@ def test_a_size_that_depends_on_the_example_is_refused():
 
     mask = make("input", shape=(4,), dtype=np.dtype(B), position=0, name="")
     node = f.nonzero(mask, count=SizeContext().unbacked(4))
-    with pytest.raises(ShapeError, match="differ between the examples"):
+    with pytest.raises(BatchError, match="differ between the examples"):
         batch([node], {mask: make("input", shape=(SIZE, 4), dtype=np.dtype(B), position=1, name="")}, SIZE)

@@ -212,6 +212,13 @@ CASES = [
          exact=True),
     Case("flip", lambda x: f.flip(x, axes=(0, 2)), moved(lambda i: (2 - i[0], i[1], 1 - i[2]), (3, 4, 2)), (GRID,),
          exact=True),
+    Case("diagonal", lambda x: f.diagonal(x, roles=(1, 0, 1)), moved(lambda i: (i[1], i[0], i[1]), (2, 3)), (real(3, 2, 3),), exact=True),
+    Case("diagonal", lambda x: f.diagonal(x, roles=()), moved(lambda i: (), ()), (np.array(1.5),), exact=True),
+    Case("diagonal", lambda x: f.diagonal(x, roles=(0, 0)), moved(lambda i: (i[0], i[0]), (3,)), (whole(3, 3) > 0,), exact=True),
+    Case("embed", lambda x: f.embed(x, roles=(1, 0, 1)), moved(lambda i: (i[1], i[0]) if i[0] == i[2] else None, (3, 2, 3)),
+         (real(2, 3),), exact=True),
+    Case("embed", lambda x: f.embed(x, roles=(0, 0)), moved(lambda i: (i[0],) if i[0] == i[1] else None, (3, 3)), (whole(3),), exact=True),
+    Case("embed", lambda x: f.embed(x, roles=(0, 0)), moved(lambda i: None, (0, 0)), (np.zeros(0),), exact=True),
     Case("concatenate", lambda x, y, z: f.concatenate(x, y, z, axis=1), lambda x, y, z: np.array(
         [[*a, *b, *c] for a, b, c in zip(x, y, z, strict=True)]), (real(2, 3), real(2, 0), real(2, 2)), exact=True),
     Case("gather", lambda x, i, j: f.gather(x, i, j, axes=(0, 2)), gathered, (GRID, INDEX, COLUMN), exact=True),

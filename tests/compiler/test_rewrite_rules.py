@@ -79,13 +79,13 @@ def ops_of(pattern: Any) -> set[str]:
     return {pattern.op}.union(*map(ops_of, pattern.inputs)) if isinstance(pattern, Apply) else set()
 
 
-STRUCTURAL = {"reshape", "permute", "expand", "slice", "place", "flip", "sum", "max", "min", "prod", "any", "all",
-              "contract", "gather", "cast", "size"}
+STRUCTURAL = {"reshape", "permute", "expand", "slice", "place", "flip", "diagonal", "embed", "iota", "sum", "max", "min",
+              "prod", "any", "all", "contract", "gather", "cast", "size"}
 
 
 def is_scalar(rule: Rule) -> bool:
     """A formula of elementwise ops, which can be tried on any numbers without being told about shapes."""
-    return isinstance(rule.before, Apply) and not ops_of(rule.before) & STRUCTURAL
+    return isinstance(rule.before, Apply) and not ops_of(rule.before) & STRUCTURAL and not any("embedded" in c.text for c in rule.when)
 
 
 class Instance:
@@ -167,6 +167,40 @@ def _flat_softmax(x: Node) -> Node:
 
 
 M, V, T = (2, 3), (4,), (2, 3, 4)
+BESIDE = (3, 2, 3)  # the shape of a 2 x 3 matrix embedded with its second axis first and last
+
+
+def _embedded(x: Node) -> Node:
+    return f.embed(x, roles=(1, 0, 1))
+
+
+def _apart(x: Node, y: Node) -> Node:
+    """Two matrices on different diagonals of a 3 x 2 x 3 x 2 array."""
+    return f.embed(x, roles=(1, 0, 1, 0)) - f.embed(f.expand(y, shape=(2, 3, 3), axes=(0, 1)), roles=(1, 0, 2, 0))
+
+
+def _together(x: Node, y: Node) -> Node:
+    apart = _apart(x, y)
+    return f.add(*apart.inputs)
+
+
+def _sums(total: Callable[[Node, Node], Node], name: str) -> dict[str, Any]:
+    """The cases of the rules that bring two diagonals apart."""
+    four, c = (3, 2, 3, 2), "abcd"
+    return {
+        f"mul_{name}_of_embeds": ((M, M, four), lambda x, y, z: total(x, y) * z),
+        f"div_{name}_of_embeds": ((M, M, four), lambda x, y, z: total(x, y) / z),
+        f"neg_{name}_of_embeds": ((M, M), lambda x, y: f.neg(total(x, y))),
+        f"where_{name}_of_embeds": ((M, M, four), lambda x, y, z: f.where(f.gt(z, 0.0), total(x, y), 0.0)),
+        f"where_not_{name}_of_embeds": ((M, M, four), lambda x, y, z: f.where(f.gt(z, 0.0), constant(0.0, x.dtype, four), total(x, y))),
+        f"sum_{name}_of_embeds": ((M, M), lambda x, y: f.sum(total(x, y), axes=(0, 3))),
+        f"expand_{name}_of_embeds": ((M, M), lambda x, y: f.expand(total(x, y), shape=(3, 4, 2, 3, 2), axes=(0, 2, 3, 4))),
+        f"permute_{name}_of_embeds": ((M, M), lambda x, y: f.permute(total(x, y), order=(3, 1, 0, 2))),
+        f"contract_{name}_of_embeds_left": ((M, M, (3, 5)), lambda x, y, z: f.contract(total(x, y), z, left=c, right="cn", out="anbd")),
+        f"contract_{name}_of_embeds_right": ((M, M, (3, 5)), lambda x, y, z: f.contract(z, total(x, y), left="cn", right=c, out="anbd")),
+    }
+
+
 CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
     "fold_constants": ((), lambda: f.exp(constant(1.5, "float64", (3,)))),
     "size_of_fixed_axis": ((), lambda: make("size", shape=(), dtype=np.dtype(np.int64), size=7)),
@@ -217,6 +251,40 @@ CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
         x, f.permute(y, order=(1, 0)), left="ab", right="bc", out="ac")),
     "permute_contract": ((M, (3, 4)), lambda x, y: f.permute(
         f.contract(x, y, left="ab", right="bc", out="ac"), order=(1, 0))),
+    "permute_embed": ((M,), lambda x: f.permute(_embedded(x), order=(1, 2, 0))),
+    "expand_embed": ((M,), lambda x: f.expand(_embedded(x), shape=(3, 5, 2, 3), axes=(0, 2, 3))),
+    "reshape_embed": (((2, 1, 3),), lambda x: f.reshape(f.embed(x, roles=(2, 0, 1, 2)), shape=(3, 1, 2, 3, 1))),
+    "embed_embed": ((M,), lambda x: f.embed(_embedded(x), roles=(1, 0, 2, 1))),
+    "embed_zero": ((), lambda: f.embed(constant(0.0, "float64", M), roles=(1, 0, 1))),
+    "sum_embed": ((T,), lambda x: f.sum(f.embed(x, roles=(1, 0, 1, 2)), axes=(0, 3))),
+    "diagonal_same": ((M,), lambda x: f.diagonal(x, roles=(1, 0))),
+    "diagonal_constant": ((), lambda: f.diagonal(constant(2.5, "float64", (3, 3)), roles=(0, 0))),
+    "diagonal_iota": ((), lambda: f.diagonal(make("iota", shape=BESIDE, dtype=np.dtype(np.int64), axis=2), roles=(1, 0, 1))),
+    "diagonal_expand": ((M,), lambda x: f.diagonal(f.expand(x, shape=BESIDE, axes=(1, 2)), roles=(1, 0, 1))),
+    "diagonal_permute": ((BESIDE,), lambda x: f.diagonal(f.permute(x, order=(2, 0, 1)), roles=(1, 1, 0))),
+    "diagonal_diagonal": (((3, 2, 3, 3),), lambda x: f.diagonal(f.diagonal(x, roles=(1, 0, 1, 2)), roles=(1, 0, 0))),
+    "diagonal_embed": (((2, 3, 3),), lambda x: f.diagonal(f.embed(x, roles=(1, 0, 1, 2)), roles=(0, 2, 1, 1))),
+    "diagonal_sum": (((3, 4, 2, 3),), lambda x: f.diagonal(f.sum(x, axes=(1,)), roles=(1, 0, 1))),
+    "diagonal_contract": (((3, 4), (4, 2, 3)), lambda x, y: f.diagonal(
+        f.contract(x, y, left="ik", right="kbj", out="ibj"), roles=(0, 1, 0))),
+    "diagonal_elementwise": ((BESIDE, BESIDE), lambda x, y: f.diagonal(f.square(x) + y, roles=(1, 0, 1))),
+    "mul_embed": ((M, BESIDE), lambda x, y: _embedded(x) * y),
+    "div_embed": ((M, BESIDE), lambda x, y: _embedded(x) / y),
+    "neg_embed": ((M,), lambda x: f.neg(_embedded(x))),
+    "cast_embed": ((M,), lambda x: f.cast(_embedded(x), dtype="float32")),
+    "add_embeds": ((M, M), lambda x, y: _embedded(x) + _embedded(y)),
+    "sub_embeds": ((M, M), lambda x, y: _embedded(x) - _embedded(y)),
+    "where_embed": ((M, BESIDE), lambda x, y: f.where(f.gt(y, 0.0), _embedded(x), 0.0)),
+    "where_not_embed": ((M, BESIDE), lambda x, y: f.where(f.gt(y, 0.0), constant(0.0, x.dtype, BESIDE), _embedded(x))),
+    **_sums(_together, "add"), **_sums(_apart, "sub"),
+    "contract_embed_left": ((M, (3, 3, 5)), lambda x, y: f.contract(_embedded(x), y, left="abc", right="cad", out="bda")),
+    "contract_embed_right": ((M, (3, 5)), lambda x, y: f.contract(y, _embedded(x), left="cd", right="abc", out="bda")),
+    "contract_expand_left": ((M, (3, 4)), lambda x, y: f.contract(
+        f.expand(x, shape=(5, 2, 4, 3), axes=(1, 3)), y, left="nakc", right="ck", out="na")),
+    "contract_expand_right": ((M, (3, 4)), lambda x, y: f.contract(
+        y, f.expand(x, shape=(5, 2, 4, 3), axes=(1, 3)), left="ck", right="nakc", out="nac")),
+    "contract_constant_left": ((M,), lambda x: f.contract(constant(1.5, x.dtype, (2, 4)), x, left="ab", right="ac", out="cb")),
+    "contract_constant_right": ((M,), lambda x: f.contract(x, constant(1.5, x.dtype, (2, 4)), left="ac", right="ab", out="bc")),
     "cast_same": ((M,), lambda x: f.cast(x, dtype=x.dtype.name)),
     "cast_cast": ((M,), lambda x: f.cast(f.cast(f.cast(x, dtype="float32"), dtype="float64"), dtype="float32")),
     "logsumexp": ((M,), lambda x: f.log(f.sum(f.exp(x), axes=(1,)))),
@@ -228,9 +296,21 @@ CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
         f.gather(_flat_softmax(x), *[constant(1, "int64", (2,))] * 2, axes=(0, 1)))),
     "log_slice_softmax": ((M,), lambda x: f.log(f.slice(_flat_softmax(x), start=(0, 1), step=(1, 1), shape=(2, 1)))),
 }
+
+
+def _refused_sums(total: Callable[[Node, Node], Node], name: str) -> dict[str, Any]:
+    """Choices between diagonals and ones."""
+    shapes = (M, M, (3, 2, 3, 2))
+    return {f"where_{name}_of_embeds": (shapes, lambda x, y, z: f.where(f.gt(z, 0.0), total(x, y), 1.0)),
+            f"where_not_{name}_of_embeds": (shapes, lambda x, y, z: f.where(f.gt(z, 0.0), constant(1.0, x.dtype, z.shape), total(x, y)))}
+
+
 # Where a rule about shapes must not fire, and would go wrong.
 REFUSED: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
     "cast_cast": ((M,), lambda x: f.cast(f.cast(x, dtype="float32"), dtype="float64")),
+    "where_embed": ((M, BESIDE), lambda x, y: f.where(f.gt(y, 0.0), _embedded(x), 1.0)),
+    "where_not_embed": ((M, BESIDE), lambda x, y: f.where(f.gt(y, 0.0), constant(1.0, x.dtype, BESIDE), _embedded(x))),
+    **_refused_sums(_together, "add"), **_refused_sums(_apart, "sub"),
     "logsumexp": ((M,), lambda x: build_logsumexp(x, (1,)).inputs[0]),
     "softmax": ((M,), lambda x: build_softmax(x, (1,))),
     "logsumexp_weighted": ((M, M), lambda x, w: f.log(f.sum(
@@ -403,7 +483,8 @@ def test_each_condition_is_needed(name: str, position: int) -> None:
 
 
 def test_conditions_for_gain_are_few() -> None:
-    assert {r.name for r in ALL_RULES if any(c.gain for c in r.when)} == {
+    gaining = {r.name for r in ALL_RULES if any(c.gain for c in r.when)}
+    assert gaining - set(_sums(_apart, "sub")) - set(_sums(_together, "add")) == {
         "log_gather_softmax", "log_gather_2_softmax", "log_slice_softmax", "plus_root"}
 
 
@@ -423,6 +504,29 @@ def outward(*names: str) -> Callable[[Node], float]:
         return weight[root]
 
     return measure
+
+
+def products(root: Node) -> float:
+    """Falls where a product or movement of a sum becomes a sum of products."""
+    weight: dict[Node, float] = {}
+    for node in toposort([root]):
+        below = [weight[i] for i in node.inputs]
+        weight[node] = 1 + sum(below) if node.op.name in ("add", "sub") else 2 * float(np.prod(below)) if below else 2.0
+    return weight[root]
+
+
+def below(name: str, root: Node) -> list[set[Node]]:
+    """What each op of this name is computed from."""
+    return [set(toposort(n.inputs)) for n in toposort([root]) if n.op.name == name]
+
+
+def above_embeds(root: Node) -> int:
+    embeds = {n for n in toposort([root]) if n.op.name == "embed"}
+    return sum(n.op.name != "embed" and bool(set(toposort(n.inputs)) & embeds) for n in toposort([root]))
+
+
+def labels(root: Node) -> int:
+    return sum(len(labels) for n in toposort([root]) if n.op.kind == "contract" for labels in n.params)
 
 
 def cost(root: Node) -> tuple[float, int, int]:
@@ -445,7 +549,8 @@ def repeated_factors(root: Node) -> int:
 ORDERS: dict[str, Callable[[Node], float]] = {
     "neg outward": outward("neg"), "movement outward": outward("expand", "reshape", "permute"),
     "powers": repeated_factors, "positive constants": negative_constants, "common factors outside": outward("mul"),
-    "one exponential": outward("exp", "mul"),
+    "one exponential": outward("exp", "mul"), "diagonals outward": above_embeds,
+    "diagonals inward": lambda root: sum(map(len, below("diagonal", root))), "fewer labels": labels, "sums outward": products,
 }
 
 

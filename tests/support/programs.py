@@ -285,6 +285,19 @@ def place(pool: Pool, x: Node) -> Node | None:
     return f.place(x, start=starts, step=steps, shape=shape)
 
 
+def embed(pool: Pool, x: Node) -> Node | None:
+    roles = (*range(x.ndim), *pool.draw(st.lists(st.integers(0, x.ndim - 1), max_size=1))) if x.ndim else ()
+    return f.embed(x, roles=tuple(pool.draw(st.permutations(roles))))
+
+
+def diagonal(pool: Pool, x: Node) -> Node | None:
+    """Axes of one size walked together."""
+    alike = pool.draw(st.sampled_from(x.shape)) if x.ndim else 0
+    first = next((k for k, s in enumerate(x.shape) if s == alike), 0)
+    order = list(dict.fromkeys(first if s == alike else k for k, s in enumerate(x.shape)))
+    return f.diagonal(x, roles=tuple(order.index(first if s == alike else k) for k, s in enumerate(x.shape)))
+
+
 def concatenate(pool: Pool, x: Node) -> Node | None:
     axis = pool.draw(st.integers(0, x.ndim - 1))
 
@@ -298,7 +311,7 @@ def concatenate(pool: Pool, x: Node) -> Node | None:
 
 MOVEMENTS: dict[str, Callable[[Pool, Node], Node | None]] = {
     "reshape": reshape, "permute": permute, "expand": expand, "slice": slice_, "place": place, "flip": flip,
-    "concatenate": concatenate,
+    "diagonal": diagonal, "embed": embed, "concatenate": concatenate,
 }
 
 

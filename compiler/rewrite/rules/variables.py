@@ -17,8 +17,8 @@ LOG_2 = math.log(2.0)
 A, B, P, X, Y, Z = (Variable(name) for name in "ABPXYZ")
 C, D = Constant("C"), Constant("D")
 WHOLE = Variable("WHOLE")
-AXES, AXES_2, DTYPE, DTYPE_2, LEFT, ORDER, ORDER_2, OUT, RIGHT, SHAPE, START, STEP = (Parameter(name) for name in (
-    "AXES", "AXES_2", "DTYPE", "DTYPE_2", "LEFT", "ORDER", "ORDER_2", "OUT", "RIGHT", "SHAPE", "START", "STEP"))
+AXES, AXES_2, DTYPE, DTYPE_2, LEFT, ORDER, ORDER_2, OUT, RIGHT, ROLES, ROLES_2, SHAPE, START, STEP = (Parameter(name) for name in (
+    "AXES", "AXES_2", "DTYPE", "DTYPE_2", "LEFT", "ORDER", "ORDER_2", "OUT", "RIGHT", "ROLES", "ROLES_2", "SHAPE", "START", "STEP"))
 
 finite, nonzero, positive, nonnegative = fact("finite"), fact("nonzero"), fact("positive"), fact("nonnegative")
 not_nan, sign_clear = fact("not_nan"), fact("sign_clear")
