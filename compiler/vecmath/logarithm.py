@@ -20,7 +20,6 @@ from .core import (
     small_integer,
     split_exponent,
     two_product,
-    two_sum,
     where,
 )
 from .exponential import EXP_LIMITS, LOG_2, exp_finite
@@ -105,7 +104,13 @@ def with_log_limits(result: Value, x: Value, pole: float = 0.0) -> Value:
 
 def log1p(x: Value) -> Value:
     """log(1 + x), without cancellation."""
-    return with_log_limits(log_of_sum(*two_sum(x.constant(1.0), x)).with_sign_of(x), x, pole=-1.0)
+    format = x.format
+    _, biased = split_exponent(1.0 + x)
+    scale = from_exponent(2 * format.bias + 2 - biased) * 0.25  # 2**-k, of which the smallest are subnormal
+    f = fma(x, scale, scale - 1.0)
+    f_low = fma(x, scale, (scale - 1.0) - f)
+    result = log_of_parts(small_integer(biased) - float(format.bias), f, f_low)
+    return with_log_limits(result.with_sign_of(x), x, pole=-1.0)
 
 
 def log_of_sum(high: Value, low: Value, exponent: Value | None = None) -> Value:
@@ -147,4 +152,7 @@ def _exp_of_negative(x: Value) -> Value:
 
 def _log1p_exp_of_negative(x: Value) -> Value:
     """log(1 + exp(-x)) for x >= 0."""
-    return log_of_sum(*fast_two_sum(x.constant(1.0), _exp_of_negative(x)))
+    small = _exp_of_negative(x)
+    is_above = small > math.sqrt(2.0) - 1.0  # 1 + small is above the square root of 2
+    f = where(is_above, fma(small, 0.5, -0.5), small)
+    return log_of_parts(where(is_above, x.constant(1.0), x.constant(0.0)), f)
