@@ -38,6 +38,7 @@ BOOL = np.dtype(bool)
 # (points behind the value compared with, truth before, between and behind them) of `index op value`
 _RUNS = {"lt": ((0,), (True, False)), "ge": ((0,), (False, True)), "le": ((1,), (True, False)), "gt": ((1,), (False, True)),
          "eq": ((0, 1), (False, True, False)), "ne": ((0, 1), (True, False, True))}
+_JOINING = ("and_", "or_", "not_")
 _MIRRORED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": "ne"}
 
 
@@ -131,6 +132,7 @@ def peel(loop: Loop, meaning: Mapping[str, IndexExpr]) -> Peeled | None:
         meaning: of each int64 name that is visible before the loop and was converted from an index.
     """
     updates = {c.update for s in walk((loop,)) if isinstance(s, Loop) for c in s.carried}
+    joined = [s for s in walk(loop.body) if isinstance(s, Let) and s.op in _JOINING and s.dtype == BOOL and s.target not in updates]
     masks = [mask for mask in _masks(loop, meaning) if mask.name not in updates]
     start, end = _Linear((), 0), _Linear((), loop.extent)
     first = {point: _is_never_negative(start.plus(point, -1), loop.extent) for mask in masks for point in mask.points}
@@ -147,7 +149,11 @@ def peel(loop: Loop, meaning: Mapping[str, IndexExpr]) -> Peeled | None:
         for mask in masks:
             passed = sum(position[p] < number if p in position else first[p] for p in mask.points)
             known[mask.name] = Literal(mask.truths[passed], BOOL)
-        body = _without_unused(_specialised(loop.body, known, updates), live)
+        for let in joined:
+            truth = _folded(let.op, [known.get(a, a) if isinstance(a, str) else a for a in let.args])
+            if truth is not None:
+                known[let.target] = truth
+        body = _specialised(_needed(loop.body, live, known), known, updates)
         room -= sum(1 for _ in walk(body))
         if room < 0:
             return None
@@ -211,6 +217,62 @@ def _is_never_negative(form: _Linear, extent: Size) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------ bodies of segments
+def _folded(op: str, args: Sequence[Operand]) -> Operand | None:
+    """What a selection, or a conjunction of bools, amounts to where a condition is known."""
+    first = args[0]
+    if op == "where" and isinstance(first, Literal):
+        return args[1] if first.value else args[2]
+    if op == "not_" and isinstance(first, Literal):
+        return Literal(not first.value, BOOL)
+    if op in ("and_", "or_"):
+        for this, other in ((first, args[1]), (args[1], first)):
+            if isinstance(this, Literal):
+                return other if bool(this.value) == (op == "and_") else this
+    return None
+
+
+def _needed(body: Sequence[Statement], live: Collection[str], known: Mapping[str, Operand]) -> list[Statement]:
+    """The statements that a write, or a name in `live`, depends on where some names are known."""
+    used, done = set(live), list[Statement]()
+    for s in reversed(body):
+        if isinstance(s, Loop):
+            inner = _needed(s.body, {c.update for c in s.carried}, known)
+            if not used.intersection(c.name for c in s.carried) and not any(isinstance(w, Store | StoreAdd) for w in walk(tuple(inner))):
+                continue
+            s = replace(s, body=tuple(inner))
+            for each in walk((s,)):
+                used.update(_read(each, known))
+        elif isinstance(s, Let | Load | Convert) and (s.target not in used or s.target in known):
+            continue
+        else:
+            used.update(_read(s, known))
+        done.append(s)
+    return done[::-1]
+
+
+def _read(statement: Statement, known: Mapping[str, Operand]) -> Iterator[str]:
+    """The names that a statement uses where some are known; of a loop, those of its head."""
+    operands: Sequence[Operand | None] = ()
+    indices: tuple[IndexExpr, ...] = ()
+    if isinstance(statement, Let):
+        operands = statement.args
+        condition = known.get(operands[0]) if statement.op == "where" and isinstance(operands[0], str) else None
+        if isinstance(condition, Literal):
+            operands = operands[1:2] if condition.value else operands[2:]
+    elif isinstance(statement, Loop):
+        operands = [o for c in statement.carried for o in (c.initial, c.update)]
+    elif isinstance(statement, Load):
+        when = known.get(statement.when) if statement.when is not None else None
+        if not isinstance(when, Literal) or when.value:
+            operands, indices = (statement.when,), statement.index
+    elif isinstance(statement, Convert):
+        indices = (statement.index,)
+    else:
+        operands, indices = (statement.value,), statement.index
+    for name in (*(o for o in operands if isinstance(o, str)), *(n for index in indices for n in names_of(index))):
+        yield from (new,) if isinstance(new := known.get(name, name), str) else ()
+
+
 def _specialised(body: Sequence[Statement], known: dict[str, Operand], kept: Collection[str]) -> tuple[Statement, ...]:
     """The statements where some names are known; names in `kept` stay defined. Adds to `known` what follows."""
 
@@ -223,25 +285,28 @@ def _specialised(body: Sequence[Statement], known: dict[str, Operand], kept: Col
     done: list[Statement] = []
     for s in body:
         if isinstance(s, Let):
-            s = replace(s, args=tuple(map(operand, s.args)))
-            result = known.get(s.target, _folded(s))
-            if result is not None and s.target not in kept:
-                known[s.target] = result
+            if any(a in known for a in s.args if isinstance(a, str)):
+                s = Let(s.target, s.op, tuple(map(operand, s.args)), s.dtype, s.reassociate)
+            chosen = _folded(s.op, s.args) if s.op == "where" and s.target not in kept else None
+            if chosen is not None:
+                known[s.target] = chosen
                 continue
         elif isinstance(s, Load):
             when = None if s.when is None else operand(s.when)
-            if isinstance(when, Literal) and not when.value and s.otherwise is not None and s.target not in kept:
-                known[s.target] = s.otherwise
-                continue
-            if isinstance(when, Literal) and when.value:
-                s = replace(s, when=None, otherwise=None)
-            elif isinstance(when, str):
-                s = replace(s, when=when)
-            s = replace(s, index=place(s.index))
+            if isinstance(when, Literal) and not when.value:
+                assert s.otherwise is not None
+                if s.target not in kept:
+                    known[s.target] = s.otherwise
+                    continue
+                s = Let(s.target, "where", (when, s.otherwise, s.otherwise), s.otherwise.dtype)
+            elif isinstance(when, Literal):
+                s = Load(s.target, s.buffer, place(s.index))
+            else:
+                s = Load(s.target, s.buffer, place(s.index), when, s.otherwise)
         elif isinstance(s, Convert):
-            s = replace(s, index=_replaced(s.index, known))
+            s = Convert(s.target, _replaced(s.index, known))
         elif isinstance(s, Store | StoreAdd):
-            s = replace(s, index=place(s.index), value=operand(s.value))
+            s = type(s)(s.buffer, place(s.index), operand(s.value))
         else:
             carried = tuple(replace(c, initial=operand(c.initial)) for c in s.carried)
             s = replace(s, carried=carried, body=_specialised(s.body, known, kept))
@@ -256,51 +321,3 @@ def _replaced(index: IndexExpr, known: Mapping[str, Operand]) -> IndexExpr:
     if isinstance(index, IndexOp):
         return IndexOp(index.op, _replaced(index.left, known), _replaced(index.right, known))
     return index
-
-
-def _folded(let: Let) -> Operand | None:
-    """What a selection or a conjunction with a known condition amounts to."""
-    if let.op == "where" and isinstance(let.args[0], Literal):
-        return let.args[1] if let.args[0].value else let.args[2]
-    if let.dtype == BOOL and let.op in ("and_", "or_"):
-        for this, other in (let.args, let.args[::-1]):
-            if isinstance(this, Literal):
-                return other if bool(this.value) == (let.op == "and_") else this
-    if let.dtype == BOOL and let.op == "not_" and isinstance(let.args[0], Literal):
-        return Literal(not let.args[0].value, BOOL)
-    return None
-
-
-def _without_unused(body: Sequence[Statement], live: Collection[str]) -> tuple[Statement, ...]:
-    """The statements that a write, or a name in `live`, depends on."""
-    used, done = set(live), list[Statement]()
-    for s in reversed(body):
-        if isinstance(s, Loop):
-            inner = _without_unused(s.body, {c.update for c in s.carried})
-            if not used.intersection(_defined(s)) and not any(isinstance(w, Store | StoreAdd) for w in walk(inner)):
-                continue
-            s = replace(s, body=inner)
-            for each in walk((s,)):
-                used.update(_read(each))
-        elif isinstance(s, Let | Load | Convert) and s.target not in used:
-            continue
-        else:
-            used.update(_read(s))
-        done.append(s)
-    return tuple(reversed(done))
-
-
-def _read(statement: Statement) -> Iterator[str]:
-    """The names that a statement uses; of a loop, those of its head."""
-    if isinstance(statement, Let):
-        yield from (a for a in statement.args if isinstance(a, str))
-    elif isinstance(statement, Loop):
-        yield from (c.initial for c in statement.carried if isinstance(c.initial, str))
-        yield from (c.update for c in statement.carried)
-    else:
-        for index in (statement.index,) if isinstance(statement, Convert) else statement.index:
-            yield from names_of(index)
-        if isinstance(statement, Load) and statement.when is not None:
-            yield statement.when
-        if isinstance(statement, Store | StoreAdd) and isinstance(statement.value, str):
-            yield statement.value
