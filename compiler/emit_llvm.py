@@ -52,6 +52,8 @@ POINTER = BYTE.as_pointer()
 SIGNATURE = ir.FunctionType(ir.VoidType(), [INT64, INT64, INT64.as_pointer()])
 Lookup = Callable[[str], Lowering]
 VECTORISED = 3000  # instructions; the time of LLVM's vectoriser is quadratic: 1 s for 2000, 13 s for 8000
+HEAVY = 1000  # instructions of a kernel from which only one body is made: computing hides what strided loads cost
+INLINED = 48  # functions of vector math in straight code; the others are called, or LLVM's time would run away
 SHORT = 16  # loops of a known extent up to this are left to LLVM to unroll
 
 
@@ -71,7 +73,7 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
         LoweringError: an op is not defined for its operands, or the kernel breaks an invariant of `loopnest`.
     """
     layout = dict(ArgumentLayout.of(kernel).buffers)
-    dense = _innermost_axes(kernel)
+    dense = _innermost_axes(kernel) if sum(_weight(s, lowering) for s in walk(kernel.body)) <= HEAVY else {}
     entry = internal(module, SIGNATURE, symbol)
     builder = ir.IRBuilder(entry.append_basic_block("entry"))
     start, stop, arguments = entry.args
@@ -126,6 +128,16 @@ def slot(builder: Any, arguments: Value, number: int) -> Value:
     return builder.load(builder.gep(arguments, [INT64(number)], inbounds=True))
 
 
+def _is_function(statement: Statement, lowering: Lookup) -> bool:
+    """Whether it is emitted as a function of vector math."""
+    return isinstance(statement, Let) and lowering(statement.op).real.startswith("math ")
+
+
+def _weight(statement: Statement, lowering: Lookup) -> int:
+    """About how many instructions a statement is."""
+    return 31 if _is_function(statement, lowering) else 1
+
+
 def _innermost_axes(kernel: Kernel) -> dict[str, int]:
     """For each buffer without a promise, the axis along which innermost loops walk; absent where none or several do."""
     strided = {buffer.name for buffer in kernel.buffers if not buffer.contiguous}
@@ -164,6 +176,7 @@ class _Body:
         self.depths: dict[str, int] = {}
         self.meaning: dict[str, IndexExpr] = {}  # of names that were converted from an index
         self.constants: dict[Literal, Value] = {}
+        self.inline = sum(_is_function(s, lowering) for s in kernel.body) <= INLINED
         self.free_order = not kernel.splittable or bool(kernel.reduces)  # blocks that are combined have fixed bounds
 
     def _strides(self, passed: Iterator[Value], dense: Mapping[str, int]) -> dict[str, list[Value]]:
@@ -311,9 +324,10 @@ class _Body:
         loop into lanes. A free order of accumulation would then differ between the vector body and the scalar tail, and
         the result would depend on the split: such accumulations keep their order.
         """
-        builder, outer_order = self.builder, self.free_order
+        builder, outer = self.builder, (self.free_order, self.inline)
+        vectorised = sum(_weight(statement, self.lowering) for statement in loop.body) <= VECTORISED
         short = trip is not None and trip <= SHORT
-        self.free_order = outer_order or not (split or short)
+        self.free_order, self.inline = self.free_order or not (split or short), vectorised
         initial = [self._operand(carried.initial) for carried in loop.carried]
         before, inside = builder.block, builder.append_basic_block(f"{loop.index}.loop")
         after = builder.append_basic_block(f"{loop.index}.done")
@@ -339,9 +353,9 @@ class _Body:
         branch = builder.cbranch(builder.icmp_signed("<", following, stop), inside, after)
         if loop.carried and trip is not None and not short:
             branch.set_metadata("llvm.loop", self._hint("llvm.loop.unroll.disable"))
-        elif self._weight(loop) > VECTORISED:
+        elif not vectorised:
             branch.set_metadata("llvm.loop", self._hint("llvm.loop.vectorize.enable", BOOL(0)))
-        self.free_order = outer_order
+        self.free_order, self.inline = outer
 
         builder.position_at_end(after)
         for carried, first, last in zip(loop.carried, initial, updates, strict=True):
@@ -354,17 +368,12 @@ class _Body:
         module = self.function.module
         return _loop_hint(module, ir.MetaDataString(module, name), *values)
 
-    def _weight(self, loop: Loop) -> int:
-        """About how many instructions the body of a loop has."""
-        lets = [self.lowering(statement.op) for statement in loop.body if isinstance(statement, Let)]
-        return len(loop.body) + sum(30 for lowering in lets if lowering.real.startswith("math "))
-
     def _let(self, statement: Let) -> Value:
         dtypes = [
             argument.dtype if isinstance(argument, Literal) else self.dtypes[argument] for argument in statement.args
         ]
         arguments = [self._operand(argument) for argument in statement.args]
-        return scalar(self.builder, self.lowering(statement.op), statement, arguments, dtypes, self.free_order)
+        return scalar(self.builder, self.lowering(statement.op), statement, arguments, dtypes, self.free_order, self.inline)
 
     def _operand(self, operand: Operand) -> Value:
         if not isinstance(operand, Literal):

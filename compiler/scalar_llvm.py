@@ -48,11 +48,13 @@ def scalar(
     args: Sequence[Value],
     dtypes: Sequence[np.dtype[Any]],
     free_order: bool,
+    inline: bool = True,
 ) -> Value:
     """Emit `statement.op(*args)`, the arguments being of `dtypes`.
 
     Args:
         free_order: honour `statement.reassociate`.
+        inline: whether functions of vector math are inlined.
 
     Raises:
         LoweringError: the op has no spelling for operands of this type.
@@ -69,18 +71,18 @@ def scalar(
     if free_order and lowering.accumulate:
         spelling = lowering.accumulate
     widened = [builder.zext(a, ir.IntType(16)) if d.kind == "u" else a for a, d in zip(args, dtypes, strict=True)]
-    value = _spell(builder, spelling, widened, REASSOCIATED if free_order else ())
+    value = _spell(builder, spelling, widened, REASSOCIATED if free_order else (), inline)
     return builder.trunc(value, BYTE) if value.type == ir.IntType(16) and statement.dtype.kind == "u" else value
 
 
-def _spell(builder: Any, spelling: str, args: Sequence[Value], flags: Sequence[str]) -> Value:
+def _spell(builder: Any, spelling: str, args: Sequence[Value], flags: Sequence[str], inline: bool) -> Value:
     family, _, name = spelling.partition(" ")
     if family == "math":
         from . import vecmath
 
         if name not in vecmath.FUNCTIONS:
             raise LoweringError(f"vector math has no function {name}")
-        return vecmath.emit(name, builder, *args)
+        return vecmath.emit(name, builder, *args, inline=inline)
     if family == "cmp":
         return _compare(builder, name, *args)
     if family.startswith("llvm."):

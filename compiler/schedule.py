@@ -23,6 +23,7 @@ HEAVY = 6.0  # from here on computing a value twice costs more than storing and 
 DEAR = 50.0  # from here on that holds for a chain of operations of which each is cheap
 LONGEST = 500.0  # of operations one after another inside one kernel
 LARGEST = 1000.0  # of the body of a kernel: the time of LLVM's vectoriser grows with the square of it
+STRAIGHT = 20_000.0  # the same without a loop: such code is emitted with calls, whose time grows with their number alone
 MOVED = 8.0  # what a movement adds to the length of a chain: index arithmetic grows with each
 
 
@@ -335,19 +336,19 @@ class _Scheduler:
                 steps += [((stage, 0, place[node]), check) for stage, check in self._checks(node, stages, checked)]
         for group in groups.values():
             domain, order = self._domain(group[0])
-            for roots in self._parts(group):
+            for roots in self._parts(group, STRAIGHT if all(size == 1 for size in domain) else LARGEST):
                 steps.append(((stages[roots[0]], 1, place[roots[0]]), KernelStep(domain, order, tuple(roots))))
         steps.sort(key=lambda item: item[0])
         return Plan(self.graph, tuple(step for _, step in steps), self._names(), self.reason)
 
-    def _parts(self, roots: list[Node]) -> list[list[Node]]:
+    def _parts(self, roots: list[Node], largest: float) -> list[list[Node]]:
         """Roots of one domain, in kernels of limited size. What several of them need, each of the kernels computes."""
         parts: list[list[Node]] = []
         total = first = 0.0
         seen: set[Node] = set()
         for root in roots:
             added = self._body_cost(root, seen)
-            if parts and total + added > LARGEST:
+            if parts and total + added > largest:
                 alone: set[Node] = set()
                 whole = self._body_cost(root, alone)
                 if added > whole / 2 or total + added > 2 * first:  # else most of a new kernel would be a repetition

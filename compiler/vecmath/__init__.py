@@ -128,13 +128,14 @@ FUNCTIONS: Mapping[str, Function] = _Table(
 )
 
 
-def emit(name: str, builder: Any, *args: Any) -> Any:
+def emit(name: str, builder: Any, *args: Any, inline: bool = True) -> Any:
     """Emit a call of the function `name` at `builder`.
 
     Args:
         name: a name in `FUNCTIONS`.
         builder: an `llvmlite.ir.IRBuilder`, positioned where the call shall be.
         args: LLVM values, all of type double, or float, or one integer type (signed) where the function has that.
+        inline: whether the call is to be inlined, as it must be to become vector code.
 
     Returns: the LLVM value of the result: of the arguments' type, i1 for predicates.
 
@@ -152,16 +153,18 @@ def emit(name: str, builder: Any, *args: Any) -> Any:
     if not (function.on_integers if is_integer else function.family):
         raise TypeError(f"{name} is not defined for {type}")
     if is_integer:
-        return _call(builder, f"cr.{name}.i{type.width}", args, function.integer_emitter, False)
+        return _call(builder, f"cr.{name}.i{type.width}", args, function.integer_emitter, False, inline)
     from .core import Value, format_of
 
     def emit_floats(inner: Any, *arguments: Any) -> Any:
         return function.emitter(*(Value(inner, argument) for argument in arguments)).ir
 
-    return _call(builder, f"cr.{name}.{format_of(type).name}", args, emit_floats, function.is_predicate)
+    return _call(builder, f"cr.{name}.{format_of(type).name}", args, emit_floats, function.is_predicate, inline)
 
 
-def _call(builder: Any, symbol: str, args: tuple[Any, ...], emit_body: Callable[..., Any], is_predicate: bool) -> Any:
+def _call(
+    builder: Any, symbol: str, args: tuple[Any, ...], emit_body: Callable[..., Any], is_predicate: bool, inline: bool
+) -> Any:
     """Call the function `symbol` of the module, writing it first if it isn't there."""
     from llvmlite import ir
 
@@ -175,4 +178,4 @@ def _call(builder: Any, symbol: str, args: tuple[Any, ...], emit_body: Callable[
         function.attributes.add("nounwind")
         inner = ir.IRBuilder(function.append_basic_block("entry"))
         inner.ret(emit_body(inner, *function.args))
-    return builder.call(function, args)
+    return builder.call(function, args, attrs=() if inline else ("noinline",))

@@ -6,6 +6,7 @@ import gc
 import itertools
 import platform
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -17,10 +18,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from kernels import B1, F4, F8, let, literal
 
+from chainrule.compiler import emit_llvm
 from chainrule.compiler.emit_source import emit_source
 from chainrule.compiler.errors import LoweringError
 from chainrule.compiler.kernel import Compiled, compile_kernels, load_object, lowering_of
-from chainrule.compiler.loopnest import Kernel, Let
+from chainrule.compiler.loopnest import Kernel, Let, Load, Store
 from chainrule.compiler.packing import ArgumentLayout, pack
 
 AXPY = k.elementwise("axpy", F8, (let("p", "mul", "va", literal(3.0)), let("s", "add", "p", "vb")), "s")
@@ -302,3 +304,34 @@ def test_random_programs(kernel: Kernel, size: int) -> None:
     compiled.run(0, 0, size, pack(kernel, {"n": size}, arrays))
     k.run_source(kernel, expected, {"n": size})
     np.testing.assert_array_equal(arrays["out"], expected["out"])
+
+
+def straight(count: int) -> Kernel:
+    """`count` sines, one of the other, without a loop."""
+    sines = tuple(let(f"s{i + 1}", "sin", f"s{i}") for i in range(count))
+    return Kernel(
+        "straight", (k.reads("a", 0), k.writes("out", 0)), (), (Load("s0", "a", ()), *sines, Store("out", (), f"s{count}"))
+    )
+
+
+@pytest.mark.parametrize("count", [emit_llvm.INLINED, emit_llvm.INLINED + 1])
+def test_many_functions_in_straight_code_are_called(count: int) -> None:
+    kernel = straight(count)
+    compiled = compile_kernels([kernel], f"test_kernel_straight_{count}")
+    calls = compiled.llvm().count("call fastcc double @cr.sin.f64(")
+    assert calls == (0 if count == emit_llvm.INLINED else count)
+    a, out = np.array(0.7), np.zeros(())
+    compiled.run(0, 0, 0, pack(kernel, {}, {"a": a, "out": out}))
+    expected = 0.7
+    for _ in range(count):
+        expected = float(np.sin(expected))
+    np.testing.assert_allclose(out, expected, rtol=1e-12)
+
+
+def test_a_heavy_kernel_has_one_body_for_all_strides() -> None:
+    lets = tuple(let(f"s{i + 1}", "sin", f"s{i}" if i else "va") for i in range(40))
+    heavy = compile_kernels([k.elementwise("heavy", F8, lets, "s40", inputs=("a",))], "test_kernel_heavy")
+    light = compile_kernels([k.elementwise("light", F8, lets[:4], "s4", inputs=("a",))], "test_kernel_light")
+    assert ".dense" not in heavy.llvm()
+    assert ".dense" in light.llvm()
+    assert re.search(r"fmul <\d+ x double>", heavy.llvm())

@@ -313,3 +313,13 @@ def test_writes_in_a_body() -> None:
     fill, rows = kernel.body
     assert [type(s) for s in walk((fill,))] == [Loop, Store]
     assert [type(s) for s in walk((rows,))][-1] is StoreAdd
+
+
+def test_straight_code_is_one_kernel() -> None:
+    x = variable(0)
+    e = x
+    for _ in range(150):
+        e = f.sin(e) * e
+    program = graph(e)
+    assert len(kernels_of(program)) == 1
+    agrees(program, np.array(0.4))
