@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from . import call_entry
-from .entry_spec import EntrySpec
+from .call_entry import emit_call_entry, takes
+from .driver import Driver, drives
+from .entry_spec import EntrySpec, whole
 from .fuse import fuse_kernels
-from .ir import Graph
-from .kernel import Compiled, compile_kernels, symbol_of
+from .ir import Graph, f
+from .kernel import Compiled, compile_kernels, lowering_of, symbol_of
 from .loopnest import Kernel, Product
 from .lower import lower_plan
 from .lower_products import lower_product
@@ -62,11 +63,23 @@ def lowered(plan: Plan) -> list[PlannedStep]:
 def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
     """The plan of a graph, and what runs: fused kernels, and the plan's calls and checks."""
     with stage("schedule"):
-        plan = schedule(graph)
+        plan = schedule(_with_own_outputs(graph))
     return plan, tuple(lowered(plan))
 
 
-def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, entry: str) -> ProgramRecord:
+def _with_own_outputs(graph: Graph) -> Graph:
+    """The graph, with copies of outputs that are inputs or the same as an output before: each result has its own memory."""
+    taken = set(graph.inputs)
+    outputs = []
+    for node in graph.outputs:
+        while node in taken:
+            node = f.stop_gradient(node)  # a copy, in loops
+        taken.add(node)
+        outputs.append(node)
+    return graph.with_outputs(outputs) if outputs != list(graph.outputs) else graph
+
+
+def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, driver: str, entry: str) -> ProgramRecord:
     """What running the steps needs, as data."""
     graph = plan.graph
     number = {name: k for k, name in enumerate(plan.buffers.values())}
@@ -91,29 +104,35 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, entry: str)
         return CallRecord(node.op.name, node.params, slot[node], tuple(slot[i] for i in node.inputs), guards)
 
     return ProgramRecord(
-        symbol, entry, tuple(BufferRecord(name, node.dtype, node.shape) for node, name in plan.buffers.items()),
+        symbol, driver, entry, tuple(BufferRecord(name, node.dtype, node.shape) for node, name in plan.buffers.items()),
         tuple(node.param("name") for node in graph.inputs), tuple(slot[node] for node in graph.outputs),
         tuple(record(step) for step in steps), tuple(guard._replace(site=None) for guard in graph.guards))
 
 
 def assemble(plan: Plan, steps: Sequence[PlannedStep],
              entry: EntrySpec | None) -> tuple[ProgramRecord, Compiled | None]:
-    """Compile the kernels; where the plan allows it, with a call entry beside them.
+    """Compile the kernels; where the plan allows it, with a driver and a call entry beside them.
 
     Raises:
         LoweringError: a kernel cannot be emitted.
     """
     kernels = [s for s in steps if isinstance(s, Kernel | Product)]
     if not kernels:
-        return record_of(plan, steps, "", ""), None
-    loops = [s for s in kernels if isinstance(s, Kernel)]
-    if entry is None or len(loops) < len(kernels) or not call_entry.supports(plan, loops, entry):
-        key = hashlib.sha256(repr(kernels).encode()).hexdigest()[:24]
-        return record_of(plan, steps, symbol_of(key), ""), compile_kernels(kernels, key)
-    key = hashlib.sha256(repr((kernels, entry.layout())).encode()).hexdigest()[:24]
-    symbol = f"{symbol_of(key)}.call"
+        return record_of(plan, steps, "", "", ""), None
+    driven = drives(plan, steps)
+    if not driven or (entry is not None and not takes(plan.graph, entry)):
+        entry = None
+    # with the graph's ends: a driver takes all inputs, also those that no kernel reads
+    ends = ([(n.dtype.str, n.shape) for n in plan.graph.inputs], [plan.buffers[n] for n in plan.graph.outputs],
+            [guard[:3] for guard in plan.graph.guards])
+    key = hashlib.sha256(repr((kernels, driven and ends, entry and entry.layout())).encode()).hexdigest()[:24]
+    symbol = symbol_of(key)
 
     def beside(module: Any, functions: Sequence[Any]) -> None:
-        call_entry.emit_call_entry(module, plan, loops, functions, entry, symbol)
+        driver = Driver(module, plan, kernels, functions, module.globals[symbol], f"{symbol}.driver", lowering_of)
+        emit_call_entry(driver, plan.graph, whole(len(plan.graph.inputs), len(plan.graph.outputs)), f"{symbol}.whole")
+        if entry is not None:
+            emit_call_entry(driver, plan.graph, entry, f"{symbol}.call")
 
-    return record_of(plan, steps, symbol_of(key), symbol), compile_kernels(kernels, key, beside=beside)
+    record = record_of(plan, steps, symbol, f"{symbol}.whole" if driven else "", f"{symbol}.call" if entry else "")
+    return record, compile_kernels(kernels, key, beside=beside if driven else None)

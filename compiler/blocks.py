@@ -17,7 +17,7 @@ __all__ = ["BLOCK", "Spread", "block_bounds", "combine"]
 
 BLOCK = 1 << 18  # statements; about a tenth of a millisecond, so that handing a block to a thread costs little beside it
 MOST_BLOCKS = 256
-MOST_COPIES = 1 << 26  # bytes of copies of what a kernel reduces
+MOST_COPIES = 1 << 24  # bytes of copies of what a kernel reduces
 
 Spread = Callable[[Sequence[Callable[[], None]]], None]  # runs tasks, in any order, on any threads, and waits for all
 

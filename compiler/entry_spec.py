@@ -6,23 +6,25 @@ from the context array that is the `self` of the function object.
 from __future__ import annotations
 
 import ctypes
-import importlib
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import blas, native
+
 if TYPE_CHECKING:
     from .kernel import Compiled, Loaded
 
-__all__ = ["ArrayArgument", "EntrySpec", "FloatArgument", "IgnoredArgument", "dtypes_of", "hits", "make_entry"]
+__all__ = ["ArrayArgument", "DictResult", "EntrySpec", "FloatArgument", "IgnoredArgument", "OutArgument", "TupleArgument", "dtypes_of",
+           "hits", "latest_bytes", "leaves", "make_entry", "positions", "whole"]
 
-# Positions in NumPy's table of C functions (numpy/__multiarray_api.h).
-API_SCALAR, API_NEW = 60, 93
 FASTCALL_KEYWORDS = 0x80 | 0x2
-# The context array: fixed slots, then dtypes, then static arguments.
-SLOW, HITS, ARRAY_TYPE, FLOAT_TYPE, NEW, SCALAR, FIRST_DTYPE = range(7)
+# The context array: fixed slots, then dtypes, then the objects that the spec names.
+SLOW, HITS, BYTES, TABLE, PREPARE, ARRAY_TYPE, FLOAT_TYPE, TUPLE_TYPE, NEW, SCALAR, SGEMM, DGEMM, FIRST_DTYPE = range(13)
+ROUTINES = {"sgemm": SGEMM, "dgemm": DGEMM}
 
 
 @dataclass(frozen=True)
@@ -46,21 +48,102 @@ class IgnoredArgument:
     value: Any
 
 
-Argument = ArrayArgument | FloatArgument | IgnoredArgument
-Structure = int | tuple[Any, ...]  # an output's position, or a tuple of structures
+@dataclass(frozen=True)
+class TupleArgument:
+    """A tuple of arguments."""
+
+    items: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class OutArgument:
+    """None, or an array that the output of this position is written into. It must be one that NumPy could have made for
+    it, and share no memory with any other argument: that is not checked.
+    """
+
+    position: int
+
+
+Argument = ArrayArgument | FloatArgument | IgnoredArgument | TupleArgument | OutArgument
+
+
+@dataclass(frozen=True)
+class DictResult:
+    """A dict of structures."""
+
+    keys: tuple[Any, ...]
+    items: tuple[Structure, ...]
+
+
+Structure = int | tuple[Any, ...] | DictResult  # an output's position, or structures
 
 
 @dataclass(frozen=True)
 class EntrySpec:
-    """How a call's positional arguments and its result map to a graph's inputs and outputs."""
+    """How a call's arguments and its result map to a graph's inputs and outputs.
+
+    Attributes:
+        arguments: those by position, then those by keyword.
+        keywords: the names of the last arguments.
+    """
 
     arguments: tuple[Argument, ...]
     result: Structure
+    keywords: tuple[str, ...] = ()
 
     def layout(self) -> tuple[Any, ...]:
-        """What the entry's code depends on: all but the static arguments themselves."""
-        places = tuple((type(a).__name__, -1 if isinstance(a, IgnoredArgument) else a.position) for a in self.arguments)
-        return places, self.result
+        """What the entry's code depends on: all but the objects themselves."""
+        return tuple(map(_layout, self.arguments)), _result_layout(self.result), len(self.keywords)
+
+    def objects(self) -> list[Any]:
+        """Static arguments, names of keywords, keys of results: in the order of the context."""
+        return [*(a.value for a in leaves(self.arguments) if isinstance(a, IgnoredArgument)), *map(sys.intern, self.keywords),
+                *_keys(self.result)]
+
+
+def whole(inputs: int, outputs: int) -> EntrySpec:
+    """The entry of a driver: arrays for all inputs, then for each output None or the array to write it into."""
+    arguments: list[Argument] = [*map(ArrayArgument, range(inputs)), *map(OutArgument, range(outputs))]
+    return EntrySpec(tuple(arguments), tuple(range(outputs)))
+
+
+def leaves(arguments: Iterable[Argument]) -> Iterator[Argument]:
+    """The arguments that are no tuples, in order."""
+    for argument in arguments:
+        if isinstance(argument, TupleArgument):
+            yield from leaves(argument.items)
+        else:
+            yield argument
+
+
+def _layout(argument: Argument) -> tuple[Any, ...]:
+    if isinstance(argument, TupleArgument):
+        return "TupleArgument", *map(_layout, argument.items)
+    return type(argument).__name__, -1 if isinstance(argument, IgnoredArgument) else argument.position
+
+
+def _result_layout(result: Structure) -> Any:
+    if isinstance(result, int):
+        return result
+    items = tuple(map(_result_layout, result if isinstance(result, tuple) else result.items))
+    return items if isinstance(result, tuple) else ("dict", items)
+
+
+def positions(result: Structure) -> Iterator[int]:
+    """The outputs in a result."""
+    if isinstance(result, int):
+        yield result
+    else:
+        for item in result if isinstance(result, tuple) else result.items:
+            yield from positions(item)
+
+
+def _keys(result: Structure) -> Iterator[Any]:
+    if isinstance(result, DictResult):
+        yield from result.keys
+    if not isinstance(result, int):
+        for item in result if isinstance(result, tuple) else result.items:
+            yield from _keys(item)
 
 
 def dtypes_of(dtypes: Iterable[np.dtype[Any]]) -> list[np.dtype[Any]]:
@@ -80,33 +163,37 @@ class _Context(np.ndarray[Any, Any]):
     kept: tuple[Any, ...]
 
 
-def _numpy_function(position: int) -> int:
-    core: Any = importlib.import_module("numpy._core._multiarray_umath")
-    get = ctypes.pythonapi.PyCapsule_GetPointer
-    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    table = get(core._ARRAY_API, None)
-    return int(ctypes.cast(table, ctypes.POINTER(ctypes.c_void_p))[position] or 0)
-
-
-def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[Any]], spec: EntrySpec,
+def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[Any]], routines: Collection[str], spec: EntrySpec,
                slow: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The function object of an emitted entry.
 
     Args:
+        routines: those of BLAS that the code calls.
         dtypes: `dtypes_of` the program's inputs and outputs.
         slow: takes every call that does not match.
     """
-    statics = [a.value for a in spec.arguments if isinstance(a, IgnoredArgument)]
-    context = np.array([id(slow), 0, id(np.ndarray), id(float), _numpy_function(API_NEW),
-                        _numpy_function(API_SCALAR), *map(id, dtypes), *map(id, statics)], np.int64).view(_Context)
+    objects = spec.objects()
+    context = np.array([id(slow), 0, 0, native.table, id(native.prepare), id(np.ndarray), id(float), id(tuple),
+                        native.numpy_function(native.API_NEW), native.numpy_function(native.API_SCALAR),
+                        *(blas.address(name) if name in routines else 0 for name in ROUTINES), *map(id, dtypes),
+                        *map(id, objects)], np.int64).view(_Context)
     method = _MethodDef(name.encode(), code.address_of(symbol), FASTCALL_KEYWORDS, None)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.POINTER(_MethodDef), ctypes.py_object, ctypes.c_void_p]
-    context.kept = (method, slow, statics, dtypes, code)
+    context.kept = (method, slow, objects, dtypes, code)
     return make(ctypes.byref(method), context, None)  # type: ignore[no-any-return]
+
+
+def _slot(entry: Callable[..., Any], number: int) -> int:
+    context: Any = getattr(entry, "__self__")  # noqa: B009  (a builtin's, which no type declares)
+    return int(context[number])
 
 
 def hits(entry: Callable[..., Any]) -> int:
     """How many calls an entry has taken, those that it handed on not counted."""
-    context: Any = getattr(entry, "__self__")  # noqa: B009  (a builtin's, which no type declares)
-    return int(context[HITS])
+    return _slot(entry, HITS)
+
+
+def latest_bytes(entry: Callable[..., Any]) -> int:
+    """Bytes of results, temporaries and partial results of the latest call that an entry took."""
+    return _slot(entry, BYTES)

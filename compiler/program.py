@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import blas
+from . import blas, native
 from .blocks import Spread, block_bounds, combine
-from .entry_spec import ArrayArgument, EntrySpec, dtypes_of, make_entry
+from .entry_spec import ArrayArgument, EntrySpec, dtypes_of, make_entry, whole
 from .errors import IndexingError, LoweringError, ShapeError
 from .interpret import bind_shapes, evaluate_op, quiet
 from .kernel import Compiled, Loaded, lowering_of
@@ -47,9 +47,15 @@ class Program:
         """`planned` gives the plan and its lowered steps when somebody wants to look at them."""
         self.record, self.code, self._planned = record, code, planned
         self.entry: Callable[[Callable[..., Any], str], Callable[..., Any]] | None = None
+        self._whole: Callable[..., Any] | None = None
+        self._fresh = (None,) * len(record.outputs)
+        dtypes = dtypes_of(record.buffers[k].dtype for k in (*range(len(record.inputs)), *record.outputs))
+        routines = {step.routine for step in record.steps if isinstance(step, KernelRecord)}
+        if record.driver and code is not None:
+            spec_ = whole(len(record.inputs), len(record.outputs))
+            self._whole = make_entry(code, record.driver, dtypes, routines, spec_, _missed, "driver")
         if record.entry and code is not None and spec is not None:
-            ends = [record.buffers[k].dtype for k in (*range(len(record.inputs)), *record.outputs)]
-            self.entry = partial(make_entry, code, record.entry, dtypes_of(ends), spec)
+            self.entry = partial(make_entry, code, record.entry, dtypes, routines, spec)
         kept = {*range(len(record.inputs)), *record.outputs}
         last: dict[int, int] = {}
         for position, step in enumerate(record.steps):
@@ -128,16 +134,18 @@ class Program:
                 code.run(number, *bounds[0], base)
                 return
             copies = [np.empty((len(bounds), *values[slot].shape), values[slot].dtype) for slot, _ in reduced]
-            tasks = []
-            for block, (first, last) in enumerate(bounds):
-                own = base.copy() if copies else base
-                for (slot, _), copy in zip(reduced, copies, strict=True):
-                    own[pointer_slot[slot]] = copy.ctypes.data + block * copy.strides[0]
-                tasks.append(partial(code.run, number, first, last, own))
             if spread is None:
-                for task in tasks:
-                    task()
+                job = [code.address, number, bounds[0][1], stop, len(bounds), base.ctypes.data, len(base), len(copies)]
+                for (slot, _), copy in zip(reduced, copies, strict=True):
+                    job += [pointer_slot[slot], copy.ctypes.data, copy.strides[0]]
+                native.workers.spread(np.array(job, np.int64))
             else:
+                tasks = []
+                for block, (first, last) in enumerate(bounds):
+                    own = base.copy()
+                    for (slot, _), copy in zip(reduced, copies, strict=True):
+                        own[pointer_slot[slot]] = copy.ctypes.data + block * copy.strides[0]
+                    tasks.append(partial(code.run, number, first, last, own))
                 spread(tasks)
             for (slot, op), copy in zip(reduced, copies, strict=True):
                 combine(op, copy, values[slot])
@@ -185,18 +193,33 @@ class Program:
         return at(min(check.user.sites, default=None))
 
     # ------------------------------------------------------------------------------------------- running
-    def run(self, arrays: Sequence[Any], spread: Spread | None = None) -> list[Array]:
+    def run(self, arrays: Sequence[Any]) -> list[Array]:
         """The outputs for these inputs: fresh arrays that share no memory with the inputs or each other.
 
         Args:
             arrays: one for each input of the graph, of its rank, convertible to its dtype; any strides.
-            spread: runs the blocks of large kernels, on several threads; the results have the same bits without it.
+        """
+        if self._whole is not None:
+            found = self._whole(*arrays, *self._fresh)
+            if found is None:  # other dtypes, or no arrays
+                arrays = self._prepared(arrays)
+                found = self._whole(*arrays, *self._fresh)
+            if found is not None:
+                return [np.asarray(result) for result in found]
+        return self.run_steps(arrays)
+
+    def _prepared(self, arrays: Sequence[Any]) -> list[Array]:
+        return [_prepared(array, b.dtype) for array, b in zip(arrays, self.record.buffers[:len(self.record.inputs)], strict=True)]
+
+    def run_steps(self, arrays: Sequence[Any], spread: Spread | None = None) -> list[Array]:
+        """The same bits without the driver, step by step: what has routines of NumPy's among its steps.
+
+        Args:
+            spread: runs the blocks of large kernels, in any order, on any threads.
         """
         inputs = self.record.buffers[:len(self.record.inputs)]
         sizes = bind_shapes(self.record.inputs, [b.shape for b in inputs], arrays)
-        values: list[Any] = [None] * len(self.record.buffers)
-        for slot, (buffer, array) in enumerate(zip(inputs, arrays, strict=True)):
-            values[slot] = _prepared(array, buffer.dtype)
+        values: list[Any] = [*self._prepared(arrays), *[None] * (len(self.record.buffers) - len(inputs))]
         for step in self._runs:
             step(values, sizes, spread)
         results: list[Array] = []
@@ -281,6 +304,10 @@ def _touched(step: StepRecord) -> tuple[int, ...]:
     if isinstance(step, KernelRecord):
         return step.buffers
     return (step.indices,) if isinstance(step, CheckRecord) else (step.result, *step.operands)
+
+
+def _missed(*arrays: Any) -> None:
+    """What a driver answers to inputs that it does not take."""
 
 
 def _dropper(slots: list[int]) -> _Run:

@@ -89,6 +89,7 @@ class ProgramRecord:
 
     Attributes:
         symbol: the function that runs the kernels, empty where there are none.
+        driver: the function that runs the whole program, called with its inputs; empty where there is none.
         entry: the function that Python calls directly, empty where there is none.
         buffers: the inputs come first, in order.
         inputs: the names of the inputs, for messages.
@@ -97,6 +98,7 @@ class ProgramRecord:
     """
 
     symbol: str
+    driver: str
     entry: str
     buffers: tuple[BufferRecord, ...]
     inputs: tuple[str, ...]

@@ -28,7 +28,8 @@ _START = struct.Struct("<8sII32s")  # magic, format version, header's length, sh
 _PER_WIDTH = ("ceil", "floor", "fma", "fmod", "nearbyint", "rint", "roundeven", "trunc")
 ALLOWED = frozenset({
     "free", "malloc", "memcpy", "memmove", "memset", *_PER_WIDTH, *(f"{name}f" for name in _PER_WIDTH),
-    "PyErr_NoMemory", "PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem", "Py_DecRef",  # call entries
+    "PyDict_New", "PyDict_SetItem", "PyErr_NoMemory", "PyEval_RestoreThread", "PyEval_SaveThread", "PyObject_Vectorcall",
+    "PyTuple_New", "PyTuple_SetItem", "Py_DecRef", "Py_IncRef",  # drivers and call entries
 })
 
 
@@ -46,7 +47,7 @@ def _check_code(record: ProgramRecord, code: bytes) -> list[str]:
         raise EntryError(str(error)) from None
     if foreign := needed - ALLOWED:
         raise EntryError(f"the code needs {', '.join(sorted(foreign))}")
-    if missing := {name for name in (record.symbol, record.entry) if name} - defined:
+    if missing := {name for name in (record.symbol, record.driver, record.entry) if name} - defined:
         raise EntryError(f"the code does not define {', '.join(sorted(missing))}")
     try:
         process = ctypes.CDLL(None)

@@ -18,7 +18,6 @@ from ...compiler.record import KernelRecord
 from ...compiler.sizes import SizeExpr, evaluate
 from ...compiler.stages import Clock, ticking
 from ..progress import shown
-from ..threads import spread
 
 __all__ = ["Execution", "Options", "Request", "execute"]
 
@@ -55,7 +54,7 @@ class Execution:
     def run(self, arrays: Sequence[Any]) -> list[Any]:
         """The outputs for these inputs: arrays that share no memory with the inputs or each other."""
         if self.program is not None:
-            return list(self.program.run(arrays, spread))
+            return list(self.program.run(arrays))
         return [np.array(a, order="C", copy=True) for a in interpret.run(self.simplified, arrays)]
 
     def source(self) -> str:

@@ -216,10 +216,11 @@ def test_temporaries_of_every_kind() -> None:
     assert hits(entry) == 3
 
 
-def test_large_work_is_for_the_threads_of_the_slow_path() -> None:
+def test_large_work_is_taken() -> None:
     entry = entry_of(doubled(N), ONE)
-    assert entry(np.ones(1 << 20)) == "slow"
-    assert len(entry(np.ones(1000))) == 1000
+    large = np.random.default_rng(0).normal(size=(1 << 21) + 3)
+    np.testing.assert_array_equal(entry(large), 2 * large)
+    assert hits(entry) == 1
 
 
 def test_sizes_whose_product_overflows_are_large() -> None:
@@ -337,11 +338,20 @@ def test_programs_with_routines_have_no_entry() -> None:
     assert compile_program(Graph((x,), (f.cumsum(scaled(x, 2), axis=0),), (), {"s0": 3}), ONE).entry is None
 
 
-def test_programs_that_return_inputs_have_no_entry() -> None:
+def test_each_output_has_its_own_memory() -> None:
     x = variable(0, N)
-    both = EntrySpec((ArrayArgument(0),), (0, 1))
-    assert compile_program(Graph((x,), (x, scaled(x, 2)), (), {"s0": 3}), both).entry is None
-    assert compile_program(Graph((x,), (scaled(x, 2), scaled(x, 2)), (), {"s0": 3}), both).entry is None
+    double = scaled(x, 2)
+    entry = entry_of(Graph((x,), (x, double, double, x), (), {"s0": 3}), EntrySpec((ArrayArgument(0),), (0, 1, 2, 3)))
+    results = entry(Y)
+    for result, expected in zip(results, (Y, 2 * Y, 2 * Y, Y), strict=True):
+        np.testing.assert_array_equal(result, expected)
+        assert not any(np.may_share_memory(result, other) for other in (Y, *(r for r in results if r is not result)))
+
+
+def test_results_that_are_left_out_mean_no_entry() -> None:
+    x = variable(0, N)
+    graph = Graph((x,), (scaled(x, 2), scaled(x, 3)), (), {"s0": 3})
+    assert compile_program(graph, EntrySpec((ArrayArgument(0),), 1)).entry is None
 
 
 def test_inputs_that_no_argument_gives_mean_no_entry() -> None:

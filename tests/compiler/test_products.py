@@ -134,7 +134,7 @@ def matmul(dtype: Any = F8) -> Program:
 @pytest.mark.parametrize(("first", "second"), list(itertools.product(READABLE, READABLE)))
 def test_arrays_that_are_dense_along_one_axis_are_read_where_they_lie(first: str, second: str, dtype: Any, watched: Watched) -> None:
     a, b = READABLE[first](RNG.normal(size=(31, 40)).astype(dtype)), READABLE[second](RNG.normal(size=(40, 53)).astype(dtype))
-    (result,) = matmul(dtype).run([a, b])
+    (result,) = matmul(dtype).run_steps([a, b])
     close(result, a @ b)
     (call,) = watched.calls
     assert call.routine == ROUTINES[dtype]
@@ -149,7 +149,7 @@ def test_arrays_that_are_dense_along_one_axis_are_read_where_they_lie(first: str
 def test_arrays_that_are_dense_along_no_axis_are_copied(first: str, second: str, watched: Watched) -> None:
     made = READABLE | COPIED
     a, b = made[first](RNG.normal(size=(31, 40))), made[second](RNG.normal(size=(40, 53)))
-    (result,) = matmul().run([a, b])
+    (result,) = matmul().run_steps([a, b])
     close(result, a @ b)
     (call,) = watched.calls
     assert [inside(call.first, b), inside(call.second, a)] == [second in READABLE, first in READABLE]
@@ -157,9 +157,9 @@ def test_arrays_that_are_dense_along_no_axis_are_copied(first: str, second: str,
 
 def test_repeated_and_overlapping_rows() -> None:
     a, b = np.broadcast_to(RNG.normal(size=40), (50, 40)), RNG.normal(size=(40, 30))
-    close(matmul().run([a, b])[0], a @ b)
+    close(matmul().run_steps([a, b])[0], a @ b)
     windows = np.lib.stride_tricks.sliding_window_view(RNG.normal(size=200), 40)
-    close(matmul().run([windows, b])[0], windows @ b)
+    close(matmul().run_steps([windows, b])[0], windows @ b)
 
 
 @pytest.mark.parametrize("sizes", [(0, 4, 5), (60, 0, 70), (70, 80, 0), (1, 1, 1), (1, 9000, 3), (9000, 1, 3), (1, 3, 9000), (100, 1, 100),
@@ -169,7 +169,7 @@ def test_empty_and_single_axes(sizes: tuple[int, int, int], order: str) -> None:
     m, k, n = sizes
     a, b = np.asarray(RNG.normal(size=(m, k)), order=order[0]), np.asarray(RNG.normal(size=(k, n)), order=order[1])  # type: ignore[call-overload]
     for x, y in ((a, b), (where(a, 2, 2), b), (a, where(b, 2, 2))):
-        close(matmul().run([x, y])[0], x @ y)
+        close(matmul().run_steps([x, y])[0], x @ y)
 
 
 def test_small_products_are_loops(watched: Watched) -> None:
@@ -177,21 +177,21 @@ def test_small_products_are_loops(watched: Watched) -> None:
     side = round(SMALL ** (1 / 3))
     small, large = RNG.normal(size=(side, side)), RNG.normal(size=(side + 2, side + 2))
     assert side**3 <= SMALL < (side + 2) ** 3
-    close(program.run([small, small])[0], small @ small)
+    close(program.run_steps([small, small])[0], small @ small)
     assert watched.calls == []
-    close(program.run([large, large])[0], large @ large)
+    close(program.run_steps([large, large])[0], large @ large)
     assert len(watched.calls) == 1
 
 
 def test_without_a_library_loops_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blas, "address", lambda name: 0)
     a, b = RNG.normal(size=(31, 40)), where(RNG.normal(size=(40, 53)), 2, 2)
-    close(matmul().run([a, b])[0], a @ b)
+    close(matmul().run_steps([a, b])[0], a @ b)
 
 
 def test_the_result_has_the_same_bits_each_time() -> None:
     a, b = RNG.normal(size=(130, 200)), RNG.normal(size=(200, 150))
-    first, second = (matmul().run([a, b])[0] for _ in range(2))
+    first, second = (matmul().run_steps([a, b])[0] for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -200,7 +200,7 @@ def test_what_was_in_the_result_before_is_not_read(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
     for size in (3, 60):
         a = RNG.normal(size=(size, size))
-        close(matmul().run([a, a])[0], a @ a)
+        close(matmul().run_steps([a, a])[0], a @ a)
 
 
 @pytest.mark.parametrize("size", [3, 60])
@@ -208,7 +208,7 @@ def test_what_was_in_the_result_before_is_not_read(monkeypatch: pytest.MonkeyPat
 def test_undefined_and_infinite_elements_reach_what_they_are_a_part_of(size: int, value: float) -> None:
     a, b = np.abs(RNG.normal(size=(size, size))), np.abs(RNG.normal(size=(size, size)))
     a[1, 2], b[0, 1], b[2, 0] = value, 0.0, 0.0  # inf * 0 is nan
-    (result,) = matmul().run([a, b])
+    (result,) = matmul().run_steps([a, b])
     with np.errstate(invalid="ignore"):
         expected = (a[:, :, None] * b[None]).sum(1)
     np.testing.assert_array_equal(np.isnan(result), np.isnan(expected))
@@ -225,7 +225,7 @@ def test_undefined_and_infinite_elements_reach_what_they_are_a_part_of(size: int
 def test_stacks_and_several_axes(left: str, right: str, out: str, calls: int, watched: Watched) -> None:
     extent = dict(zip("abcdxyz", (11, 12, 13, 90, 60, 31, 32), strict=True))
     a, b = (RNG.normal(size=[extent[c] for c in labels]) for labels in (left, right))
-    (result,) = contraction(left, right, out).run([a, b])
+    (result,) = contraction(left, right, out).run_steps([a, b])
     close(result, np.einsum(f"{left},{right}->{out}", a, b))
     assert len(watched.calls) == calls
     assert all(inside(c.first, x) or inside(c.first, y) for c in watched.calls for x, y in [(a, b)])
@@ -253,14 +253,14 @@ def test_any_labels_sizes_and_strides(data: st.DataObject) -> None:
         return np.asarray(part, order="F") if data.draw(st.booleans()) else part  # type: ignore[call-overload]
 
     a, b = array(left), array(right)
-    (result,) = contraction(left, right, out, dtype).run([a, b])
+    (result,) = contraction(left, right, out, dtype).run_steps([a, b])
     close(result, np.einsum(f"{left},{right}->{out}", a, b))
 
 
 def test_views_inside_a_program_are_read_where_they_lie(watched: Watched) -> None:
     a, b = RNG.normal(size=(60, 80)), RNG.normal(size=(90, 41))
     program = program_of(lambda x, y: x[10:, 1::2].T @ y[5:55], a, b)
-    (result,) = program.run([a, b])
+    (result,) = program.run_steps([a, b])
     close(result, a[10:, 1::2].T @ b[5:55])
     assert program.temporaries == []
     assert [type(s) for s in program.plan.steps] == [ProductStep]
@@ -272,7 +272,7 @@ def test_a_stack_along_the_last_axis_is_no_product_that_blas_has() -> None:
     program = contraction("yxb", "xzb", "yzb")
     assert [type(s) for s in program.plan.steps] == [CallStep]
     a, b = RNG.normal(size=(30, 31, 3)), RNG.normal(size=(31, 32, 3))
-    close(program.run([a, b])[0], np.einsum("yxb,xzb->yzb", a, b))
+    close(program.run_steps([a, b])[0], np.einsum("yxb,xzb->yzb", a, b))
 
 
 def test_axes_of_one_element_make_no_matrix() -> None:
@@ -280,10 +280,10 @@ def test_axes_of_one_element_make_no_matrix() -> None:
     x, w = RNG.normal(size=(50, 30)), RNG.normal(size=(30, 1))
     program = program_of(lambda x, w: np.sum(np.exp(x @ w)), x, w)
     assert [len(program.kernels), program.temporaries, product_steps(program)] == [1, [], 0]
-    np.testing.assert_allclose(program.run([x, w])[0], np.sum(np.exp(x @ w)))
+    np.testing.assert_allclose(program.run_steps([x, w])[0], np.sum(np.exp(x @ w)))
     outer = program_of(lambda x, w: x[:, :1] @ w.T, x, w)
     assert [len(outer.kernels), product_steps(outer)] == [1, 0]
-    np.testing.assert_allclose(outer.run([x, w])[0], x[:, :1] @ w.T)
+    np.testing.assert_allclose(outer.run_steps([x, w])[0], x[:, :1] @ w.T)
 
 
 # ------------------------------------------------------------------------------------------------ factors and sums
@@ -300,7 +300,7 @@ def test_factors_and_sums_are_part_of_the_product(function: Callable[..., Any], 
     assert [type(s) for s in program.plan.steps] == [ProductStep]
     assert program.temporaries == []
     used = [x for x, n in zip((A, B, C, D), program.plan.graph.inputs, strict=False) if n]
-    (result,) = program.run(used)
+    (result,) = program.run_steps(used)
     close(result, function(A, B, C, D))
     assert sorted(c.alpha for c in watched.calls) == sorted(scales)
     assert [c.beta for c in watched.calls] == [0.0, *[1.0] * (len(scales) - 1)]
@@ -315,23 +315,23 @@ def test_other_scalings_are_computed_as_written(function: Callable[..., Any]) ->
     program = program_of(function, A, B)
     assert [s.terms[0].scale for s in program.plan.steps if isinstance(s, ProductStep)] == [1.0]
     with np.errstate(all="ignore"):
-        np.testing.assert_allclose(program.run([A, B])[0], function(A, B), rtol=1e-9)
+        np.testing.assert_allclose(program.run_steps([A, B])[0], function(A, B), rtol=1e-9)
 
 
 def test_a_product_that_is_used_twice_is_computed_once() -> None:
     program = program_of(lambda a, b: (2.0 * (a @ b), np.tanh(a @ b)), A, B)
     assert sum(isinstance(s, ProductStep) for s in program.plan.steps) == 1
-    for result, expected in zip(program.run([A, B]), (2.0 * (A @ B), np.tanh(A @ B)), strict=True):
+    for result, expected in zip(program.run_steps([A, B]), (2.0 * (A @ B), np.tanh(A @ B)), strict=True):
         close(result, expected)
     doubled = program_of(lambda a, b: a @ b + a @ b, A, B)
     assert sum(isinstance(s, ProductStep) for s in doubled.plan.steps) == 1
-    close(doubled.run([A, B])[0], A @ B + A @ B)
+    close(doubled.run_steps([A, B])[0], A @ B + A @ B)
 
 
 def test_integers_are_multiplied_by_numpy() -> None:
     a = RNG.integers(-9, 9, (30, 30))
     program = program_of(lambda x: x @ x, a)
-    np.testing.assert_array_equal(program.run([a])[0], a @ a)
+    np.testing.assert_array_equal(program.run_steps([a])[0], a @ a)
     assert [type(s) for s in program.plan.steps] == [CallStep]
 
 
@@ -344,7 +344,7 @@ def network(w1: Any, w2: Any, x: Any, y: Any) -> Any:
 def test_a_network_takes_one_kernel_between_products_and_no_transposed_copies(watched: Watched) -> None:
     w1, w2, x, y = (RNG.normal(size=s) for s in ((30, 40), (40, 20), (50, 30), (50, 20)))
     program = program_of(network, w1, w2, x, y, kind="value_and_gradient", wrt=(0, 1))
-    value, g1, g2 = program.run([w1, w2, x, y])
+    value, g1, g2 = program.run_steps([w1, w2, x, y])
     h = np.tanh(x @ w1)
     r = 2 * (h @ w2 - y) / y.size
     np.testing.assert_allclose(value, network(w1, w2, x, y))

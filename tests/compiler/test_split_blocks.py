@@ -177,7 +177,7 @@ def test_threads_do_not_change_a_bit(name: str) -> None:
         backwards(tasks)
 
     for spread in (counting, shuffled, threaded(2), threaded(5)):
-        for result, want in zip(program.run(arrays, spread), expected, strict=True):
+        for result, want in zip(program.run_steps(arrays, spread), expected, strict=True):
             assert result.tobytes() == want.tobytes()
     assert max(counts) > 1
 
@@ -188,7 +188,7 @@ def test_without_reductions_any_cut_gives_the_same_bits(monkeypatch: pytest.Monk
     for cut in (1, 3, 17, 1000, 65536):
         bounds = [(k, min(k + cut * 101, COUNT)) for k in range(0, COUNT, cut * 101)]
         monkeypatch.setattr("chainrule.compiler.program.block_bounds", lambda *args, bounds=bounds: bounds)
-        assert program.run([VALUES])[0].tobytes() == expected.tobytes()
+        assert program.run_steps([VALUES])[0].tobytes() == expected.tobytes()
 
 
 def test_reductions_are_right_in_blocks() -> None:
@@ -205,7 +205,7 @@ def test_an_error_of_a_task_is_not_lost() -> None:
         raise RuntimeError("no threads")
 
     with pytest.raises(RuntimeError, match="no threads"):
-        compile_program(elementwise()).run([VALUES], refuse)
+        compile_program(elementwise()).run_steps([VALUES], refuse)
 
 
 def test_a_program_runs_on_many_threads_at_once() -> None:

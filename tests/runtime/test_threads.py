@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -43,27 +42,6 @@ def test_the_result_does_not_depend_on_the_number_of_threads() -> None:
         assert gradient.tobytes() == results[0][1].tobytes()
     w, x, y = arguments
     np.testing.assert_allclose(results[0][1], x.T @ (1 / (1 + np.exp(-(x @ w))) - y) / len(y), rtol=1e-10)
-
-
-def test_tasks_run_on_several_threads_and_all_are_waited_for() -> None:
-    threads.set_num_threads(2)
-    meet = threading.Barrier(2, timeout=30)  # passes only when two tasks run at once
-    done: list[int] = []
-
-    def task(number: int) -> None:
-        meet.wait()
-        done.append(number)
-
-    threads.spread([lambda: task(0), lambda: task(1)])
-    assert sorted(done) == [0, 1]
-
-
-def test_an_error_in_a_task_is_raised() -> None:
-    def fail() -> None:
-        raise ValueError("from a task")
-
-    with pytest.raises(ValueError, match="from a task"):
-        threads.spread([fail, fail, fail])
 
 
 def test_calls_from_many_threads_at_once() -> None:

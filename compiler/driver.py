@@ -1,0 +1,485 @@
+"""The driver: a function, emitted beside the kernels, that runs a whole plan without Python.
+
+    i64 driver(i8** context, i64* inputs, i8** results, i64* numbers)
+
+It checks the sizes and guards of the inputs, has NumPy make the results, lays out the temporaries in one block, runs the
+kernels, large ones in blocks on several threads (`blocks` says which blocks, so the results have the same bits as from any
+other way to run them), and combines what the blocks reduced. Around large work it releases the interpreter's lock.
+
+For each input `inputs` has its data pointer, its sizes and its strides; `results` receives an array for each output with
+axes, unless the caller has put one there, which is then written; `numbers` has room for the others.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeGuard
+
+from llvmlite import ir
+
+from .blocks import BLOCK, MOST_BLOCKS, MOST_COPIES
+from .emit_llvm import emit_kernel, size_arithmetic
+from .entry_spec import ARRAY_TYPE, BYTES, NEW, PREPARE, ROUTINES, TABLE
+from .ir import Graph, Node
+from .loopnest import Buffer, Index, Kernel, Let, Load, Loop, Product, Store
+from .memory_plan import plan_memory
+from .native import NEW_ARRAY, READY, RELEASE, SCRATCH, SPREAD
+from .native_code import LARGE
+from .ops.lowering import Lowering
+from .packing import ArgumentLayout
+from .schedule import Plan
+from .sizes import Guard, Opaque, Size, SizeExpr, Symbol, symbol as symbol_named, symbols_of
+from .split import main_extent, main_loop, work
+
+__all__ = ["FAILED", "MISS", "OK", "Driver", "InputLayout", "drives"]
+
+Value = Any  # llvmlite has no annotations
+BYTE, INT, LONG, DOUBLE = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
+POINTER = BYTE.as_pointer()
+VOID = ir.VoidType()
+OK, MISS, FAILED = range(3)  # what the driver returns: done; not for these inputs; an error is set
+MOST_SLOTS = 4096  # of the kernels' arguments, which lie on the stack
+MULTIPLICATIONS = 1 / 8  # of a matrix product, in statements
+MOST_BYTES = 2.0**62  # and statements; more than any computer has
+
+
+def drives(plan: Plan, steps: Sequence[Any]) -> bool:
+    """Whether a driver can run these steps for inputs of any sizes."""
+    shapes = [node.shape for node in plan.graph.inputs]
+    symbols = {name for shape in shapes for size in shape for name in symbols_of(size)}
+    bare = {str(size) for shape in shapes for size in shape if isinstance(size, SizeExpr)}
+    kernels = [s for s in steps if isinstance(s, Kernel | Product)]
+    written = {b.name for k in kernels for b in k.buffers if b.written}
+    outputs = [plan.buffers[o] for o in plan.graph.outputs]
+    return (len(kernels) == len(steps) and not symbols - bare and sum(1 + ArgumentLayout.of(k).length for k in kernels) <= MOST_SLOTS
+            and len(set(outputs)) == len(outputs) and written.issuperset(outputs))
+
+
+def _in_blocks(kernel: Kernel | Product) -> TypeGuard[Kernel]:
+    return isinstance(kernel, Kernel) and kernel.splittable
+
+
+class InputLayout:
+    """The words of a driver's `inputs`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.first: list[int] = []
+        self.length = 0
+        for node in graph.inputs:
+            self.first.append(self.length)
+            self.length += 1 + 2 * node.ndim
+
+
+def _join(op: str, dtype: Any) -> Kernel:
+    """`out = op(out, part)` for each part, in order."""
+    part, element = Index("p"), Index("e")
+    body = (Load("a", "out", (element,)), Load("b", "parts", (part, element)), Let("c", op, ("a", "b"), dtype),
+            Store("out", (element,), "c"))
+    loops = Loop("p", symbol_named("parts"), (Loop("e", symbol_named("elements"), body),))
+    buffers = (Buffer("out", dtype, 1, written=True, contiguous=True), Buffer("parts", dtype, 2, contiguous=True))
+    return Kernel("join", buffers, ("parts", "elements"), (loops,))
+
+
+class Driver:
+    """The emitted function of a plan.
+
+    Attributes:
+        function: the LLVM function.
+    """
+
+    def __init__(self, module: Any, plan: Plan, kernels: Sequence[Kernel | Product], functions: Sequence[Any], run: Any, symbol: str,
+                 lowering: Callable[[str], Lowering]) -> None:
+        """`run` is `void(i64 which, i64 start, i64 stop, i64* arguments)`, `functions` are the kernels without `which`."""
+        self.module, self.plan, self.kernels, self.functions, self.run = module, plan, kernels, functions, run
+        self.symbol, self.lowering = symbol, lowering
+        signature = ir.FunctionType(LONG, [POINTER.as_pointer(), LONG.as_pointer(), POINTER.as_pointer(), LONG.as_pointer()])
+        self.function = ir.Function(module, signature, symbol)
+        self.function.linkage = "internal"
+        self.function.attributes.add("noinline")
+        self.context, self.inputs, self.results, self.numbers = self.function.args
+        self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
+        self.miss = self.function.append_basic_block("miss")
+        self.failed = self.function.append_basic_block("failed")
+        self.sizes: dict[Size, Value] = {}
+        self.arrays: dict[str, tuple[Value, list[Value]]] = {}  # data pointer, byte strides
+        self.node = {name: node for node, name in plan.buffers.items()}
+        self.outputs = {plan.buffers[node]: k for k, node in enumerate(plan.graph.outputs)}
+        self.joins: dict[tuple[str, str], Any] = {}
+        self._emit()
+
+    # ------------------------------------------------------------------------------------------- small pieces
+    def slot(self, number: int) -> Value:
+        return self.builder.load(self.builder.gep(self.context, [LONG(number)]))
+
+    def native(self, number: int, result: Any, *arguments: Any) -> Value:
+        """A function of the shared code."""
+        table = self.builder.bitcast(self.slot(TABLE), POINTER.as_pointer())
+        found = self.builder.load(self.builder.gep(table, [LONG(number)]))
+        return self.builder.bitcast(found, ir.FunctionType(result, arguments).as_pointer())
+
+    def external(self, name: str, result: Any, *arguments: Any) -> Any:
+        found = self.module.globals.get(name)
+        return found or ir.Function(self.module, ir.FunctionType(result, arguments), name)
+
+    def require(self, condition: Value, otherwise: Any = None) -> None:
+        block = self.function.append_basic_block()
+        self.builder.cbranch(condition, block, otherwise or self.miss)
+        self.builder.position_at_end(block)
+
+    def is_null(self, pointer: Value) -> Value:
+        return self.builder.icmp_unsigned("==", self.builder.ptrtoint(pointer, LONG), LONG(0))
+
+    def variable(self, kind: Any, value: Any = None) -> Value:
+        """A place on the stack."""
+        with self.builder.goto_entry_block():
+            made = self.builder.alloca(kind)
+            if value is not None:
+                self.builder.store(value, made)
+            return made
+
+    def words(self, count: int) -> Value:
+        return self.builder.bitcast(self.variable(ir.ArrayType(LONG, max(1, count))), LONG.as_pointer())
+
+    def put(self, words: Value, values: Sequence[Value], first: int = 0) -> None:
+        for k, value in enumerate(values):
+            if value.type != LONG:
+                value = self.builder.ptrtoint(value, LONG)
+            self.builder.store(value, self.builder.gep(words, [LONG(first + k)]))
+
+    @contextmanager
+    def only_if(self, condition: Value) -> Iterator[None]:
+        """A part that is seldom run. What it computes of sizes is not known outside of it."""
+        known = dict(self.sizes)
+        with self.builder.if_then(condition, likely=False):
+            yield
+        self.sizes = known
+
+    # ------------------------------------------------------------------------------------------- sizes
+    def size(self, size: Size) -> Value:
+        if isinstance(size, int):
+            return LONG(size)
+        known = self.sizes.get(size)
+        if known is None:
+            total = LONG(0)
+            for monomial, coefficient in size.terms:
+                term = LONG(coefficient)
+                for atom in monomial:
+                    term = self.builder.mul(term, self.atom(atom))
+                total = self.builder.add(total, term)
+            known = self.sizes[size] = total
+        return known
+
+    def atom(self, atom: Symbol | Opaque) -> Value:
+        if isinstance(atom, Symbol):
+            return self.sizes[symbol_named(atom.name)]
+        return size_arithmetic(self.builder, atom.op, self.size(atom.left), self.size(atom.right))
+
+    def amount(self, size: Size) -> Value:
+        """A size as a double, which a product of large sizes does not overflow."""
+        if isinstance(size, int):
+            return DOUBLE(float(size))
+        total = DOUBLE(0.0)
+        for monomial, coefficient in size.terms:
+            term = DOUBLE(float(coefficient))
+            for atom in monomial:
+                term = self.builder.fmul(term, self.builder.sitofp(self.atom(atom), DOUBLE))
+            total = self.builder.fadd(total, term)
+        return total
+
+    def take_inputs(self) -> None:
+        """Sizes from shapes; every other size and every guard must then hold."""
+        later: list[tuple[Size, Value]] = []
+        for node, first in zip(self.plan.graph.inputs, InputLayout(self.plan.graph).first, strict=True):
+            words = [self.builder.load(self.builder.gep(self.inputs, [LONG(first + k)])) for k in range(1 + 2 * node.ndim)]
+            for size, actual in zip(node.shape, words[1:], strict=False):
+                if isinstance(size, SizeExpr) and size not in self.sizes and symbols_of(size) == {str(size)}:
+                    self.require(self.builder.icmp_signed("!=", actual, LONG(1)))
+                    self.sizes[size] = actual
+                else:
+                    later.append((size, actual))
+            self.arrays[self.plan.buffers[node]] = self.builder.inttoptr(words[0], POINTER), words[1 + node.ndim:]
+        for size, actual in later:
+            self.require(self.builder.icmp_signed("==", self.size(size), actual))
+        for guard in self.plan.graph.guards:
+            self.require(self.holds(guard))
+
+    def holds(self, guard: Guard) -> Value:
+        return self.builder.icmp_signed(guard.op, self.size(guard.left), self.size(guard.right))
+
+    # ------------------------------------------------------------------------------------------- memory
+    def bytes_of(self, node: Node) -> Size:
+        total: Size = node.dtype.itemsize
+        for size in node.shape:
+            total = total * size
+        return total
+
+    def dense(self, name: str, data: Value) -> None:
+        """Record a C-contiguous buffer."""
+        strides: list[Value] = []
+        step = LONG(self.node[name].dtype.itemsize)
+        for size in reversed(self.node[name].shape):
+            strides.append(step)
+            step = self.builder.mul(step, self.size(size))
+        self.arrays[name] = (data, strides[::-1])
+
+    def make_results(self, heavy: Value) -> None:
+        rank = max((node.ndim for node in self.plan.graph.outputs), default=0)
+        shape = self.words(rank)
+        null = ir.Constant(POINTER, None)
+        for name, number in self.outputs.items():
+            node = self.node[name]
+            if not node.ndim:
+                self.dense(name, self.builder.bitcast(self.builder.gep(self.numbers, [LONG(number)]), POINTER))
+                continue
+            place = self.builder.gep(self.results, [LONG(number)])
+            lengths, bytes_ = [self.size(size) for size in node.shape], self.size(self.bytes_of(node))
+            with self.builder.if_then(self.is_null(self.builder.load(place))):
+                self.put(shape, lengths)
+                with self.builder.if_else(heavy) as (large, small):
+                    with large:
+                        function = self.native(NEW_ARRAY, POINTER, INT, LONG.as_pointer(), INT, LONG)
+                        made = self.builder.call(function, [INT(node.ndim), shape, INT(node.dtype.num), bytes_])
+                        self.builder.store(made, place)
+                    with small:
+                        kind = ir.FunctionType(POINTER, [POINTER, INT, LONG.as_pointer(), INT, POINTER, POINTER, INT, INT, POINTER])
+                        function = self.builder.bitcast(self.slot(NEW), kind.as_pointer())
+                        made = self.builder.call(function, [self.slot(ARRAY_TYPE), INT(node.ndim), shape, INT(node.dtype.num), null, null,
+                                                            INT(0), INT(0), null])
+                        self.builder.store(made, place)
+            made = self.builder.load(place)
+            self.require(self.builder.not_(self.is_null(made)), self.failed)
+            data = self.builder.bitcast(self.builder.gep(made, [LONG(16)]), POINTER.as_pointer())  # PyArrayObject_fields.data
+            self.dense(name, self.builder.load(data))
+
+    def temporaries(self) -> tuple[dict[str, int], list[Size]]:
+        """Parts of the block for temporaries with axes; the others lie on the stack."""
+        written = {b.name for k in self.kernels for b in k.buffers if b.written} - self.outputs.keys()
+        for name in sorted(written):
+            if not self.node[name].ndim:
+                self.dense(name, self.builder.bitcast(self.variable(LONG), POINTER))
+        large = {name: self.bytes_of(self.node[name]) for name in written if self.node[name].ndim}
+        steps = [([b.name for b in k.buffers if b.name in large and not b.written],
+                  [b.name for b in k.buffers if b.name in large and b.written]) for k in self.kernels]
+        return plan_memory(steps, large)
+
+    def allocate(self, heavy: Value, bytes_: Value) -> Value:
+        """A block of at least so many bytes, aligned to 64."""
+        place = self.variable(POINTER)
+        self.block, self.aligned = place, self.variable(POINTER)
+        with self.builder.if_else(heavy) as (large, small):
+            with large:
+                made = self.builder.call(self.native(SCRATCH, POINTER, LONG), [bytes_])
+                self.builder.store(made, place)
+                self.builder.store(made, self.aligned)
+            with small:
+                made = self.builder.call(self.external("malloc", POINTER, LONG), [self.builder.add(bytes_, LONG(64))])
+                self.builder.store(made, place)
+                past = self.builder.and_(self.builder.ptrtoint(made, LONG), LONG(63))
+                self.builder.store(self.builder.gep(made, [self.builder.sub(LONG(64), past)]), self.aligned)
+        self.require(self.builder.not_(self.is_null(self.builder.load(place))), self.failed)
+        return self.builder.load(self.aligned)
+
+    def free(self, heavy: Value) -> None:
+        made = self.builder.load(self.block)
+        with self.builder.if_else(heavy) as (large, small):
+            with large:
+                self.builder.call(self.native(RELEASE, VOID, POINTER), [made])
+            with small:
+                self.builder.call(self.external("free", VOID, POINTER), [made])
+
+    def padded(self, bytes_: Value) -> Value:
+        return self.builder.and_(self.builder.add(bytes_, LONG(63)), LONG(-64))
+
+    # ------------------------------------------------------------------------------------------- blocks
+    def copy_bytes(self, kernel: Kernel) -> Value:
+        """The bytes of one block's copies of what a kernel reduces, each padded."""
+        total = LONG(0)
+        for name, _ in kernel.reduces:
+            total = self.builder.add(total, self.padded(self.size(self.bytes_of(self.node[name]))))
+        return total
+
+    def blocks(self, kernel: Kernel) -> tuple[Value, Value]:
+        """(how many blocks, iterations of each), as `blocks.block_bounds` has them."""
+        loop = main_loop(kernel.body)
+        assert loop is not None
+        extent, statements = self.size(loop.extent), self.size(1 + work(loop.body))
+        most = LONG(MOST_BLOCKS)
+        if kernel.reduces:
+            copied = LONG(0)
+            for name, _ in kernel.reduces:
+                copied = self.builder.add(copied, self.size(self.bytes_of(self.node[name])))
+            room = self.builder.udiv(LONG(MOST_COPIES), self.larger(copied, LONG(1)))
+            most = self.larger(self.smaller(room, most), LONG(1))
+        whole = self.builder.udiv(self.builder.mul(extent, statements), LONG(BLOCK))
+        count = self.larger(self.smaller(whole, most), LONG(1))
+        rows = self.builder.udiv(self.builder.add(extent, self.builder.sub(count, LONG(1))), count)
+        some = self.larger(rows, LONG(1))
+        return self.larger(self.builder.udiv(self.builder.add(extent, self.builder.sub(some, LONG(1))), some), LONG(1)), rows
+
+    def larger(self, left: Value, right: Value) -> Value:
+        return self.builder.select(self.builder.icmp_signed(">", left, right), left, right)
+
+    def smaller(self, left: Value, right: Value) -> Value:
+        return self.builder.select(self.builder.icmp_signed("<", left, right), left, right)
+
+    # ------------------------------------------------------------------------------------------- kernels
+    def run_kernel(self, number: int, arguments: Value, count: Value, rows: Value, copies: Value) -> None:
+        kernel = self.kernels[number]
+        if not _in_blocks(kernel):
+            self.builder.call(self.functions[number], [LONG(0), LONG(1), arguments])
+            return
+        extent = self.size(main_extent(kernel))
+        known = dict(self.sizes)
+        with self.builder.if_else(self.builder.icmp_signed("==", count, LONG(1)), likely=True) as (whole, parts):
+            with whole:
+                self.builder.call(self.functions[number], [LONG(0), extent, arguments])
+            with parts:
+                layout = ArgumentLayout.of(kernel)
+                slots = dict(layout.buffers)
+                job = [self.run, LONG(number), rows, extent, count, arguments, LONG(layout.length), LONG(len(kernel.reduces))]
+                held: list[tuple[str, str, Value, Value]] = []
+                base = copies
+                for name, op in kernel.reduces:
+                    bytes_ = self.size(self.bytes_of(self.node[name]))
+                    stride = self.padded(bytes_)
+                    job += [LONG(slots[name]), base, stride]
+                    held.append((name, op, base, stride))
+                    base = self.builder.gep(base, [self.builder.mul(stride, count)])
+                self.put(self.job, job)
+                self.builder.call(self.native(SPREAD, VOID, LONG.as_pointer()), [self.job])
+                for name, op, base, stride in held:
+                    self.combine(name, op, base, stride, count)
+        self.sizes = known
+
+    def combine(self, name: str, op: str, copies: Value, stride: Value, count: Value) -> None:
+        """Join the blocks' copies of a buffer, in order."""
+        node, (out, _) = self.node[name], self.arrays[name]
+        key = op, node.dtype.str
+        if key not in self.joins:
+            self.joins[key] = emit_kernel(self.module, _join(op, node.dtype), f"{self.symbol}.join{len(self.joins)}", self.lowering)
+        bytes_ = self.size(self.bytes_of(node))
+        elements = self.builder.udiv(bytes_, LONG(node.dtype.itemsize))
+        self.builder.call(self.external("memcpy", POINTER, POINTER, POINTER, LONG), [out, copies, bytes_])
+        words = self.words(7)
+        self.put(words, [self.builder.sub(count, LONG(1)), elements, out, LONG(node.dtype.itemsize),
+                         self.builder.gep(copies, [stride]), stride, LONG(node.dtype.itemsize)])
+        self.builder.call(self.joins[key], [LONG(0), LONG(1), words])
+
+    # ------------------------------------------------------------------------------------------- the whole
+    def work_of(self, kernel: Kernel | Product) -> Value:
+        """About how many statements it runs."""
+        if isinstance(kernel, Kernel):
+            return self.amount(work(kernel.body))
+        total = DOUBLE(MULTIPLICATIONS)
+        for _, size in kernel.extents:
+            total = self.builder.fmul(total, self.amount(size))
+        return total
+
+    def _emit(self) -> None:
+        builder = self.builder
+        self.take_inputs()
+        statements = DOUBLE(0.0)
+        for kernel in self.kernels:
+            statements = builder.fadd(statements, self.work_of(kernel))
+        place, parts = self.temporaries()
+        self.require(builder.fcmp_ordered("<", statements, DOUBLE(MOST_BYTES / 8)))
+        large = DOUBLE(0.0)
+        result_bytes = LONG(0)
+        for name in self.outputs:
+            large = builder.fadd(large, self.amount(self.bytes_of(self.node[name])))
+            result_bytes = builder.add(result_bytes, self.size(self.bytes_of(self.node[name])))
+        kept = LONG(0)
+        offsets = []
+        for part in parts:
+            large = builder.fadd(large, self.amount(part))
+            offsets.append(kept)
+            kept = builder.add(kept, self.padded(self.size(part)))
+        self.require(builder.fcmp_ordered("<", large, DOUBLE(MOST_BYTES)))
+        heavy = builder.or_(builder.fcmp_ordered(">=", statements, DOUBLE(float(BLOCK))), builder.fcmp_ordered(">=", large, DOUBLE(LARGE)))
+        counts: list[tuple[Value, Value] | None] = [
+            (self.variable(LONG, LONG(1)), self.variable(LONG, LONG(0))) if _in_blocks(k) else None for k in self.kernels]
+        most_copies = self.variable(LONG, LONG(0))
+        with self.only_if(heavy):
+            self.prepare()
+            for kernel, places in zip(self.kernels, counts, strict=True):
+                if places is None or not _in_blocks(kernel):
+                    continue
+                count, rows = self.blocks(kernel)
+                builder.store(count, places[0])
+                builder.store(rows, places[1])
+                if kernel.reduces:
+                    needed = builder.mul(self.copy_bytes(kernel), builder.select(builder.icmp_signed("==", count, LONG(1)), LONG(0), count))
+                    builder.store(self.larger(needed, builder.load(most_copies)), most_copies)
+        self.make_results(heavy)
+        needs_block = bool(parts) or any(_in_blocks(k) and k.reduces for k in self.kernels)
+        total = builder.add(kept, builder.load(most_copies))
+        used = builder.bitcast(builder.gep(self.context, [LONG(BYTES)]), LONG.as_pointer())
+        builder.store(builder.add(result_bytes, total), used)
+        copies: Value = ir.Constant(POINTER, None)
+        has_block = builder.icmp_signed(">", total, LONG(0)) if needs_block else None
+        if has_block is not None:
+            block = self.variable(POINTER)
+            with builder.if_then(has_block):
+                builder.store(self.allocate(heavy, total), block)
+            start = builder.load(block)
+            for name, part in place.items():
+                self.dense(name, builder.gep(start, [offsets[part]]))
+            copies = builder.gep(start, [kept])
+        packed, first = self.pack()
+        self.job = self.words(8 + 3 * max((len(k.reduces) for k in self.kernels if _in_blocks(k)), default=0))
+        thread = self.variable(POINTER)
+        with builder.if_then(heavy, likely=False):
+            builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)
+        for number, places in enumerate(counts):
+            count, rows = (builder.load(places[0]), builder.load(places[1])) if places is not None else (LONG(1), LONG(1))
+            self.run_kernel(number, builder.gep(packed, [LONG(first[number])]), count, rows, copies)
+        with builder.if_then(heavy, likely=False):
+            builder.call(self.external("PyEval_RestoreThread", VOID, POINTER), [builder.load(thread)])
+        if has_block is not None:
+            with builder.if_then(has_block):
+                self.free(heavy)
+        builder.ret(LONG(OK))
+        self.leave()
+
+    def prepare(self) -> None:
+        """Have the shared code loaded, where it is not."""
+        table = self.builder.bitcast(self.slot(TABLE), LONG.as_pointer())
+        ready = self.builder.load(self.builder.gep(table, [LONG(READY)]))
+        with self.builder.if_then(self.builder.icmp_unsigned("==", ready, LONG(0)), likely=False):
+            call = self.external("PyObject_Vectorcall", POINTER, POINTER, POINTER.as_pointer(), LONG, POINTER)
+            none = ir.Constant(POINTER.as_pointer(), None), LONG(0), ir.Constant(POINTER, None)
+            answer = self.builder.call(call, [self.slot(PREPARE), *none])
+            self.require(self.builder.not_(self.is_null(answer)), self.failed)
+            self.builder.call(self.external("Py_DecRef", VOID, POINTER), [answer])
+
+    def pack(self) -> tuple[Value, list[int]]:
+        """The arguments of all kernels, and where each kernel's begin."""
+        layouts = [ArgumentLayout.of(k) for k in self.kernels]
+        packed = self.words(sum(layout.length + 1 for layout in layouts))
+        first: list[int] = []
+        base = 0
+        for kernel, layout in zip(self.kernels, layouts, strict=True):
+            values = [self.size(symbol_named(name)) for name in layout.sizes]
+            for buffer in kernel.buffers:
+                data, strides = self.arrays[buffer.name]
+                values += [data, *strides]
+            if isinstance(kernel, Product):
+                values.append(self.slot(ROUTINES[kernel.routine]))
+            self.put(packed, values, base)
+            first.append(base)
+            base += layout.length + 1  # a product takes one word more
+        return packed, first
+
+    def leave(self) -> None:
+        """Nothing has been made where the driver misses; where it fails, what it made is released."""
+        self.builder.position_at_end(self.miss)
+        self.builder.ret(LONG(MISS))
+        self.builder.position_at_end(self.failed)
+        for name, number in self.outputs.items():
+            if self.node[name].ndim:
+                place = self.builder.gep(self.results, [LONG(number)])
+                made = self.builder.load(place)
+                with self.builder.if_then(self.builder.not_(self.is_null(made))):
+                    self.builder.call(self.external("Py_DecRef", VOID, POINTER), [made])
+        self.builder.call(self.external("PyErr_NoMemory", POINTER), [])
+        self.builder.ret(LONG(FAILED))
