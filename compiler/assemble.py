@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -17,14 +18,15 @@ from .loopnest import Kernel, Product
 from .lower import lower_plan
 from .lower_products import lower_product
 from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
+from .reuse import in_place
 from .schedule import LARGEST, CallStep, CheckStep, KernelStep, Plan, ProductStep, schedule
+from .scheduled import PlannedStep
 from .sizes import symbols_of
 from .split import main_extent, main_loop, work
 from .stages import stage
+from .variants import with_variant
 
 __all__ = ["PlannedStep", "assemble", "planned"]
-
-PlannedStep = Kernel | Product | CallStep | CheckStep
 
 
 def lowered(plan: Plan) -> list[PlannedStep]:
@@ -37,7 +39,7 @@ def lowered(plan: Plan) -> list[PlannedStep]:
                 steps += lower_product(plan, planned_step, f"p{number}")
             else:
                 steps.append(next(kernels) if isinstance(planned_step, KernelStep) else planned_step)
-    outside = {plan.buffers[n] for n in plan.graph.outputs}
+    outside = {plan.buffers[n] for n in (*plan.graph.inputs, *plan.graph.outputs)}
     last: dict[str, int] = {}  # the last kernel that uses a buffer
     for position, step in enumerate(steps):
         if isinstance(step, Kernel):
@@ -57,7 +59,20 @@ def lowered(plan: Plan) -> list[PlannedStep]:
                 done += fuse_kernels(own, kept, LARGEST)
         else:
             done += [step for _, step in run]
-    return [replace(s, name=f"k{n}") if isinstance(s, Kernel | Product) else s for n, s in enumerate(done)]
+    shapes = {name: node.shape for node, name in plan.buffers.items()}
+    short = plan.graph.short_sizes
+    users = Counter(b.name for s in done if isinstance(s, Kernel) for b in s.buffers)
+    removable = {name for name, count in users.items() if count == 1} - outside
+    finished: list[PlannedStep] = []
+    with stage("fuse"):
+        for number, s in enumerate(done):
+            if isinstance(s, Kernel):
+                s = in_place(replace(s, name=f"k{number}"), shapes, removable)
+                s = with_variant(s, shapes, short, removable)
+            elif isinstance(s, Product):
+                s = replace(s, name=f"k{number}")
+            finished.append(s)
+    return finished
 
 
 def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:

@@ -10,7 +10,7 @@ from .differentiate import jvp, ones_like, vjp, zeros_like
 from .errors import DifferentiationError
 from .ir import Graph, Node, make
 from .ops.rules import aval_text
-from .rewrite import Step, compress, simplify
+from .rewrite import Step, compress, simplify, sum_along_inner
 from .stages import stage
 
 if TYPE_CHECKING:
@@ -90,6 +90,6 @@ def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Gra
         differentiated = _check(differentiate(stable, request), "differentiate")
     with stage("simplify"):
         outputs, compressed = compress(differentiated.outputs) if request.kind in MATRICES else ([*differentiated.outputs], [])
-        outputs, second = simplify(outputs, stabilise=options.stabilise, fastmath=options.fastmath)
+        outputs, second = simplify(sum_along_inner(outputs), stabilise=options.stabilise, fastmath=options.fastmath)
         simplified = _check(differentiated.with_outputs(outputs), "simplify")
     return differentiated, simplified, (*first, *compressed, *second)

@@ -44,6 +44,7 @@ from .peel import Peeled, peel
 from .scalar_llvm import BOOL, BYTE, INT64, ir_type, register_type, scalar
 from .sizes import Size, SizeExpr, Symbol
 from .split import main_loop
+from .strips import ROWS, Strips, strips
 
 __all__ = ["Lookup", "emit_kernel", "internal", "size_arithmetic", "size_value", "slot"]
 
@@ -51,6 +52,8 @@ Value = Any  # llvmlite has no annotations
 POINTER = BYTE.as_pointer()
 SIGNATURE = ir.FunctionType(ir.VoidType(), [INT64, INT64, INT64.as_pointer()])
 Lookup = Callable[[str], Lowering]
+Strides = Mapping[str, Mapping[int, int]]  # byte strides by buffer and axis
+STRIP = 4096  # elements of the rows of a strip, which stay in the first cache
 VECTORISED = 3000  # instructions; the time of LLVM's vectoriser is quadratic: 1 s for 2000, 13 s for 8000
 HEAVY = 1000  # instructions of a kernel from which only one body is made: computing hides what strided loads cost
 INLINED = 48  # functions of vector math in straight code; the others are called, or LLVM's time would run away
@@ -73,7 +76,7 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
         LoweringError: an op is not defined for its operands, or the kernel breaks an invariant of `loopnest`.
     """
     layout = dict(ArgumentLayout.of(kernel).buffers)
-    dense = _innermost_axes(kernel) if sum(_weight(s, lowering) for s in walk(kernel.body)) <= HEAVY else {}
+    dense = _dense(kernel) if sum(_weight(s, lowering) for s in walk(kernel.body)) <= HEAVY else {}
     entry = internal(module, SIGNATURE, symbol)
     builder = ir.IRBuilder(entry.append_basic_block("entry"))
     start, stop, arguments = entry.args
@@ -83,29 +86,31 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
     strides = [slot(builder, arguments, place) for place in _stride_slots(kernel)]
     passed = [builder.sub(stride, INT64(1)) for stride in strides]
 
-    def run(body: Any) -> None:
-        builder.call(body, [start, stop, arguments, *pointers, *passed])
+    def run(body: Kernel, suffix: str, known: Strides) -> None:
+        made = _Body(module, body, f"{symbol}.{suffix}", lowering, known).emit()
+        builder.call(made, [start, stop, arguments, *pointers, *passed])
         builder.ret_void()
 
+    def where(slots: Sequence[tuple[int, int]], body: Kernel, suffix: str, known: Strides) -> None:
+        """Run a body where slots have these values; go on where not."""
+        found = [builder.icmp_signed("==", slot(builder, arguments, place), INT64(value)) for place, value in slots]
+        condition = found[0]
+        for other in found[1:]:
+            condition = builder.and_(condition, other)
+        with builder.if_then(condition, likely=True):
+            run(body, suffix, known)
+
+    variant = kernel.variant
+    if variant is not None:
+        short = replace(kernel, body=variant.body)
+        known = _dense(short)
+        for name, axis, count in variant.strides:
+            known.setdefault(name, {})[axis] = count
+        special = [(kernel.sizes.index(name), size) for name, size in variant.sizes]
+        where([*special, *_stride_slots_of(kernel, known)], short, "short", known)
     if dense:
-        unit = [
-            builder.icmp_signed(
-                "==", slot(builder, arguments, layout[buffer.name] + 1 + axis), INT64(buffer.dtype.itemsize)
-            )
-            for buffer in kernel.buffers
-            if (axis := dense.get(buffer.name)) is not None
-        ]
-        all_unit = unit[0]
-        for condition in unit[1:]:
-            all_unit = builder.and_(all_unit, condition)
-        with builder.if_else(all_unit, likely=True) as (then, otherwise):
-            with then:
-                run(_Body(module, kernel, f"{symbol}.dense", lowering, dense).emit())
-            with otherwise:
-                run(_Body(module, kernel, f"{symbol}.strided", lowering, {}).emit())
-        builder.unreachable()
-    else:
-        run(_Body(module, kernel, f"{symbol}.body", lowering, {}).emit())
+        where(_stride_slots_of(kernel, dense), kernel, "dense", dense)
+    run(kernel, "strided" if dense else "body", {})
     return entry
 
 
@@ -138,8 +143,17 @@ def _weight(statement: Statement, lowering: Lookup) -> int:
     return 31 if _is_function(statement, lowering) else 1
 
 
-def _innermost_axes(kernel: Kernel) -> dict[str, int]:
-    """For each buffer without a promise, the axis along which innermost loops walk; absent where none or several do."""
+def _stride_slots_of(kernel: Kernel, known: Strides) -> list[tuple[int, int]]:
+    """(slot, value) of strides that are known."""
+    layout = dict(ArgumentLayout.of(kernel).buffers)
+    return [(layout[name] + 1 + axis, count) for name, strides in known.items() for axis, count in strides.items()]
+
+
+def _dense(kernel: Kernel) -> dict[str, dict[int, int]]:
+    """For each buffer without a promise, the axis along which innermost loops walk, with the stride of one element.
+
+    Absent where they walk along none or several.
+    """
     strided = {buffer.name for buffer in kernel.buffers if not buffer.contiguous}
     walked: dict[str, set[int]] = {}
     for loop in walk(kernel.body):
@@ -149,13 +163,14 @@ def _innermost_axes(kernel: Kernel) -> dict[str, int]:
                     axes = [axis for axis, index in enumerate(statement.index) if loop.index in names_of(index)]
                     if len(axes) == 1:
                         walked.setdefault(statement.buffer, set()).add(axes[0])
-    return {name: axes.pop() for name, axes in walked.items() if len(axes) == 1}
+    size = {buffer.name: buffer.dtype.itemsize for buffer in kernel.buffers}
+    return {name: {axes.pop(): size[name]} for name, axes in walked.items() if len(axes) == 1}
 
 
 class _Body:
-    """One body of a kernel: the buffers in `dense` have unit stride along the axis given there."""
+    """One body of a kernel, for buffers whose byte strides along some axes are known."""
 
-    def __init__(self, module: Any, kernel: Kernel, symbol: str, lowering: Lookup, dense: Mapping[str, int]) -> None:
+    def __init__(self, module: Any, kernel: Kernel, symbol: str, lowering: Lookup, known: Strides) -> None:
         self.kernel, self.lowering = kernel, lowering
         self.buffers: dict[str, Buffer] = {buffer.name: buffer for buffer in kernel.buffers}
         pointers, strides = len(kernel.buffers), len(_stride_slots(kernel))
@@ -169,7 +184,7 @@ class _Body:
         self.entry = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.sizes: dict[Size, Value] = {}
         self.symbols = {name: slot(self.entry, arguments, place) for place, name in enumerate(kernel.sizes)}
-        self.strides = self._strides(iter(self.function.args[3 + pointers :]), dense)
+        self.strides = self._strides(iter(self.function.args[3 + pointers :]), known)
         self.builder = ir.IRBuilder(self.function.append_basic_block("body"))
         self.values: dict[str, Value] = {}
         self.dtypes: dict[str, np.dtype[Any]] = {}
@@ -179,7 +194,7 @@ class _Body:
         self.inline = sum(_is_function(s, lowering) for s in kernel.body) <= INLINED
         self.free_order = not kernel.splittable or bool(kernel.reduces)  # blocks that are combined have fixed bounds
 
-    def _strides(self, passed: Iterator[Value], dense: Mapping[str, int]) -> dict[str, list[Value]]:
+    def _strides(self, passed: Iterator[Value], known: Strides) -> dict[str, list[Value]]:
         """The stride of each axis of each buffer.
 
         A stride that LLVM sees as a bare unknown makes its vectoriser bet on a stride of one byte and leave everything
@@ -187,10 +202,11 @@ class _Body:
         """
         strides: dict[str, list[Value]] = {}
         for buffer in self.kernel.buffers:
-            unit_axis = buffer.rank - 1 if buffer.contiguous else dense.get(buffer.name)
             found = [self.entry.add(next(passed), INT64(1), flags=("nsw",)) for _ in range(buffer.rank)]
-            if unit_axis is not None and unit_axis >= 0:
-                found[unit_axis] = INT64(buffer.dtype.itemsize)
+            if buffer.contiguous and buffer.rank:
+                found[-1] = INT64(buffer.dtype.itemsize)
+            for axis, count in known.get(buffer.name, {}).items():
+                found[axis] = INT64(count)
             strides[buffer.name] = found
         return strides
 
@@ -203,7 +219,10 @@ class _Body:
                 raise LoweringError(f"kernel {self.kernel.name} is marked splittable, but carries values round its main loop")
             at = body.index(loop)
             self._statements(body[:at], depth=0)
-            self._loop(loop, self.start, self.stop, depth=1, split=not self.kernel.reduces)
+            if (found := strips(loop, self.buffers)) is None:
+                self._loop(loop, self.start, self.stop, depth=1, split=not self.kernel.reduces)
+            else:
+                self._strips(loop, found, split=not self.kernel.reduces)
             self._statements(body[at + 1:], depth=0)
         else:
             self._statements(body, depth=0)
@@ -363,6 +382,44 @@ class _Body:
             final.add_incoming(first, before)
             final.add_incoming(last, latch)
             self._define(carried.name, final, carried.dtype, depth - 1)
+
+    def _strips(self, loop: Loop, found: Strips, split: bool) -> None:
+        """The main loop in strips of rows, each of which goes through all phases."""
+        builder = self.builder
+        for local in found.local:
+            self.buffers[local.name] = local
+            self.pointers[local.name] = self.entry.bitcast(self.entry.alloca(ir_type(local.dtype), ROWS), POINTER)
+            self.strides[local.name] = [INT64(local.dtype.itemsize)]
+        elements = _intrinsic(builder, "llvm.smax", self._size(found.elements), INT64(1))
+        rows = _intrinsic(builder, "llvm.smin", builder.udiv(INT64(STRIP), elements), INT64(ROWS))
+        rows = _intrinsic(builder, "llvm.smax", rows, INT64(1))
+        initial = [self._operand(carried.initial) for carried in loop.carried]
+        before = builder.block
+        inside, after = (builder.append_basic_block(f"{loop.index}.{name}") for name in ("strip", "strips.done"))
+        builder.cbranch(builder.icmp_signed("<", self.start, self.stop), inside, after)
+        builder.position_at_end(inside)
+        first = builder.phi(INT64, found.first)
+        first.add_incoming(self.start, before)
+        self._define(found.first, first, np.dtype(np.int64), 1)
+        running = [builder.phi(register_type(carried.dtype), carried.name) for carried in loop.carried]
+        for carried, phi, value in zip(loop.carried, running, initial, strict=True):
+            phi.add_incoming(value, before)
+            self._define(carried.name, phi, carried.dtype, 1)
+        end = _intrinsic(builder, "llvm.smin", builder.add(first, rows, flags=("nsw",)), self.stop)
+        for phase in found.phases:
+            self._loop(phase, first, end, depth=2, split=split)
+        finals = [self.values[carried.name] for carried in loop.carried]
+        latch = builder.block
+        first.add_incoming(end, latch)
+        for phi, value in zip(running, finals, strict=True):
+            phi.add_incoming(value, latch)
+        builder.cbranch(builder.icmp_signed("<", end, self.stop), inside, after)
+        builder.position_at_end(after)
+        for carried, value, last in zip(loop.carried, initial, finals, strict=True):
+            final = builder.phi(register_type(carried.dtype), carried.name)
+            final.add_incoming(value, before)
+            final.add_incoming(last, latch)
+            self._define(carried.name, final, carried.dtype, 0)
 
     def _hint(self, name: str, *values: Value) -> Any:
         module = self.function.module

@@ -26,6 +26,7 @@ __all__ = [
     "rebuild", "resolve_params", "toposort", "with_inputs",
 ]
 
+SHORT = 4  # points in space have few coordinates
 _KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 
 
@@ -351,6 +352,12 @@ class Graph:
     def with_outputs(self, outputs: Iterable[Node]) -> Graph:
         """The same inputs, guards and hints, with other outputs."""
         return Graph(self.inputs, tuple(outputs), self.guards, self.hints)
+
+    @property
+    def short_sizes(self) -> dict[str, int]:
+        """The axes of matrices and larger arrays that are short in the example, by symbol: programs have variants for them."""
+        axes = {str(size) for node in self.nodes() if node.ndim > 1 for size in node.shape if isinstance(size, SizeExpr)}
+        return {name: size for name, size in sorted(self.hints.items()) if 2 <= size <= SHORT and name in axes}
 
     def symbols(self) -> list[str]:
         """The size symbols that the program reads, sorted."""

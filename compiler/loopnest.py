@@ -13,7 +13,7 @@ Invariants:
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,12 +32,14 @@ __all__ = [
     "Literal",
     "Load",
     "Loop",
+    "Names",
     "Operand",
     "Product",
     "Side",
     "Statement",
     "Store",
     "StoreAdd",
+    "Variant",
     "names_of",
     "walk",
 ]
@@ -175,6 +177,15 @@ Statement = Let | Load | Convert | Store | StoreAdd | Loop
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """The body for sizes that are small and known: it may be run where they, and the byte strides of buffers, are as stated."""
+
+    sizes: tuple[tuple[str, int], ...]
+    strides: tuple[tuple[str, int, int], ...]  # (buffer, axis, bytes)
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """One loop nest over buffers. `sizes` are the size symbols it reads (passed at the call, in this order)."""
 
@@ -184,6 +195,7 @@ class Kernel:
     body: tuple[Statement, ...]
     splittable: bool = False
     reduces: tuple[tuple[str, str], ...] = ()
+    variant: Variant | None = None
     note: str = field(default="", compare=False)
 
 
@@ -253,3 +265,28 @@ def names_of(index: IndexExpr) -> Iterator[str]:
             yield item.name
         elif isinstance(item, IndexOp):
             stack += [item.left, item.right]
+
+
+class Names:
+    """Fresh names, apart from those that are taken."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self.taken, self.count = set(taken), 0
+
+    @classmethod
+    def beside(cls, kernel: Kernel) -> Names:
+        """Names that a kernel does not have yet."""
+        taken = {b.name for b in kernel.buffers}
+        for s in walk(kernel.body):
+            if isinstance(s, Loop):
+                taken.update((s.index, *(c.name for c in s.carried)))
+            elif isinstance(s, Let | Load | Convert):
+                taken.add(s.target)
+        return cls(taken)
+
+    def fresh(self, stem: str = "v") -> str:
+        while True:
+            name = f"{stem}{self.count}"
+            self.count += 1
+            if name not in self.taken:
+                return name

@@ -25,6 +25,7 @@ from .loopnest import (
     Literal,
     Load,
     Loop,
+    Names,
     Operand,
     Statement,
     Store,
@@ -71,24 +72,10 @@ def times(left: IndexExpr, factor: int) -> IndexExpr:
     return IndexOp("*", left, factor)
 
 
-class _Names:
-    """Fresh names, one counter for a kernel."""
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self.taken, self.count = set(taken), 0
-
-    def fresh(self, stem: str = "v") -> str:
-        while True:
-            name = f"{stem}{self.count}"
-            self.count += 1
-            if name not in self.taken:
-                return name
-
-
 class _Nest:
     """One loop nest under construction: statements before and after the inner loop, at every depth."""
 
-    def __init__(self, plan: Plan, names: _Names, domain: Shape, order: tuple[int, ...], own: frozenset[Node] = frozenset()) -> None:
+    def __init__(self, plan: Plan, names: Names, domain: Shape, order: tuple[int, ...], own: frozenset[Node] = frozenset()) -> None:
         self.plan, self.names, self.own = plan, names, own
         loops = [axis for axis in order if domain[axis] != 1]
         self.axes, self.extents = loops, [domain[axis] for axis in loops]
@@ -435,12 +422,12 @@ def lower_plan(plan: Plan) -> list[Kernel]:
     Raises:
         LoweringError: some op has no compiled form.
     """
-    names = _Names(plan.buffers.values())
+    names = Names(plan.buffers.values())
     own = {r for s in plan.kernels for r in s.roots} | {s.node for s in plan.steps if isinstance(s, ProductStep)}
     return [_lower(plan, step, f"k{n}", names, own) for n, step in enumerate(plan.kernels)]
 
 
-def _lower(plan: Plan, step: KernelStep, name: str, names: _Names, own: set[Node]) -> Kernel:
+def _lower(plan: Plan, step: KernelStep, name: str, names: Names, own: set[Node]) -> Kernel:
     scattered = [r for r in step.roots if r.op.kind == "index" and r.op.name != "gather"]
     reduced = [r for r in step.roots if reduction_of(r) is not None]
     stored = [r for r in step.roots if r not in scattered and r not in reduced]
@@ -463,7 +450,7 @@ def _lower(plan: Plan, step: KernelStep, name: str, names: _Names, own: set[Node
     return Kernel(name, tuple(buffers), symbols_read(body), body)
 
 
-def _start(plan: Plan, names: _Names, node: Node, initial: Any) -> _Nest:
+def _start(plan: Plan, names: Names, node: Node, initial: Any) -> _Nest:
     """The loops that fill a buffer that is then accumulated into."""
     nest = _Nest(plan, names, node.shape, tuple(range(node.ndim)))
     value = nest.value(initial, nest.here) if isinstance(initial, Node) else Literal(initial, node.dtype)

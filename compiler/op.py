@@ -79,6 +79,8 @@ class Op:
         batch: `(node, inputs, size) -> Node`, the same op for `size` examples at once: every input has the examples along a
             new first axis, and so has the result. Elementwise ops and reductions need none.
         dtypes: which element types it takes: any of "float", "int", "bool".
+        parity: what a change of sign does to an elementwise op: of one operand changes the sign of the result (each), of all
+            numeric ones together does (joint), or of any operand changes nothing (even).
     """
 
     name: str
@@ -100,6 +102,8 @@ class Op:
     batch: Callable[[Node, tuple[Node, ...], Size], Node] | None = None
     not_differentiable: str = ""
     commutative: bool = False
+    anticommutative: bool = False  # of two operands: exchanged, the result changes its sign
+    parity: Literal["", "each", "joint", "even"] = ""
     lowering: Lowering | None = None
     identity: Callable[[np.dtype[Any]], Any] | None = None  # of a reduction: what an empty one gives
     combine: str = ""  # of a reduction: the elementwise op that joins two partial results

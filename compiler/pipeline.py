@@ -124,7 +124,7 @@ def _build(graph: Graph, request: Request, options: Options, entry: EntrySpec | 
     with stage("lookup"):
         from . import cache
 
-        slot = cache.slot(graph, (request, options, entry and entry.layout()))
+        slot = cache.slot(graph, (request, options, entry and entry.layout(), tuple(graph.short_sizes.items())))
         found = None if slot is None else slot.load()
     if found is not None:
         with stage("load"):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .ir import Graph
     from .loopnest import Kernel
     from .schedule import Plan
+    from .scheduled import Scheduled
 
 __all__ = ["Program", "compile_program"]
 
@@ -89,6 +90,13 @@ class Program:
     def plan(self) -> Plan:
         """The schedule that the program follows."""
         return self._stages[0]
+
+    @property
+    def scheduled(self) -> Scheduled:
+        """The schedule and the kernels that came of it, for people to read."""
+        from .scheduled import Scheduled
+
+        return Scheduled(*self._stages)
 
     @property
     def steps(self) -> tuple[PlannedStep, ...]:

@@ -68,19 +68,19 @@ def _unary(name: str, numpy: Callable[..., Any], partial: Callable[[Node, Node],
 
 # ---------------------------------------------------------------- arithmetic
 _op("add", 2, np.add, lambda y, a, b: (1, 1), dtypes=NUMBER, commutative=True, singular=False,
-    lowering=Lowering("fadd", "add", "", "{0} + {1}"),
+    parity="joint", lowering=Lowering("fadd", "add", "", "{0} + {1}"),
     names=Names("Add", "{0} + {1}", "{0} + {1}", meaning=lambda m, a, b: a + b, inline=True))
-_op("sub", 2, np.subtract, lambda y, a, b: (1, -1), dtypes=NUMBER, singular=False,
-    lowering=Lowering("fsub", "sub", "", "{0} - {1}"),
+_op("sub", 2, np.subtract, lambda y, a, b: (1, -1), dtypes=NUMBER, singular=False, anticommutative=True,
+    parity="joint", lowering=Lowering("fsub", "sub", "", "{0} - {1}"),
     names=Names("Sub", "{0} - {1}", "{0} - {1}", meaning=lambda m, a, b: a - b, inline=True))
 _op("mul", 2, np.multiply, lambda y, a, b: (b, a), dtypes=NUMBER, commutative=True,
-    lowering=Lowering("fmul", "mul", "", "{0} * {1}"),
+    parity="each", lowering=Lowering("fmul", "mul", "", "{0} * {1}"),
     names=Names("Mul", "{0} {1}", "{0}*{1}", meaning=lambda m, a, b: a * b, inline=True))
 _op("div", 2, np.divide, lambda y, a, b: (Over(b), f.neg(y / b)), cost=4.0,
-    lowering=Lowering("fdiv", "", "", "{0} / {1}"), names=Names("Div", r"\frac{{{0}}}{{{1}}}", "{0}/{1}",
+    parity="each", lowering=Lowering("fdiv", "", "", "{0} / {1}"), names=Names("Div", r"\frac{{{0}}}{{{1}}}", "{0}/{1}",
                                                                          meaning=lambda m, a, b: a / b, inline=True))
 _op("neg", 1, np.negative, lambda y, x: (-1,), dtypes=NUMBER, singular=False,
-    lowering=Lowering("fneg", "neg", "", "-{0}"),
+    parity="joint", lowering=Lowering("fneg", "neg", "", "-{0}"),
     names=Names("Neg", "-{0}", "-{0}", meaning=lambda m, x: -x, inline=True))
 _op("floor_divide", 2, np.floor_divide, lambda y, a, b: (None, None), dtypes=NUMBER, cost=6.0,
     kinks="derivative 0 almost everywhere",
@@ -114,22 +114,23 @@ _op("pow", 2, np.power, _pow_partials, dtypes=NUMBER, cost=30.0, source="DLMF 4.
     names=Names("Pow", "{0}^{{{1}}}", "{0}**{1}", meaning=lambda m, x, p: x**p, inline=True),
     kinks="x**0 is constant; 0**p has slope 0 in p for p >= 0")
 _unary("square", np.square, lambda y, x: 2.0 * x, real="math square", source="{0} * {0}", cost=1.0, sympy="square",
-       latex="{0}^{{2}}", text="{0}**2", meaning=lambda m, x: x**2, inline=True)
+       latex="{0}^{{2}}", text="{0}**2", meaning=lambda m, x: x**2, inline=True, parity="even")
 _unary("reciprocal", np.reciprocal, lambda y, x: f.neg(f.square(y)), real="math reciprocal", source="1.0 / {0}",
-       cost=4.0, sympy="reciprocal", latex=r"\frac{{1}}{{{0}}}", text="1/{0}", meaning=lambda m, x: 1 / x, inline=True)
+       cost=4.0, sympy="reciprocal", latex=r"\frac{{1}}{{{0}}}", text="1/{0}", meaning=lambda m, x: 1 / x, inline=True,
+       parity="each")
 _unary("sqrt", np.sqrt, lambda y, x: Over(2.0 * y), real="llvm.sqrt", source="np.sqrt({0})", cost=6.0,
        latex=r"\sqrt{{{0}}}", meaning=lambda m, x: x**HALF, inline=True, kinks="sqrt'(0) = inf")
 _unary("rsqrt", lambda x: np.reciprocal(np.sqrt(x)), lambda y, x: -0.5 * y / x, cost=10.0,
        latex=r"\frac{{1}}{{\sqrt{{{0}}}}}", text="1/sqrt({0})", meaning=lambda m, x: x**-HALF, inline=True,
        source="vm.rsqrt({0})")
 _unary("cbrt", np.cbrt, lambda y, x: Over(3.0 * f.square(y)), latex=r"\sqrt[3]{{{0}}}", sympy="real_cbrt",
-       meaning=lambda m, x: m.sign(x) * m.Abs(x)**m.Rational(1, 3))
+       meaning=lambda m, x: m.sign(x) * m.Abs(x)**m.Rational(1, 3), parity="each")
 
 _op("abs", 1, np.abs, lambda y, x: (f.sign(x),), dtypes=NUMBER, kinks="|x|'(0) = 0",
-    lowering=Lowering("llvm.fabs", "math abs", "", "abs({0})"),
+    parity="even", lowering=Lowering("llvm.fabs", "math abs", "", "abs({0})"),
     names=Names("Abs", r"\left|{0}\right|", "|{0}|", "np.abs({0})"))
 _op("sign", 1, np.sign, lambda y, x: (None,), dtypes=NUMBER, kinks="derivative 0 everywhere",
-    lowering=Lowering("math sign", "math sign", "", "np.sign({0})"),
+    parity="each", lowering=Lowering("math sign", "math sign", "", "np.sign({0})"),
     names=Names("sign", r"\operatorname{{sign}}\left({0}\right)", "sign({0})"))
 _numpy: Any  # ufuncs of several arities in turn
 for _name, _numpy, _llvm, _latex in (
@@ -158,12 +159,12 @@ _unary("log1p", np.log1p, lambda y, x: Over(1.0 + x), latex=r"\log\left(1 + {0}\
        meaning=lambda m, x: m.log(1 + x))
 
 # ---------------------------------------------------------------- trigonometric (DLMF 4.20, 4.24)
-_unary("sin", np.sin, lambda y, x: f.cos(x))
-_unary("cos", np.cos, lambda y, x: f.neg(f.sin(x)))
-_unary("tan", np.tan, lambda y, x: 1.0 + f.square(y))
-_unary("arcsin", np.arcsin, lambda y, x: Over(f.sqrt((1.0 - x) * (1.0 + x))), real="math asin", sympy="asin")
+_unary("sin", np.sin, lambda y, x: f.cos(x), parity="each")
+_unary("cos", np.cos, lambda y, x: f.neg(f.sin(x)), parity="even")
+_unary("tan", np.tan, lambda y, x: 1.0 + f.square(y), parity="each")
+_unary("arcsin", np.arcsin, lambda y, x: Over(f.sqrt((1.0 - x) * (1.0 + x))), real="math asin", sympy="asin", parity="each")
 _unary("arccos", np.arccos, lambda y, x: Over(f.neg(f.sqrt((1.0 - x) * (1.0 + x)))), real="math acos", sympy="acos")
-_unary("arctan", np.arctan, lambda y, x: Over(1.0 + f.square(x)), real="math atan", sympy="atan")
+_unary("arctan", np.arctan, lambda y, x: Over(1.0 + f.square(x)), real="math atan", sympy="atan", parity="each")
 
 
 def _arctan2_partials(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
@@ -178,19 +179,19 @@ _op("arctan2", 2, np.arctan2, _arctan2_partials, cost=25.0, source="DLMF 4.23.28
     names=Names("atan2", r"\operatorname{{atan2}}\left({0}, {1}\right)", "arctan2({0}, {1})"))
 
 # ---------------------------------------------------------------- hyperbolic (DLMF 4.34, 4.37)
-_unary("sinh", np.sinh, lambda y, x: f.cosh(x))
-_unary("cosh", np.cosh, lambda y, x: f.sinh(x))
-_unary("tanh", np.tanh, lambda y, x: 1.0 - f.square(y))
+_unary("sinh", np.sinh, lambda y, x: f.cosh(x), parity="each")
+_unary("cosh", np.cosh, lambda y, x: f.sinh(x), parity="even")
+_unary("tanh", np.tanh, lambda y, x: 1.0 - f.square(y), parity="each")
 _unary("arcsinh", np.arcsinh, lambda y, x: Over(f.hypot(x, 1.0)), real="math asinh", sympy="asinh",
-       latex=r"\operatorname{{arsinh}}\left({0}\right)")
+       latex=r"\operatorname{{arsinh}}\left({0}\right)", parity="each")
 _unary("arccosh", np.arccosh, lambda y, x: Over(f.sqrt(x - 1.0) * f.sqrt(x + 1.0)), real="math acosh", sympy="acosh",
        latex=r"\operatorname{{arcosh}}\left({0}\right)")
 _unary("arctanh", np.arctanh, lambda y, x: Over((1.0 - x) * (1.0 + x)), real="math atanh", sympy="atanh",
-       latex=r"\operatorname{{artanh}}\left({0}\right)")
+       latex=r"\operatorname{{artanh}}\left({0}\right)", parity="each")
 
 # ---------------------------------------------------------------- error and gamma functions (DLMF 7.2, 5.2)
 _unary("erf", special("erf"), lambda y, x: TWO_OVER_SQRT_PI * f.exp(f.neg(f.square(x))), source="math.erf({0})",
-       written="special.erf({0})", latex=r"\operatorname{{erf}}\left({0}\right)")
+       written="special.erf({0})", latex=r"\operatorname{{erf}}\left({0}\right)", parity="each")
 _unary("erfc", special("erfc"), lambda y, x: -TWO_OVER_SQRT_PI * f.exp(f.neg(f.square(x))), source="math.erfc({0})",
        written="special.erfc({0})", latex=r"\operatorname{{erfc}}\left({0}\right)")
 _unary("erfinv", special("erfinv"), lambda y, x: (1.0 / TWO_OVER_SQRT_PI) * f.exp(f.square(y)), cost=40.0,
@@ -332,7 +333,7 @@ def _taken(mask: Node | None, node: Node, position: int) -> Node:
     return taken if mask is None else f.and_(mask, taken)
 
 
-declare(Op(name="where", kind="elementwise", arity=3, infer=_where, evaluate=np.where, transpose=_select,
+declare(Op(name="where", kind="elementwise", arity=3, parity="joint", infer=_where, evaluate=np.where, transpose=_select,
            jointly=True, mask=_taken,
            lowering=Lowering("select", "select", "select", "{1} if {0} else {2}"), singular=False,
            names=Names("where", r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
@@ -385,14 +386,14 @@ def _cast_evaluate(x: Any, *, dtype: str) -> Any:
         return np.asarray(x).astype(dtype)
 
 
-declare(Op(name="cast", kind="elementwise", arity=1, params=("dtype",), infer=_cast, evaluate=_cast_evaluate,
+declare(Op(name="cast", kind="elementwise", arity=1, parity="joint", params=("dtype",), infer=_cast, evaluate=_cast_evaluate,
            jointly=True,
            transpose=lambda ct, node, position: f.cast(ct, dtype=node.inputs[0].dtype.name) if node.dtype.kind == "f"
            and node.inputs[0].dtype.kind == "f" else None,
            mask=lambda mask, node, position: mask,
            lowering=Lowering("cast", "cast", "cast", "np.{dtype}({0})"), singular=False,
            names=Names("cast", "{0}", "{0}", "np.{dtype}({0})")))
-declare(Op(name="stop_gradient", kind="elementwise", arity=1, infer=_same, evaluate=lambda x: x,
+declare(Op(name="stop_gradient", kind="elementwise", arity=1, parity="joint", infer=_same, evaluate=lambda x: x,
            not_differentiable="asked for by stop_gradient or detach", lowering=Lowering("copy", "copy", "copy", "{0}"),
            names=Names("stop_gradient", r"\operatorname{{sg}}\left({0}\right)", "stop_gradient({0})",
                        meaning=lambda m, x: x, inline=True)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .engine import DEFAULT_LEVELS, RewriteCycleError, Rewriter, RuleSet, Step, compress, simplify
 from .facts import Fact, Facts
 from .rule import Condition, Level, Rule, rule
+from .symmetry import sum_along_inner
 
 __all__ = ["DEFAULT_LEVELS", "Condition", "Fact", "Facts", "Level", "RewriteCycleError", "Rewriter", "Rule", "RuleSet",
-           "Step", "compress", "rule", "simplify"]
+           "Step", "compress", "rule", "simplify", "sum_along_inner"]

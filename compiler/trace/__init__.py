@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .operands import Operand, apply_nodes, contains_traced, is_traced, lift, wrap
+from .ramps import symbolic_ramps
 from .session import Captured, Session, Specialisation, active_session, located, tracing
 from .symint import SymInt, as_size, wrap_size
 from .traced import Traced
@@ -21,6 +22,7 @@ __all__ = [
     "is_traced",
     "lift",
     "located",
+    "symbolic_ramps",
     "tracing",
     "wrap",
     "wrap_size",

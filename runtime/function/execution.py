@@ -86,6 +86,10 @@ class Execution:
         outputs = [self.program.record.buffers[slot] for slot in self.program.record.outputs]
         return sum(_elements(b.shape, sizes) * b.dtype.itemsize for b in outputs)
 
+    def boundaries(self) -> list[str]:
+        """Why the steps of the program are not one."""
+        return self.program.scheduled.boundaries if self.program is not None else []
+
     def flops(self) -> int:
         """An estimate of the arithmetic for the example's sizes, in additions."""
         total = 0.0

@@ -59,7 +59,7 @@ class TraceView:
         return formula
 
     def ir(self, stage: str = "simplified") -> Any:
-        """The program at a stage: traced, differentiated, simplified (graphs), or scheduled (the plan of kernels).
+        """The program at a stage: traced, differentiated, simplified (graphs), or scheduled (the kernels that run).
 
         Raises:
             ArgumentError: there is no such stage.
@@ -72,7 +72,7 @@ class TraceView:
         if stage == "scheduled":
             if execution.program is None:
                 raise not_yet("the schedule of an interpreted program", "unset CHAINRULE_TIER")
-            return execution.program.plan
+            return execution.program.scheduled
         return execution.differentiated if stage == "differentiated" else execution.simplified
 
     def source(self, which: str = "gradient") -> str:

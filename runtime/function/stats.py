@@ -37,6 +37,7 @@ class Stats:
     temporaries: int = 0
     bytes: int = 0
     flops_of: Callable[[], int] = field(default=lambda: 0, repr=False)
+    boundaries_of: Callable[[], list[str]] = field(default=list, repr=False)
     seconds: dict[str, float] = field(default_factory=dict)
     specialisations: list[str] = field(default_factory=list)
     misses: list[str] = field(default_factory=list)
@@ -52,12 +53,17 @@ class Stats:
         """An estimate of the latest program's arithmetic for the example's sizes, in additions."""
         return self.flops_of()
 
+    @property
+    def boundaries(self) -> list[str]:
+        """Why the latest program's steps are not one: a reason between each two neighbours."""
+        return self.boundaries_of()
+
     def count(self, made: Execution, graph: Graph) -> None:
         """Count a program that was built, of a graph."""
         self.compiles += 1
         self.kernels = made.kernels
         self.temporaries, self.bytes = made.temporaries(graph.hints)
-        self.flops_of = made.flops
+        self.flops_of, self.boundaries_of = made.flops, made.boundaries
         self.add_seconds(made.seconds)
 
     def add_seconds(self, seconds: Mapping[str, float]) -> None:
@@ -75,6 +81,7 @@ class Stats:
         lines = [f"compiles: {self.compiles}   cache hits: {self.cache_hits}   traces: {self.traces}",
                  f"latest program: {self.kernels} kernels, {self.temporaries} temporaries, {self.bytes} bytes, about {self.flops} flops",
                  f"seconds: {stages or 'none yet'}"]
+        lines += [f"between steps {k} and {k + 1}: {reason}" for k, reason in enumerate(self.boundaries)]
         lines += [f"specialised: {note}" for note in self.specialisations]
         lines += [f"miss: {reason}" for reason in self.misses]
         lines += self.sweeps

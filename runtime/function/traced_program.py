@@ -14,7 +14,7 @@ from ...compiler.ir import Graph, Node
 from ...compiler.provenance import at, user_site
 from ...compiler.sizes import Guard, bind, symbols_of
 from ...compiler.stages import Clock, stage, ticking
-from ...compiler.trace import Session, Traced, is_traced, lift, tracing
+from ...compiler.trace import Session, Traced, is_traced, lift, symbolic_ramps, tracing
 from ...compiler.views import View
 from ..progress import shown
 from .captures import Captures, Hidden
@@ -153,7 +153,7 @@ def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat
 def _trace(function: Callable[..., Any], name: str, bound: Bound, flat: Flat, options: Options, stats: Stats) -> TracedProgram:
     captures = Captures(function, bound, flat.trees)
     session = Session(origin=captures.origin, rewrite=stabiliser(options))
-    with tracing(session):
+    with tracing(session), symbolic_ramps():
         inputs = leaf_inputs(session, bound, flat)
         args, kwargs = rebuilt_arguments(bound, flat, inputs)
         try:

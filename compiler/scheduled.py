@@ -1,0 +1,126 @@
+"""What runs, for people to read: the fused kernels and the calls between them, with a reason for each that stays apart."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .fuse import aligned, cost
+from .ir import Node
+from .loopnest import Kernel, Loop, Product
+from .schedule import LARGEST, CallStep, CheckStep, Plan
+from .split import main_loop
+from .statements import Touched
+
+__all__ = ["PlannedStep", "Scheduled", "loops_of"]
+
+PlannedStep = Kernel | Product | CallStep | CheckStep
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A plan and what became of it: its steps, with kernels lowered and fused."""
+
+    plan: Plan
+    steps: tuple[PlannedStep, ...]
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        return [s for s in self.steps if isinstance(s, Kernel)]
+
+    @property
+    def stored(self) -> list[str]:
+        """The temporaries that are in memory: of a kernel, or made or read by a call."""
+        names = {name for s in self.steps for name in _touched(s, self.plan)}
+        return [name for node, name in self.plan.buffers.items() if name in names and node in set(self.plan.temporaries)]
+
+    @property
+    def boundaries(self) -> list[str]:
+        """Why each step is not one with the step before it."""
+        return [_apart(first, second, self.plan) for first, second in zip(self.steps, self.steps[1:], strict=False)]
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        nodes = {name: node for node, name in self.plan.buffers.items()}
+        for number, (step, reason) in enumerate(zip(self.steps, ["", *self.boundaries], strict=True)):
+            lines += [f"   apart: {reason}"] if reason else []
+            lines.append(f"{number}: {_head(step, self.plan)}")
+            if isinstance(step, Kernel | Product):
+                lines += [f"     {_made(nodes[b.name], b.name, self.plan)}" for b in step.buffers if b.written]
+        stored = set(self.stored)
+        dropped = [name for node, name in self.plan.buffers.items() if node in set(self.plan.temporaries) and name not in stored]
+        if dropped:
+            lines.append(f"without memory of their own: {', '.join(dropped)}")
+        return "\n".join(lines)
+
+
+def _made(node: Node, name: str, plan: Plan) -> str:
+    return f"{name} = {node.op.name} : {node.dtype}[{', '.join(map(str, node.shape))}]  because {plan.reasons[node]}"
+
+
+def _head(step: PlannedStep, plan: Plan) -> str:
+    if isinstance(step, Kernel):
+        reads = ", ".join(b.name for b in step.buffers if not b.written)
+        return f"{step.name}({reads}): {f'loops {found}' if (found := loops_of(step)) else 'no loops'}{_blocks(step)}"
+    if isinstance(step, Product):
+        return f"{step.name}({step.left.buffer}, {step.right.buffer}): {step.routine}{', added' if step.accumulate else ''}"
+    if isinstance(step, CallStep):
+        operands = ", ".join(plan.buffers.get(i, str(i.value)) for i in step.node.inputs)
+        name = plan.buffers[step.node]
+        return f"call {step.node.op.name}({operands}): {_made(step.node, name, plan)}"
+    return f"check that {plan.buffers[step.indices]} is in [0, {step.size})"
+
+
+def loops_of(kernel: Kernel) -> str:
+    """The loops of a kernel, as nested extents: `[n [m, m]]` is two loops over m in each iteration of one over n."""
+
+    def text(body: Sequence[object]) -> str:
+        found = [f"{s.extent}{' ' + inner if (inner := text(s.body)) else ''}" for s in body if isinstance(s, Loop)]
+        return f"[{', '.join(found)}]" if found else ""
+
+    return text(kernel.body)
+
+
+def _blocks(kernel: Kernel) -> str:
+    if not kernel.splittable:
+        return ""
+    joined = ", ".join(f"{name} by {op}" for name, op in kernel.reduces)
+    short = f"; unrolled where {', '.join(f'{s} is {n}' for s, n in kernel.variant.sizes)}" if kernel.variant is not None else ""
+    return f", in blocks{' that combine ' + joined if joined else ''}{short}"
+
+
+def _touched(step: PlannedStep, plan: Plan) -> list[str]:
+    if isinstance(step, Kernel | Product):
+        return [b.name for b in step.buffers]
+    nodes = [*step.node.inputs, step.node] if isinstance(step, CallStep) else [step.indices]
+    return [plan.buffers[n] for n in nodes if n in plan.buffers]
+
+
+def _apart(first: PlannedStep, second: PlannedStep, plan: Plan) -> str:
+    """Why two neighbours are not one kernel."""
+    for step in (first, second):
+        if isinstance(step, Product):
+            return f"{step.out.buffer} is a product of matrices, by a routine of BLAS"
+        if isinstance(step, CallStep):
+            return f"{step.node.op.name} is a routine of its own"
+        if isinstance(step, CheckStep):
+            return f"{plan.buffers[step.indices]} is checked as a whole"
+    assert isinstance(first, Kernel)
+    assert isinstance(second, Kernel)
+    if cost(first) + cost(second) > LARGEST:
+        return "together they would be too large for one body"
+    one, other = main_loop(first.body), main_loop(second.body)
+    shared = Touched.of(*first.body), Touched.of(*second.body)
+    common = sorted(shared[0].written & (shared[1].read | shared[1].written) | shared[0].read & shared[1].written)
+    if one is None or other is None:
+        return f"{_list(common)} complete only after all iterations" if common else "one of them has no loops"
+    if not common and not shared[0].read & shared[1].read:
+        return "they have no array in common"
+    if one.extent != other.extent:
+        return f"their outer loops have different extents, {one.extent} and {other.extent}"
+    if common and aligned(one, other) is None:
+        return f"iterations of the second need more than their own part of {', '.join(common)}"
+    return f"{_list(common)} complete only after all iterations" if common else "their loops do not match"
+
+
+def _list(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
