@@ -304,7 +304,7 @@ class GradFunction:
         bound, flat = self._arguments(args, kwargs)
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat):
-            return inline.jacobian(self, bound, flat, chosen)
+            return inline.jacobian(self, bound, flat, chosen, mode)
         return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.jacobian(call, chosen, mode))
 
     def hessian(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:

@@ -5,14 +5,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ...compiler import differentiate
-from ...compiler.build import cast, reshape, stack
+from ...compiler.build import cast, reshape
 from ...compiler.errors import ArgumentError, ShapeError
-from ...compiler.ir import Node, constant, rebuild
+from ...compiler.ir import Node, rebuild
+from ...compiler.matrices import forward_blocks, hessian_blocks, reverse_blocks
 from ...compiler.provenance import at, user_site
-from ...compiler.trace import Session, Traced, active_session, lift, located, wrap
+from ...compiler.rewrite import compress
+from ...compiler.trace import Traced, active_session, lift, located, wrap
 from ...compiler.trace.operands import strong
 from ...compiler.views import View
 from .derivatives import Chosen, require_scalar
@@ -126,64 +126,37 @@ def hvp(function: GradFunction, bound: Bound, flat: Flat, chosen: Chosen, vector
         return _gradient_structure(inlined, inlined.finished(products, inlined.stand_ins))
 
 
-# ------------------------------------------------------------------------------------------------ sweeps
-def _extent(session: Session, node: Node) -> tuple[int, ...]:
-    """The node's shape in plain numbers; a sweep over its elements is unrolled, so the program is for these sizes."""
-    return tuple(session.specialise(s) for s in node.shape)
+# ------------------------------------------------------------------------------------------------ whole matrices
+def _compressed(inlined: Inlined, blocks: Sequence[Sequence[Node]]) -> list[list[Node]]:
+    """Blocks on the actual arguments, the basis that they started from contracted away."""
+    flat = inlined.finished([block for row in blocks for block in row], [block for row in blocks for block in row])
+    made = iter(compress(flat)[0])
+    return [[next(made) for _ in row] for row in blocks]
 
 
-def _units(like: Node, extent: tuple[int, ...]) -> list[Node]:
-    count = math.prod(extent)
-    identity = wrap(constant(0, like.dtype, (count, count)))
-    identity[range_of(count), range_of(count)] = 1.0
-    return [reshape(identity[k].node, like.shape) for k in range(count)]
-
-
-def range_of(count: int) -> Any:
-    """0, 1, ... as an index array."""
-    return np.arange(count)
-
-
-def _rows(inlined: Inlined, output: Node) -> list[Node]:
-    """For each stand-in: the derivative of `output`, of shape out_shape + in_shape, by one vjp for each element."""
-    session = active_session()
-    assert session is not None
-    extent = _extent(session, output)
-    pulled = [[differentiate.zeros_like(x) if g is None else g for g, x in
-               zip(differentiate.vjp([output], [unit], inlined.stand_ins), inlined.stand_ins, strict=True)]
-              for unit in _units(output, extent)]
-    rows = []
-    for j, x in enumerate(inlined.stand_ins):
-        if pulled:
-            rows.append(reshape(stack([row[j] for row in pulled], 0), (*extent, *x.shape)))
-        else:
-            rows.append(constant(0, x.dtype, (*extent, *x.shape)))
-    return rows
-
-
-def jacobian(function: GradFunction, bound: Bound, flat: Flat, chosen: Chosen) -> Any:
+def jacobian(function: GradFunction, bound: Bound, flat: Flat, chosen: Chosen, mode: str | None) -> Any:
     """Every derivative of every floating output."""
     with located():
         inlined = Inlined(function, bound, flat, chosen)
-        leaves: list[Any] = []
-        for output in inlined.outputs:
-            if output.dtype.kind != "f":
-                leaves.append(None)
-                continue
-            rows = _rows(inlined, output)
-            leaves.append(_gradient_structure(inlined, inlined.finished(rows, rows)))
+        smooth = [y for y in inlined.outputs if y.dtype.kind == "f"]
+        width, height = (sum(_elements(n) for n in nodes) for nodes in (inlined.stand_ins, smooth))
+        forward = mode == "forward" or (mode is None and width < height)
+        rows = iter(_compressed(inlined, (forward_blocks if forward else reverse_blocks)(smooth, inlined.stand_ins)))
+        leaves = [_gradient_structure(inlined, next(rows)) if y.dtype.kind == "f" else None for y in inlined.outputs]
         return unflatten(inlined.result, iter(leaves))
+
+
+def _elements(node: Node) -> int:
+    """How many elements a node has in the call that is traced."""
+    session = active_session()
+    assert session is not None
+    return math.prod(session.context.hint(s) for s in node.shape)
 
 
 def hessian(function: GradFunction, bound: Bound, flat: Flat, chosen: Chosen) -> Any:
     """Second derivatives of the scalar output."""
     with located():
         inlined = Inlined(function, bound, flat, chosen)
-        gradients = [differentiate.zeros_like(x) if g is None else g for g, x in zip(inlined.gradients(), inlined.stand_ins, strict=True)]
-        blocks = []
-        for gradient in gradients:
-            rows = _rows(inlined, gradient)
-            blocks.append([wrap(n) for n in inlined.finished(rows, rows)])
-        return chosen.structured_twice(blocks)
-
-
+        require_scalar(inlined.outputs, inlined.name)
+        blocks = _compressed(inlined, hessian_blocks(inlined.outputs[0], inlined.stand_ins))
+        return chosen.structured_twice([[wrap(n) for n in row] for row in blocks])

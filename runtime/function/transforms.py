@@ -13,7 +13,10 @@ from ...compiler.provenance import at, user_site
 from ...compiler.trace import Traced, located, wrap
 from .checking import GradCheck, check
 from .decorated import GradFunction, tuple_of
+from .execution import Options
 from .inspection import not_yet
+from .mapping import mapped
+from .structure import flatten
 
 __all__ = ["check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "from_sympy", "hessian", "jacobian", "jvp", "parse",
            "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop"]
@@ -120,21 +123,38 @@ def _later(name: str, instead: str) -> Callable[..., Any]:
     return refuse
 
 
-_vmap_of_arrays = _later("vmap", "write the function for a whole batch, with axis arguments")
-
-
 def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None,
          in_axes: Any = 0, out_axes: Any = 0) -> Function:
-    """A function of single examples, applied along axes of its arguments; `in_axes` is another name for `in_dims`."""
-    @functools.wraps(func)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        from ..transforms.batching import vmap as vmap_of_tensors
-        from ..transforms.trees import leaves
+    """A function of single examples, applied to all examples along axes of its arguments at once.
 
-        if isinstance(func, GradFunction) or any(isinstance(leaf, (np.ndarray, Traced)) for leaf in leaves(args)):
-            return _vmap_of_arrays()
-        dims, outs = (names[0] if names[0] != 0 else names[1] for names in ((in_dims, in_axes), (out_dims, out_axes)))
-        return vmap_of_tensors(func, dims, outs, randomness, chunk_size=chunk_size)(*args, **kwargs)
+    Of Tensors this is torch's. Of NumPy arrays it is JAX's, compiled: the function is traced for one example, and every step is
+    done for all examples. It may be a decorated function, or a method of one (`cr.vmap(loss.grad)`), and what is made may be
+    called inside a decorated function, and differentiated.
+
+    Args:
+        in_dims, in_axes: two names for the same: an axis for all arguments, or a tuple with one for each: None where it is the same
+            for all examples, or a structure of axes. Of arrays, keyword arguments are mapped along their first axis.
+        out_dims, out_axes: the axis of the examples in the results, or a structure of axes.
+        randomness, chunk_size: for Tensors only.
+    """
+    dims, outs = (first if first != 0 else second for first, second in ((in_dims, in_axes), (out_dims, out_axes)))
+    owner = func if isinstance(func, GradFunction) else getattr(func, "__self__", None)
+    owner = owner if isinstance(owner, GradFunction) else None
+    of_arrays = mapped(func, getattr(func, "__name__", None) or type(func).__name__, dims, outs, owner is not None)
+    options = owner._options if owner is not None else Options()
+    compiled = GradFunction(of_arrays, None, options.stabilise, options.fastmath)
+
+    @functools.wraps(func, updated=())
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        leaves: list[Any] = []
+        flatten((args, kwargs), leaves)
+        if any(isinstance(leaf, Traced) for leaf in leaves):
+            return of_arrays(*args, **kwargs)
+        if owner is None and not any(isinstance(leaf, np.ndarray) for leaf in leaves):
+            from ..transforms.batching import vmap as vmap_of_tensors
+
+            return vmap_of_tensors(func, dims, outs, randomness, chunk_size=chunk_size)(*args, **kwargs)
+        return compiled(*args, **kwargs)
 
     return wrapper
 
