@@ -1,8 +1,9 @@
 """How loops with carried values are run and differentiated: what the op `scan` of the table says by lazy imports.
 
-The derivatives of a loop are loops again. Forward, the tangent is carried beside the state. Backward, the states are stored, and
-the cotangent is carried through the rows from the last to the first: once with the cotangents of the rows, of which every
-one is kept, and once with those of the constants, which are sums.
+The derivatives of a loop are loops again. Forward, the tangent is carried beside the state. Backward, the states are
+stored, and the cotangent of the state is carried through the rows from the last to the first; the cotangents of the rows
+and of the constants are then computed from all steps at once. Where a step cannot be batched, they are carried behind the
+cotangent of the state: those of the rows in one loop, of which every one is kept, the sums for the constants in another.
 """
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from . import build, sizes
+from .batch import batch
 from .build.moving import window
 from .differentiate import jvp, vjp, zeros_like
 from .interpret import evaluate_nodes
@@ -94,12 +96,29 @@ def _forward_body(body: Graph, position: int) -> Graph:
     return _body((both, rows, *others, *([change] if position > 1 else [])), build.concatenate([after, pushed], 0), parts)
 
 
-def _backward_body(body: Graph, of_rows: bool) -> Graph:
-    """A step of the cotangent with, behind it, the cotangent of the row, or the sums of those of the constants."""
+def _pullback(body: Graph) -> Graph:
+    """The cotangents of a step's row and floating constants, from the step's inputs and the cotangent of what it returns."""
+    targets = [body.inputs[1], *_floating(body.inputs[2:])]
+    cotangent = _input(body.inputs[0].shape, body.inputs[0].dtype)
+    pulled = vjp(body.outputs, [cotangent], targets)
+    return Graph((*body.inputs, cotangent), tuple(p or zeros_like(x) for p, x in zip(pulled, targets, strict=True)))
+
+
+def _floating(nodes: Sequence[Node]) -> list[Node]:
+    return [node for node in nodes if node.dtype.kind == "f"]
+
+
+def _is_batched(body: Graph) -> bool:
+    """Whether many steps at once can be written with ops of whole arrays."""
+    return all(n.op.batch is not None or n.op.kind in ("leaf", "elementwise", "reduce") for n in body.nodes())
+
+
+def _backward_body(body: Graph, of_rows: bool | None) -> Graph:
+    """A step of the cotangent with, behind it, the cotangent of the row, or the sums of those of the constants; or nothing."""
     state, row, *others = body.inputs
     (after,) = body.outputs
     cotangent, given = (_input(state.shape, state.dtype) for _ in range(2))
-    targets = [row] if of_rows else [node for node in others if node.dtype.kind == "f"]
+    targets = [] if of_rows is None else [row] if of_rows else _floating(others)
     pulled, *found = (p or zeros_like(x) for p, x in zip(vjp([after], [cotangent], [state, *targets]), [state, *targets], strict=True))
     flat = [_flat(node, state.dtype) for node in found]
     lengths = [state.shape[0], *(node.shape[0] for node in flat)]
@@ -134,6 +153,19 @@ def _total(lengths: Sequence[Size]) -> Size:
 
 
 # ------------------------------------------------------------------------------------------------ derivatives
+def _from_all_steps(node: Node, position: int, before: Node, cotangents: Node) -> Node:
+    """The cotangent of the rows, or of a constant, from the states before each step and the cotangents of those after it."""
+    _, xs, *constants = node.inputs
+    pullback = _once(node.param("body"), "pullback", lambda: _pullback(node.param("body")))
+    state, row, *others, cotangent = pullback.inputs
+    examples = {_input(all_of.shape[1:], all_of.dtype): all_of for all_of in (before, xs, cotangents)}
+    replaced = dict(zip((state, row, cotangent, *others), (*examples, *constants), strict=True))
+    of = ([node.inputs[1], *_floating(constants)]).index(node.inputs[position]) if position > 1 else 0
+    pulled = rebuild([pullback.outputs[of]], replaced, dict(zip(node.param("names"), node.param("values"), strict=True)))
+    (found,) = batch(pulled, examples, xs.shape[0])
+    return found if position == 1 else build.reduce("sum", found, (0,))
+
+
 def _again(node: Node, body: Graph, state: Node, xs: Node, constants: Sequence[Node], last: bool) -> Node:
     return scan(body, state, xs, constants, last, node.param("names"), node.param("values"))
 
@@ -157,7 +189,14 @@ def transpose(ct: Node, node: Node, position: int) -> Node:
     states = _again(node, body, state, xs, constants, False) if last else node
     given = constant(0, ct.dtype, (steps, width)) if last else window(ct, 0, 0, steps)
     final = ct if last else build.reshape(window(ct, 0, steps, 1), (width,))
-    rows = build.flip(build.concatenate([window(states, 0, 0, steps), xs, given], 1), (0,))
+    before = window(states, 0, 0, steps)
+    rows = build.flip(build.concatenate([before, xs, given], 1), (0,))
+    if _is_batched(body):
+        alone = _once(body, "state", lambda: _backward_body(body, None))
+        carried = _again(node, alone, final, rows, constants, False)
+        if position == 0:
+            return build.reshape(window(carried, 0, steps, 1), (width,))
+        return _from_all_steps(node, position, before, build.flip(window(carried, 0, 0, steps), (0,)))
     if position == 1:
         backward = _once(body, "rows", lambda: _backward_body(body, True))
         start = build.concatenate([final, constant(0, ct.dtype, xs.shape[1:])], 0)
