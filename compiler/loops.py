@@ -2,8 +2,7 @@
 
 The derivatives of a loop are loops again. Forward, the tangent is carried beside the state. Backward, the states are
 stored, and the cotangent of the state is carried through the rows from the last to the first; the cotangents of the rows
-and of the constants are then computed from all steps at once. Where a step cannot be batched, they are carried behind the
-cotangent of the state: those of the rows in one loop, of which every one is kept, the sums for the constants in another.
+and of the constants are then computed from all steps at once.
 """
 from __future__ import annotations
 
@@ -14,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from . import build, sizes
+from . import build
 from .batch import batch
 from .build.moving import window
 from .differentiate import jvp, vjp, zeros_like
 from .interpret import evaluate_nodes
 from .ir import Graph, Node, constant, execution_order, make, rebuild
-from .sizes import Size
+from .sizes import Size, symbol, symbols_of
 
-__all__ = ["body_of", "evaluate", "scan", "tangent", "transpose"]
+__all__ = ["batched", "body_of", "evaluate", "scan", "tangent", "transpose"]
 
 _serials = count(2)
 
@@ -75,10 +74,6 @@ def _input(shape: tuple[Size, ...], dtype: np.dtype[Any]) -> Node:
     return make("input", shape=shape, dtype=dtype, position=-next(_serials), name="step")
 
 
-def _flat(node: Node, dtype: np.dtype[Any]) -> Node:
-    return build.cast(build.reshape(node, (sizes.product(node.shape),)), dtype)
-
-
 def _forward_body(body: Graph, position: int) -> Graph:
     """A step of the state with its tangent behind it, for a tangent of one input (of the state itself in any case)."""
     state, row, *others = body.inputs
@@ -108,27 +103,14 @@ def _floating(nodes: Sequence[Node]) -> list[Node]:
     return [node for node in nodes if node.dtype.kind == "f"]
 
 
-def _is_batched(body: Graph) -> bool:
-    """Whether many steps at once can be written with ops of whole arrays."""
-    return all(n.op.batch is not None or n.op.kind in ("leaf", "elementwise", "reduce") for n in body.nodes())
-
-
-def _backward_body(body: Graph, of_rows: bool | None) -> Graph:
-    """A step of the cotangent with, behind it, the cotangent of the row, or the sums of those of the constants; or nothing."""
+def _backward_body(body: Graph) -> Graph:
+    """A step of the state's cotangent: from that of the state after it, and what the result itself is given."""
     state, row, *others = body.inputs
-    (after,) = body.outputs
     cotangent, given = (_input(state.shape, state.dtype) for _ in range(2))
-    targets = [] if of_rows is None else [row] if of_rows else _floating(others)
-    pulled, *found = (p or zeros_like(x) for p, x in zip(vjp([after], [cotangent], [state, *targets]), [state, *targets], strict=True))
-    flat = [_flat(node, state.dtype) for node in found]
-    lengths = [state.shape[0], *(node.shape[0] for node in flat)]
-    carried = _input((_total(lengths),), state.dtype)
-    before, *sums = build.split(carried, 0, lengths)
-    if not of_rows:
-        flat = [total + node for total, node in zip(sums, flat, strict=True)]
+    pulled = vjp(body.outputs, [cotangent], [state])[0] or zeros_like(state)
     rows = _input((2 * state.shape[0] + row.shape[0],), state.dtype)
     parts = dict(zip((state, row, given), build.split(rows, 0, [state.shape[0], row.shape[0], state.shape[0]]), strict=True))
-    return _body((carried, rows, *others), build.concatenate([given + pulled, *flat], 0), {cotangent: before, **parts})
+    return _body((cotangent, rows, *others), given + pulled, parts)
 
 
 def _body(inputs: tuple[Node, ...], output: Node, parts: dict[Node, Node]) -> Graph:
@@ -144,12 +126,6 @@ def body_of(inputs: Sequence[Node], output: Node) -> Graph:
     own = [make("input", shape=x.shape, dtype=x.dtype, position=k, name=f"x{k}") for k, x in enumerate(inputs)]
     return Graph(tuple(own), tuple(rebuild([output], dict(zip(inputs, own, strict=True)))))
 
-
-def _total(lengths: Sequence[Size]) -> Size:
-    total: Size = 0
-    for length in lengths:
-        total = total + length
-    return total
 
 
 # ------------------------------------------------------------------------------------------------ derivatives
@@ -191,24 +167,31 @@ def transpose(ct: Node, node: Node, position: int) -> Node:
     final = ct if last else build.reshape(window(ct, 0, steps, 1), (width,))
     before = window(states, 0, 0, steps)
     rows = build.flip(build.concatenate([before, xs, given], 1), (0,))
-    if _is_batched(body):
-        alone = _once(body, "state", lambda: _backward_body(body, None))
-        carried = _again(node, alone, final, rows, constants, False)
-        if position == 0:
-            return build.reshape(window(carried, 0, steps, 1), (width,))
-        return _from_all_steps(node, position, before, build.flip(window(carried, 0, 0, steps), (0,)))
-    if position == 1:
-        backward = _once(body, "rows", lambda: _backward_body(body, True))
-        start = build.concatenate([final, constant(0, ct.dtype, xs.shape[1:])], 0)
-        found = _again(node, backward, start, rows, constants, False)
-        return build.flip(window(window(found, 0, 1, steps), 1, width, xs.shape[1]), (0,))
-    backward = _once(body, "constants", lambda: _backward_body(body, False))
-    summed = [k for k, c in enumerate(node.inputs) if k > 1 and c.dtype.kind == "f"]
-    lengths = [width, *(sizes.product(node.inputs[k].shape) for k in summed)]
-    start = build.concatenate([final, constant(0, ct.dtype, (_total(lengths[1:]),))], 0) if summed else final
-    parts = build.split(_again(node, backward, start, rows, constants, True), 0, lengths)
+    backward = _once(body, "backward", lambda: _backward_body(body))
+    carried = _again(node, backward, final, rows, constants, False)
     if position == 0:
-        return parts[0]
-    target = node.inputs[position]
-    return build.cast(build.reshape(parts[1 + summed.index(position)], target.shape), target.dtype)
+        return build.reshape(window(carried, 0, steps, 1), (width,))
+    return _from_all_steps(node, position, before, build.flip(window(carried, 0, 0, steps), (0,)))
 
+
+# ------------------------------------------------------------------------------------------------ many examples
+def batched(node: Node, inputs: tuple[Node, ...], size: Size) -> Node:
+    """The loop for many examples, whose states lie behind each other."""
+    state, xs, *constants = inputs
+    whole = _once(node.param("body"), size, lambda: _batched_body(node.param("body"), size))
+    start = build.reshape(state, (size * state.shape[1],))
+    rows = build.reshape(build.moveaxis(xs, 0, 1), (xs.shape[1], size * xs.shape[2]))
+    known = dict(zip(node.param("names"), node.param("values"), strict=True))
+    known |= {name: symbol(name) for name in symbols_of(size) if name not in known}
+    made = scan(whole, start, rows, constants, node.param("last"), tuple(known), tuple(known.values()))
+    if node.param("last"):
+        return build.reshape(made, (size, state.shape[1]))
+    return build.moveaxis(build.reshape(made, (made.shape[0], size, state.shape[1])), 1, 0)
+
+
+def _batched_body(body: Graph, size: Size) -> Graph:
+    state, row = ((_input((size * x.shape[0],), x.dtype)) for x in body.inputs[:2])
+    others = [_input((size, *x.shape), x.dtype) for x in body.inputs[2:]]
+    stacks = [build.reshape(all_of, (size, x.shape[0])) for all_of, x in zip((state, row), body.inputs, strict=False)]
+    (after,) = batch(body.outputs, dict(zip(body.inputs, [*stacks, *others], strict=True)), size)
+    return _body((state, row, *others), build.reshape(after, state.shape), {})

@@ -15,6 +15,7 @@ from .rules import aval_text
 if TYPE_CHECKING:
     from ..ir import Node
     from ..op import Aval
+    from ..sizes import Size
 
 
 def _infer(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
@@ -42,7 +43,13 @@ def _transpose(ct: Node, node: Node, position: int) -> Node:
     return transpose(ct, node, position)
 
 
+def _batch(node: Node, inputs: tuple[Node, ...], size: Size) -> Node:
+    from ..loops import batched
+
+    return batched(node, inputs, size)
+
+
 # inputs: the state, the rows, what each step reads besides; `values` are the sizes that the symbols `names` of the body stand for
 declare(Op(name="scan", kind="opaque", arity=None, params=("body", "last", "names", "values"), infer=_infer, evaluate=_evaluate,
-           tangent=_tangent, transpose=_transpose, body="body", cost=10_000.0,
+           tangent=_tangent, transpose=_transpose, batch=_batch, body="body", cost=10_000.0,
            names=Names("scan", r"\operatorname{{scan}}\left({0}, {1}\right)", "scan({0}, {1})")))

@@ -193,7 +193,7 @@ def _joined(session: Session, dtype: np.dtype[Any], state: Node, row: Node, matr
     y_tree, ys = kept
     y_nodes = [leaf.node for leaf in ys]
     width, more = state.shape[0], sum((_width(n, 0) for n in y_nodes), 0)
-    outputs = list(session.rewrite([*(_packed(leaf.node, 0, dtype) for leaf in after), *(_packed(n, 0, dtype) for n in y_nodes)]))
+    outputs = [*(_packed(leaf.node, 0, dtype) for leaf in after), *(_packed(n, 0, dtype) for n in y_nodes)]
     equal = dict(session.context.equal_to)  # sizes that the step found equal have one form in its program
 
     def stand_in(shape: tuple[Size, ...], dtype: np.dtype[Any], name: str) -> Node:
@@ -204,7 +204,12 @@ def _joined(session: Session, dtype: np.dtype[Any], state: Node, row: Node, matr
     replaced = {node: stand_in(node.shape, node.dtype, "outside") for node in constants}
     ends = [whole, one_row, *replaced.values()]
     replaced |= {state: window(whole, 0, 0, resolve_params(width, equal)), row: one_row}
-    (output,) = rebuild([_vector(outputs, dtype)], replaced, equal or None)
+    made = rebuild([_vector(outputs, dtype)], replaced, equal or None)
+    context, sizes.active.context = sizes.active.context, None
+    try:
+        (output,) = session.rewrite(made)
+    finally:
+        sizes.active.context = context
     body = body_of(ends, output)
     start = _vector([*(_packed(n, 0, dtype) for n in first), *([constant(0, dtype, (more,))] if y_nodes else [])], dtype)
     names = tuple(body.symbols())

@@ -238,3 +238,13 @@ def test_a_loop_is_one_step_of_the_plan_and_its_steps_are_calls_of_a_compiled_en
     assert f.stats.compiles == 2
     plan = f.ir("scheduled")
     assert sum(isinstance(s, CallStep) and s.node.op.name == "scan" for s in plan.steps) == 2  # states, and cotangents backward
+
+
+@pytest.mark.usefixtures("interpreted")
+@pytest.mark.parametrize("program", [recurrent, decayed])
+def test_whole_jacobians_and_hessians(program):
+    scanned, unrolled = grad(lambda h: program(cr.scan, W, h, XS)), grad(lambda h: program(loop, W, h, XS))
+    np.testing.assert_allclose(scanned.hessian(H), unrolled.hessian(H), rtol=1e-10, atol=1e-11)
+    states, expected = (grad(lambda h, run=run: run(lambda c, x: (np.sin(W @ c) + x, c), h, XS)[1]) for run in (cr.scan, loop))
+    for mode in ("forward", "reverse"):
+        np.testing.assert_allclose(states.jacobian(H, mode=mode), expected.jacobian(H, mode=mode), rtol=1e-11, atol=1e-12)
