@@ -58,14 +58,13 @@ def log10(x: Value) -> Value:
 
 
 def _to_base(integer: Value, integer_low: Value, f: Value, factor: float, factor_low: float) -> Value:
-    """Integer + integer_low + log(1 + f) * (factor + factor_low), with the product in two parts."""
-    half_square, error = two_product(f * 0.5, f)
+    """Integer + integer_low + log(1 + f) * (factor + factor_low), with the leading product in two parts."""
     s, tail = _series(f)
-    high = f - half_square
-    low = ((f - high) - half_square) - error + s * (half_square + tail)
-    product, product_low = two_product(high, factor)
+    half_square = (f * 0.5) * f
+    low = fma(s, half_square + tail, -half_square)  # log(1 + f) - f
+    product, product_low = two_product(f, factor)
     total, lost = fast_two_sum(integer, product)
-    return total + (fma(high, factor_low, fma(low, factor, product_low)) + lost + integer_low)
+    return total + (fma(low, factor, fma(f, factor_low, product_low)) + lost + integer_low)
 
 
 def exponent_and_mantissa(x: Value) -> tuple[Value, Value]:

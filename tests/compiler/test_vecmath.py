@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from scipy import special
 from vecmath_kernels import evaluate, kernel
 
-from chainrule.compiler import vecmath
+from chainrule.compiler import numba_bridge, vecmath
 from chainrule.compiler.vecmath import FUNCTIONS, fit
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -357,3 +357,44 @@ def test_a_function_is_emitted_once_per_module_and_dtype():
     for kind in (ir.DoubleType(), ir.FloatType(), ir.DoubleType()):
         vecmath.emit("exp", builder, ir.Constant(kind, 1.0))
     assert [name for name in builder.module.globals if name.startswith("cr.")] == ["cr.exp.f64", "cr.exp.f32"]
+
+
+def test_the_page_states_the_bounds_of_the_table():
+    page = Path(__file__).parents[2] / "compiler" / "vecmath" / "README.md"
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")][2:]
+    stated = {name.removeprefix("| "): (float(double), float(single)) for name, double, single, *_ in rows}
+    assert stated == {name: (f.ulp64, f.ulp32) for name, f in FUNCTIONS.items() if f.ulp64 > 0.5}
+
+
+def optimised(name, body):
+    """The LLVM IR of a function double -> double that is written by `body(builder, x)`."""
+
+    def fill(module):
+        function = ir.Function(module, ir.FunctionType(ir.DoubleType(), [ir.DoubleType()]), name)
+        builder = ir.IRBuilder(function.append_basic_block())
+        builder.ret(body(builder, function.args[0]))
+
+    return numba_bridge.build(name, fill).llvm()
+
+
+def test_erfc_and_its_derivative_compute_one_exponential():
+    def both(builder, x):
+        slope = vecmath.emit("exp", builder, builder.fneg(builder.fmul(x, x)))
+        return builder.fadd(vecmath.emit("erfc", builder, x), slope)
+
+    log2_e = "0x3FF71547652B82FE"  # each exponential multiplies by it once
+    assert optimised("erfc_and_slope", both).count(log2_e) == 1
+
+
+def test_sine_and_cosine_share_reduction_and_polynomials():
+    def both(builder, x):
+        return builder.fadd(vecmath.emit("sin", builder, x), vecmath.emit("cos", builder, x))
+
+    def sine(builder, x):
+        return vecmath.emit("sin", builder, x)
+
+    def products(text):
+        start = text.index("define double")
+        return text[start : text.index("\n}", start)].count("@llvm.fma")
+
+    assert products(optimised("sine_and_cosine", both)) == products(optimised("sine", sine))
