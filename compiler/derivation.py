@@ -71,13 +71,15 @@ def differentiate(graph: Graph, request: Request) -> Graph:
     if request.kind in ("jacobian_forward", "jacobian_reverse"):
         make_blocks = matrices.forward_blocks if request.kind == "jacobian_forward" else matrices.reverse_blocks
         return graph.with_outputs([block for row in make_blocks(smooth, wrt) for block in row])
-    if request.kind == "jvp":
+    if request.kind in ("jvp", "tangents"):
         tangents = _further_inputs(graph, wrt, "tangent")
         pushed = _filled(jvp(graph.outputs, dict(zip(wrt, tangents, strict=True))), graph.outputs)
-        return Graph((*graph.inputs, *tangents), (*graph.outputs, *pushed), graph.guards, graph.hints)
+        outputs = (*graph.outputs, *pushed) if request.kind == "jvp" else tuple(pushed)
+        return Graph((*graph.inputs, *tangents), outputs, graph.guards, graph.hints)
     cotangents = _further_inputs(graph, smooth, "cotangent")
     pulled = _filled(vjp(smooth, list(cotangents), wrt), wrt)
-    return Graph((*graph.inputs, *cotangents), (*graph.outputs, *pulled), graph.guards, graph.hints)
+    outputs = (*graph.outputs, *pulled) if request.kind == "vjp" else tuple(pulled)
+    return Graph((*graph.inputs, *cotangents), outputs, graph.guards, graph.hints)
 
 
 def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Graph, tuple[Step, ...]]:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:  # the passes load where they are needed: a program from the c
 
 __all__ = ["Built", "Options", "Program", "Request", "build", "derive", "differentiate"]
 
-Kind = Literal["value", "gradient", "value_and_gradient", "vjp", "jvp", "hvp", "hessian", "jacobian_forward", "jacobian_reverse"]
+Kind = Literal["value", "gradient", "value_and_gradient", "vjp", "cotangents", "jvp", "tangents", "hvp", "hessian", "jacobian_forward",
+               "jacobian_reverse"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Request:
     value: the outputs. gradient: of the one scalar output. value_and_gradient: both.
     vjp: the outputs, then cotangents of `wrt`, from further inputs: a cotangent for each floating output.
     jvp: the outputs, then their tangents, from further inputs: a tangent for each of `wrt`.
+    cotangents, tangents: of these, without the outputs.
     hvp: Hessian times vectors, from further inputs: a vector for each of `wrt`.
     hessian: second derivatives of the one scalar output, row by row for each pair of `wrt`, of shape in_shape_i + in_shape_j.
     jacobian_forward, jacobian_reverse: for each floating output a block for each of `wrt`, of shape out_shape + in_shape.

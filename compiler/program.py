@@ -10,7 +10,7 @@ import numpy as np
 
 from . import blas, native
 from .blocks import Spread, block_bounds, combine
-from .entry_spec import ArrayArgument, EntrySpec, dtypes_of, make_entry, whole
+from .entry_spec import ArrayArgument, EntrySpec, dtypes_of, latest_bytes, make_entry, whole
 from .errors import IndexingError, LoweringError, ShapeError
 from .interpret import bind_shapes, evaluate_op, quiet
 from .kernel import Compiled, Loaded, lowering_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .schedule import Plan
     from .scheduled import Scheduled
 
-__all__ = ["Program", "compile_program"]
+__all__ = ["Program", "compile_program", "written"]
 
 Array = np.ndarray[Any, Any]
 Planned = tuple["Plan", tuple["PlannedStep", ...]]
@@ -49,6 +49,7 @@ class Program:
         self.record, self.code, self._planned = record, code, planned
         self.entry: Callable[[Callable[..., Any], str], Callable[..., Any]] | None = None
         self._whole: Callable[..., Any] | None = None
+        self._step_bytes = 0
         self._fresh = (None,) * len(record.outputs)
         dtypes = dtypes_of(record.buffers[k].dtype for k in (*range(len(record.inputs)), *record.outputs))
         routines = {step.routine for step in record.steps if isinstance(step, KernelRecord)}
@@ -201,20 +202,29 @@ class Program:
         return at(min(check.user.sites, default=None))
 
     # ------------------------------------------------------------------------------------------- running
-    def run(self, arrays: Sequence[Any]) -> list[Array]:
+    def run(self, arrays: Sequence[Any], out: Sequence[Any] | None = None) -> list[Array]:
         """The outputs for these inputs: fresh arrays that share no memory with the inputs or each other.
 
         Args:
             arrays: one for each input of the graph, of its rank, convertible to its dtype; any strides.
+            out: an array of the right shape and dtype, or None, for each output, which is written into it.
         """
         if self._whole is not None:
-            found = self._whole(*arrays, *self._fresh)
+            places = self._fresh if out is None else _places(out, arrays)
+            found = self._whole(*arrays, *places)
             if found is None:  # other dtypes, or no arrays
                 arrays = self._prepared(arrays)
-                found = self._whole(*arrays, *self._fresh)
+                found = self._whole(*arrays, *places)
             if found is not None:
-                return [np.asarray(result) for result in found]
-        return self.run_steps(arrays)
+                results = [np.asarray(result) for result in found]
+                return results if out is None else written(results, out)
+        results = self.run_steps(arrays)
+        return results if out is None else written(results, out)
+
+    @property
+    def latest_bytes(self) -> int:
+        """Bytes of results, temporaries and partial results, at most at once, in the latest call of `run`."""
+        return self._step_bytes if self._whole is None else latest_bytes(self._whole) or self._step_bytes
 
     def _prepared(self, arrays: Sequence[Any]) -> list[Array]:
         return [_prepared(array, b.dtype) for array, b in zip(arrays, self.record.buffers[:len(self.record.inputs)], strict=True)]
@@ -228,8 +238,11 @@ class Program:
         inputs = self.record.buffers[:len(self.record.inputs)]
         sizes = bind_shapes(self.record.inputs, [b.shape for b in inputs], arrays)
         values: list[Any] = [*self._prepared(arrays), *[None] * (len(self.record.buffers) - len(inputs))]
+        most = 0
         for step in self._runs:
             step(values, sizes, spread)
+            most = max(most, sum(v.nbytes for v in values[len(inputs):] if v is not None))
+        self._step_bytes = most
         results: list[Array] = []
         taken = {id(array) for array in (*arrays, *values[:len(inputs)])}  # a routine may return its operand itself
         for slot in self.record.outputs:
@@ -312,6 +325,26 @@ def _touched(step: StepRecord) -> tuple[int, ...]:
     if isinstance(step, KernelRecord):
         return step.buffers
     return (step.indices,) if isinstance(step, CheckRecord) else (step.result, *step.operands)
+
+
+def _places(out: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
+    """The arrays of `out` that can be written at once: dense, and sharing no memory with an input or one before them."""
+    places: list[Any] = []
+    for array in out:
+        fits = array is not None and array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative and not any(
+            np.may_share_memory(array, other) for other in (*arrays, *places) if other is not None)
+        places.append(array if fits else None)
+    return places
+
+
+def written(results: Sequence[Array], out: Sequence[Any]) -> list[Array]:
+    """The results, copied into the arrays of `out` that they are not in yet."""
+    made = []
+    for result, array in zip(results, out, strict=True):
+        if array is not None and array is not result:
+            np.copyto(array, result)
+        made.append(result if array is None else array)
+    return made
 
 
 def _missed(*arrays: Any) -> None:

@@ -5,7 +5,7 @@ import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ...compiler.trace import active_session, is_traced
 from . import derivatives, inline
 from .captures import CaptureChangedError
 from .derivatives import Chosen
-from .direct import DIRECT_METHODS, DirectCalls, entry_spec
+from .direct import DIRECT_METHODS, DirectCalls, Method, entry_spec
 from .inspection import TraceView, not_yet
 from .integers import Integers
 from .signature import Bound, Flat, Parameters, describe
@@ -36,14 +36,22 @@ MAX_VARIANTS = 16  # programs of one signature that differ in guards
 class Call:
     """One call: its arguments taken apart, and the program that serves it."""
 
-    __slots__ = ("arrays", "bound", "flat", "function", "program")
+    __slots__ = ("arrays", "bound", "flat", "function", "given", "program")
 
     def __init__(self, function: GradFunction, bound: Bound, flat: Flat, program: TracedProgram, arrays: list[Any]) -> None:
         self.function, self.bound, self.flat, self.program, self.arrays = function, bound, flat, program, arrays
+        self.given: Any = None  # of a jvp or hvp, its arguments as they were given
 
-    def run(self, kind: Any, wrt: tuple[int, ...] = (), extra: Sequence[Any] = (), entry: EntrySpec | None = None) -> list[Any]:
-        """The outputs of a request; `extra` are its further inputs, `entry` says how such calls may be made directly."""
-        return self.program.execution(Request(kind, wrt), entry).run([*self.arrays, *extra])
+    def run(self, kind: Any, wrt: tuple[int, ...] = (), extra: Sequence[Any] = (), entry: EntrySpec | None = None,
+            out: Sequence[Any] | None = None) -> list[Any]:
+        """The outputs of a request.
+
+        Args:
+            extra: its further inputs.
+            entry: how such calls may be made directly.
+            out: an array, or None, for each output, which is written into it.
+        """
+        return self.program.execution(Request(kind, wrt), entry).run([*self.arrays, *extra], out)
 
     def structured(self, outputs: Sequence[Any]) -> Any:
         """Outputs in the structure that the function returned."""
@@ -81,6 +89,7 @@ class GradFunction:
         self._integers = Integers(self._name)
         self._lock = threading.RLock()
         self._direct = DirectCalls()
+        self.__dict__.update({name: Method.of(getattr(self, name)) for name in DIRECT_METHODS})
         self.stats = Stats()
 
     def __get__(self, instance: Any, owner: Any = None) -> GradFunction:
@@ -172,7 +181,7 @@ class GradFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function's value, compiled: NumPy arrays and scalars, or Tensors where an argument is one."""
         direct = self._direct.value
-        return direct(*args) if direct is not None and not kwargs else self._value(*args, **kwargs)
+        return self._value(*args, **kwargs) if direct is None else direct(*args, **kwargs)
 
     def _value(self, *args: Any, **kwargs: Any) -> Any:
         bound, flat = self._arguments(args, kwargs)
@@ -181,7 +190,7 @@ class GradFunction:
         plain, with_tensors = without_tensors(flat)
         call = self._found(bound, plain)
         if not with_tensors:
-            entry = None if kwargs or self._prefix else entry_spec(call, "value", None)
+            entry = None if self._prefix else entry_spec(call, "value", kwargs)
             result = call.structured(call.run("value", entry=entry))
             if entry is not None:
                 self._direct.value = self._direct.entry(call.program, Request("value"), self._value, self._name)
@@ -197,8 +206,15 @@ class GradFunction:
             chosen = Chosen.of(self._parameters, bound, call.flat, wrt)
         return answered(derive(call, chosen), with_tensors)
 
+    def _directly(self, method: str, request: Request, call: Call, entry: EntrySpec | None) -> None:
+        """Let the next call like this one go directly, where it may."""
+        if entry is not None:
+            made = self._direct.entry(call.program, request, self.__dict__[method].method, f"{self._name}.{method}")
+            if made is not None:
+                self.__dict__[method].retarget(made)
+
     # ------------------------------------------------------------------------------------------------ derivatives
-    def grad(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:
+    def grad(self, *args: Any, wrt: Any = None, out: Any = None, **kwargs: Any) -> Any:
         """Gradients of the scalar output: a tuple, or the bare gradient when one argument is differentiated.
 
         Each gradient has the shape and dtype of its argument.
@@ -206,38 +222,35 @@ class GradFunction:
         Args:
             *args, **kwargs: what the function is called with.
             wrt: names or positions of the arguments to differentiate by, for this call; default: those of the decoration.
+            out: arrays to write the gradients into, in the form of the result, with None where one is to be made.
 
         Raises:
             DifferentiationError: the output is not one floating scalar, or an argument has no derivative.
+            ArgumentError, ShapeError, DTypeError: an array of `out` is not like its gradient.
         """
-        return self._value_and_grad(args, kwargs, wrt, False)
+        return self._value_and_grad(args, kwargs, wrt, out, False)
 
-    def value_and_grad(self, *args: Any, wrt: Any = None, **kwargs: Any) -> tuple[Any, Any]:
+    def value_and_grad(self, *args: Any, wrt: Any = None, out: Any = None, **kwargs: Any) -> tuple[Any, Any]:
         """(value, gradients), in one fused evaluation; the gradients as `.grad` gives them."""
-        made: tuple[Any, Any] = self._value_and_grad(args, kwargs, wrt, True)
+        made: tuple[Any, Any] = self._value_and_grad(args, kwargs, wrt, out, True)
         return made
 
-    def _value_and_grad(self, args: tuple[Any, ...], kwargs: dict[str, Any], wrt: Any, with_value: bool) -> Any:
+    def _value_and_grad(self, args: tuple[Any, ...], kwargs: dict[str, Any], wrt: Any, out: Any, with_value: bool) -> Any:
         bound, flat = self._arguments(args, kwargs)
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat):
             value, gradients = inline.value_and_grad(self, bound, flat, chosen)
             return (value, gradients) if with_value else gradients
-        direct = wrt is None and not kwargs and not self._prefix
-        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: self._of_scalar(call, chosen, with_value, direct))
+        method, kind = ("value_and_grad", "value_and_gradient") if with_value else ("grad", "gradient")
+        direct = wrt is None and out is None and not self._prefix
 
-    def _of_scalar(self, call: Call, chosen: Chosen, with_value: bool, direct: bool) -> Any:
-        """Gradients of a call, or (value, gradients); the next call like it goes directly, where it may."""
-        kind: Kind = "value_and_gradient" if with_value else "gradient"
-        method = "value_and_grad" if with_value else "grad"
-        entry = entry_spec(call, kind, chosen) if direct else None
-        result = derivatives.value_and_grad(call, chosen, with_value, entry)
-        if entry is not None:
-            slow = functools.partial(getattr(GradFunction, method), self)
-            made = self._direct.entry(call.program, Request(kind, chosen.leaves), slow, f"{self._name}.{method}")
-            if made is not None:
-                self.__dict__[method] = made
-        return result
+        def derive(call: Call, chosen: Chosen) -> Any:
+            entry = entry_spec(call, method, kwargs, chosen) if direct else None
+            result = derivatives.value_and_grad(call, chosen, with_value, entry, out)
+            self._directly(method, Request(cast(Kind, kind), chosen.leaves), call, entry)
+            return result
+
+        return self._answer(bound, flat, chosen, wrt, derive)
 
     def vjp(self, *args: Any, cotangent: Any, wrt: Any = None, **kwargs: Any) -> Any:
         """The cotangents of the arguments: the Jacobian transposed, times the cotangent of the output; in the form of `.grad`.
@@ -251,7 +264,14 @@ class GradFunction:
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, cotangent):
             return inline.vjp(self, bound, flat, chosen, cotangent)
-        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.vjp(call, chosen, cotangent))
+
+        def derive(call: Call, chosen: Chosen) -> Any:
+            entry = entry_spec(call, "vjp", kwargs, chosen, cotangent) if wrt is None and not self._prefix else None
+            result = derivatives.vjp(call, chosen, cotangent, entry)
+            self._directly("vjp", Request("cotangents", chosen.leaves), call, entry)
+            return result
+
+        return self._answer(bound, flat, chosen, wrt, derive)
 
     def jvp(self, args: Any, tangents: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
         """The tangent of the output, in its structure: the Jacobian times the tangents of the arguments.
@@ -265,7 +285,15 @@ class GradFunction:
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, tangents):
             return inline.jvp(self, bound, flat, chosen, tangents)[1]
-        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.jvp(call, chosen, tangents)[1])
+
+        def derive(call: Call, chosen: Chosen) -> Any:
+            call.given = args
+            entry = entry_spec(call, "jvp", kwargs, chosen, tangents) if wrt is None and not self._prefix else None
+            result = derivatives.jvp(call, chosen, tangents, entry)
+            self._directly("jvp", Request("tangents", chosen.leaves), call, entry)
+            return result
+
+        return self._answer(bound, flat, chosen, wrt, derive)
 
     def value_and_jvp(self, args: Any, tangents: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
         """(output, its tangent): `.jvp` with the value it computes on the way."""
@@ -273,7 +301,7 @@ class GradFunction:
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, tangents):
             return inline.jvp(self, bound, flat, chosen, tangents)
-        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.jvp(call, chosen, tangents))
+        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.value_and_jvp(call, chosen, tangents))
 
     def hvp(self, args: Any, vectors: Any, *, wrt: Any = None, **kwargs: Any) -> Any:
         """The Hessian of a scalar output times vectors: a tuple, or the bare product when one argument is differentiated.
@@ -287,7 +315,15 @@ class GradFunction:
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat, vectors):
             return inline.hvp(self, bound, flat, chosen, vectors)
-        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.hvp(call, chosen, vectors))
+
+        def derive(call: Call, chosen: Chosen) -> Any:
+            call.given = args
+            entry = entry_spec(call, "hvp", kwargs, chosen, vectors) if wrt is None and not self._prefix else None
+            result = derivatives.hvp(call, chosen, vectors, entry)
+            self._directly("hvp", Request("hvp", chosen.leaves), call, entry)
+            return result
+
+        return self._answer(bound, flat, chosen, wrt, derive)
 
     def jacobian(self, *args: Any, wrt: Any = None, mode: str | None = None, **kwargs: Any) -> Any:
         """Derivatives of every output element by every argument element, in the structure of the outputs.

@@ -14,6 +14,7 @@ from ...compiler.pipeline import Kind
 from ...compiler.provenance import at, user_site
 from ...compiler.sizes import evaluate
 from ...compiler.trace.refusals import made_at
+from .direct import out_arrays
 from .execution import Request
 from .signature import Bound, Flat, Parameters
 from .structure import LEAVES, Tree, flatten, float_leaves, unflatten
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ...compiler.entry_spec import EntrySpec
     from .decorated import Call
 
-__all__ = ["Chosen", "hessian", "hvp", "jacobian", "jvp", "require_scalar", "value_and_grad", "vjp"]
+__all__ = ["Chosen", "hessian", "hvp", "jacobian", "jvp", "require_scalar", "value_and_grad", "value_and_jvp", "vjp"]
 
 
 class Chosen(NamedTuple):
@@ -177,33 +178,45 @@ def cotangents_of(call: Call, cotangent: Any) -> list[Any]:
     return [fitted(leaf, shapes[k], "cotangent") for leaf, k in zip(leaves, smooth, strict=True)]
 
 
-def value_and_grad(call: Call, chosen: Chosen, with_value: bool, entry: EntrySpec | None = None) -> Any:
-    """(value, gradients) of the scalar output, or gradients."""
+def value_and_grad(call: Call, chosen: Chosen, with_value: bool, entry: EntrySpec | None = None, out: Any = None) -> Any:
+    """(value, gradients) of the scalar output, or gradients; `out` as `.grad` takes it."""
     require_scalar(call.program.graph.outputs, call.program.name, call)
-    outputs = call.run("value_and_gradient" if with_value else "gradient", chosen.leaves, entry=entry)
+    places: list[Any] | None = None
+    if out is not None:
+        dtypes = [call.program.graph.inputs[k].dtype for k in chosen.leaves]
+        places = [*([None] if with_value else []), *out_arrays(out, chosen, leaf_shapes(call, chosen), dtypes)]
+    outputs = call.run("value_and_gradient" if with_value else "gradient", chosen.leaves, entry=entry, out=places)
     if not with_value:
         return chosen.structured(outputs)
     return call.structured(outputs[:1]), chosen.structured(outputs[1:])
 
 
-def vjp(call: Call, chosen: Chosen, cotangent: Any) -> Any:
+def vjp(call: Call, chosen: Chosen, cotangent: Any, entry: EntrySpec | None = None) -> Any:
     """Cotangents of the chosen arguments."""
-    outputs = call.run("vjp", chosen.leaves, cotangents_of(call, cotangent))
-    return chosen.structured(outputs[len(call.program.graph.outputs):])
+    return chosen.structured(call.run("cotangents", chosen.leaves, cotangents_of(call, cotangent), entry))
 
 
-def jvp(call: Call, chosen: Chosen, tangents: Any) -> tuple[Any, Any]:
+def _tangents_of(call: Call, chosen: Chosen, tangents: Any) -> list[Any]:
+    return chosen.taken_apart(tangents, call.flat, "tangents", leaf_shapes(call, chosen))
+
+
+def jvp(call: Call, chosen: Chosen, tangents: Any, entry: EntrySpec | None = None) -> Any:
+    """The tangent of the output."""
+    return call.structured(call.run("tangents", chosen.leaves, _tangents_of(call, chosen, tangents), entry))
+
+
+def value_and_jvp(call: Call, chosen: Chosen, tangents: Any) -> tuple[Any, Any]:
     """(output, its tangent)."""
-    outputs = call.run("jvp", chosen.leaves, chosen.taken_apart(tangents, call.flat, "tangents", leaf_shapes(call, chosen)))
+    outputs = call.run("jvp", chosen.leaves, _tangents_of(call, chosen, tangents))
     count = len(call.program.graph.outputs)
     return call.structured(outputs[:count]), call.structured(outputs[count:])
 
 
-def hvp(call: Call, chosen: Chosen, vectors: Any) -> Any:
+def hvp(call: Call, chosen: Chosen, vectors: Any, entry: EntrySpec | None = None) -> Any:
     """The Hessian times vectors."""
     require_scalar(call.program.graph.outputs, call.program.name, call)
     given = chosen.taken_apart(vectors, call.flat, "vectors", leaf_shapes(call, chosen))
-    return chosen.structured(call.run("hvp", chosen.leaves, given))
+    return chosen.structured(call.run("hvp", chosen.leaves, given, entry))
 
 
 def leaf_shapes(call: Call, chosen: Chosen) -> list[tuple[int, ...]]:
@@ -285,7 +298,7 @@ def _columns(call: Call, chosen: Chosen, dtypes: Sequence[Any], outs: Sequence[t
     smooth = [k for k, node in enumerate(graph.outputs) if node.dtype.kind == "f"]
     blocks = [[np.zeros((*out, *shape), dtype) for shape in ins] for out, dtype in zip(outs, dtypes, strict=True)]
     for j, index, tangents in _bases(ins, [graph.inputs[k].dtype for k in chosen.leaves]):
-        pushed = call.run("jvp", chosen.leaves, tangents)[len(graph.outputs):]
+        pushed = call.run("tangents", chosen.leaves, tangents)
         for row, k in zip(blocks, smooth, strict=True):
             row[j][(..., *index)] = pushed[k]
     return blocks
@@ -295,7 +308,7 @@ def _rows(call: Call, chosen: Chosen, dtypes: Sequence[Any], outs: Sequence[tupl
     """A Jacobian by a vjp for each element of the outputs."""
     blocks = [[np.zeros((*out, *shape), dtype) for shape in ins] for out, dtype in zip(outs, dtypes, strict=True)]
     for which, index, cotangents in _bases(outs, dtypes):
-        pulled = call.run("vjp", chosen.leaves, cotangents)[len(call.program.graph.outputs):]
+        pulled = call.run("cotangents", chosen.leaves, cotangents)
         for j, part in enumerate(pulled):
             blocks[which][j][index] = part
     return blocks

@@ -1,64 +1,190 @@
 """Direct calls: after a first call by the ordinary way, calls of the same kind go straight into emitted code.
 
-Only calls whose program depends on nothing but their positional arguments: floats and arrays one by one, other arguments by
+Only calls whose program depends on nothing but their arguments: floats and arrays one by one or in tuples, other arguments by
 identity, nothing captured that would have to be looked at again. Whatever does not match goes the ordinary way.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...compiler.entry_spec import ArrayArgument, EntrySpec, FloatArgument, IgnoredArgument
+import numpy as np
+
+from ...compiler.entry_spec import (
+    Argument,
+    ArrayArgument,
+    DictResult,
+    EntrySpec,
+    FloatArgument,
+    IgnoredArgument,
+    Structure,
+    TupleArgument,
+)
+from ...compiler.errors import ArgumentError, DTypeError, ShapeError
+from ...compiler.provenance import at, user_site
 from .execution import Request
 
 if TYPE_CHECKING:
+    from ...compiler.ir import Node
     from .decorated import Call
     from .derivatives import Chosen
+    from .structure import Tree
     from .traced_program import TracedProgram
 
-__all__ = ["DIRECT_METHODS", "DirectCalls", "entry_spec"]
+__all__ = ["DIRECT_METHODS", "DirectCalls", "Method", "entry_spec", "out_arrays"]
 
-DIRECT_METHODS = ("grad", "value_and_grad")
+DIRECT_METHODS = ("grad", "value_and_grad", "vjp", "jvp", "hvp")
 MOST_PROGRAMS = 4  # of one function and method; further ones are called the ordinary way
 
 
-def entry_spec(call: Call, request: str, chosen: Chosen | None) -> EntrySpec | None:
+class _IndirectError(Exception):
+    """Something that emitted code does not take apart or make."""
+
+
+def entry_spec(call: Call, form: str, kwargs: dict[str, Any], chosen: Chosen | None = None, given: Any = None) -> EntrySpec | None:
     """How calls like this one map to the program's inputs and outputs; None where they cannot be made directly.
 
     Args:
-        request: "value", "gradient" or "value_and_gradient".
-        chosen: the differentiated arguments of a gradient.
+        form: how the call was made: "value", or the name of a method in `DIRECT_METHODS`.
+        kwargs: its arguments by keyword.
+        chosen: the differentiated arguments, except for a value.
+        given: the cotangent, the tangents or the vectors.
     """
-    bound, flat, program = call.bound, call.flat, call.program
-    if bound.positional != len(bound.labels) or not all(bound.passed) or program.hidden or program.captures.watches_anything:
+    program = call.program
+    if program.hidden or program.captures.watches_anything:
         return None
-    arguments: list[Any] = []
-    for tree, value, start in zip(flat.trees, bound.values, flat.starts, strict=True):
-        if tree.kind == "weak" and type(value) is float:
-            arguments.append(FloatArgument(start))
-        elif tree.kind == "array" and value is flat.leaves[start]:
-            arguments.append(ArrayArgument(start))
-        elif tree.kind == "static":
-            arguments.append(IgnoredArgument(value))
-        else:
+    try:
+        result: Structure
+        arguments, keywords = _arguments(call, kwargs)
+        if form == "value":
+            return EntrySpec((*arguments,), _made(program.result, iter(range(len(program.graph.outputs)))), keywords)
+        assert chosen is not None
+        if any(tree.kind not in ("weak", "array") for tree in chosen.trees):
             return None
-    if program.result.kind not in ("traced", "array", "weak"):  # a structure of outputs
+        gradients: Structure = tuple(range(len(chosen.leaves))) if chosen.wrapped else 0
+        if form == "grad":
+            return EntrySpec((*arguments,), gradients, keywords)
+        if form == "value_and_grad":
+            later = tuple(range(1, 1 + len(chosen.leaves)))
+            return EntrySpec((*arguments,), (0, later if chosen.wrapped else 1), keywords)
+        if keywords:
+            return None
+        graph = program.graph
+        first = len(graph.inputs)
+        if form == "vjp":
+            cotangents = iter(enumerate(graph.outputs, first))
+            return EntrySpec((*arguments, _further_tree(program.result, given, cotangents)), gradients, ("cotangent",))
+        nodes = [graph.inputs[k] for k in chosen.leaves]
+        several = type(given) is tuple
+        items = [_further(node, value, first + k) for k, (node, value) in
+                 enumerate(zip(nodes, given if several else (given,), strict=True))]
+        vectors = TupleArgument(tuple(items)) if several else items[0]
+        together: Argument = TupleArgument(tuple(arguments)) if type(call.given) is tuple else arguments[0]
+        result = gradients if form == "hvp" else _made(program.result, iter(range(len(graph.outputs))))
+        return EntrySpec((together, vectors), result)
+    except (_IndirectError, ValueError, StopIteration):  # ValueError: fewer vectors than arguments
         return None
-    if chosen is None:
-        return EntrySpec(tuple(arguments), 0)
-    if any(tree.kind not in ("weak", "array") for tree in chosen.trees):
-        return None
-    first = 1 if request == "value_and_gradient" else 0
-    places = range(first, first + len(chosen.leaves))
-    gradients = tuple(places) if chosen.wrapped else places[0]
-    return EntrySpec(tuple(arguments), (0, gradients) if first else gradients)
+
+
+def _arguments(call: Call, kwargs: dict[str, Any]) -> tuple[list[Argument], tuple[str, ...]]:
+    """The call's arguments, by position and then by keyword in the order of the call."""
+    bound, flat = call.bound, call.flat
+    found: dict[str, Argument] = {}
+    for label, tree, value, start, passed in zip(bound.labels, flat.trees, bound.values, flat.starts, bound.passed, strict=True):
+        if not passed:
+            if tree.kind != "static":
+                raise _IndirectError  # a default that is an input
+        elif tree.kind == "weak" and type(value) is float:
+            found[label] = FloatArgument(start)
+        elif tree.kind == "array" and value is flat.leaves[start]:
+            found[label] = ArrayArgument(start)
+        elif tree.kind == "static":
+            found[label] = IgnoredArgument(value)
+        else:
+            raise _IndirectError
+    by_position = [label for label in found if label not in kwargs]
+    if len(by_position) + len(kwargs) != len(found) or any(name not in found for name in kwargs):
+        raise _IndirectError
+    return [found[label] for label in (*by_position, *kwargs)], tuple(kwargs)
+
+
+def _further(node: Node, value: Any, position: int) -> Argument:
+    """A cotangent or tangent like `node`."""
+    if type(value) is float and node.ndim == 0 and node.dtype == np.float64:
+        return FloatArgument(position)
+    if type(value) is np.ndarray and value.dtype == node.dtype and value.ndim == node.ndim:
+        return ArrayArgument(position)
+    raise _IndirectError
+
+
+def _further_tree(tree: Tree, value: Any, nodes: Iterator[tuple[int, Node]]) -> Argument:
+    """Cotangents in the structure of the outputs, of which each must be floating."""
+    if tree.kind == "tuple" and tree.info is tuple and type(value) is tuple:
+        return TupleArgument(tuple(_further_tree(t, v, nodes) for t, v in zip(tree.children, value, strict=True)))
+    if tree.kind not in ("traced", "array", "weak"):
+        raise _IndirectError
+    position, node = next(nodes)
+    if node.dtype.kind != "f":
+        raise _IndirectError
+    return _further(node, value, position)
+
+
+def _made(tree: Tree, positions: Iterator[int]) -> Structure:
+    """A structure of outputs."""
+    if tree.kind in ("traced", "array", "weak"):
+        return next(positions)
+    if tree.kind == "tuple" and tree.info is tuple:
+        return tuple(_made(child, positions) for child in tree.children)
+    if tree.kind == "dict" and tree.info[0] is dict:
+        return DictResult(tuple(tree.info[1]), tuple(_made(child, positions) for child in tree.children))
+    raise _IndirectError
+
+
+class Method(functools.partial[Any]):
+    """A method of one decorated function whose target can be replaced: whoever holds it has the fast one, too."""
+
+    method: Any  # as Python binds it
+
+    @classmethod
+    def of(cls, method: Any) -> Method:
+        made = cls(method)
+        made.method = method
+        return made
+
+    def retarget(self, function: Callable[..., Any]) -> None:
+        """Call this function from now on. The caller keeps the one before alive: a call of it may be under way."""
+        state: Any = self
+        state.__setstate__((function, (), {}, {"method": self.method}))
+
+    def __get__(self, instance: Any, owner: Any = None) -> Method:
+        """With it `help` sees a routine, not an object."""
+        return self
+
+    @property
+    def __name__(self) -> str:
+        name: str = self.method.__name__
+        return name
+
+    @property
+    def __doc__(self) -> Any:  # type: ignore[override]
+        return self.method.__doc__
+
+    @property
+    def __self__(self) -> Any:
+        return self.method.__self__
+
+    @property
+    def __signature__(self) -> Any:
+        return inspect.signature(self.method)
 
 
 class DirectCalls:
     """The direct functions of one decorated function.
 
     Attributes:
-        value: of the call itself; those of methods stand in the function's own dictionary.
+        value: of the call itself; those of methods are the targets of the `Method`s in the function's own dictionary.
     """
 
     def __init__(self) -> None:
@@ -78,3 +204,31 @@ class DirectCalls:
             made[program] = compiled.entry(next(reversed(made.values()), slow), name)
             program.stats.entries.append(made[program])
         return next(reversed(made.values()))
+
+
+def out_arrays(out: Any, chosen: Chosen, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[Any]) -> list[Any]:
+    """The arrays of `out=`, one for each gradient; None where one is to be made.
+
+    Raises:
+        ArgumentError, ShapeError, DTypeError: not arrays that the gradients can be written into.
+    """
+    if any(tree.kind not in ("weak", "array") for tree in chosen.trees):
+        raise ArgumentError(f"out= takes gradients of plain arrays, not of structures of them{at(user_site())}")
+    items = list(out) if chosen.wrapped and isinstance(out, (tuple, list)) else [out]
+    if len(items) != len(shapes):
+        raise ArgumentError(f"out= has {len(items)} items for {len(shapes)} gradients ({', '.join(chosen.labels)}){at(user_site())}: give "
+                            "an array, or None, for each")
+    for label, item, shape, dtype in zip(chosen.labels, items, shapes, dtypes, strict=True):
+        if item is None:
+            continue
+        if type(item) is not np.ndarray or not shape:
+            reason = f"the gradient of {label!r} is a number: put None in its place" if not shape else \
+                f"for {label!r} a {type(item).__name__} was given: give a NumPy array, or None"
+            raise ArgumentError(f"out=: {reason}{at(user_site())}")
+        if item.shape != shape:
+            raise ShapeError(f"out= for {label!r}: shape {shape} is expected, not {item.shape}{at(user_site())}")
+        if item.dtype != dtype:
+            raise DTypeError(f"out= for {label!r}: dtype {dtype} is expected, not {item.dtype}{at(user_site())}")
+        if not item.flags.writeable:
+            raise ArgumentError(f"out= for {label!r}: the array is read-only{at(user_site())}")
+    return items

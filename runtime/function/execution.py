@@ -13,6 +13,7 @@ from ...compiler.entry_spec import EntrySpec
 from ...compiler.errors import LoweringError, NotYetError
 from ...compiler.ir import Graph
 from ...compiler.pipeline import Options, Request
+from ...compiler.program import written
 from ...compiler.provenance import at, user_site
 from ...compiler.record import KernelRecord
 from ...compiler.sizes import SizeExpr, evaluate
@@ -51,11 +52,16 @@ class Execution:
         assert self._derived is not None
         return self._derived[1]
 
-    def run(self, arrays: Sequence[Any]) -> list[Any]:
-        """The outputs for these inputs: arrays that share no memory with the inputs or each other."""
+    def run(self, arrays: Sequence[Any], out: Sequence[Any] | None = None) -> list[Any]:
+        """The outputs for these inputs: arrays that share no memory with the inputs or each other.
+
+        Args:
+            out: an array of the right shape and dtype, or None, for each output, which is written into it.
+        """
         if self.program is not None:
-            return list(self.program.run(arrays))
-        return [np.array(a, order="C", copy=True) for a in interpret.run(self.simplified, arrays)]
+            return self.program.run(arrays, out)
+        results = [np.array(a, order="C", copy=True) for a in interpret.run(self.simplified, arrays)]
+        return results if out is None else written(results, out)
 
     def source(self) -> str:
         """The generated code, readable.

@@ -4,8 +4,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
-from ...compiler.entry_spec import hits
+from ...compiler.entry_spec import hits, latest_bytes
 from ...compiler.ir import Graph
 from .execution import Execution
 
@@ -23,6 +24,7 @@ class Stats:
         traces: how often the function itself was run to be traced.
         kernels, temporaries, bytes: of the latest program: its kernels, the arrays it keeps between them, and their size for the
             example's sizes.
+        programs: those that were built, which know what their latest run took.
         seconds: by stage, under the names of `compiler.stages.STAGES`.
         specialisations: sizes that became plain numbers, each with the line that asked for it.
         misses: for each call that found no program: what was different, or which guard failed.
@@ -32,6 +34,7 @@ class Stats:
     compiles: int = 0
     ordinary_hits: int = 0
     entries: list[Callable[..., Any]] = field(default_factory=list, repr=False)
+    programs: WeakSet[Execution] = field(default_factory=WeakSet, repr=False)
     traces: int = 0
     kernels: int = 0
     temporaries: int = 0
@@ -49,6 +52,12 @@ class Stats:
         return self.ordinary_hits + sum(map(hits, self.entries))
 
     @property
+    def peak_bytes(self) -> int:
+        """Bytes of results, temporaries and partial results in the latest call of each program, of the one that took the most."""
+        runs = [made.program.latest_bytes for made in self.programs if made.program is not None]
+        return max([*runs, *map(latest_bytes, self.entries)], default=0)
+
+    @property
     def flops(self) -> int:
         """An estimate of the latest program's arithmetic for the example's sizes, in additions."""
         return self.flops_of()
@@ -61,6 +70,7 @@ class Stats:
     def count(self, made: Execution, graph: Graph) -> None:
         """Count a program that was built, of a graph."""
         self.compiles += 1
+        self.programs.add(made)
         self.kernels = made.kernels
         self.temporaries, self.bytes = made.temporaries(graph.hints)
         self.flops_of, self.boundaries_of = made.flops, made.boundaries
@@ -80,6 +90,7 @@ class Stats:
         stages = ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in self.seconds.items())
         lines = [f"compiles: {self.compiles}   cache hits: {self.cache_hits}   traces: {self.traces}",
                  f"latest program: {self.kernels} kernels, {self.temporaries} temporaries, {self.bytes} bytes, about {self.flops} flops",
+                 f"memory of results and temporaries of the latest calls: {self.peak_bytes} bytes at most",
                  f"seconds: {stages or 'none yet'}"]
         lines += [f"between steps {k} and {k + 1}: {reason}" for k, reason in enumerate(self.boundaries)]
         lines += [f"specialised: {note}" for note in self.specialisations]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gc
+import types
 import weakref
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 
 from chainrule import grad
-from chainrule.compiler.errors import DifferentiationError
+from chainrule.compiler.entry_spec import hits
+from chainrule.compiler.errors import ArgumentError, DifferentiationError, DTypeError, ShapeError
 
 
 def is_direct(function: Any, method: str) -> bool:
-    return method in vars(function)
+    return isinstance(vars(function)[method].func, types.BuiltinFunctionType)
 
 
 @pytest.fixture
@@ -116,10 +118,155 @@ def test_a_function_with_direct_calls_is_collected() -> None:
     assert alive() is None
 
 
-def test_structures_are_not_direct() -> None:
+def test_structures_of_arguments_are_not_direct() -> None:
     f = grad(lambda p: p["a"] ** 2 + p["b"])
     for _ in range(2):
         assert f.grad({"a": 3.0, "b": 1.0}) == {"a": 6.0, "b": 1.0}
-    g = grad(lambda x: (x, x**2))
+    assert not is_direct(f, "grad")
+
+
+# ------------------------------------------------------------------------------------------------ every method
+def vector_valued(x: Any, y: Any) -> Any:
+    return 3 * x**3 - y**2 * x
+
+
+def several_valued(x: Any, y: Any) -> Any:
+    return np.sin(x) * y, np.sum(x * y)
+
+
+X, Y, V, W = (np.random.default_rng(k).normal(size=7) for k in range(4))
+CALLS: dict[str, Any] = {
+    "vjp": (vector_valued, lambda f: f.vjp, (X, Y), {"cotangent": V}),
+    "vjp of several": (several_valued, lambda f: f.vjp, (X, Y), {"cotangent": (V, 2.0)}),
+    "vjp of numbers": (lambda x, y: x * y, lambda f: f.vjp, (2.0, 3.0), {"cotangent": 1.5}),
+    "jvp": (vector_valued, lambda f: f.jvp, ((X, Y), (V, W)), {}),
+    "jvp of several": (several_valued, lambda f: f.jvp, ((X, Y), (V, W)), {}),
+    "jvp of one": (lambda x: np.exp(x), lambda f: f.jvp, (X, V), {}),
+    "hvp": (lambda x, y: np.sum(x**3 * y), lambda f: f.hvp, ((X, Y), (V, W)), {}),
+    "hvp of one": (lambda x: np.sum(np.exp(x)), lambda f: f.hvp, (X, V), {}),
+    "grad by keyword": (lambda x, y: np.sum(x * y**2), lambda f: f.grad, (X,), {"y": Y}),
+    "value_and_grad by keywords": (lambda x, y: np.sum(x * y**2), lambda f: f.value_and_grad, (), {"y": Y, "x": X}),
+    "several values": (several_valued, lambda f: f, (X, Y), {}),
+    "a dict of values": (lambda x: {"a": np.sin(x), "b": (x, np.sum(x))}, lambda f: f, (X,), {}),
+    "a gradient that is an argument": (lambda x, y: np.sum(x * y), lambda f: f.grad, (X, Y), {}),
+    "a default that is no number": (lambda x, power=3: np.sum(x**power), lambda f: f.grad, (X,), {}),
+}
+
+
+def assert_same(result: Any, expected: Any) -> None:
+    assert type(result) is type(expected)
+    if isinstance(expected, dict):
+        assert list(result) == list(expected)
+        result, expected = tuple(result.values()), tuple(expected.values())
+    if isinstance(expected, tuple):
+        for r, e in zip(result, expected, strict=True):
+            assert_same(r, e)
+    else:
+        assert result.dtype == expected.dtype
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_kind_of_call_becomes_direct(name: str) -> None:
+    function, method_of, args, kwargs = CALLS[name]
+    f = grad(function)
+    method = method_of(f)  # held from before the first call
+    expected = method(*args, **kwargs)
+    ordinary = f.stats.ordinary_hits
+    for _ in range(3):
+        assert_same(method(*args, **kwargs), expected)
+    assert f.stats.ordinary_hits == ordinary
+    assert sum(hits(entry) for entry in f.stats.entries) == 3
+
+
+def test_other_cotangents_go_the_ordinary_way() -> None:
+    f = grad(vector_valued)
+    expected = f.vjp(X, Y, cotangent=V)
+    for cotangent in (V.tolist(), V.astype(np.float32).astype(float)[::1], np.asfortranarray(V)):
+        for result, e in zip(f.vjp(X, Y, cotangent=cotangent), expected, strict=True):
+            np.testing.assert_allclose(result, e, rtol=1e-5)
+    with pytest.raises(ShapeError, match=r"shape \(7,\) is expected, not \(6,\)"):
+        f.vjp(X, Y, cotangent=V[:6])
+    with pytest.raises(TypeError):
+        f.vjp(X, Y)
+    np.testing.assert_array_equal(f.vjp(X, Y, cotangent=V, wrt="y"), expected[1])
+
+
+def test_a_method_says_what_it_is(product: Any) -> None:
+    import inspect
+    import pydoc
+
     for _ in range(2):
-        assert g(3.0) == (3.0, 9.0)
+        assert "Gradients of the scalar output" in product.grad.__doc__
+        assert product.grad.__name__ == "grad"
+        assert list(inspect.signature(product.grad).parameters) == ["args", "wrt", "out", "kwargs"]
+        assert "Gradients of the scalar output" in pydoc.render_doc(product.grad)
+        product.grad(2.0, 3.0)
+
+
+def test_many_threads_make_the_first_calls() -> None:
+    import threading
+
+    f = grad(lambda x, y: np.sum(x**2 * y))
+    held, wrong = f.grad, []
+    start = threading.Barrier(8)
+
+    def call(k: int) -> None:
+        x = np.full((k % 3 + 2,) * (k % 2 + 1), 2.0)
+        start.wait()
+        for _ in range(50):
+            gx, gy = held(x, x)
+            if not (np.array_equal(gx, 2 * x * x) and np.array_equal(gy, x * x)):
+                wrong.append(k)
+
+    threads = [threading.Thread(target=call, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+# ------------------------------------------------------------------------------------------------ out=
+def test_gradients_are_written_into_out() -> None:
+    f = grad(lambda x, y: np.sum(np.exp(x) * y))
+    expected = f.grad(X, Y)
+    first, second = np.empty(7), np.empty(14)[::2]
+    for _ in range(2):
+        value, result = f.value_and_grad(X, Y, out=(first, second))
+        assert result[0] is first
+        assert result[1] is second
+        assert value == f(X, Y)
+        assert_same(result, expected)
+        first[...] = second[...] = np.nan
+    made = f.grad(X, Y, out=(None, second))
+    assert made[1] is second
+    assert_same(made, expected)
+
+
+def test_out_may_be_an_argument() -> None:
+    f = grad(lambda x, y: np.sum(np.exp(x) * y))
+    x, y = X.copy(), Y.copy()
+    expected = f.grad(X, Y)
+    result = f.grad(x, y, out=(y, x))
+    assert result[0] is y
+    assert_same(result, expected)
+
+
+def test_out_that_does_not_fit() -> None:
+    f = grad(lambda x, y: np.sum(np.exp(x) * y))
+    fixed = np.empty(7)
+    fixed.flags.writeable = False
+    for out, error, message in [
+        ((np.empty(6), None), ShapeError, r"out= for 'x': shape \(7,\) is expected, not \(6,\)"),
+        ((None, np.empty(7, np.float32)), DTypeError, "out= for 'y': dtype float64 is expected, not float32"),
+        ((None, fixed), ArgumentError, "out= for 'y': the array is read-only"),
+        ((None, [0.0] * 7), ArgumentError, "for 'y' a list was given"),
+        ((None,), ArgumentError, "out= has 1 items for 2 gradients"),
+    ]:
+        with pytest.raises(error, match=message):
+            f.grad(X, Y, out=out)
+    g = grad(lambda x, s: np.sum(x) * s)
+    with pytest.raises(ArgumentError, match="the gradient of 's' is a number"):
+        g.grad(X, 2.0, out=(None, np.empty(())))
+    assert g.grad(X, 2.0, out=(np.empty(7), None))[1] == pytest.approx(np.sum(X))
