@@ -10,6 +10,7 @@ index, anything else must be complete, that is, of an earlier stage.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 
 from .ir import Graph, Node, execution_order, flat_params
 from .op import Shape
@@ -24,6 +25,7 @@ DEAR = 50.0  # from here on that holds for a chain of operations of which each i
 LONGEST = 500.0  # of operations one after another inside one kernel
 LARGEST = 1000.0  # of the body of a kernel: the time of LLVM's vectoriser grows with the square of it
 STRAIGHT = 20_000.0  # the same without a loop: such code is emitted with calls, whose time grows with their number alone
+ROUNDS = 8  # of giving buffers to what several kernels need; each may divide kernels in another way
 MOVED = 8.0  # what a movement adds to the length of a chain: index arithmetic grows with each
 
 
@@ -175,15 +177,18 @@ class _Scheduler:
         self.inside = {n for root, terms in self.products.items() for n in within(root, terms)}  # have no value of their own
         self.reason: dict[Node, str] = {}  # of every node with a buffer, inputs excepted
         self.calls: dict[Node, None] = {}
+        self.part: dict[Node, int] = {}  # which of the kernels of its domain and stage computes a value
         self.bound: dict[str, int] = {}  # a size that a call finds out -> the stage of that call
 
     def run(self) -> Plan:
         self._mandatory()
         self._cut_long_chains()
-        while True:
+        for turn in count():
             stages = self._stages()
-            if not self._keep_dear_values(stages):
+            self._divide(stages)
+            if not self._keep_dear_values(stages) or turn == ROUNDS:
                 return self._plan(stages)
+        raise AssertionError
 
     # ------------------------------------------------------------------------------------------- what gets a buffer
     def _buffer(self, node: Node, reason: str) -> None:
@@ -292,7 +297,7 @@ class _Scheduler:
         if node in self.calls:
             return ("call", node)
         alone = node if node.op.kind == "index" and node.op.name != "gather" else None
-        return (stages[node], *self._domain(node), alone)
+        return (stages[node], *self._domain(node), alone, self.part.get(node, 0))
 
     def _keep_dear_values(self, stages: dict[Node, int]) -> bool:
         """Give a buffer to values that would be computed several times and are not cheap. Whether any was found."""
@@ -335,14 +340,24 @@ class _Scheduler:
             if node.op.kind == "index":
                 steps += [((stage, 0, place[node]), check) for stage, check in self._checks(node, stages, checked)]
         for group in groups.values():
-            domain, order = self._domain(group[0])
-            for roots in self._parts(group, STRAIGHT if all(size == 1 for size in domain) else LARGEST):
-                steps.append(((stages[roots[0]], 1, place[roots[0]]), KernelStep(domain, order, tuple(roots))))
+            steps.append(((stages[group[0]], 1, place[group[0]]), KernelStep(*self._domain(group[0]), tuple(group))))
         steps.sort(key=lambda item: item[0])
         return Plan(self.graph, tuple(step for _, step in steps), self._names(), self.reason)
 
+    def _divide(self, stages: dict[Node, int]) -> None:
+        """Number the kernels of each domain and stage, which are of limited size."""
+        self.part = {}
+        groups: dict[tuple[object, ...], list[Node]] = {}
+        for node in self.order:
+            if node in stages and node not in self.calls:
+                groups.setdefault(self._key(node, stages), []).append(node)
+        for group in groups.values():
+            straight = all(size == 1 for size in self._domain(group[0])[0])
+            for number, roots in enumerate(self._parts(group, STRAIGHT if straight else LARGEST)):
+                self.part.update(dict.fromkeys(roots, number))
+
     def _parts(self, roots: list[Node], largest: float) -> list[list[Node]]:
-        """Roots of one domain, in kernels of limited size. What several of them need, each of the kernels computes."""
+        """Roots of one domain, in kernels of limited size. Cheap values that several of them need, each computes."""
         parts: list[list[Node]] = []
         total = first = 0.0
         seen: set[Node] = set()
