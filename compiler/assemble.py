@@ -5,7 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 from .call_entry import emit_call_entry, takes
@@ -24,9 +24,45 @@ from .scheduled import PlannedStep
 from .sizes import symbols_of
 from .split import main_extent, main_loop, work
 from .stages import stage
+from .statements import Touched
 from .variants import with_variant
 
 __all__ = ["PlannedStep", "assemble", "planned"]
+
+LOOKED_AT = 16  # neighbours of a step, so that the work stays linear
+
+
+def _touched(step: PlannedStep, plan: Plan) -> Touched:
+    """The buffers that a step reads and writes."""
+    if isinstance(step, Kernel | Product):
+        written = {b.name for b in step.buffers if b.written}
+        return Touched({b.name for b in step.buffers} - written, written)
+    if isinstance(step, CallStep):
+        return Touched({plan.buffers[n] for n in step.node.inputs if n in plan.buffers}, {plan.buffers[step.node]})
+    return Touched({plan.buffers[step.indices]}, set())
+
+
+def _beside_their_users(steps: Sequence[PlannedStep], plan: Plan) -> list[PlannedStep]:
+    """Kernels moved down past products and calls to the kernel that uses them, where none beside them has an array of theirs."""
+    touched = [_touched(step, plan) for step in steps]
+    places = list(range(len(steps)))
+    for position in reversed(range(len(steps))):
+        own = touched[position]
+        if not isinstance(steps[position], Kernel):
+            continue
+        later = places[position + 1: position + 1 + LOOKED_AT]  # what comes before a step has not moved yet
+        user = next((k for k, other in enumerate(later) if own.conflicts(touched[other])), None)
+        if user is None or not isinstance(steps[later[user]], Kernel) or all(isinstance(steps[k], Kernel) for k in later[:user]):
+            continue
+        beside = (*_run(later, steps), *_run(places[max(0, position - LOOKED_AT): position][::-1], steps))
+        if not any((touched[k].read | touched[k].written) & (own.read | own.written) for k in beside):
+            places.insert(position + user, places.pop(position))
+    return [steps[k] for k in places]
+
+
+def _run(places: Sequence[int], steps: Sequence[PlannedStep]) -> list[int]:
+    """The kernels up to the next step that is none."""
+    return list(takewhile(lambda k: isinstance(steps[k], Kernel), places))
 
 
 def lowered(plan: Plan) -> list[PlannedStep]:
@@ -39,6 +75,7 @@ def lowered(plan: Plan) -> list[PlannedStep]:
                 steps += lower_product(plan, planned_step, f"p{number}")
             else:
                 steps.append(next(kernels) if isinstance(planned_step, KernelStep) else planned_step)
+    steps = _beside_their_users(steps, plan)
     outside = {plan.buffers[n] for n in (*plan.graph.inputs, *plan.graph.outputs)}
     last: dict[str, int] = {}  # the last kernel that uses a buffer
     for position, step in enumerate(steps):
