@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from . import ops  # noqa: F401  (declares the ops, whose costs are read)
 from .loopnest import Buffer, Index, IndexExpr, Kernel, Let, Literal, Loop, Statement, Store, walk
@@ -137,34 +137,79 @@ def fuse_kernels(kernels: Sequence[Kernel], kept: Collection[str], largest: floa
         kept: buffers that are read by something else later: never removed.
         largest: what a fused kernel may cost.
     """
-    fused: list[Kernel] = []
-    costs: list[float] = []
-    touching: dict[str, list[int]] = {}
-    last_read: dict[str, int] = {}
-    last_written: dict[str, int] = {}
+    run = _Run(largest)
     for kernel in kernels:
-        touched, price = Touched.of(*kernel.body), cost(kernel)
-        # the last kernel that it conflicts with: it may be fused with that one, and cannot move past it
-        barrier = max([last_written.get(b, -1) for b in touched.read | touched.written] + [last_read.get(b, -1) for b in touched.written],
-                      default=-1)
-        near = {p for b in touched.read | touched.written for p in touching.get(b, ())[-TRIED:] if p >= barrier}
-        for position in sorted(near, reverse=True)[:TRIED]:
-            joined = _fuse_pair(fused[position], kernel) if costs[position] + price <= largest else None
-            if joined is not None:
-                fused[position] = joined
-                costs[position] += price
-                break
-        else:
-            position = len(fused)
-            fused.append(kernel)
-            costs.append(price)
-        for names, last in (touched.read, last_read), (touched.written, last_written):
-            for b in names:
-                last[b] = max(last.get(b, -1), position)
-                if position not in touching.setdefault(b, [])[-TRIED:]:
-                    touching[b].append(position)
+        run.add(_Entry(kernel, Touched.of(*kernel.body), cost(kernel)))
+    fused = [entry.kernel for entry in run.entries if entry is not None]
     users = Counter(b.name for k in fused for b in k.buffers)
     return [tidy(k, {b.name for b in k.buffers if users[b.name] == 1 and b.name not in kept}) for k in fused]
+
+
+@dataclass
+class _Entry:
+    kernel: Kernel
+    touched: Touched
+    cost: float
+
+
+class _Run:
+    """Kernels in order, fused as they come: each with an earlier one, and that one with others before it in turn."""
+
+    def __init__(self, largest: float) -> None:
+        self.largest = largest
+        self.entries: list[_Entry | None] = []  # None: became part of an earlier one
+        self.touching: dict[str, list[int]] = {}
+        self.last_read: dict[str, int] = {}
+        self.last_written: dict[str, int] = {}
+
+    def add(self, entry: _Entry) -> None:
+        """The next kernel."""
+        touched = entry.touched
+        # the last kernel that it conflicts with: it may be fused with that one, and cannot move past it
+        barrier = max([self.last_written.get(b, -1) for b in touched.read | touched.written]
+                      + [self.last_read.get(b, -1) for b in touched.written], default=-1)
+        near = {p for b in touched.read | touched.written for p in self.touching.get(b, ())[-TRIED:] if p >= barrier}
+        for position in sorted(near, reverse=True)[:TRIED]:
+            if self._join(position, entry):
+                while (earlier := self._before(position)) is not None:
+                    position = earlier
+                return
+        self.entries.append(entry)
+        self._note(touched, len(self.entries) - 1)
+
+    def _join(self, position: int, entry: _Entry) -> bool:
+        first = self.entries[position]
+        joined = _fuse_pair(first.kernel, entry.kernel) if first is not None and first.cost + entry.cost <= self.largest else None
+        if first is None or joined is None:
+            return False
+        first.touched.join(entry.touched)
+        self.entries[position] = _Entry(joined, first.touched, first.cost + entry.cost)
+        self._note(entry.touched, position)
+        return True
+
+    def _before(self, position: int) -> int | None:
+        """Where the kernel at a position went, if what was joined to it lets it be fused with one before it."""
+        entry = self.entries[position]
+        assert entry is not None
+        for earlier in range(position - 1, max(-1, position - 1 - TRIED), -1):
+            other = self.entries[earlier]
+            if other is None:
+                continue
+            if (other.touched.read | other.touched.written) & (entry.touched.read | entry.touched.written) and self._join(earlier, entry):
+                self.entries[position] = None
+                for names, last in (entry.touched.read, self.last_read), (entry.touched.written, self.last_written):
+                    last.update({b: earlier for b in names if last[b] == position})
+                return earlier
+            if other.touched.conflicts(entry.touched):
+                return None
+        return None
+
+    def _note(self, touched: Touched, position: int) -> None:
+        for names, last in (touched.read, self.last_read), (touched.written, self.last_written):
+            for b in names:
+                last[b] = max(last.get(b, -1), position)
+                if position not in self.touching.setdefault(b, [])[-TRIED:]:
+                    self.touching[b].append(position)
 
 
 def _fuse_pair(first: Kernel, second: Kernel) -> Kernel | None:

@@ -235,6 +235,17 @@ def test_a_fill_of_ones_own_row_is_part_of_the_pass() -> None:
     assert aligned(fill, add) is not None
 
 
+def test_a_common_user_brings_kernels_together() -> None:
+    first, second = scaled("x", "t", 2.0, Index("a"), "a"), scaled("y", "u", 3.0, Index("b"), "b")
+    both = kernel("both", reads("t", 1), reads("u", 1), writes("out", 1), body=(
+        Loop("c", N, (Load("p", "t", (Index("c"),)), Load("q", "u", (Index("c"),)), let("r", "add", "p", "q"),
+                      Store("out", (Index("c"),), "r"))),))
+    (fused,) = fuse_kernels([first, second, both], {"out"})
+    assert [b.name for b in fused.buffers] == ["x", "y", "out"]
+    between = scaled("t", "u", 3.0, IndexOp("-", 4, Index("b")), "b")  # needs all of t
+    assert len(fuse_kernels([first, between, both], {"out"})) == 2
+
+
 def test_no_kernel_grows_beyond_the_limit() -> None:
     chain = [scaled("x" if k == 0 else f"t{k - 1}", f"t{k}", 2.0 + k, Index(f"i{k}"), f"i{k}") for k in range(40)]
     assert len(fuse_kernels(chain, {"t39"})) == 1

@@ -295,6 +295,33 @@ def test_little_is_computed_again_where_kernels_are_divided() -> None:
     assert 2000 < sum(map(body_size, kernels)) < 2 * 2000 + 480
 
 
+@pytest.mark.parametrize("steps", [16, 64, 256])
+def test_divided_kernels_share_their_dear_values(steps: int) -> None:
+    """The sines of a long chain and of its gradient: each once, in however many kernels."""
+    x, c = variable(0, N), variable(1, N)
+    values = [x]
+    for _ in range(steps):
+        values.append(values[-1] + c * f.sin(values[-1]))
+    slope = constant(1, F8, (N,))
+    for value in reversed(values[:-1]):
+        slope = slope * (1.0 + c * f.cos(value))
+    kernels = kernels_of(graph(values[-1], slope))
+    ops = [s.op for k in kernels for s in walk(k.body) if isinstance(s, Let)]
+    assert (ops.count("sin"), ops.count("cos")) == (steps, steps)
+    assert len(kernels) <= 1 + steps // 24
+    program, arrays = graph(values[-1], slope), [np.linspace(-1, 1, 5), np.linspace(0, 0.1, 5)]
+    for result, expected in zip(compile_program(program).run(arrays), interpret.run(program, arrays), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-12)
+
+
+def test_a_kernel_waits_for_its_user_behind_a_product() -> None:
+    x, y, z = variable(0, N, M), variable(1, M, N), variable(2, N, N)
+    product = f.contract(x, y, left="ab", right="bc", out="ac")
+    weight = f.sum(z, axes=(1,))
+    steps = planned(graph(f.exp(product) * f.expand(weight, shape=(N, N), axes=(0,))))[1]
+    assert [type(s).__name__ for s in steps] == ["Product", "Kernel"]
+
+
 @pytest.mark.parametrize(("make_graph", "count"), [(chain, 2500), (wide, 2500), (sums, 1500), (routines, 600), (unrelated, 1000)])
 def test_planning_takes_linear_time(make_graph: Callable[[int], Graph], count: int) -> None:
     def seconds(program: Graph) -> float:

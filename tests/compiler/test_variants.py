@@ -70,7 +70,7 @@ def test_a_variant_is_the_same_in_blocks() -> None:
         for task in reversed(tasks):
             task()
 
-    for result, expected in zip(program.run([x], backwards), program.run([x]), strict=True):
+    for result, expected in zip(program.run_steps([x], backwards), program.run([x]), strict=True):
         assert result.tobytes() == expected.tobytes()
     assert max(counts) > 1
 
@@ -145,7 +145,7 @@ def test_rows_in_strips_do_not_depend_on_the_strip(make_outputs: Any, columns: i
         for cut in (1, 7, 64):
             monkeypatch.setattr("chainrule.compiler.program.block_bounds",
                                 lambda extent, *_, cut=cut: [(k, min(k + cut, extent)) for k in range(0, extent, cut)])
-            for result, want in zip(program.run([x, y]), results, strict=True):
+            for result, want in zip(program.run_steps([x, y]), results, strict=True):
                 assert result.tobytes() == want.tobytes()
 
 
