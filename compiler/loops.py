@@ -93,14 +93,10 @@ def _forward_body(body: Graph, position: int) -> Graph:
 
 def _pullback(body: Graph) -> Graph:
     """The cotangents of a step's row and floating constants, from the step's inputs and the cotangent of what it returns."""
-    targets = [body.inputs[1], *_floating(body.inputs[2:])]
+    targets = [body.inputs[1], *(node for node in body.inputs[2:] if node.dtype.kind == "f")]
     cotangent = _input(body.inputs[0].shape, body.inputs[0].dtype)
     pulled = vjp(body.outputs, [cotangent], targets)
     return Graph((*body.inputs, cotangent), tuple(p or zeros_like(x) for p, x in zip(pulled, targets, strict=True)))
-
-
-def _floating(nodes: Sequence[Node]) -> list[Node]:
-    return [node for node in nodes if node.dtype.kind == "f"]
 
 
 def _backward_body(body: Graph) -> Graph:
@@ -127,7 +123,6 @@ def body_of(inputs: Sequence[Node], output: Node) -> Graph:
     return Graph(tuple(own), tuple(rebuild([output], dict(zip(inputs, own, strict=True)))))
 
 
-
 # ------------------------------------------------------------------------------------------------ derivatives
 def _from_all_steps(node: Node, position: int, before: Node, cotangents: Node) -> Node:
     """The cotangent of the rows, or of a constant, from the states before each step and the cotangents of those after it."""
@@ -136,8 +131,10 @@ def _from_all_steps(node: Node, position: int, before: Node, cotangents: Node) -
     state, row, *others, cotangent = pullback.inputs
     examples = {_input(all_of.shape[1:], all_of.dtype): all_of for all_of in (before, xs, cotangents)}
     replaced = dict(zip((state, row, cotangent, *others), (*examples, *constants), strict=True))
-    of = ([node.inputs[1], *_floating(constants)]).index(node.inputs[position]) if position > 1 else 0
-    pulled = rebuild([pullback.outputs[of]], replaced, dict(zip(node.param("names"), node.param("values"), strict=True)))
+    # by position: a node may be an input twice
+    wanted = [1, *(k for k, x in enumerate(node.inputs) if k > 1 and x.dtype.kind == "f")]
+    known = dict(zip(node.param("names"), node.param("values"), strict=True))
+    pulled = rebuild([pullback.outputs[wanted.index(position)]], replaced, known)
     (found,) = batch(pulled, examples, xs.shape[0])
     return found if position == 1 else build.reduce("sum", found, (0,))
 

@@ -57,7 +57,17 @@ def no_output(run, w, h, xs):
     return run(lambda c, x: (c + np.sum(np.log1p(np.exp(x * c + w[1]))), None), 0.25, xs)[0] * np.sum(h)
 
 
-PROGRAMS = [recurrent, decayed, counted, no_output]
+def again(run, w, h, xs):
+    """The rows are read as a whole in each step, too, and two things that are read become one when they are simplified."""
+    scale, same = np.sum(h) * 1.0, np.sum(h)
+
+    def step(c, x):
+        return np.tanh(c * scale + np.sum(xs * x, axis=0) - same * xs[0]) + w[0], c
+
+    return np.sum(run(step, h, xs)[1] * 0.3)
+
+
+PROGRAMS = [again, recurrent, decayed, counted, no_output]
 
 
 @pytest.mark.usefixtures("interpreted")
