@@ -10,11 +10,9 @@ from .transforms import (
     cond,
     custom_jvp,
     custom_vjp,
-    from_sympy,
     hessian,
     jacobian,
     jvp,
-    parse,
     stop_gradient,
     value_and_grad,
     vjp,
@@ -22,5 +20,5 @@ from .transforms import (
     while_loop,
 )
 
-__all__ = ["GradFunction", "check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "from_sympy", "grad", "hessian", "jacobian",
-           "jvp", "parse", "scan", "spec", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop"]
+__all__ = ["GradFunction", "check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "grad", "hessian", "jacobian",
+           "jvp", "scan", "spec", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop"]

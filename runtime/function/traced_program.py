@@ -105,7 +105,7 @@ def _values(guard: Guard, values: dict[str, int]) -> str:
 def leaf_inputs(session: Session, bound: Bound, flat: Flat) -> list[Any]:
     """An input, as a traced value, for each leaf of the arguments."""
     made: list[Any] = []
-    counts = [*flat.starts[1:], len(flat.leaves)]
+    counts = [*flat.starts, len(flat.leaves)][1:]
     for label, start, stop in zip(bound.labels, flat.starts, counts, strict=True):
         for k in range(start, stop):
             leaf = flat.leaves[k]

@@ -18,7 +18,7 @@ from .inspection import not_yet
 from .mapping import mapped
 from .structure import flatten
 
-__all__ = ["check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "from_sympy", "hessian", "jacobian", "jvp", "parse",
+__all__ = ["check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "hessian", "jacobian", "jvp",
            "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop"]
 
 Function = Callable[..., Any]
@@ -164,5 +164,3 @@ cond = _later("cond", "use np.where(condition, a, b)")
 checkpoint = _later("checkpoint", "call the function itself")
 custom_vjp = _later("custom_vjp", "write the function with operations that have derivatives")
 custom_jvp = _later("custom_jvp", "write the function with operations that have derivatives")
-from_sympy = _later("from_sympy", "write the function in NumPy")
-parse = _later("parse", "write the function in NumPy")
