@@ -77,7 +77,7 @@ def _expressions(expr: Any) -> list[Any]:
 def _free(expr: Any) -> set[Any]:
     import sympy
 
-    symbols = getattr(expr, "free_symbols", set())
+    symbols: set[Any] = getattr(expr, "free_symbols", set())
     bases = {s.base for s in symbols if isinstance(s, sympy.Indexed)}
     labels = {b.label for b in bases}
     return {s for s in symbols if not isinstance(s, sympy.Indexed) and s not in labels} | bases
@@ -262,7 +262,8 @@ class _Reader:
             raise self.refused(node, f"{kind.__name__} is an unknown function", "substitute an expression for it (expr.subs)")
         row = FUNCTIONS.get(kind.__name__)
         if row is None or not row.takes(len(node.args)):
-            raise self.refused(node, f"{kind.__name__} has no numerical function here", f"write it with other functions{suggestion(kind.__name__)}")
+            raise self.refused(node, f"{kind.__name__} has no numerical function here",
+                               f"write it with other functions{suggestion(kind.__name__)}")
         return row.call
 
     def refused(self, node: Any, why: str, instead: str) -> ArgumentError:

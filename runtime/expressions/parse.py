@@ -40,8 +40,10 @@ _READABLE = {
     "NUMBER": "a number", "NAME": "a name", "LPAR": "'('", "RPAR": "')'", "COMMA": "','", "PLUS": "'+'", "MINUS": "'-'", "STAR": "'*'",
     "SLASH": "'/'", "COMPARED": "a comparison", "__ANON_0": "'//'", "PERCENT": "'%'", "__ANON_1": "'**'", "$END": "the end",
 }
-_INSTEAD = {"^": "a power is written **", "=": "write an expression, without '='; a comparison is ==", "[": "arguments stand in parentheses",
-            "×": "a product is written *", "·": "a product is written *", "²": "a power is written **", "√": "a root is written sqrt(...)"}
+_INSTEAD = {
+    "^": "a power is written **", "²": "a power is written **", "×": "a product is written *", "·": "a product is written *",
+    "√": "a root is written sqrt(...)", "=": "write an expression, without '='; a comparison is ==", "[": "arguments stand in parentheses",
+}
 
 
 class ParseError(ArgumentError):

@@ -46,6 +46,7 @@ class Steps:
 
         evaluate.__name__ = evaluate.__qualname__ = name
         evaluate.__doc__ = doc
+        evaluate.is_expression = True  # type: ignore[attr-defined]
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         evaluate.__signature__ = inspect.Signature([inspect.Parameter(a, kind) for a in self.arguments])  # type: ignore[attr-defined]
         return evaluate

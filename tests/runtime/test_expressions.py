@@ -54,7 +54,8 @@ def test_matrix_expressions() -> None:
     A, v = sp.MatrixSymbol("A", 3, 3), sp.MatrixSymbol("v", 3, 1)
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(3, 3)), rng.normal(size=(3, 1))
-    function = cr.from_sympy(sp.Trace(v.T * A * v) + 2 * sp.Determinant(A) + (A.inv() * v)[0, 0] + sp.Trace(A**2 + 3 * sp.Identity(3)), [A, v])
+    expression = sp.Trace(v.T * A * v) + 2 * sp.Determinant(A) + (A.inv() * v)[0, 0] + sp.Trace(A**2 + 3 * sp.Identity(3))
+    function = cr.from_sympy(expression, [A, v])
     inverse = np.linalg.inv(a)
     expected = (b.T @ a @ b)[0, 0] + 2 * np.linalg.det(a) + (inverse @ b)[0, 0] + np.trace(a @ a) + 9
     assert function(a, b) == pytest.approx(expected, rel=1e-12)
@@ -84,7 +85,7 @@ def test_deep_and_shared_expressions_take_linear_time() -> None:
     def steps(depth: int) -> int:
         e = x
         for _ in range(depth):
-            e = sp.Add(sp.sin(e), e, evaluate=False)  # the tree doubles with each level
+            e = sp.Add(sp.sin(e, evaluate=False), e, evaluate=False)  # the tree doubles with each level
         return len(cr.from_sympy(e, [x]).__wrapped__.__closure__[1].cell_contents)
 
     assert [steps(40), steps(80), steps(160)] == [80, 160, 320]
@@ -151,7 +152,8 @@ def test_deep_and_long_texts() -> None:
     ("x +", "the formula ends too early", 3), ("foo(x)", "there is no function foo; did you mean", 0),
     ("1 + sine(x)", "there is no function sine; did you mean sin?", 4), ("sin(x, y)", "sin takes 1 argument, not 2", 0),
     ("where(x)", "where takes 3 arguments, not 1", 0), ("x[0]", "arguments stand in parentheses", 1), ("", "the text is empty", 0),
-    ("x = 3", "without '='", 2), ("3 4", r"a product is written \*", 2), ("1 < x < 2", "'<' is not expected", 6), ("math.tau + x", "math.tau is no constant", 0),
+    ("x = 3", "without '='", 2), ("3 4", r"a product is written \*", 2), ("1 < x < 2", "'<' is not expected", 6),
+    ("math.tau + x", "math.tau is no constant", 0),
 ])
 def test_errors_show_where(text: str, message: str, position: int) -> None:
     with pytest.raises(cr.ParseError, match=message) as caught:
