@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import groupby, takewhile
 from typing import Any
 
+from .blocks import BLOCK
 from .call_entry import emit_call_entry, takes
 from .driver import Driver, drives
 from .entry_spec import EntrySpec, whole
@@ -147,7 +148,8 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, driver: str
                 tuple((number[name], op) for name, op in step.reduces))
         if isinstance(step, Product):
             written = () if step.accumulate else (number[step.out.buffer],)
-            return KernelRecord(step.sizes, tuple(number[b.name] for b in step.buffers), written, 1, 1, False, (), step.routine)
+            return KernelRecord(step.sizes, tuple(number[b.name] for b in step.buffers), written, step.parts,
+                                BLOCK, True, (), step.routine)
         if isinstance(step, CheckStep):
             return CheckRecord(slot[step.indices], step.size, step.axis)
         node = step.node

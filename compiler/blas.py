@@ -18,6 +18,10 @@ from typing import Any
 
 __all__ = ["address", "routine"]
 
+# What machine code reads at the address of a library, each of 8 bytes: the routine, the functions that say and set the number
+# of threads that it uses (zeros where it has none), how many calls are under way, and what that number was outside of them.
+GEMM, GET_THREADS, SET_THREADS, USERS, THREADS = range(5)
+
 _NAME = "scipy.linalg.cython_blas"
 _PREFIXES = {"float32": "s", "float64": "d"}
 # What the emitted code relies on: characters, 32-bit integers and numbers, all by reference.
@@ -53,17 +57,33 @@ def _by_file() -> ModuleType | None:
 
 @cache
 def _capsules() -> dict[str, Any]:
+    """The capsules by name, and the file they are from under an empty name."""
     module: Any = sys.modules.get(_NAME) or _by_file()
     if module is None:
         try:
             module = importlib.import_module(_NAME)
         except ImportError:
             return {}
-    return dict(module.__pyx_capi__)
+    return {**module.__pyx_capi__, "": module.__file__}
 
 
 @cache
-def address(name: str) -> int:
+def _threads() -> tuple[int, int]:
+    """The addresses of the functions that say and set how many threads OpenBLAS uses; zeros for another BLAS."""
+    path = _capsules().get("")
+    try:
+        library = ctypes.CDLL(path) if path else None  # a name is looked up in what the file depends on, too
+    except OSError:
+        library = None
+    for prefix in ("scipy_openblas", "openblas"):
+        found: list[Any] = [getattr(library, f"{prefix}_{verb}_num_threads", None) for verb in ("get", "set")]
+        if all(found):
+            get, put = (ctypes.cast(function, ctypes.c_void_p).value or 0 for function in found)
+            return get, put
+    return 0, 0
+
+
+def routine_address(name: str) -> int:
     """The address of `sgemm` or `dgemm`; 0 where there is none with the expected signature."""
     capsule = _capsules().get(name)
     if capsule is None:
@@ -74,3 +94,16 @@ def address(name: str) -> int:
     signature: bytes = text(capsule)
     number = next((w for w in signature.replace(b",", b" ").split() if w.startswith(b"__pyx_t")), b"T")
     return int(pointer(capsule, signature) or 0) if signature.replace(number, b"T") == _GEMM else 0
+
+
+@cache
+def _library(name: str) -> Any:
+    """The fields of a library, kept for as long as the process lives: machine code has their address."""
+    found = routine_address(name)
+    return (ctypes.c_int64 * 5)(found, *_threads()) if found else None
+
+
+def address(name: str) -> int:
+    """The address of the library that has `sgemm` or `dgemm`; 0 where there is none with the expected signature."""
+    library = _library(name)
+    return 0 if library is None else ctypes.addressof(library)

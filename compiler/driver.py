@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeGuard
+from typing import Any
 
 from llvmlite import ir
 
@@ -53,10 +53,6 @@ def drives(plan: Plan, steps: Sequence[Any]) -> bool:
     outputs = [plan.buffers[o] for o in plan.graph.outputs]
     return (len(kernels) == len(steps) and not symbols - bare and sum(1 + ArgumentLayout.of(k).length for k in kernels) <= MOST_SLOTS
             and len(set(outputs)) == len(outputs) and written.issuperset(outputs))
-
-
-def _in_blocks(kernel: Kernel | Product) -> TypeGuard[Kernel]:
-    return isinstance(kernel, Kernel) and kernel.splittable
 
 
 class InputLayout:
@@ -291,15 +287,17 @@ class Driver:
         return self.builder.and_(self.builder.add(bytes_, LONG(63)), LONG(-64))
 
     # ------------------------------------------------------------------------------------------- blocks
-    def copy_bytes(self, kernel: Kernel) -> Value:
+    def copy_bytes(self, kernel: Kernel | Product) -> Value:
         """The bytes of one block's copies of what a kernel reduces, each padded."""
         total = LONG(0)
         for name, _ in kernel.reduces:
             total = self.builder.add(total, self.padded(self.size(self.bytes_of(self.node[name]))))
         return total
 
-    def blocks(self, kernel: Kernel) -> tuple[Value, Value]:
+    def blocks(self, kernel: Kernel | Product) -> tuple[Value, Value]:
         """(how many blocks, iterations of each), as `blocks.block_bounds` has them."""
+        if isinstance(kernel, Product):
+            return self.size(kernel.parts), LONG(1)
         loop = main_loop(kernel.body)
         assert loop is not None
         extent, statements = self.size(loop.extent), self.size(1 + work(loop.body))
@@ -325,7 +323,7 @@ class Driver:
     # ------------------------------------------------------------------------------------------- kernels
     def run_kernel(self, number: int, arguments: Value, count: Value, rows: Value, copies: Value) -> None:
         kernel = self.kernels[number]
-        if not _in_blocks(kernel):
+        if not kernel.splittable:
             self.builder.call(self.functions[number], [LONG(0), LONG(1), arguments])
             return
         extent = self.size(main_extent(kernel))
@@ -336,7 +334,8 @@ class Driver:
             with parts:
                 layout = ArgumentLayout.of(kernel)
                 slots = dict(layout.buffers)
-                job = [self.run, LONG(number), rows, extent, count, arguments, LONG(layout.length), LONG(len(kernel.reduces))]
+                words = layout.length + isinstance(kernel, Product)
+                job = [self.run, LONG(number), rows, extent, count, arguments, LONG(words), LONG(len(kernel.reduces))]
                 held: list[tuple[str, str, Value, Value]] = []
                 base = copies
                 for name, op in kernel.reduces:
@@ -397,12 +396,12 @@ class Driver:
         self.require(builder.fcmp_ordered("<", large, DOUBLE(MOST_BYTES)))
         heavy = builder.or_(builder.fcmp_ordered(">=", statements, DOUBLE(float(BLOCK))), builder.fcmp_ordered(">=", large, DOUBLE(LARGE)))
         counts: list[tuple[Value, Value] | None] = [
-            (self.variable(LONG, LONG(1)), self.variable(LONG, LONG(0))) if _in_blocks(k) else None for k in self.kernels]
+            (self.variable(LONG, LONG(1)), self.variable(LONG, LONG(0))) if k.splittable else None for k in self.kernels]
         most_copies = self.variable(LONG, LONG(0))
         with self.only_if(heavy):
             self.prepare()
             for kernel, places in zip(self.kernels, counts, strict=True):
-                if places is None or not _in_blocks(kernel):
+                if places is None:
                     continue
                 count, rows = self.blocks(kernel)
                 builder.store(count, places[0])
@@ -411,7 +410,7 @@ class Driver:
                     needed = builder.mul(self.copy_bytes(kernel), builder.select(builder.icmp_signed("==", count, LONG(1)), LONG(0), count))
                     builder.store(self.larger(needed, builder.load(most_copies)), most_copies)
         self.make_results(heavy)
-        needs_block = bool(parts) or any(_in_blocks(k) and k.reduces for k in self.kernels)
+        needs_block = bool(parts) or any(k.splittable and k.reduces for k in self.kernels)
         total = builder.add(kept, builder.load(most_copies))
         used = builder.bitcast(builder.gep(self.context, [LONG(BYTES)]), LONG.as_pointer())
         builder.store(builder.add(result_bytes, total), used)
@@ -426,7 +425,7 @@ class Driver:
                 self.dense(name, builder.gep(start, [offsets[part]]))
             copies = builder.gep(start, [kept])
         packed, first = self.pack()
-        self.job = self.words(8 + 3 * max((len(k.reduces) for k in self.kernels if _in_blocks(k)), default=0))
+        self.job = self.words(8 + 3 * max((len(k.reduces) for k in self.kernels if k.splittable), default=0))
         thread = self.variable(POINTER)
         with builder.if_then(heavy, likely=False):
             builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)

@@ -1,23 +1,27 @@
 """Matrix products to LLVM IR: calls of a BLAS routine on matrices where they lie, or loops where they are small.
 
 A product becomes `void product(i64 start, i64 stop, i64* arguments)`, as a kernel does, with one argument more: the address
-of the routine. Its layout is known at the call only, and decided there without a copy: BLAS reads a matrix that is dense
-along either axis, with any distance between rows. Several axes that lie like one are one; others are looped over, as a
-stack of matrices is. Only a matrix that is dense along no axis (every second column, a row repeated, a reversed row) is
-copied first, one matrix of the stack at a time.
+of the library (`blas` has its fields). Its parts lie side by side in the result, with bounds that depend on sizes alone, and
+BLAS runs on the thread that calls it, so the result does not depend on how many threads there are.
+
+The layout of an operand is known at the call only, and decided there without a copy: BLAS reads a matrix that is dense along
+either axis, with any distance between rows. Several axes that lie like one are one; others are looped over, as a stack of
+matrices is. Only a matrix that is dense along no axis (every second column, a row repeated, a reversed row) is copied first,
+one matrix of the stack at a time.
 
 Small products run as loops, and so do those whose sizes do not fit the integers of BLAS, or for which memory is short.
 """
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from llvmlite import ir
 
+from . import blas
 from .emit_llvm import POINTER, SIGNATURE, Lookup, Value, emit_kernel, internal, size_value, slot
 from .loopnest import Product, Side
 from .packing import ArgumentLayout
@@ -26,7 +30,8 @@ from .sizes import Size
 
 __all__ = ["SMALL", "emit_product"]
 
-SMALL = 8192  # multiplications; below, a call of BLAS costs more than it saves
+SMALL = 1024  # multiplications; below, a call of BLAS costs more than it saves
+WIDTH = 16  # parts begin at multiples of it: no more than one of them ends with rows that fill no register
 INT = ir.IntType(32)
 LARGEST = (1 << 31) - 1
 
@@ -39,7 +44,7 @@ def emit_product(module: Any, product: Product, symbol: str, lowering: Lookup) -
         lowering: how an op is spelled, by name.
 
     Returns:
-        the internal function `void(i64 start, i64 stop, i64* arguments)`; the range has no meaning.
+        the internal function `void(i64 start, i64 stop, i64* arguments)`, [start, stop) being a range of `product.parts`.
     """
     loops = emit_kernel(module, product.loops, f"{symbol}.loops", lowering)
     return _Emitter(module, product, symbol, loops).emit()
@@ -55,7 +60,7 @@ class _Tensor:
 
 @dataclass(frozen=True)
 class _Operand:
-    """A matrix as BLAS is told of it: `rows` x `columns`, by columns.
+    """A matrix as BLAS is told of it, by columns.
 
     Attributes:
         strides: along its rows and its columns, in bytes.
@@ -65,7 +70,6 @@ class _Operand:
     """
 
     tensor: _Tensor
-    extents: tuple[Value, Value]
     strides: tuple[Value, Value]
     transposed: Value
     leading: Value
@@ -87,6 +91,7 @@ class _Emitter:
         self.symbols = {name: slot(self.builder, self.arguments, k) for k, name in enumerate(product.sizes)}
         self.known: dict[Size, Value] = {}
         self.extents = {label: self.size(size) for label, size in product.extents}
+        self.parts = self.size(product.parts)
 
     # ------------------------------------------------------------------------------------------- small pieces
     def size(self, size: Size) -> Value:
@@ -166,19 +171,31 @@ class _Emitter:
         place = self.place(POINTER, ir.Constant(POINTER, None))
         with builder.if_then(copied, likely=False):
             builder.store(builder.call(self.c_function("malloc", POINTER, INT64), [self.times(u, v, self.item)]), place)
-        return _Operand(tensor, (u, v), (su, sv), transposed, leading, copied, builder.load(place))
+        return _Operand(tensor, (su, sv), transposed, leading, copied, builder.load(place))
+
+    # ------------------------------------------------------------------------------------------- parts
+    def cut(self, extent: Value, chosen: Value, part: Value, whole: int) -> tuple[Value, Value]:
+        """What of an axis a part takes, in steps of `whole`: all of it, unless it is the axis that is cut."""
+        builder = self.builder
+
+        def bound(number: Value) -> Value:
+            place = builder.and_(builder.sdiv(builder.mul(extent, number), self.parts), INT64(-whole))
+            return builder.select(self.is_(number, "==", self.parts), extent, place)
+
+        return (builder.select(chosen, bound(part), INT64(0)),
+                builder.select(chosen, bound(builder.add(part, INT64(1))), extent))
 
     # ------------------------------------------------------------------------------------------- the function
     def emit(self) -> Any:
         product, builder = self.product, self.builder
         stack, rows, inner, columns = product.groups
-        routine = slot(builder, self.arguments, self.layout.length)
+        library = slot(builder, builder.bitcast(self.arguments, POINTER.as_pointer()), self.layout.length)
         out, left, right = (self.tensor(side) for side in (product.out, product.left, product.right))
         m, row_loops = self.joined(rows, (out, left))
         k, inner_loops = self.joined(inner, (left, right))
         n, column_loops = self.joined(columns, (out, right))
         apart = self.leading(n, m, out.strides[rows[-1]])
-        self.require(self.is_(routine, "!=", INT64(0)), self.by_loops)
+        self.require(builder.icmp_unsigned("!=", library, ir.Constant(POINTER, None)), self.by_loops)
         self.require(self.all(*(self.is_(extent, "<=", INT64(LARGEST)) for extent in (m, k, n, apart))), self.by_loops)
         self.require(self.is_(self.times(m, k, n), ">", INT64(SMALL)), self.by_loops)
         # by columns, the transpose of the result is the product of the transposes
@@ -188,13 +205,26 @@ class _Emitter:
         self.require(self.all(*(builder.or_(builder.not_(x.copied), builder.icmp_unsigned("!=", x.block, ir.Constant(POINTER, None)))
                                 for x in (first, second))), short)
 
-        loops = [*((c, self.extents[c]) for c in stack), *row_loops, *column_loops, *inner_loops]
+        self.enter(library)
+        loops = [*((c, self.extents[c]) for c in stack), *row_loops, *column_loops]
+        by_stack = self.is_(loops[0][1], ">=", self.parts) if loops else BOOL(0)
+        by_rows = builder.and_(builder.not_(by_stack), self.is_(m, ">=", n))
+        by_columns = builder.not_(builder.or_(by_stack, by_rows))
         with ExitStack() as nest:
-            at = {label: nest.enter_context(self.loop(extent)) for label, extent in loops}
+            part = nest.enter_context(counted(builder, *self.function.args[:2]))
+            at = {}
+            for number, (label, extent) in enumerate(loops):
+                at[label] = nest.enter_context(counted(builder, *self.cut(extent, BOOL(0) if number else by_stack, part, 1)))
+            for label, extent in inner_loops:
+                at[label] = nest.enter_context(counted(builder, INT64(0), extent))
             start = BOOL(0 if product.accumulate else 1)
             for label, _ in inner_loops:
                 start = builder.and_(start, self.is_(at[label], "==", INT64(0)))
-            self.call(routine, (n, m, k), first, second, self.moved(out, at), apart, start, at)
+            r, c = (self.cut(extent, chosen, part, WIDTH) for extent, chosen in ((m, by_rows), (n, by_columns)))
+            moves = [(rows[-1], r[0]), (columns[-1], c[0]), *at.items()]
+            extents = builder.sub(c[1], c[0]), builder.sub(r[1], r[0]), k
+            self.call(library, extents, first, second, self.moved(out, moves), apart, start, moves)
+        self.leave(library)
         self.release(first, second)
         builder.ret_void()
 
@@ -202,7 +232,8 @@ class _Emitter:
         self.release(first, second)
         builder.branch(self.by_loops)
         builder.position_at_end(self.by_loops)
-        builder.call(self.loops, [INT64(0), INT64(1), self.arguments])
+        with builder.if_then(self.is_(self.function.args[0], "==", INT64(0))):  # all at once, by whoever has the first part
+            builder.call(self.loops, [INT64(0), INT64(1), self.arguments])
         builder.ret_void()
         return self.function
 
@@ -210,66 +241,90 @@ class _Emitter:
         for operand in operands:
             self.builder.call(self.c_function("free", ir.VoidType(), POINTER), [operand.block])
 
-    def moved(self, tensor: _Tensor, at: dict[str, Value]) -> Value:
-        """The address at this iteration of the loops."""
+    # ------------------------------------------------------------------------------------------- the library
+    def entry(self, library: Value, number: int, kind: Any) -> Value:
+        """The address of a field of the library."""
+        return self.builder.bitcast(self.builder.gep(library, [INT64(8 * number)]), kind.as_pointer())
+
+    def enter(self, library: Value) -> None:
+        """Have BLAS run on the thread that calls it: parts are run on threads already, and its own would wait for each other."""
+        builder = self.builder
+        builder.atomic_rmw("add", self.entry(library, blas.USERS, INT64), INT64(1), "seq_cst")
+        get, put = (builder.load(self.entry(library, place, kind.as_pointer())) for place, kind in (
+            (blas.GET_THREADS, ir.FunctionType(INT, [])), (blas.SET_THREADS, ir.FunctionType(ir.VoidType(), [INT]))))
+        with builder.if_then(builder.icmp_unsigned("!=", builder.ptrtoint(put, INT64), INT64(0))):
+            threads = builder.call(get, [])
+            with builder.if_then(builder.icmp_signed("!=", threads, INT(1))):
+                builder.store_atomic(builder.zext(threads, INT64), self.entry(library, blas.THREADS, INT64), "seq_cst", 8)
+                builder.call(put, [INT(1)])
+
+    def leave(self, library: Value) -> None:
+        """The last one to leave gives BLAS its threads back."""
+        builder = self.builder
+        before = builder.atomic_rmw("sub", self.entry(library, blas.USERS, INT64), INT64(1), "seq_cst")
+        threads = builder.load_atomic(self.entry(library, blas.THREADS, INT64), "seq_cst", 8)
+        with builder.if_then(self.all(self.is_(before, "==", INT64(1)), self.is_(threads, ">", INT64(1)))):
+            put = builder.load(self.entry(library, blas.SET_THREADS, ir.FunctionType(ir.VoidType(), [INT]).as_pointer()))
+            builder.call(put, [builder.trunc(threads, INT)])
+
+    def moved(self, tensor: _Tensor, moves: Sequence[tuple[str, Value]]) -> Value:
+        """The address after steps along labels."""
         pointer = tensor.pointer
-        for label, index in at.items():
+        for label, index in moves:
             pointer = self.builder.gep(pointer, [self.builder.mul(index, tensor.strides[label])])
         return pointer
 
-    def call(self, routine: Value, extents: tuple[Value, Value, Value], first: _Operand, second: _Operand, out: Value, apart: Value,
-             start: Value, at: dict[str, Value]) -> None:
+    def call(self, library: Value, extents: tuple[Value, Value, Value], first: _Operand, second: _Operand, out: Value, apart: Value,
+             start: Value, moves: Sequence[tuple[str, Value]]) -> None:
         """`out = scale * first * second`, added to what is there unless this is the `start`."""
         builder, one, nothing = self.builder, ir.Constant(self.number, 1.0), ir.Constant(self.number, 0.0)
+        n, m, k = extents
         whole = [self.place(INT, builder.trunc(x, INT)) for x in (*extents, first.leading, second.leading, apart)]
         flags = [self.place(BYTE, builder.select(x.transposed, BYTE(ord("T")), BYTE(ord("N")))) for x in (first, second)]
         scale = self.place(self.number, ir.Constant(self.number, self.product.scale))
         beta = self.place(self.number, builder.select(start, nothing, one))
         numbers = self.number.as_pointer()
-        matrices = [builder.bitcast(x, numbers) for x in (self.resident(first, at), self.resident(second, at), out)]
+        matrices = [builder.bitcast(x, numbers) for x in (self.resident(first, moves, n, k), self.resident(second, moves, k, m), out)]
         kinds = [POINTER, POINTER, *[INT.as_pointer()] * 3, numbers, numbers, INT.as_pointer(), numbers, INT.as_pointer(), numbers,
                  numbers, INT.as_pointer()]
-        gemm = builder.inttoptr(routine, ir.FunctionType(ir.VoidType(), kinds).as_pointer())
+        gemm = builder.load(self.entry(library, blas.GEMM, ir.FunctionType(ir.VoidType(), kinds).as_pointer()))
         builder.call(gemm, [*flags, *whole[:3], scale, matrices[0], whole[3], matrices[1], whole[4], beta, matrices[2], whole[5]])
 
-    def resident(self, operand: _Operand, at: dict[str, Value]) -> Value:
-        """The address of the matrix at this iteration, or of its copy."""
-        builder, source = self.builder, self.moved(operand.tensor, at)
+    def resident(self, operand: _Operand, moves: Sequence[tuple[str, Value]], rows: Value, columns: Value) -> Value:
+        """The address of the matrix, or of its copy."""
+        builder, source = self.builder, self.moved(operand.tensor, moves)
         with builder.if_then(operand.copied, likely=False):
-            builder.call(self.copier(), [operand.block, source, *operand.extents, *operand.strides])
+            builder.call(self.copier(), [operand.block, source, rows, columns, *operand.strides, operand.leading])
         return builder.select(operand.copied, operand.block, source)
 
     def copier(self) -> Any:
-        """`copy(to, from, rows, columns, row stride, column stride)`, dense along the rows."""
+        """`copy(to, from, rows, columns, row stride, column stride, leading)`: column after column, `leading` elements apart."""
         name = f"copy.{self.number}"
         function = self.module.globals.get(name)
         if function is None:
-            function = internal(self.module, ir.FunctionType(ir.VoidType(), [POINTER, POINTER, *[INT64] * 4]), name)
-            target, source, u, v, su, sv = function.args
+            function = internal(self.module, ir.FunctionType(ir.VoidType(), [POINTER, POINTER, *[INT64] * 5]), name)
+            target, source, u, v, su, sv, leading = function.args
             inner = ir.IRBuilder(function.append_basic_block("entry"))
             numbers = self.number.as_pointer()
             target = inner.bitcast(target, numbers)
-            with counted(inner, v) as j, counted(inner, u) as i:
+            with counted(inner, INT64(0), v) as j, counted(inner, INT64(0), u) as i:
                 offset = inner.add(inner.mul(i, su), inner.mul(j, sv))
                 value = inner.load(inner.bitcast(inner.gep(source, [offset]), numbers))
-                inner.store(value, inner.gep(target, [inner.add(inner.mul(j, u), i)]))
+                inner.store(value, inner.gep(target, [inner.add(inner.mul(j, leading), i)]))
             inner.ret_void()
         return function
 
-    def loop(self, extent: Value) -> AbstractContextManager[Value]:
-        return counted(self.builder, extent)
-
 
 @contextmanager
-def counted(builder: Any, extent: Value) -> Iterator[Value]:
-    """`for index in range(extent)`."""
+def counted(builder: Any, start: Value, stop: Value) -> Iterator[Value]:
+    """`for index in range(start, stop)`."""
     before, head = builder.block, builder.append_basic_block()
     inside, after = builder.append_basic_block(), builder.append_basic_block()
     builder.branch(head)
     builder.position_at_end(head)
     index = builder.phi(INT64)
-    index.add_incoming(INT64(0), before)
-    builder.cbranch(builder.icmp_signed("<", index, extent), inside, after)
+    index.add_incoming(start, before)
+    builder.cbranch(builder.icmp_signed("<", index, stop), inside, after)
     builder.position_at_end(inside)
     yield index
     index.add_incoming(builder.add(index, INT64(1)), builder.block)

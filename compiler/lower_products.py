@@ -12,9 +12,13 @@ from .loopnest import Buffer, Index, IndexExpr, Kernel, Let, Literal, Load, Loop
 from .lower import plus, symbols_read, times
 from .products import Operand, Term
 from .schedule import Plan, ProductStep
-from .sizes import Size
+from .sizes import Size, floordiv, maximum, minimum, product
 
 __all__ = ["lower_product"]
+
+LEAST = 1 << 22  # multiplications in a part, about a tenth of a millisecond
+SHORTEST = 128  # rows or columns in a part
+MOST_PARTS = 64
 
 
 def lower_product(plan: Plan, step: ProductStep, name: str) -> list[Product]:
@@ -44,10 +48,20 @@ def _product(plan: Plan, step: ProductStep, term: Term, name: str, accumulate: b
     body = _loops(out, left, right, stack + rows + inner, columns, dict(extents), Literal(term.scale, node.dtype))
     if not accumulate:
         body = (*_fill(out, dict(extents), node.dtype), *body)
-    read = symbols_read(body)
+    read = symbols_read(body)  # every extent, so what `parts` reads as well
     loops = Kernel(f"{name}_loops", tuple(buffers), read, body)
     return Product(name, tuple(buffers), read, routine(node.dtype), out, left, right, (stack, rows, inner, columns), extents,
-                   term.scale, accumulate, loops)
+                   term.scale, accumulate, _parts(stack, rows, inner, columns, sizes), loops)
+
+
+def _parts(stack: str, rows: str, inner: str, columns: str, sizes: Mapping[str, Size]) -> Size:
+    """In how many parts a product runs, on one thread or many.
+
+    Each packs the operand that it shares with the others again, so a part has some length along the axis that is cut.
+    """
+    matrices, m, k, n = (product([sizes[c] for c in labels]) for labels in (stack, rows, inner, columns))
+    most = maximum(matrices, maximum(floordiv(m, SHORTEST), floordiv(n, SHORTEST)))
+    return maximum(1, minimum(minimum(most, MOST_PARTS), floordiv(matrices * m * k * n, LEAST)))
 
 
 def groups(left: str, right: str, out: str) -> tuple[str, str, str, str, bool]:

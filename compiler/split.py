@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from .loopnest import Index, Kernel, Let, Loop, Statement, Store, StoreAdd, walk
+from .loopnest import Index, Kernel, Let, Loop, Product, Statement, Store, StoreAdd, walk
 from .sizes import Size
 
 __all__ = ["main_extent", "main_loop", "with_split", "work"]
@@ -27,8 +27,10 @@ def work(body: Sequence[Statement]) -> Size:
     return sum((loop.extent * (1 + work(loop.body)) for loop in loops), start=len(body) - len(loops))
 
 
-def main_extent(kernel: Kernel) -> Size:
-    """The end of the range of a kernel's main loop; 1 where it has no range."""
+def main_extent(kernel: Kernel | Product) -> Size:
+    """The end of the range of a kernel's main loop, or of a product's parts; 1 where it has no range."""
+    if isinstance(kernel, Product):
+        return kernel.parts
     loop = main_loop(kernel.body)
     return loop.extent if kernel.splittable and loop is not None else 1
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -19,8 +20,9 @@ from chainrule.compiler.ir import Graph, f, make
 from chainrule.compiler.loopnest import Product
 from chainrule.compiler.pipeline import Request, build
 from chainrule.compiler.program import Program, compile_program
+from chainrule.compiler.record import KernelRecord
 from chainrule.compiler.schedule import CallStep, ProductStep
-from chainrule.compiler.sizes import symbol
+from chainrule.compiler.sizes import evaluate, symbol
 
 RNG = np.random.default_rng(0)
 F8 = np.dtype(np.float64)
@@ -47,11 +49,12 @@ class Call:
 class Watched:
     calls: list[Call] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
-    addresses: dict[str, int] = field(default_factory=dict)
+    libraries: dict[str, Any] = field(default_factory=dict)
 
     def watch(self, name: str, number: Any) -> None:
         kinds = [ctypes.c_void_p] * 13
-        real = ctypes.CFUNCTYPE(None, *kinds)(blas.address(name))
+        library = (ctypes.c_int64 * 5).from_address(blas.address(name))
+        real = ctypes.CFUNCTYPE(None, *kinds)(library[blas.GEMM])
 
         def call(*places: int) -> None:
             ta, tb, m, n, k, alpha, a, _, b, _, beta, c, _ = places
@@ -62,16 +65,16 @@ class Watched:
             real(*places)
 
         self.kept.append(ctypes.CFUNCTYPE(None, *kinds)(call))
-        self.addresses[name] = ctypes.cast(self.kept[-1], ctypes.c_void_p).value or 0
+        self.libraries[name] = (ctypes.c_int64 * 5)(ctypes.cast(self.kept[-1], ctypes.c_void_p).value or 0, *library[1:3])
 
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    """The calls of BLAS, in order."""
+    """The calls of BLAS, in order, of programs that run step by step: a driver has the library's address already."""
     found = Watched()
     found.watch("sgemm", ctypes.c_float)
     found.watch("dgemm", ctypes.c_double)
-    monkeypatch.setattr(blas, "address", found.addresses.__getitem__)
+    monkeypatch.setattr(blas, "address", lambda name: ctypes.addressof(found.libraries[name]))
     return found
 
 
@@ -195,6 +198,48 @@ def test_the_result_has_the_same_bits_each_time() -> None:
     np.testing.assert_array_equal(first, second)
 
 
+# ------------------------------------------------------------------------------------------------ parts and threads
+def spread(tasks: Sequence[Callable[[], None]]) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(task) for task in reversed(tasks)]:
+            done.result()
+
+
+@pytest.mark.parametrize(("left", "right", "out", "sizes", "parts"), [
+    ("yx", "xz", "yz", {"y": 700, "x": 200, "z": 90}, 3), ("yx", "xz", "yz", {"y": 90, "x": 200, "z": 701}, 3),
+    ("byx", "bxz", "byz", {"b": 7, "y": 100, "x": 100, "z": 100}, 1), ("byx", "bxz", "byz", {"b": 9, "y": 130, "x": 131, "z": 132}, 4),
+    ("byx", "bxz", "byz", {"b": 2, "y": 500, "x": 131, "z": 132}, 3), ("abx", "bxc", "ac", {"a": 500, "b": 5, "x": 30, "c": 90}, 1),
+    ("abx", "xbc", "ca", {"a": 500, "b": 5, "x": 40, "c": 133}, 3),
+])
+@pytest.mark.parametrize("step", [1, 2])
+def test_parts_have_the_same_bits_on_any_threads(left: str, right: str, out: str, sizes: dict[str, int], parts: int, step: int) -> None:
+    a, b = (RNG.normal(size=[step * sizes[c] for c in labels])[(slice(None, None, step),) * len(labels)] for labels in (left, right))
+    program = contraction(left, right, out)
+    (record,) = program.record.steps
+    assert isinstance(record, KernelRecord)
+    assert evaluate(record.extent, {f"s{ord(c)}": n for c, n in sizes.items()}) == parts
+    (alone,) = program.run([a, b])
+    close(alone, np.einsum(f"{left},{right}->{out}", a, b))
+    for threads in (None, spread):
+        np.testing.assert_array_equal(program.run_steps([a, b], threads)[0], alone)
+
+
+def test_blas_has_its_threads_back_afterwards() -> None:
+    library = (ctypes.c_int64 * 5).from_address(blas.address("dgemm"))
+    get = ctypes.CFUNCTYPE(ctypes.c_int)(library[blas.GET_THREADS])
+    put = ctypes.CFUNCTYPE(None, ctypes.c_int)(library[blas.SET_THREADS])
+    before = get()
+    try:
+        put(2)
+        a = RNG.normal(size=(600, 200))
+        matmul().run([a, a.T])
+        matmul().run_steps([a, a.T], spread)
+        assert get() == 2
+        assert library[blas.USERS] == 0
+    finally:
+        put(before)
+
+
 # ------------------------------------------------------------------------------------------------ special values
 def test_what_was_in_the_result_before_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
@@ -219,7 +264,7 @@ def test_undefined_and_infinite_elements_reach_what_they_are_a_part_of(size: int
 # ------------------------------------------------------------------------------------------------ labels
 @pytest.mark.parametrize(("left", "right", "out", "calls"), [
     ("byx", "bxz", "byz", 12), ("byx", "xz", "byz", 1), ("yx", "bxz", "byz", 12), ("byx", "bzx", "bzy", 12), ("xby", "xbz", "byz", 12),
-    ("yabx", "abxz", "yabz", 132), ("abx", "xcd", "abcd", 1), ("abc", "bcd", "ad", 1), ("acb", "bcd", "ad", 13),
+    ("yabx", "abxz", "yabz", 132), ("abx", "xcd", "abcd", 2), ("abc", "bcd", "ad", 1), ("acb", "bcd", "ad", 13),
     ("abx", "xc", "bac", 12), ("abx", "xc", "acb", 11), ("yx", "zx", "zy", 1), ("xy", "xz", "zy", 1), ("aybx", "bxaz", "abyz", 132),
 ])
 def test_stacks_and_several_axes(left: str, right: str, out: str, calls: int, watched: Watched) -> None:
