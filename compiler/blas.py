@@ -11,16 +11,13 @@ import importlib
 import importlib.machinery
 import importlib.util
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 __all__ = ["address", "routine"]
-
-# What machine code reads at the address of a library, each of 8 bytes: the routine, the functions that say and set the number
-# of threads that it uses (zeros where it has none), how many calls are under way, and what that number was outside of them.
-GEMM, GET_THREADS, SET_THREADS, USERS, THREADS = range(5)
 
 _NAME = "scipy.linalg.cython_blas"
 _PREFIXES = {"float32": "s", "float64": "d"}
@@ -67,24 +64,41 @@ def _capsules() -> dict[str, Any]:
     return {**module.__pyx_capi__, "": module.__file__}
 
 
-@cache
-def _threads() -> tuple[int, int]:
-    """The addresses of the functions that say and set how many threads OpenBLAS uses; zeros for another BLAS."""
-    path = _capsules().get("")
+def threads_of(library: str) -> tuple[Callable[[], int], Callable[[int], None]] | None:
+    """The functions that say and set how many threads OpenBLAS uses, None for another BLAS.
+
+    Args:
+        library: the file that has it, or that depends on it.
+    """
     try:
-        library = ctypes.CDLL(path) if path else None  # a name is looked up in what the file depends on, too
+        loaded = ctypes.CDLL(library)
     except OSError:
-        library = None
+        return None
     for prefix in ("scipy_openblas", "openblas"):
-        found: list[Any] = [getattr(library, f"{prefix}_{verb}_num_threads", None) for verb in ("get", "set")]
-        if all(found):
-            get, put = (ctypes.cast(function, ctypes.c_void_p).value or 0 for function in found)
+        get, put = (getattr(loaded, f"{prefix}_{verb}_num_threads", None) for verb in ("get", "set"))
+        if get is not None and put is not None:
             return get, put
-    return 0, 0
+    return None
 
 
-def routine_address(name: str) -> int:
-    """The address of `sgemm` or `dgemm`; 0 where there is none with the expected signature."""
+@cache
+def _on_one_thread() -> None:
+    """Have SciPy's BLAS run on the thread that calls it.
+
+    Products run in parts on our own threads. Those of OpenBLAS would compete with them, and wait for each other by spinning.
+    The number is not changed back and forth: OpenBLAS releases memory then that a call on another thread may be using.
+    """
+    found = threads_of(_capsules()[""])
+    if found is not None:
+        found[1](1)
+
+
+@cache
+def address(name: str) -> int:
+    """The address of `sgemm` or `dgemm`; 0 where there is none with the expected signature.
+
+    The first call that finds one leaves SciPy's BLAS (not NumPy's, which is another) with one thread.
+    """
     capsule = _capsules().get(name)
     if capsule is None:
         return 0
@@ -93,17 +107,7 @@ def routine_address(name: str) -> int:
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     signature: bytes = text(capsule)
     number = next((w for w in signature.replace(b",", b" ").split() if w.startswith(b"__pyx_t")), b"T")
-    return int(pointer(capsule, signature) or 0) if signature.replace(number, b"T") == _GEMM else 0
-
-
-@cache
-def _library(name: str) -> Any:
-    """The fields of a library, kept for as long as the process lives: machine code has their address."""
-    found = routine_address(name)
-    return (ctypes.c_int64 * 5)(found, *_threads()) if found else None
-
-
-def address(name: str) -> int:
-    """The address of the library that has `sgemm` or `dgemm`; 0 where there is none with the expected signature."""
-    library = _library(name)
-    return 0 if library is None else ctypes.addressof(library)
+    if signature.replace(number, b"T") != _GEMM:
+        return 0
+    _on_one_thread()
+    return int(pointer(capsule, signature) or 0)

@@ -1,8 +1,8 @@
 """Matrix products to LLVM IR: calls of a BLAS routine on matrices where they lie, or loops where they are small.
 
 A product becomes `void product(i64 start, i64 stop, i64* arguments)`, as a kernel does, with one argument more: the address
-of the library (`blas` has its fields). Its parts lie side by side in the result, with bounds that depend on sizes alone, and
-BLAS runs on the thread that calls it, so the result does not depend on how many threads there are.
+of the routine. Its parts lie side by side in the result, with bounds that depend on sizes alone, and BLAS runs on the thread
+that calls it, so the result does not depend on how many threads there are.
 
 The layout of an operand is known at the call only, and decided there without a copy: BLAS reads a matrix that is dense along
 either axis, with any distance between rows. Several axes that lie like one are one; others are looped over, as a stack of
@@ -21,7 +21,6 @@ from typing import Any
 
 from llvmlite import ir
 
-from . import blas
 from .emit_llvm import POINTER, SIGNATURE, Lookup, Value, emit_kernel, internal, size_value, slot
 from .loopnest import Product, Side
 from .packing import ArgumentLayout
@@ -189,13 +188,13 @@ class _Emitter:
     def emit(self) -> Any:
         product, builder = self.product, self.builder
         stack, rows, inner, columns = product.groups
-        library = slot(builder, builder.bitcast(self.arguments, POINTER.as_pointer()), self.layout.length)
+        routine = slot(builder, self.arguments, self.layout.length)
         out, left, right = (self.tensor(side) for side in (product.out, product.left, product.right))
         m, row_loops = self.joined(rows, (out, left))
         k, inner_loops = self.joined(inner, (left, right))
         n, column_loops = self.joined(columns, (out, right))
         apart = self.leading(n, m, out.strides[rows[-1]])
-        self.require(builder.icmp_unsigned("!=", library, ir.Constant(POINTER, None)), self.by_loops)
+        self.require(self.is_(routine, "!=", INT64(0)), self.by_loops)
         self.require(self.all(*(self.is_(extent, "<=", INT64(LARGEST)) for extent in (m, k, n, apart))), self.by_loops)
         self.require(self.is_(self.times(m, k, n), ">", INT64(SMALL)), self.by_loops)
         # by columns, the transpose of the result is the product of the transposes
@@ -205,7 +204,6 @@ class _Emitter:
         self.require(self.all(*(builder.or_(builder.not_(x.copied), builder.icmp_unsigned("!=", x.block, ir.Constant(POINTER, None)))
                                 for x in (first, second))), short)
 
-        self.enter(library)
         loops = [*((c, self.extents[c]) for c in stack), *row_loops, *column_loops]
         by_stack = self.is_(loops[0][1], ">=", self.parts) if loops else BOOL(0)
         by_rows = builder.and_(builder.not_(by_stack), self.is_(m, ">=", n))
@@ -223,8 +221,7 @@ class _Emitter:
             r, c = (self.cut(extent, chosen, part, WIDTH) for extent, chosen in ((m, by_rows), (n, by_columns)))
             moves = [(rows[-1], r[0]), (columns[-1], c[0]), *at.items()]
             extents = builder.sub(c[1], c[0]), builder.sub(r[1], r[0]), k
-            self.call(library, extents, first, second, self.moved(out, moves), apart, start, moves)
-        self.leave(library)
+            self.call(routine, extents, first, second, self.moved(out, moves), apart, start, moves)
         self.release(first, second)
         builder.ret_void()
 
@@ -241,32 +238,6 @@ class _Emitter:
         for operand in operands:
             self.builder.call(self.c_function("free", ir.VoidType(), POINTER), [operand.block])
 
-    # ------------------------------------------------------------------------------------------- the library
-    def entry(self, library: Value, number: int, kind: Any) -> Value:
-        """The address of a field of the library."""
-        return self.builder.bitcast(self.builder.gep(library, [INT64(8 * number)]), kind.as_pointer())
-
-    def enter(self, library: Value) -> None:
-        """Have BLAS run on the thread that calls it: parts are run on threads already, and its own would wait for each other."""
-        builder = self.builder
-        builder.atomic_rmw("add", self.entry(library, blas.USERS, INT64), INT64(1), "seq_cst")
-        get, put = (builder.load(self.entry(library, place, kind.as_pointer())) for place, kind in (
-            (blas.GET_THREADS, ir.FunctionType(INT, [])), (blas.SET_THREADS, ir.FunctionType(ir.VoidType(), [INT]))))
-        with builder.if_then(builder.icmp_unsigned("!=", builder.ptrtoint(put, INT64), INT64(0))):
-            threads = builder.call(get, [])
-            with builder.if_then(builder.icmp_signed("!=", threads, INT(1))):
-                builder.store_atomic(builder.zext(threads, INT64), self.entry(library, blas.THREADS, INT64), "seq_cst", 8)
-                builder.call(put, [INT(1)])
-
-    def leave(self, library: Value) -> None:
-        """The last one to leave gives BLAS its threads back."""
-        builder = self.builder
-        before = builder.atomic_rmw("sub", self.entry(library, blas.USERS, INT64), INT64(1), "seq_cst")
-        threads = builder.load_atomic(self.entry(library, blas.THREADS, INT64), "seq_cst", 8)
-        with builder.if_then(self.all(self.is_(before, "==", INT64(1)), self.is_(threads, ">", INT64(1)))):
-            put = builder.load(self.entry(library, blas.SET_THREADS, ir.FunctionType(ir.VoidType(), [INT]).as_pointer()))
-            builder.call(put, [builder.trunc(threads, INT)])
-
     def moved(self, tensor: _Tensor, moves: Sequence[tuple[str, Value]]) -> Value:
         """The address after steps along labels."""
         pointer = tensor.pointer
@@ -274,7 +245,7 @@ class _Emitter:
             pointer = self.builder.gep(pointer, [self.builder.mul(index, tensor.strides[label])])
         return pointer
 
-    def call(self, library: Value, extents: tuple[Value, Value, Value], first: _Operand, second: _Operand, out: Value, apart: Value,
+    def call(self, routine: Value, extents: tuple[Value, Value, Value], first: _Operand, second: _Operand, out: Value, apart: Value,
              start: Value, moves: Sequence[tuple[str, Value]]) -> None:
         """`out = scale * first * second`, added to what is there unless this is the `start`."""
         builder, one, nothing = self.builder, ir.Constant(self.number, 1.0), ir.Constant(self.number, 0.0)
@@ -287,7 +258,7 @@ class _Emitter:
         matrices = [builder.bitcast(x, numbers) for x in (self.resident(first, moves, n, k), self.resident(second, moves, k, m), out)]
         kinds = [POINTER, POINTER, *[INT.as_pointer()] * 3, numbers, numbers, INT.as_pointer(), numbers, INT.as_pointer(), numbers,
                  numbers, INT.as_pointer()]
-        gemm = builder.load(self.entry(library, blas.GEMM, ir.FunctionType(ir.VoidType(), kinds).as_pointer()))
+        gemm = builder.inttoptr(routine, ir.FunctionType(ir.VoidType(), kinds).as_pointer())
         builder.call(gemm, [*flags, *whole[:3], scale, matrices[0], whole[3], matrices[1], whole[4], beta, matrices[2], whole[5]])
 
     def resident(self, operand: _Operand, moves: Sequence[tuple[str, Value]], rows: Value, columns: Value) -> Value:

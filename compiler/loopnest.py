@@ -223,8 +223,8 @@ class Product:
     """`out (+)= scale * left * right`, summed over the labels that are not in `out`, by a routine of BLAS.
 
     `out` is written whole, or added to where `accumulate`; its buffer is dense and overlaps no other. It takes the same
-    arguments as `loops`, the loop nest that computes the same, and one more: the address of the library that has the
-    `routine`, or 0. It runs in `parts`, a number of ranges that may run apart.
+    arguments as `loops`, the loop nest that computes the same, and one more: the address of `routine`, which may be 0. It
+    runs in `parts`, a number of ranges that may run apart.
     `groups` are the labels of a stack of matrices, of the rows (in `out` and `left`), of what is summed over, and of the
     columns (in `out` and `right`); the last axis of `out` is one of columns.
     """

@@ -39,7 +39,7 @@ class KernelRecord:
         statements: of one iteration of the main loop.
         splittable: whether ranges of the main loop may run apart.
         reduces: (buffer, combining op) of each buffer of which every range needs its own copy.
-        routine: of BLAS, empty for loops; the address of the library that has it is the last argument.
+        routine: of BLAS, whose address is the last argument; empty for loops.
     """
 
     sizes: tuple[str, ...]

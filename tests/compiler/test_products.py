@@ -49,12 +49,11 @@ class Call:
 class Watched:
     calls: list[Call] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
-    libraries: dict[str, Any] = field(default_factory=dict)
+    addresses: dict[str, int] = field(default_factory=dict)
 
     def watch(self, name: str, number: Any) -> None:
         kinds = [ctypes.c_void_p] * 13
-        library = (ctypes.c_int64 * 5).from_address(blas.address(name))
-        real = ctypes.CFUNCTYPE(None, *kinds)(library[blas.GEMM])
+        real = ctypes.CFUNCTYPE(None, *kinds)(blas.address(name))
 
         def call(*places: int) -> None:
             ta, tb, m, n, k, alpha, a, _, b, _, beta, c, _ = places
@@ -65,16 +64,16 @@ class Watched:
             real(*places)
 
         self.kept.append(ctypes.CFUNCTYPE(None, *kinds)(call))
-        self.libraries[name] = (ctypes.c_int64 * 5)(ctypes.cast(self.kept[-1], ctypes.c_void_p).value or 0, *library[1:3])
+        self.addresses[name] = ctypes.cast(self.kept[-1], ctypes.c_void_p).value or 0
 
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    """The calls of BLAS, in order, of programs that run step by step: a driver has the library's address already."""
+    """The calls of BLAS, in order, of programs that run step by step: a driver has the address already."""
     found = Watched()
     found.watch("sgemm", ctypes.c_float)
     found.watch("dgemm", ctypes.c_double)
-    monkeypatch.setattr(blas, "address", lambda name: ctypes.addressof(found.libraries[name]))
+    monkeypatch.setattr(blas, "address", found.addresses.__getitem__)
     return found
 
 
@@ -224,20 +223,11 @@ def test_parts_have_the_same_bits_on_any_threads(left: str, right: str, out: str
         np.testing.assert_array_equal(program.run_steps([a, b], threads)[0], alone)
 
 
-def test_blas_has_its_threads_back_afterwards() -> None:
-    library = (ctypes.c_int64 * 5).from_address(blas.address("dgemm"))
-    get = ctypes.CFUNCTYPE(ctypes.c_int)(library[blas.GET_THREADS])
-    put = ctypes.CFUNCTYPE(None, ctypes.c_int)(library[blas.SET_THREADS])
-    before = get()
-    try:
-        put(2)
-        a = RNG.normal(size=(600, 200))
-        matmul().run([a, a.T])
-        matmul().run_steps([a, a.T], spread)
-        assert get() == 2
-        assert library[blas.USERS] == 0
-    finally:
-        put(before)
+def test_blas_runs_on_the_thread_that_calls_it() -> None:
+    assert blas.address("dgemm")
+    found = blas.threads_of(blas._capsules()[""])
+    assert found is None or found[0]() == 1
+    assert blas.address("none") == 0
 
 
 # ------------------------------------------------------------------------------------------------ special values
