@@ -1,18 +1,21 @@
 """Products of matrices and tensors in terms of the one contraction."""
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .. import sizes
 from ..errors import ShapeError
 from ..ir import Node, f
 from ..op import Shape
 from ..ops.rules import aval_text
+from ..sizes import Size
 from .basics import broadcast_shapes, broadcast_to
 from .moving import iota, permute
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MOST_SEARCHED = 8  # operands; the search looks at 3**n pairs of sets of them
 
 
 def matmul(x: Node, y: Node) -> Node:
@@ -109,7 +112,7 @@ def _sum_out(node: Node, term: str, keep: set[str]) -> tuple[Node, str]:
 
 
 def einsum(equation: str, *nodes: Node) -> Node:
-    """`np.einsum` of operands of one dtype, as a chain of pairwise contractions, cheapest (by size hints) first.
+    """`np.einsum` of operands of one dtype, as pairwise contractions in the order that multiplies least, by the example's sizes.
 
     Raises:
         ShapeError: the equation does not fit the operands.
@@ -122,8 +125,7 @@ def einsum(equation: str, *nodes: Node) -> Node:
             extents[label] = broadcast_shapes(extents.get(label, (1,)), (size,), what=f"einsum label {label!r}")
         work.append(_diagonals(node, term))
     work = [(_stretch(node, term, extents), term) for node, term in work]
-    while len(work) > 1:
-        i, j = _cheapest(work, out, extents)
+    for i, j in contraction_order([term for _, term in work], out, {c: _hint(shape[0]) for c, shape in extents.items()}):
         (a, left), (b, right) = work[i], work[j]
         others = set(out).union(*(t for k, (_, t) in enumerate(work) if k not in (i, j)))
         a, left = _sum_out(a, left, others | set(right))
@@ -140,17 +142,74 @@ def _stretch(node: Node, term: str, extents: dict[str, Shape]) -> Node:
     return broadcast_to(node, tuple(extents[c][0] for c in term))
 
 
-def _cheapest(work: list[tuple[Node, str]], out: str, extents: dict[str, Shape]) -> tuple[int, int]:
-    if len(work) == 2:
-        return 0, 1
-    hint = sizes.active.context.hint if sizes.active.context is not None else lambda size: size if isinstance(size, int) else 100
+def _hint(size: Size) -> int:
+    """A size, or the example's."""
+    if isinstance(size, int):
+        return size
+    return sizes.active.context.hint(size) if sizes.active.context is not None else 100
 
-    def cost(i: int, j: int) -> tuple[float, int, int]:
-        labels = set(work[i][1]) | set(work[j][1])
-        total = 1.0
-        for label in labels:
-            total *= hint(extents[label][0])
-        return total, i, j
 
-    _, i, j = min(cost(i, j) for i in range(len(work)) for j in range(i + 1, len(work)))
-    return i, j
+def contraction_order(terms: Sequence[str], out: str, extents: Mapping[str, int]) -> list[tuple[int, int]]:
+    """Which operands to contract, pair by pair: of those left, two leave and their product joins at the end.
+
+    The fewest multiplications for up to eight operands, found by dynamic programming over sets of operands; with more, the
+    cheapest pair at each step.
+    """
+    count = len(terms)
+    if count > MOST_SEARCHED:
+        return _greedy(list(terms), out, extents)
+    everything = (1 << count) - 1
+    inside = [set[str]()] * (everything + 1)  # of each set of operands, the labels in it
+    for chosen in range(1, everything + 1):
+        lowest = chosen & -chosen
+        inside[chosen] = inside[chosen ^ lowest] | set(terms[lowest.bit_length() - 1])
+    kept = [inside[chosen] & (set(out) | inside[everything ^ chosen]) for chosen in range(everything + 1)]
+    best: dict[int, tuple[float, int]] = {1 << k: (0.0, 0) for k in range(count)}  # cost, and one side of the last pair
+    for chosen in range(1, everything + 1):
+        if chosen in best:
+            continue
+        lowest, found = chosen & -chosen, (math.inf, 0)
+        part = (chosen - 1) & chosen
+        while part:
+            if part & lowest:  # each split once
+                rest = chosen ^ part
+                price = best[part][0] + best[rest][0] + _multiplications(kept[part] | kept[rest], extents)
+                found = min(found, (price, part))
+            part = (part - 1) & chosen
+        best[chosen] = found
+    order: list[tuple[int, int]] = []
+    standing = [1 << k for k in range(count)]
+    for chosen in sorted(_inner_sets(best, everything), key=int.bit_count):
+        left = best[chosen][1]
+        i, j = sorted((standing.index(left), standing.index(chosen ^ left)))
+        order.append((i, j))
+        standing = [s for k, s in enumerate(standing) if k not in (i, j)] + [chosen]
+    return order
+
+
+def _inner_sets(best: Mapping[int, tuple[float, int]], everything: int) -> list[int]:
+    """The sets of more than one operand that the best tree contracts."""
+    found, stack = [], [everything]
+    while stack:
+        chosen = stack.pop()
+        left = best[chosen][1]
+        if left:
+            found.append(chosen)
+            stack += [left, chosen ^ left]
+    return found
+
+
+def _multiplications(labels: Iterable[str], extents: Mapping[str, int]) -> float:
+    return math.prod(float(extents[c]) for c in labels)
+
+
+def _greedy(terms: list[str], out: str, extents: Mapping[str, int]) -> list[tuple[int, int]]:
+    order: list[tuple[int, int]] = []
+    while len(terms) > 1:
+        pairs = [(i, j) for i in range(len(terms)) for j in range(i + 1, len(terms))]
+        i, j = min(pairs, key=lambda pair: _multiplications({*terms[pair[0]], *terms[pair[1]]}, extents))
+        order.append((i, j))
+        rest = [term for k, term in enumerate(terms) if k not in (i, j)]
+        others = set(out).union(*rest)
+        terms = [*rest, "".join(c for c in dict.fromkeys(terms[i] + terms[j]) if c in others)]
+    return order
