@@ -18,10 +18,20 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
+
+class _NoAlias(Compiler):
+    """Tells LLVM that the arrays of a kernel do not overlap: with many of them it would not vectorise behind a run-time check."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
 # No nnan, ninf: the kernels have to be right for special values, too.
-kernel = numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+kernel = numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, pipeline_class=_NoAlias)
 
 # A kernel takes the range of its part first, and slices its arguments: with indices from 0 on, numba need not allow for negative
 # ones, and the loops vectorise.

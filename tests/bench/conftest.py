@@ -19,6 +19,7 @@ _LIBRARIES = ("chainrule", "numpy", "numba", "jax", "torch", "casadi", "autograd
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bench-results", default=".benchmarks/results.json", help="where benchmarks keep their results (JSON)")
     parser.addoption("--bench-seconds", type=float, default=2.5, help="how long each case of a benchmark is measured")
+    parser.addoption("--bench-alone", action="store_true", help="only chainrule and the kernel by hand, no other library; kept nowhere")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -67,15 +68,15 @@ class Results:
 class Bench:
     """Compares the contenders of one case, and remembers."""
 
-    def __init__(self, results: Results, probes: dict[str, float], seconds: float) -> None:
-        self.results, self.probes, self.seconds = results, probes, seconds
+    def __init__(self, results: Results, probes: dict[str, float], seconds: float, alone: bool) -> None:
+        self.results, self.probes, self.seconds, self.alone = results, probes, seconds, alone
 
     def compare(self, workload: str, case: str, ours: Call, hand: Call, rivals: dict[str, Any], *, tolerance: float = 1e-9,
                 figure: float | None = None, bound: str = "bandwidth", aside: tuple[str, ...] = ()) -> Entry:
         """Check contenders against the kernel by hand, then time them. `rivals` are calls, or functions that build them."""
         calls, left_out = {OURS: ours, HAND: hand}, {}
         results = {name: call.run() for name, call in calls.items()}
-        for name, rival in rivals.items():
+        for name, rival in () if self.alone else rivals.items():
             try:
                 call = rival if isinstance(rival, Call) else rival()
                 results[name] = call.run()
@@ -113,8 +114,10 @@ def bench(request: pytest.FixtureRequest, _probes: dict[str, float], monkeypatch
     config = request.config
     if _results not in config.stash:
         config.stash[_results] = Results(config.rootpath / config.getoption("--bench-results"))
-    yield Bench(config.stash[_results], _probes, config.getoption("--bench-seconds"))
-    config.stash[_results].write()
+    alone = config.getoption("--bench-alone")
+    yield Bench(config.stash[_results], _probes, config.getoption("--bench-seconds"), alone)
+    if not alone:
+        config.stash[_results].write()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
