@@ -44,15 +44,16 @@ CUBES_JAX = JAX_HEAD + """
 f = jax.jit(jax.grad(lambda a, b: np.sum(3 * a**3 - b**2), argnums=(0, 1)))
 print(float(f(np.ones(1000), np.ones(1000))[0][0]))
 """
-CHAIN_JAX = CHAIN.replace("import numpy as np\nfrom chainrule import grad\n", JAX_HEAD).replace("@grad(wrt=(\"q\",))", "@jax.jit\n@jax.grad")
+DECORATOR, IMPORTS = '@grad(wrt=("q",))', "import numpy as np\nfrom chainrule import grad\n"
+CHAIN_JAX = CHAIN.replace(IMPORTS, JAX_HEAD).replace(DECORATOR, "@jax.jit\n@jax.grad")
 CUBES_TORCH = """
 import torch
 a, b = (torch.ones(1000, dtype=torch.float64, requires_grad=True) for _ in range(2))
 torch.sum(3 * a**3 - b**2).backward()
 print(float(a.grad[0]))
 """
-CHAIN_TORCH = (CHAIN.replace("import numpy as np\nfrom chainrule import grad\n", "import torch as np\n").replace("@grad(wrt=(\"q\",))", "")
-               .partition("print")[0] + "q = np.linspace(0, 1, 20, dtype=np.float64, requires_grad=True)\n"
+CHAIN_TORCH = (CHAIN.replace(IMPORTS, "import torch as np\n").replace(DECORATOR, "").partition("print")[0]
+               + "q = np.linspace(0, 1, 20, dtype=np.float64, requires_grad=True)\n"
                "f(q, 0.1, 0.2, 0.3).backward()\nprint(float(q.grad[0]))\n")
 PROGRAMS = {"W1": {"chainrule": CUBES, "JAX": CUBES_JAX, "torch": CUBES_TORCH},
             "W9": {"chainrule": CHAIN, "JAX": CHAIN_JAX, "torch": CHAIN_TORCH}}
