@@ -5,21 +5,31 @@ arguments that were converted before the clock starts. What cannot be imported o
 """
 from __future__ import annotations
 
+import inspect
+import json
 import os
+import subprocess
+import sys
+import tempfile
 import types
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_harness import Call
+from bench_harness import Call, Timing
 
 Function = Callable[..., Any]
 Build = Callable[[], Call]
 
 
 def under(function: Function, **names: Any) -> Function:
-    """A copy of a function with other globals."""
-    return types.FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__, function.__defaults__)
+    """A copy of a function with other globals. They belong to a module of their own, where torch.compile looks them up again."""
+    module = types.ModuleType(f"{function.__module__}_under_{len(sys.modules)}")
+    vars(module).update({**function.__globals__, **names, "__name__": module.__name__})
+    sys.modules[module.__name__] = module
+    return types.FunctionType(function.__code__, vars(module), function.__name__, function.__defaults__)
 
 
 def _jax() -> tuple[Any, dict[str, Any]]:
@@ -77,7 +87,33 @@ def _torch_gradients(torch: Any, wrt: Sequence[int], value: Any, given: Sequence
     return tuple(torch.autograd.grad(value, [given[k] for k in wrt], cotangent))
 
 
-def value_and_grad(function: Function, args: Sequence[Any], wrt: Sequence[int] | None = None) -> dict[str, Build]:
+@dataclass
+class Elsewhere:
+    """Value and gradient by a library that needs an environment of its own (bench_elsewhere.py); not timed in turns with the others."""
+
+    library: str
+    function: Function
+    args: Sequence[Any]
+    wrt: Sequence[int]
+
+    def run(self, python: str, seconds: float) -> tuple[list[np.ndarray], Timing]:
+        """The results, and the time of a call, in a process of that interpreter."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            task = {"source": inspect.getsource(self.function), "name": self.function.__name__, "wrt": list(self.wrt)}
+            (folder / "task.json").write_text(json.dumps(task))
+            np.savez(folder / "arguments.npz", **{f"a{k}": arg for k, arg in enumerate(self.args)})
+            command = [python, str(Path(__file__).with_name("bench_elsewhere.py")), self.library, name, str(seconds)]
+            environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
+            if done.returncode:
+                raise RuntimeError(done.stderr.strip().splitlines()[-1])
+            with np.load(folder / f"{self.library}.npz") as stored:
+                results = [stored[key] for key in stored.files]
+        return results, Timing(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def value_and_grad(function: Function, args: Sequence[Any], wrt: Sequence[int] | None = None) -> dict[str, Build | Elsewhere]:
     """Builders by name, for the value and the gradients of a scalar function of `args`."""
     chosen = tuple(range(len(args)) if wrt is None else wrt)
 
@@ -92,7 +128,8 @@ def value_and_grad(function: Function, args: Sequence[Any], wrt: Sequence[int] |
 
     return {"JAX": jax_call(function, args, lambda jax, ours: jax.value_and_grad(ours, argnums=chosen)),
             "torch": torch_call(function, args, torch_transform),
-            "torch.compile": torch_call(function, args, torch_transform, compiled=True)}
+            "torch.compile": torch_call(function, args, torch_transform, compiled=True),
+            "PyTensor": Elsewhere("PyTensor", function, args, chosen), "autograd": Elsewhere("autograd", function, args, chosen)}
 
 
 def vjp(function: Function, args: Sequence[Any], cotangent: Any) -> dict[str, Build]:

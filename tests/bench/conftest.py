@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from bench_harness import HAND, OURS, Call, Entry, check, measure
 from bench_report import terminal_tables
+from bench_rivals import Elsewhere
 
 _LIBRARIES = ("chainrule", "numpy", "numba", "jax", "torch", "casadi", "autograd", "pytensor")
 
@@ -19,6 +20,7 @@ _LIBRARIES = ("chainrule", "numpy", "numba", "jax", "torch", "casadi", "autograd
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bench-results", default=".benchmarks/results.json", help="where benchmarks keep their results (JSON)")
     parser.addoption("--bench-seconds", type=float, default=2.5, help="how long each case of a benchmark is measured")
+    parser.addoption("--bench-python", default="", help="an interpreter with PyTensor and autograd; without it they are left out")
     parser.addoption("--bench-alone", action="store_true", help="only chainrule and the kernel by hand, no other library; kept nowhere")
 
 
@@ -68,17 +70,23 @@ class Results:
 class Bench:
     """Compares the contenders of one case, and remembers."""
 
-    def __init__(self, results: Results, probes: dict[str, float], seconds: float, alone: bool) -> None:
-        self.results, self.probes, self.seconds, self.alone = results, probes, seconds, alone
+    def __init__(self, results: Results, probes: dict[str, float], config: pytest.Config) -> None:
+        self.results, self.probes = results, probes
+        self.seconds, self.alone = config.getoption("--bench-seconds"), config.getoption("--bench-alone")
+        self.python = config.getoption("--bench-python")
 
     def compare(self, workload: str, case: str, ours: Call, hand: Call, rivals: dict[str, Any], *, tolerance: float = 1e-9,
                 figure: float | None = None, bound: str = "bandwidth", aside: tuple[str, ...] = ()) -> Entry:
-        """Check contenders against the kernel by hand, then time them. `rivals` are calls, or functions that build them."""
-        calls, left_out = {OURS: ours, HAND: hand}, {}
+        """Check contenders against the kernel by hand, then time them. `rivals` are functions that build calls."""
+        calls, left_out, elsewhere = {OURS: ours, HAND: hand}, {}, {}
         results = {name: call.run() for name, call in calls.items()}
         for name, rival in () if self.alone else rivals.items():
             try:
-                call = rival if isinstance(rival, Call) else rival()
+                if isinstance(rival, Elsewhere):
+                    if self.python:
+                        results[name], elsewhere[name] = rival.run(self.python, self.seconds / 3)
+                    continue
+                call = rival()
                 results[name] = call.run()
             except Exception as error:  # whatever keeps a library from running here is its reason
                 left_out[name] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error).strip() else ''}"
@@ -86,7 +94,8 @@ class Bench:
                 calls[name] = call
         check(results, tolerance)
         del results
-        entry = Entry(workload, case, measure(calls, self.seconds), [name for name in aside if name in calls], left_out, figure, bound,
+        times = measure(calls, self.seconds) | elsewhere
+        entry = Entry(workload, case, times, [name for name in aside if name in calls], left_out, figure, bound,
                       datetime.now(UTC).isoformat(timespec="seconds"), self.probes)
         self.results.entries.append(entry)
         return entry
@@ -114,9 +123,8 @@ def bench(request: pytest.FixtureRequest, _probes: dict[str, float], monkeypatch
     config = request.config
     if _results not in config.stash:
         config.stash[_results] = Results(config.rootpath / config.getoption("--bench-results"))
-    alone = config.getoption("--bench-alone")
-    yield Bench(config.stash[_results], _probes, config.getoption("--bench-seconds"), alone)
-    if not alone:
+    yield Bench(config.stash[_results], _probes, config)
+    if not config.getoption("--bench-alone"):
         config.stash[_results].write()
 
 

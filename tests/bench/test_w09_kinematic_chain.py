@@ -8,12 +8,11 @@ from bench_rivals import casadi_calls, value_and_grad
 from chainrule import grad
 
 pytestmark = pytest.mark.bench
-JOINTS = 20
 
 
 def position_error(q, p0, p1, p2):
     x, y, z = 0.3, 0.0, 0.0
-    for k in range(JOINTS - 1, -1, -1):
+    for k in range(19, -1, -1):
         c, s = np.cos(q[k]), np.sin(q[k])
         if k % 3 == 0:
             x, y = c * x - s * y, s * x + c * y
@@ -65,7 +64,7 @@ def by_hand(q, p0, p1, p2):
 
 
 def test_value_and_gradient(bench):
-    args = np.random.default_rng(9).normal(size=JOINTS), 0.1, 0.2, 0.3
+    args = np.random.default_rng(9).normal(size=20), 0.1, 0.2, 0.3
     f = grad(position_error, wrt=("q",))
     f.value_and_grad(*args)
     rivals = value_and_grad(position_error, args, wrt=[0]) | casadi_calls(position_error, args, wrt=[0])

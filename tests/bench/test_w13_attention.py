@@ -17,44 +17,53 @@ def attention(Q, K, V):
 
 
 @kernel
+def _multiply_four(p, M, out):
+    """out += p @ M for four rows: four rows of M at a time, each loaded once."""
+    o0, o1, o2, o3 = out[0], out[1], out[2], out[3]
+    for k in range(0, M.shape[0], 4):
+        a, b, c, d = M[k], M[k + 1], M[k + 2], M[k + 3]
+        a0, b0, c0, d0 = p[0, k], p[0, k + 1], p[0, k + 2], p[0, k + 3]
+        a1, b1, c1, d1 = p[1, k], p[1, k + 1], p[1, k + 2], p[1, k + 3]
+        a2, b2, c2, d2 = p[2, k], p[2, k + 1], p[2, k + 2], p[2, k + 3]
+        a3, b3, c3, d3 = p[3, k], p[3, k + 1], p[3, k + 2], p[3, k + 3]
+        for j in range(o0.size):
+            o0[j] += a0 * a[j] + b0 * b[j] + c0 * c[j] + d0 * d[j]
+            o1[j] += a1 * a[j] + b1 * b[j] + c1 * c[j] + d1 * d[j]
+            o2[j] += a2 * a[j] + b2 * b[j] + c2 * c[j] + d2 * d[j]
+            o3[j] += a3 * a[j] + b3 * b[j] + c3 * c[j] + d3 * d[j]
+
+
+@kernel
+def _exponentials(row):
+    """The exponentials of a row of scores, and the inverse of their sum."""
+    largest, norm = row[0], np.float32(0)
+    for j in range(row.size):
+        largest = max(largest, row[j])
+    for j in range(row.size):
+        row[j] = expf((row[j] - largest) * np.float32(0.125))
+        norm += row[j]
+    return np.float32(1) / norm
+
+
+@kernel
 def _rows(start, stop, Q, KT, V, out):
-    """Four rows at a time: scores, their softmax and its product with V stay in the first-level cache."""
-    width, keys = KT.shape
-    s = np.empty((4, keys), np.float32)
-    s0, s1, s2, s3 = s[0], s[1], s[2], s[3]
-    for i in range(4 * start, 4 * stop, 4):
+    """Four rows at a time: their scores stay in the first-level cache."""
+    s = np.empty((4, KT.shape[1]), np.float32)
+    for i in range(start, stop):
+        four = out[4 * i : 4 * i + 4]
         s[:] = 0
-        for k in range(0, width, 4):
-            a, b, c, d = KT[k], KT[k + 1], KT[k + 2], KT[k + 3]
-            q0, q1, q2, q3 = Q[i, k : k + 4], Q[i + 1, k : k + 4], Q[i + 2, k : k + 4], Q[i + 3, k : k + 4]
-            q00, q01, q02, q03, q10, q11, q12, q13 = q0[0], q0[1], q0[2], q0[3], q1[0], q1[1], q1[2], q1[3]
-            q20, q21, q22, q23, q30, q31, q32, q33 = q2[0], q2[1], q2[2], q2[3], q3[0], q3[1], q3[2], q3[3]
-            for j in range(keys):
-                s0[j] += q00 * a[j] + q01 * b[j] + q02 * c[j] + q03 * d[j]
-                s1[j] += q10 * a[j] + q11 * b[j] + q12 * c[j] + q13 * d[j]
-                s2[j] += q20 * a[j] + q21 * b[j] + q22 * c[j] + q23 * d[j]
-                s3[j] += q30 * a[j] + q31 * b[j] + q32 * c[j] + q33 * d[j]
+        four[:] = 0
+        _multiply_four(Q[4 * i : 4 * i + 4], KT, s)
+        scales = _exponentials(s[0]), _exponentials(s[1]), _exponentials(s[2]), _exponentials(s[3])
+        _multiply_four(s, V, four)
         for r in range(4):
-            row, o = s[r], out[i + r]
-            largest, norm = row[0], np.float32(0)
-            for j in range(keys):
-                largest = max(largest, row[j])
-            for j in range(keys):
-                row[j] = expf((row[j] - largest) * np.float32(0.125))
-                norm += row[j]
-            o[:] = 0
-            for k in range(0, keys, 8):
-                p0, p1, p2, p3, p4, p5, p6, p7 = row[k], row[k + 1], row[k + 2], row[k + 3], row[k + 4], row[k + 5], row[k + 6], row[k + 7]
-                a, b, c, d, e, f, g, h = V[k], V[k + 1], V[k + 2], V[k + 3], V[k + 4], V[k + 5], V[k + 6], V[k + 7]
-                for j in range(o.size):
-                    o[j] += (p0 * a[j] + p1 * b[j] + p2 * c[j] + p3 * d[j]) + (p4 * e[j] + p5 * f[j] + p6 * g[j] + p7 * h[j])
-            inverse = np.float32(1) / norm
-            for j in range(o.size):
-                o[j] *= inverse
+            row = four[r]
+            for j in range(row.size):
+                row[j] *= scales[r]
 
 
 def by_hand(Q, K, V):
-    """For numbers of rows that 4 divides, of keys that 8 does, and widths that 4 does."""
+    """For numbers of rows and keys and for widths that 4 divides."""
     out = np.empty((len(Q), V.shape[1]), np.float32)
     split(_rows, len(Q) // 4, Q, np.ascontiguousarray(K.T), V, out)
     return out
