@@ -18,7 +18,7 @@ def attention(Q, K, V):
 
 @kernel
 def _multiply_four(p, M, out):
-    """out += p @ M for four rows: four rows of M at a time, each loaded once."""
+    """Add p @ M to four rows of out: four rows of M at a time, each loaded once."""
     o0, o1, o2, o3 = out[0], out[1], out[2], out[3]
     for k in range(0, M.shape[0], 4):
         a, b, c, d = M[k], M[k + 1], M[k + 2], M[k + 3]
