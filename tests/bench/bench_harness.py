@@ -50,9 +50,10 @@ class Entry:
     Attributes:
         workload, case: "W1", "vjp, n = 1,000".
         times: by contender. `chainrule` and `hand` are there always.
-        aside: contenders that are shown but are no rivals, because they do less (fixed outputs, say).
+        aside: contenders that are shown but not compared with, because they do less (fixed outputs, say).
         left_out: contenders that could not run, with the reason.
         figure: what a good hand-written kernel took where it was first measured, in seconds; None where nobody had.
+        load: the machine's load average while it was measured. Above 1 or so, other programs were running.
         bound: which probe (bench_probes.py) such a figure scales with.
     """
 
@@ -65,17 +66,18 @@ class Entry:
     bound: str = "bandwidth"
     date: str = ""
     probes: dict[str, float] = field(default_factory=dict)
+    load: float = 0.0
 
     def rivals(self) -> dict[str, Timing]:
         return {name: timing for name, timing in self.times.items() if name not in (OURS, HAND, *self.aside)}
 
-    def best_rival(self) -> str | None:
+    def best_rival(self, of: str = "median") -> str | None:
         rivals = self.rivals()
-        return min(rivals, key=lambda name: rivals[name].median) if rivals else None
+        return min(rivals, key=lambda name: getattr(rivals[name], of)) if rivals else None
 
-    def ratio(self, other: str) -> float:
-        """Our median over another's: below 1, we are faster."""
-        return self.times[OURS].median / self.times[other].median
+    def ratio(self, other: str, of: str = "median") -> float:
+        """Our time over another's, `of` the "median" turn or of the fastest ("min"): below 1, we are faster."""
+        return getattr(self.times[OURS], of) / getattr(self.times[other], of)
 
     def expected(self) -> float | None:
         """The figure, scaled to what this machine could do while it was measured."""

@@ -22,6 +22,7 @@ TITLES = {
     "W7": "Lennard-Jones energy and forces", "W8": "row-wise logsumexp, 10,000 x 1,000", "W9": "kinematic chain, 20 joints, scalar code",
     "W11": "Hessian, 50 variables", "W12": "gradient of six variables, 1e6 rows", "W13": "attention, 512 x 64, float32",
 }
+BUSY = 2.0  # the load average of the benchmark itself stays below
 BEGIN, END = "<!-- benchmarks: begin (written by tests/bench/bench_report.py) -->", "<!-- benchmarks: end -->"
 
 
@@ -36,14 +37,24 @@ def seconds(value: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+    return "-" if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"
 
 
-def summary(entry: Entry) -> list[str]:
+def statistic(entries: Sequence[Entry]) -> str:
+    """Which turn's time is shown: the median one's; the fastest one's where other programs kept the machine busy."""
+    return "min" if max((entry.load for entry in entries), default=0.0) > BUSY else "median"
+
+
+def summary(entry: Entry, of: str) -> list[str]:
     """workload, case, ours, by hand, ours / hand, best rival, its name, ours / best rival."""
-    best = entry.best_rival()
-    return [entry.workload, entry.case, seconds(entry.times[OURS].median), seconds(entry.times[HAND].median), ratio(entry.ratio(HAND)),
-            seconds(entry.times[best].median) if best else "-", best or "-", ratio(entry.ratio(best)) if best else "-"]
+    best = entry.best_rival(of)
+    hand = None if HAND in entry.aside else HAND
+
+    def pair(other: str | None) -> list[str]:
+        return [seconds(getattr(entry.times[other], of)), ratio(entry.ratio(other, of))] if other else ["-", "-"]
+
+    rival_time, rival_ratio = pair(best)
+    return [entry.workload, entry.case, seconds(getattr(entry.times[OURS], of)), *pair(hand), rival_time, best or "-", rival_ratio]
 
 
 SUMMARY = ["", "case", "chainrule", "by hand", "ratio", "best rival", "", "ratio"]
@@ -76,12 +87,13 @@ def terminal_tables(entries: Sequence[Entry], rows: dict[str, list[dict[str, Any
     for entry in entries:
         lines = []
         for name, timing in sorted(entry.times.items(), key=lambda item: item[1].median):
-            note = "fixed outputs" if name in entry.aside else f"figure, scaled: {seconds(entry.expected())}" if name == HAND else ""
+            note = "not compared with" if name in entry.aside else f"figure, scaled: {seconds(entry.expected())}" if name == HAND else ""
             lines.append([name, seconds(timing.median), seconds(timing.min), str(timing.turns), ratio(entry.ratio(name)), note])
         lines += [[name, "-", "-", "-", "-", f"left out: {reason}"] for name, reason in entry.left_out.items()]
         show(f"{entry.workload}: {entry.case}", ["contender", "median", "fastest", "turns", "chainrule / it", "note"], lines)
     if entries:
-        show("all", SUMMARY, [summary(entry) for entry in entries])
+        show("all, medians", SUMMARY, [summary(entry, "median") for entry in entries])
+        show("all, fastest turns", SUMMARY, [summary(entry, "min") for entry in entries])
         probes = entries[0].probes
         console.print(f"probes: {probes['bandwidth']:.1f} GB/s copying, {probes['flops']:.0f} GFlop/s")
     if rows["start"]:
@@ -100,9 +112,9 @@ def markdown_table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> st
 def markdown(stored: dict[str, Any]) -> str:
     """The tables and the machine, as the README shows them."""
     entries = [Entry.from_json(entry) for entry in stored["entries"]]
-    lines = []
+    lines, of = [], statistic(entries)
     for entry in entries:
-        _, case, *rest = summary(entry)
+        _, case, *rest = summary(entry, of)
         best = f"{rest[3]} ({rest[4]})" if rest[4] != "-" else "-"
         lines.append([f"{TITLES[entry.workload]}: {case}" if case else TITLES[entry.workload], rest[0], rest[1], rest[2], best, rest[5]])
     parts = [markdown_table(["workload", "chainrule", "by hand", "ours / hand", "best rival", "ours / rival"], lines)]
@@ -110,6 +122,8 @@ def markdown(stored: dict[str, Any]) -> str:
         parts.append("From the start of the interpreter to the first gradient, all imports included:")
         parts.append(markdown_table(START, list(map(start_row, stored["start"]))))
     parts.append(machine(stored))
+    if of == "min":
+        parts.append("Other programs were running meanwhile, so the times are those of each one's fastest turn, not medians.")
     return "\n\n".join(parts)
 
 
@@ -130,20 +144,22 @@ def draw(stored: dict[str, Any], path: Path) -> None:
     marks = {HAND: ("k", "|"), "JAX": ("tab:green", "o"), "torch": ("tab:orange", "s"), "torch.compile": ("tab:red", "D")}
     others = ("tab:blue", "^")
     figure, axes = plt.subplots(figsize=(8, 0.6 + 0.19 * len(entries)), layout="constrained")
-    shown = set()
+    shown, of = set(), statistic(entries)
     for line, entry in enumerate(entries):
-        for name in (HAND, *entry.rivals(), *entry.aside):
+        for name in (HAND, *entry.rivals(), *(name for name in entry.aside if name != HAND)):
+            if name == HAND and HAND in entry.aside:
+                continue
             color, mark = marks.get(name, others)
             label = "by hand (numba)" if name == HAND else name if name in marks else "other"
             size, edge = (9, 2) if mark == "|" else (4, 0)
-            axes.plot(1 / entry.ratio(name), line, mark, color=color, markersize=size, markeredgewidth=edge,
+            axes.plot(1 / entry.ratio(name, of), line, mark, color=color, markersize=size, markeredgewidth=edge,
                       label=None if label in shown else label)
             shown.add(label)
     axes.axvline(1, color="tab:blue", linewidth=1)
     axes.axvspan(1 / 1.25, 1, color="tab:blue", alpha=0.1, linewidth=0)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.set_yticks(range(len(entries)), [f"{entry.workload}  {entry.case}" for entry in entries])
+    axes.set_yticks(range(len(entries)), [f"{entry.workload}  {entry.case or TITLES[entry.workload]}" for entry in entries])
     axes.set_ylim(len(entries) - 0.4, -0.6)
     axes.grid(axis="x", alpha=0.3)
     axes.set_xlabel("time of a call, chainrule = 1: further right is slower")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ _LIBRARIES = ("chainrule", "numpy", "numba", "jax", "torch", "casadi", "autograd
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bench-results", default=".benchmarks/results.json", help="where benchmarks keep their results (JSON)")
-    parser.addoption("--bench-seconds", type=float, default=2.5, help="how long each case of a benchmark is measured")
+    parser.addoption("--bench-seconds", type=float, default=1.5, help="how long each case of a benchmark is measured")
     parser.addoption("--bench-python", default="", help="an interpreter with PyTensor and autograd; without it they are left out")
     parser.addoption("--bench-alone", action="store_true", help="only chainrule and the kernel by hand, no other library; kept nowhere")
 
@@ -96,7 +97,7 @@ class Bench:
         del results
         times = measure(calls, self.seconds) | elsewhere
         entry = Entry(workload, case, times, [name for name in aside if name in calls], left_out, figure, bound,
-                      datetime.now(UTC).isoformat(timespec="seconds"), self.probes)
+                      datetime.now(UTC).isoformat(timespec="seconds"), self.probes, os.getloadavg()[0])
         self.results.entries.append(entry)
         return entry
 
