@@ -121,6 +121,12 @@ def markdown(stored: dict[str, Any]) -> str:
     if stored.get("start"):
         parts.append("From the start of the interpreter to the first gradient, all imports included:")
         parts.append(markdown_table(START, list(map(start_row, stored["start"]))))
+    for row in stored.get("growth", []):
+        program, _, stage = row["name"].rpartition(": ")
+        if stage == "total":
+            sizes = ", ".join(f"{size:,}" for size in row["sizes"])
+            times = ", ".join(map(seconds, row["seconds"]))
+            parts.append(f"Compiling without a cache, {program} {sizes}: {times} (grows as n^{row['exponent']:.2f}).")
     parts.append(machine(stored))
     if of == "min":
         parts.append("Other programs were running meanwhile, so the times are those of each one's fastest turn, not medians.")
