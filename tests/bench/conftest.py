@@ -60,8 +60,8 @@ class Results:
         self.stored["entries"] = sorted([*kept, *(entry.as_json() for entry in self.entries)],
                                         key=lambda entry: int(entry["workload"][1:]))  # a sort keeps the order of cases
         for kind, rows in self.rows.items():
-            names = {row["name"] for row in rows}
-            self.stored[kind] = [row for row in self.stored.get(kind, []) if row["name"] not in names] + rows
+            programs = {row["name"].partition(":")[0] for row in rows}  # all stages of a program are replaced at once
+            self.stored[kind] = [row for row in self.stored.get(kind, []) if row["name"].partition(":")[0] not in programs] + rows
         self.stored |= {"processor": _processor(), "system": platform.platform(), "versions": _versions(),
                         "date": datetime.now(UTC).date().isoformat()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
