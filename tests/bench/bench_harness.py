@@ -1,6 +1,6 @@
 """Contenders of one computation: checked against each other, then timed in turns in one process.
 
-A turn is one untimed call, then a batch of calls long enough for the clock. The contender that has had the least time so far is
+A turn is one untimed call (unless calls are long), then a batch of calls long enough for the clock. The contender that has had the least time so far is
 next, so that each one's turns are spread over the whole measurement, and what disturbs the machine disturbs all of them. Between
 turns there is a pause in which the idle threads of the last contender's pool stop spinning.
 """
@@ -17,6 +17,7 @@ import numpy as np
 
 BATCH_SECONDS = 0.01
 PAUSE_SECONDS = 0.02
+LONG_SECONDS = 0.05
 LEAST_TURNS = 5
 OURS, HAND = "chainrule", "hand"
 
@@ -116,12 +117,13 @@ def check(results: dict[str, Any], tolerance: float) -> None:
 
 def measure(calls: dict[str, Call], seconds: float) -> dict[str, Timing]:
     """Time contenders in turns, for so many seconds in all (more, if it takes more to give each its least number of turns)."""
-    batch = {}
+    batch, once = {}, {}
     for name, call in calls.items():
         call.timer.timeit(1)
         number = 1
         while (spent := call.timer.timeit(number)) < BATCH_SECONDS / 4:
             number *= 4
+        once[name] = spent / number
         batch[name] = max(1, round(BATCH_SECONDS / (spent / number)))
     spent_by = dict.fromkeys(calls, 0.0)
     samples: dict[str, list[float]] = {name: [] for name in calls}
@@ -130,7 +132,8 @@ def measure(calls: dict[str, Call], seconds: float) -> dict[str, Timing]:
         name = min(waiting, key=spent_by.__getitem__)
         time.sleep(PAUSE_SECONDS)
         started = time.perf_counter()
-        calls[name].timer.timeit(1)
+        if once[name] < LONG_SECONDS:
+            calls[name].timer.timeit(1)
         samples[name].append(calls[name].timer.timeit(batch[name]) / batch[name])
         spent_by[name] += time.perf_counter() - started
     return {name: Timing(median(found), min(found), len(found)) for name, found in samples.items()}
