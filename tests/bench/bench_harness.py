@@ -1,8 +1,8 @@
 """Contenders of one computation: checked against each other, then timed in turns in one process.
 
-A turn is one untimed call (unless calls are long), then a batch of calls long enough for the clock. The contender that has had the least time so far is
-next, so that each one's turns are spread over the whole measurement, and what disturbs the machine disturbs all of them. Between
-turns there is a pause in which the idle threads of the last contender's pool stop spinning.
+A turn is one untimed call (unless calls are long), then a batch of calls long enough for the clock. The contender that has had the
+least time so far is next, so that each one's turns are spread over the whole measurement, and what disturbs the machine disturbs
+all of them. Between turns there is a pause in which the idle threads of the last contender's pool stop spinning.
 """
 from __future__ import annotations
 
