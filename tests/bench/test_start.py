@@ -81,7 +81,7 @@ def test_start(bench, tmp_path, workload):
         assert first.returncode == 0, first.stderr
         printed[name] = float(first.stdout)
         cold = [run(program, tmp_path / name / f"cold{round_}")[0] for round_ in range(3)]
-        warm = [run(program, tmp_path / name / "cold0")[0] for _ in range(5)]
+        warm = [run(program, tmp_path / name / "cold0")[0] for _ in range(3)]
         bench.record("start", {"name": f"{workload}, {name}", "cold": statistics.median(cold), "warm": statistics.median(warm)})
     for name, value in printed.items():
         assert value == pytest.approx(printed["chainrule"], rel=1e-9), name
