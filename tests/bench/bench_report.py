@@ -129,7 +129,8 @@ def markdown(stored: dict[str, Any]) -> str:
             parts.append(f"Compiling without a cache, {program} {sizes}: {times} (grows as n^{row['exponent']:.2f}).")
     parts.append(machine(stored))
     if of == "min":
-        parts.append("Other programs were running meanwhile, so the times are those of each one's fastest turn, not medians.")
+        parts.append("Other programs were running meanwhile, so the times are those of each one's fastest turn, not medians. "
+                     "What waits for OpenBLAS's threads (network, attention) suffers most from them, on both sides.")
     return "\n\n".join(parts)
 
 
@@ -171,7 +172,7 @@ def draw(stored: dict[str, Any], path: Path) -> None:
     axes.set_xlabel("time of a call, chainrule = 1: further right is slower")
     axes.set_title(f"{stored['processor']}, {stored['date']}, " + ", ".join(
         f"{name} {stored['versions'][name]}" for name in ("numba", "jax", "torch") if name in stored["versions"]), fontsize=8)
-    axes.legend(loc="lower right", fontsize=7)
+    figure.legend(loc="outside lower center", ncols=5, fontsize=7)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
 
