@@ -27,10 +27,13 @@ Kind = Literal["value", "gradient", "value_and_gradient", "vjp", "cotangents", "
 
 @dataclass(frozen=True)
 class Options:
-    """What may be rewritten: `stabilise` puts limits for overflow and undefined values, `fastmath` is for reals."""
+    """What may be rewritten: `stabilise` puts limits for overflow and undefined values, `fastmath` is for reals; without
+    `rounding` nothing else changes a bit (but the order of sums).
+    """
 
     stabilise: bool = True
     fastmath: bool = False
+    rounding: bool = True
 
 
 @dataclass(frozen=True)

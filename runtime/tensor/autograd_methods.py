@@ -7,8 +7,10 @@ from typing import Any
 from ..torch_types import scalar_type_name
 from .messages import c_name
 from .modes import state
+from .records import Record
 from .row import composite
 from .storage import Counter
+from .tape import leave
 from .tensor import Tensor, alias_of
 
 NOT_A_LEAF_FLAG = "you can only change requires_grad flags of leaf variables."
@@ -41,6 +43,7 @@ def set_requires_grad(self: Tensor, value: Any) -> None:
     if value and not self._dtype.is_floating_point:
         raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
     _check_inference(self, value)
+    leave(self)
     self._requires_grad = value
 
 
@@ -58,6 +61,7 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
         raise RuntimeError("only Tensors of floating point dtype can require gradients")
     _check_inference(self, requires_grad)
     if self.is_leaf:
+        leave(self)
         self._requires_grad = bool(requires_grad)
     return self
 
@@ -106,6 +110,7 @@ def detach_(self: Tensor) -> Tensor:
                            "gradients are views of DDP buckets, and hence detach_() cannot be called on these "
                            "gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
                            "torch/optim/optimizer.py as the solution.")
+    leave(self)
     self._grad_fn, self._output_nr, self._requires_grad = None, 0, False
     return self
 
@@ -123,6 +128,7 @@ def set_data(self: Tensor, value: Tensor) -> None:
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
     if self._requires_grad and not value._dtype.is_floating_point:
         raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+    leave(self)
     self._storage = value._storage
     self._geometry, self._shape, self._dtype = value._geometry, value._shape, value._dtype
     self._cache = self._cached = None
@@ -131,9 +137,20 @@ def set_data(self: Tensor, value: Tensor) -> None:
 def backward(self: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False,
              inputs: Any = None) -> None:
     """Add the gradient of this tensor (weighted by `gradient`) to the `.grad` of the leaves of its graph."""
+    if gradient is None and inputs is None and not create_graph and type(self._record) is Record and _by_plan(self, retain_graph):
+        return
     from . import engine
 
     engine.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+def _by_plan(root: Tensor, keep_graph: bool | None) -> bool:
+    """The backward pass over records; replaced by the function itself on the first call, since `plan` imports this module."""
+    global _by_plan
+    from . import plan
+
+    _by_plan = plan.backward
+    return plan.backward(root, keep_graph)
 
 
 def is_inference(self: Tensor) -> bool:

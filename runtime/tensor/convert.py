@@ -10,6 +10,7 @@ import numpy as np
 from ..torch_types import Size, format_parameter, format_spec, format_tensor
 from .evaluate import ValueNeededError
 from .geometry import wrap_dim
+from .records import Record
 from .row import FUNCTIONS, METHODS, call, composite
 from .tensor import Tensor, alias_of, wrap
 from .value import leaf
@@ -19,8 +20,12 @@ def __repr__(self: Tensor, *, tensor_contents: Any = None) -> str:
     array = self._array()
     if getattr(type(self), "_is_parameter", False):
         return format_parameter(array, dtype=self._dtype, requires_grad=self.requires_grad)
-    node = self.grad_fn
-    name = None if node is None else node.name().rpartition("::")[2]
+    record = self._record
+    if type(record) is Record and (self._value is record.value if record.value is not None else not record.freed):
+        name: str | None = record.entry.name
+    else:
+        node = self.grad_fn
+        name = None if node is None else node.name().rpartition("::")[2]
     return format_tensor(array, dtype=self._dtype, requires_grad=self.requires_grad, grad_fn_name=name,
                          prefix="tensor(" if type(self) is Tensor else f"{type(self).__name__}(")
 

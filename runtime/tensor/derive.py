@@ -6,13 +6,13 @@ differentiated again by the same means.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...compiler import differentiate
+from ...compiler import differentiate, sizes
 from ...compiler.ir import Node, f, make, rebuild, toposort
 from .value import Recipe
 
@@ -40,7 +40,9 @@ class _Vjp(Recipe):
 
     def emit(self, nodes: Sequence[Node], masks: Sequence[Node | None], params: tuple[Any, ...], index: int
              ) -> tuple[Node, Node | None]:
-        made = template(params, index, tuple((n.shape, n.dtype.name) for n in nodes), tuple(m is not None for m in masks))
+        # what is decided by symbolic sizes is for one trace only
+        of: Callable[..., Template] = template if sizes.active.context is None else template.__wrapped__
+        made = of(params, index, tuple((n.shape, n.dtype.name) for n in nodes), tuple(m is not None for m in masks))
         target = nodes[len(params[4]) + index]
         if made.value is None:
             return differentiate.zeros_like(target), None
@@ -63,6 +65,9 @@ def template(params: tuple[Any, ...], index: int, avals: tuple[Aval, ...], maske
                for k, there in enumerate(masked) if there}
     cts, inputs, outputs = stand_ins[: len(given)], stand_ins[len(given): len(given) + arity], stand_ins[len(given) + arity:]
     made = [recipe.emit(inputs, [mask_of.get(len(given) + k) for k in range(arity)], inner, k)[0] for k in indices]
+    if sizes.active.context is not None:
+        _same_sizes(made, outputs)
+        _same_sizes([made[k] for k in given], cts)
     value, mask = differentiate.vjp_masked([made[k] for k in given], cts, [mask_of.get(k) for k in range(len(given))],
                                            [inputs[index]])[0]
     # Where the gradient is written in terms of an output, the output is read and not computed again.
@@ -73,6 +78,13 @@ def template(params: tuple[Any, ...], index: int, avals: tuple[Aval, ...], maske
     found = set(toposort([n for n in (value, mask) if n is not None]))
     return Template((*stand_ins, *mask_of.values()), value, mask,
                     frozenset(k for k, node in enumerate(stand_ins) if node in found))
+
+
+def _same_sizes(nodes: Sequence[Node], stand_ins: Sequence[Node]) -> None:
+    """Tell the active trace that a stand-in has the shape of what it stands for."""
+    for node, stand_in in zip(nodes, stand_ins, strict=True):
+        for left, right in zip(node.shape, stand_in.shape, strict=True):
+            sizes.equal(left, right)
 
 
 @lru_cache(maxsize=4096)

@@ -65,6 +65,18 @@ def run(roots: Sequence[Edge], grads: Sequence[Tensor], *, keep_graph: bool, cre
     return task.found
 
 
+def gradients_at(root: Edge, grad: Tensor, edges: Sequence[Edge]) -> dict[int, Tensor]:
+    """The recorded gradients that arrive at some edges, those that are reached, by position; nothing is accumulated or freed."""
+    reachable = _reachable([root[0]])
+    wanted: dict[Edge, list[int]] = {}
+    for position, edge in enumerate(edges):
+        wanted.setdefault(edge, []).append(position)
+    task = Task(True, wanted, _leading_to({node for node, _ in edges}, reachable), {}, False, [])
+    with set_grad_enabled(False):
+        _walk([root], [grad], reachable, task)
+    return task.found
+
+
 def _value(tensor: Tensor) -> Value:
     return tensor._value
 

@@ -1,18 +1,26 @@
-"""Evaluation of recorded Values: one program for each structure, cached, and run by the reference evaluator."""
+"""Evaluation of recorded Values: one program for each structure, cached; run by the reference evaluator, and compiled once the
+structure has repeated enough to pay for that.
+"""
 from __future__ import annotations
 
+import math
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...compiler.errors import InternalError
-from ...compiler.interpret import function_of, quiet
-from ...compiler.ir import Node, current, execution_order, make, resolve_params
-from ...compiler.provenance import Site
+from ...compiler.interpret import quiet
+from ...compiler.ir import Node, execution_order, make, resolve_params
+from .functions import evaluation_of, interpreted_only
+from .structure import Structure, check_promise, structure_of
 from .value import Array, Recipe, Value, leaf, pending
+
+if TYPE_CHECKING:
+    from .compiled import CompiledProgram
 
 MAX_PROGRAMS = 1024
 
@@ -57,6 +65,7 @@ class Program:
     Attributes:
         inputs, outputs: nodes; an output of None is a mask that is not there.
         steps: `(function, slots of the arguments, parameters, dtype)` in order; slots count inputs first, then steps.
+        seconds: what a run is estimated to take.
     """
 
     def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node | None]) -> None:
@@ -78,9 +87,12 @@ class Program:
             params = {name: resolve_params(value, {}) for name, value in node.named_params.items()}
             if node.op.wants_aval:
                 params |= {"shape": node.shape, "dtype": node.dtype}
-            self.steps.append((function_of(node.op), tuple(slot_of[i] for i in node.inputs), params, node.dtype))
+            self.steps.append((evaluation_of(node.op), tuple(slot_of[i] for i in node.inputs), params, node.dtype))
             slot_of[node] = len(slot_of)
         self.slots = tuple(None if node is None else slot_of[node] for node in outputs)
+        self.tier: Tier | None = None
+        elements = sum(math.prod(resolve_params(node.shape, {})) for node in order)
+        self.seconds = STEP_SECONDS * len(self.steps) + ELEMENT_SECONDS * elements
 
     def __call__(self, arrays: Sequence[Array]) -> list[Any]:
         values: list[Any] = [*arrays, *self.constants]
@@ -91,37 +103,141 @@ class Program:
         return [None if k is None else values[k] for k in self.slots]
 
 
+class Tier:
+    """What is known of the programs of one structure, whatever the sizes.
+
+    Attributes:
+        uses, spent: evaluations by the interpreter, and the seconds that they are estimated to have taken.
+        compiled: programs by the steps that they give, the latest first; empty where there can be none.
+    """
+
+    __slots__ = ("compiled", "spent", "uses")
+
+    def __init__(self) -> None:
+        self.uses = 0
+        self.spent = 0.0
+        self.compiled: dict[tuple[int, ...], list[CompiledProgram]] = {}
+
+    @property
+    def due(self) -> bool:
+        """Whether the structure has repeated enough for a compiled program to pay."""
+        return self.uses >= FEW and (self.uses >= MANY or self.spent >= WORTHWHILE) and not interpreted_only()
+
+    def program(self, structure: Structure, wanted: tuple[int, ...], arrays: Sequence[Array]) -> CompiledProgram | None:
+        """The compiled program of some steps that takes these arrays; made where there is none yet."""
+        found = self.compiled.get(wanted)
+        for one in found or ():
+            if one.accepts(arrays):
+                return one
+        if found is not None and (not found or len(found) >= MOST_VARIANTS):
+            return None
+        from .compiled import compile_structure
+
+        with _lock:
+            made = compile_structure(structure, wanted)
+        if made is None or not made.accepts(arrays):
+            self.compiled.setdefault(wanted, [])
+            return None
+        if len(self.compiled) >= MOST_VARIANTS:
+            self.compiled.clear()
+        self.compiled[wanted] = [made, *(found or ())]
+        return made
+
+
+FEW, MANY, WORTHWHILE = 3, 32, 0.005  # compiling takes some tenths of a second, once
+MOST_VARIANTS = 8
+STEP_SECONDS, ELEMENT_SECONDS = 5e-6, 1e-9  # of the interpreter: for each step, and for each element of its result
+
 _programs: OrderedDict[Any, Program] = OrderedDict()
-_lock = threading.Lock()
+_tiers: OrderedDict[Any, Tier] = OrderedDict()
+_lock = threading.RLock()
+
+
+def _cached(table: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+    """An entry of a table that keeps the latest."""
+    with _lock:
+        found = table.get(key)
+        if found is not None:
+            table.move_to_end(key)
+            return found
+    found = make()
+    with _lock:
+        table[key] = found
+        if len(table) > MAX_PROGRAMS:
+            table.popitem(last=False)
+    return found
+
+
+def program_of(structure: Structure) -> Program:
+    """The interpreted program of a structure, with the tier that it belongs to."""
+    program: Program = _cached(_programs, structure.key(), lambda: _build(structure))
+    if program.tier is None:
+        program.tier = _cached(_tiers, structure.general_key(), Tier)
+    return program
 
 
 def evaluate(values: Sequence[Value]) -> None:
-    """Give every one of `values`, and all that is pending below them, its array; but not what depends on an unknown example."""
+    """Give every one of `values` its array, and whatever is pending below them and is wanted elsewhere, too; but not what depends
+    on an unknown example.
+    """
     order = pending_below(values)
     if recording.depth:
         order = known(order)
-        pending.count = pending.nbytes = 0
+        pending.count = 0.0
     if not order:
         return
-    leaves, key = _structure(order)
-    with _lock:
-        program = _programs.get(key)
-        if program is not None:
-            _programs.move_to_end(key)
-    if program is None:
-        program = _build(order, leaves)
-        with _lock:
-            _programs[key] = program
-            if len(_programs) > MAX_PROGRAMS:
-                _programs.popitem(last=False)
-    results = program([_array(value) for value in leaves])
-    count = len(order)
-    for value, array, mask in zip(order, results[:count], results[count:], strict=True):
+    structure = structure_of(order)
+    program = program_of(structure)
+    tier = program.tier
+    assert tier is not None
+    leaves = structure.leaves()
+    arrays = [_array(value) for value in leaves]
+    compiled = None
+    if tier.due:
+        wanted = _wanted(order, values)
+        compiled = tier.program(structure, wanted, arrays)
+    if compiled is not None:
+        give([order[k] for k in wanted], compiled.run(*arrays), compiled.masks)
+    else:
+        tier.uses += 1
+        tier.spent += program.seconds
+        interpret(structure, program, arrays)
+    pending.count = 0.0
+
+
+def interpret(structure: Structure, program: Program, arrays: Sequence[Array]) -> None:
+    """Give every step its array."""
+    steps = structure.steps
+    results = program(arrays)
+    count = len(steps)
+    for value, array, mask in zip(steps, results[:count], results[count:], strict=True):
         value.array = np.asarray(array)
         value.mask = None if mask is None else leaf(np.asarray(mask))
+    for value in steps:
+        _forget(value)
+
+
+def give(values: Sequence[Value], results: Sequence[Any], masks: Sequence[int | None]) -> None:
+    """Give Values the results of a compiled program."""
+    for value, result, mask in zip(values, results, masks, strict=False):
+        value.array = np.asarray(result)
+        value.mask = None if mask is None else leaf(np.asarray(results[mask]))
+        _forget(value)
+
+
+def _forget(value: Value) -> None:
+    value.recipe, value.inputs, value.params, value.site = None, (), (), None
+
+
+def _wanted(order: Sequence[Value], values: Sequence[Value]) -> tuple[int, ...]:
+    """Which steps are asked for, or are referred to by anything but other steps."""
+    asked = {id(value) for value in values}
+    inside: dict[int, int] = {}
     for value in order:
-        value.recipe, value.inputs, value.params, value.site = None, (), (), None
-    pending.count = pending.nbytes = 0
+        for item in value.inputs:
+            inside[id(item)] = inside.get(id(item), 0) + 1
+    # beside other steps: `order`, `value`, and getrefcount's argument
+    return tuple(k for k, value in enumerate(order) if id(value) in asked or sys.getrefcount(value) > 3 + inside.get(id(value), 0))
 
 
 def array_of(value: Value) -> Array:
@@ -157,51 +273,11 @@ def pending_below(values: Sequence[Value]) -> list[Value]:
     return order
 
 
-def _structure(order: Sequence[Value]) -> tuple[list[Value], Any]:
-    """The leaves of a program, each once, and the key of everything about it but their contents."""
-    leaves: list[Value] = []
-    leaf_key: list[Any] = []
-    position: dict[int, int] = {id(value): -1 - k for k, value in enumerate(order)}
-    steps: list[Any] = []
-    for value in order:
-        for item in value.inputs:
-            if id(item) not in position:
-                position[id(item)] = len(leaves)
-                leaves.append(item)
-                leaf_key.append((item.dtype.char, item.shape, item.array is None, item.mask is not None))
-                if item.mask is not None:
-                    leaves.append(item.mask)
-                    leaf_key.append(None)
-        steps.append((value.recipe, value.params, value.index, *[position[id(i)] for i in value.inputs]))
-    leaves = [item for item in leaves if item.array is not None]
-    return leaves, (tuple(leaf_key), tuple(steps))
-
-
-def _build(order: Sequence[Value], leaves: Sequence[Value]) -> Program:
+def _build(structure: Structure) -> Program:
     """The program of recorded steps, with the values of all of them, then their masks, as outputs."""
-    nodes: dict[int, Node] = {}
-    masks: dict[int, Node | None] = {}
+    leaves = structure.leaves()
     inputs = [make("input", shape=value.shape, dtype=value.dtype, position=k, name=f"x{k}") for k, value in enumerate(leaves)]
-    nodes |= {id(value): node for value, node in zip(leaves, inputs, strict=True)}
-    before = current.sites
-    try:
-        for value in order:
-            for item in value.inputs:
-                if id(item) not in nodes:  # absent: a shape and a dtype
-                    nodes[id(item)] = make("input", shape=item.shape, dtype=item.dtype, position=-2, name="absent")
-                if id(item) not in masks:
-                    masks[id(item)] = None if item.mask is None else nodes[id(item.mask)]
-            current.sites = _sites(value.site)
-            assert value.recipe is not None
-            node, mask = value.recipe.emit([nodes[id(i)] for i in value.inputs], [masks[id(i)] for i in value.inputs],
-                                           value.params, value.index)
-            if node.shape != value.shape or node.dtype != value.dtype:
-                raise InternalError(f"{value.recipe} promised {value.dtype}{list(value.shape)} and made {node!r}")
-            nodes[id(value)], masks[id(value)] = node, mask
-    finally:
-        current.sites = before
-    return Program(inputs, [*(nodes[id(v)] for v in order), *(masks[id(v)] for v in order)])
-
-
-def _sites(site: Site | None) -> frozenset[Site]:
-    return frozenset() if site is None else frozenset((site,))
+    nodes, masks = structure.emit(inputs)
+    for value, node in zip(structure.steps, nodes, strict=True):
+        check_promise(value, node.shape, node)
+    return Program(inputs, [*nodes, *masks])

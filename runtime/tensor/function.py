@@ -11,6 +11,7 @@ import numpy as np
 from .modes import state
 from .node import FREED, Edge, Node
 from .row import numpy_dtype, saved_tensor
+from .tape import leave
 from .tensor import Tensor, alias_of, gradient_edge, wrap, wrap_array
 from .value import Value
 
@@ -239,6 +240,7 @@ def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensor
         cls, ctx, edges, tuple((t._shape, t._dtype) for t in real), [k for k, _ in tensors], len(args))
     ctx._node = node
     for nr, out in enumerate(real):
+        leave(out)
         fixed = any(out is t for t in ctx._non_differentiable) or not out._dtype.is_floating_point
         if fixed:
             out._requires_grad = False

@@ -15,7 +15,9 @@ from .arguments import refuse
 from .geometry import is_dense, overlaps
 from .modes import state
 from .node import Edge, Node, OpNode, node_class, short_name
+from .records import Held
 from .storage import READ, WRITE, written
+from .tape import leave
 from .tensor import Meta, Tensor, gradient_edge
 from .value import Recipe, Value, absent, recorded
 
@@ -137,7 +139,7 @@ def _save(node: OpNode, row: Row, made: Call, edges: list[Edge | None], self: Te
         return
     node.keeps = True
     found = []
-    for name, position, is_result, wanted in row.saved_in(made):
+    for name, position, is_result, wanted in row.saved_among(len(made.inputs)):
         if wanted is not None and edges[wanted] is None:
             continue
         item = self if is_result else made.inputs[position]
@@ -223,6 +225,8 @@ def store(self: Tensor, value: Value) -> None:
         if chain:
             self._cache, self._cached = value, storage.value
     self._counter.version += 1
+    if type(self._record) is Held:
+        self._record = None  # it would keep the old contents
 
 
 def overwrite(self: Tensor, value: Value) -> None:
@@ -254,6 +258,7 @@ def write_out(out: Tensor, result: Tensor, name: str) -> None:
 # ------------------------------------------------------------------------------------------------ the graph
 def rebase(self: Tensor, node: Node) -> None:
     """Put an in-place operation into the graph: as the tensor's grad_fn, or inside its base's."""
+    leave(self)
     meta = self._meta
     self._requires_grad = False
     if meta is None or meta.base is None:
@@ -262,6 +267,7 @@ def rebase(self: Tensor, node: Node) -> None:
         self._grad_fn, self._output_nr = node, 0
         return
     base = meta.base
+    leave(base)
     slices = CopySlices(base, self, node)
     if base._meta is not None and base._meta.retains_grad:
         _move_retained(base, base._grad_fn, base._output_nr, slices)
@@ -281,6 +287,7 @@ def regenerate(self: Tensor, meta: Meta) -> None:
     """The grad_fn of a view whose base has been written to: a view of what the base is now."""
     base = meta.base
     assert base is not None
+    leave(self)
     meta.base_version = self._counter.version
     edge = gradient_edge(base)
     if edge is None:

@@ -190,9 +190,10 @@ class OpNode(Node):
         indices: which outputs of the recipe the node's outputs are.
         saved: what the version check looks at, in order.
         keeps: whether there is something to free.
+        whole: whether no Value is absent yet, though the gradient may need none of them: then sizes can be followed.
     """
 
-    __slots__ = ("indices", "inputs", "keeps", "params", "recipe", "results", "saved")
+    __slots__ = ("indices", "inputs", "keeps", "params", "recipe", "results", "saved", "whole")
 
     def __init__(self, recipe: Recipe, params: tuple[Any, ...], inputs: Sequence[Value], results: Sequence[Value],
                  edges: Sequence[Edge | None], outputs: Sequence[tuple[Shape, Dtype]], indices: tuple[int, ...] = (0,)) -> None:
@@ -206,7 +207,7 @@ class OpNode(Node):
         self.results: Sequence[Value] | None = results
         self.indices = indices
         self.saved: tuple[Saved, ...] = ()
-        self.keeps = False
+        self.keeps = self.whole = False
 
     def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         if self.inputs is None:
@@ -269,6 +270,10 @@ class OpNode(Node):
         """Forget the Values; a node whose gradient needs none has nothing to forget."""
         if self.keeps:
             self.inputs = self.results = None
+        elif self.whole:
+            self.whole = False
+            self.inputs = tuple([absent(v) for v in self.inputs or ()])
+            self.results = tuple([absent(v) for v in self.results or ()])
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_saved_"):

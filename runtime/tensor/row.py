@@ -14,7 +14,9 @@ from .arguments import check_first, refuse, type_name
 from .geometry import Strides
 from .modes import no_grad, state
 from .node import Edge, OpNode, Saved, node_class
+from .records import Record, entry_of
 from .storage import Chain
+from .tape import current, quick_unary, quiet_mode, record as tape_record, record_of_view
 from .tensor import Geometry, Tensor, gradient_edge, wrap
 from .traced import involves_traced, through_trace
 from .value import Recipe, Shape, Value, absent, recorded, scalar
@@ -67,13 +69,16 @@ class Row(Recipe):
         outputs: makes a named tuple of the results, if any.
         derivative: the name of the grad_fn of the gradient, where torch has an operation for it.
         shown: parameters that the grad_fn shows as `_saved_<name>`, with their places among the params.
+        quick: what calls of the kinds that were made before are recorded as; see `tape`.
     """
 
-    __slots__ = ("backward", "build", "derivative", "differentiable", "inputs", "name", "outputs", "rule", "saved", "saves_rest", "shown")
+    __slots__ = ("backward", "build", "derivative", "differentiable", "inputs", "name", "outputs", "quick", "rule", "saved", "saves_rest",
+                 "shown")
 
     def __init__(self, name: str, rule: Callable[..., Call], build: Build, backward: str, saved: str, inputs: str,
                  outputs: Callable[..., Any] | None = None, derivative: str = "", shown: dict[str, int] | None = None) -> None:
         self.derivative = derivative
+        self.quick: dict[Any, Any] = {}
         self.shown = shown or {}
         self.name = name
         self.rule = rule
@@ -95,12 +100,12 @@ class Row(Recipe):
             return name, int(name[6:] or 0), True, wanted
         return name.rstrip("*"), self.inputs.index(name.rstrip("*")), False, wanted
 
-    def saved_in(self, made: Call) -> Sequence[tuple[str, int, bool, int | None]]:
-        """What is saved of a call: as declared, with every one of a list of inputs."""
+    def saved_among(self, count: int) -> Sequence[tuple[str, int, bool, int | None]]:
+        """What is saved of a call with so many inputs: as declared, with every one of a list of inputs."""
         if not self.saves_rest:
             return self.saved
         name, first, is_result, wanted = self.saved[-1]
-        return [*self.saved[:-1], *((name, k, is_result, wanted) for k in range(first, len(made.inputs)))]
+        return [*self.saved[:-1], *((name, k, is_result, wanted) for k in range(first, count))]
 
     def emit(self, nodes: Sequence[IRNode], masks: Sequence[IRNode | None], params: tuple[Any, ...], index: int
              ) -> tuple[IRNode, IRNode | None]:
@@ -221,7 +226,8 @@ _OF_NUMBERS = frozenset({"add", "sub", "mul", "div", "rsub", "subtract", "multip
 def _caller(row: Row, is_method: bool) -> Callable[..., Any]:
     rule = row.rule
     finish = partial(record_view, row) if isinstance(row, ViewRow) else partial(record, row)
-    return _wrapped(row.name, rule, finish, is_method)
+    made = _wrapped(row.name, rule, finish, is_method)
+    return quick_unary(row, made) if row.backward and row.outputs is None and type(row) is Row else made
 
 
 def _wrapped(name: str, function: Callable[..., Any], finish: Callable[[Any], Any] | None, is_method: bool) -> Callable[..., Any]:
@@ -280,7 +286,7 @@ def number(value: Any, dtype: np.dtype[Any]) -> Value:
 
 def value_of(item: Any) -> Value:
     """The Value of an input: a tensor's contents now, or a number's."""
-    if type(item) is Value:
+    if isinstance(item, Value):
         return item
     return item._storage.value if item._geometry is None else item._value  # type: ignore[no-any-return]
 
@@ -293,7 +299,7 @@ def edges_of(inputs: Sequence[Any]) -> list[Edge | None] | None:
     found = False
     for item in inputs:
         edge = None
-        if type(item) is not Value:
+        if not isinstance(item, Value):
             if item._meta is not None or item._requires_grad:
                 edge = gradient_edge(item)
             elif item._grad_fn is not None:
@@ -307,6 +313,10 @@ def edges_of(inputs: Sequence[Any]) -> list[Edge | None] | None:
 def record(row: Row, made: Call) -> Any:
     """The result of a call: a tensor, or a tuple of them."""
     inputs, params, shape, dtype = made.inputs, made.params, made.shape, made.dtype
+    if row.backward and made.strides is None and not isinstance(dtype, tuple) and dtype.is_floating_point and quiet_mode():
+        found = tape_record(row, inputs, params, shape, dtype, _NUMPY.get(dtype) or _numpy(dtype), made.name)
+        if found is not None:
+            return found
     values = tuple([value_of(item) for item in inputs])
     if isinstance(dtype, tuple):
         return _record_many(row, made, values)
@@ -330,7 +340,11 @@ def _record_many(row: Row, made: Call, values: tuple[Value, ...]) -> Any:
 def record_view(row: ViewRow, made: Call) -> Tensor:
     """A view of the call's input."""
     (base,) = made.inputs
+    source = current(base) if quiet_mode() and base._dtype.is_floating_point else None
     out = alias_view(base, row, made.params, made.shape, made.strides, made.offset)
+    if source is not None and source.aval.needs and not source.aval.live:
+        record_of_view(source, base, out, row, made.params, made.name)
+        return out
     edges = edges_of(made.inputs)
     if edges is not None and out._dtype.is_floating_point:
         value = base._value
@@ -352,7 +366,7 @@ def alias_view(base: Tensor, row: ViewRow, params: tuple[Any, ...], shape: Shape
     out._requires_grad = False
     out._grad = out._grad_fn = None
     out._output_nr = 0
-    out._meta = None
+    out._meta = out._record = None
     meta = out._ensure_meta()
     base_meta = base._meta
     if base_meta is not None and base_meta.base is not None:
@@ -370,7 +384,11 @@ def alias_view(base: Tensor, row: ViewRow, params: tuple[Any, ...], shape: Shape
 
 def renamed(tensor: Tensor, name: str) -> Tensor:
     """A result just made by other operations, whose grad_fn gets the name of the operation that was asked for."""
-    if isinstance(tensor._grad_fn, OpNode):
+    made = tensor._record
+    if type(made) is Record and made.node is None:
+        entry = made.entry
+        made.entry = entry_of(entry.row, entry.params, entry.avals, entry.aval, name, entry.place)
+    elif isinstance(tensor._grad_fn, OpNode):
         tensor._grad_fn.__class__ = node_class(name)
     return tensor
 
@@ -391,11 +409,11 @@ def attach(row: Row, made: Call, values: tuple[Value, ...], edges: list[Edge | N
         node.keeps = True
         inputs = made.inputs
         saved = []
-        for name, position, is_result, wanted in row.saved_in(made) if row.saves_rest else saves:
+        for name, position, is_result, wanted in row.saved_among(len(inputs)) if row.saves_rest else saves:
             if (wanted is not None and edges[wanted] is None) or (not is_result and position >= len(inputs)):
                 continue
             item = outs[position] if is_result else inputs[position]
-            if type(item) is not Value:
+            if not isinstance(item, Value):
                 saved.append(saved_tensor(name, position, item, is_result))
         node.saved = tuple(saved)
     return node

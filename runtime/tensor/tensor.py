@@ -12,6 +12,7 @@ from ..torch_types import CPU, Size, dtype as Dtype, from_numpy_dtype, strided
 from .evaluate import array_of
 from .geometry import Strides, contiguous_strides, numel
 from .modes import state
+from .records import Record
 from .storage import Chain, Counter, Storage, read
 from .value import Array, Shape, Value
 
@@ -56,7 +57,7 @@ class Tensor(metaclass=TensorType):
     """
 
     __slots__ = ("__dict__", "__weakref__", "_cache", "_cached", "_counter", "_dtype", "_geometry", "_grad", "_grad_fn", "_meta",
-                 "_output_nr", "_requires_grad", "_shape", "_storage")
+                 "_output_nr", "_record", "_requires_grad", "_shape", "_storage")
     _storage: Storage
     _counter: Counter
     _geometry: Geometry | None
@@ -69,15 +70,18 @@ class Tensor(metaclass=TensorType):
     _grad_fn: Node | None
     _output_nr: int
     _meta: Meta | None
+    _record: Any  # what stands for the slots that are empty, or is known of the tensor as it is now; see `tape`
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         from .create import legacy_constructor
 
         return legacy_constructor(cls, *args, **kwargs)
 
-    if TYPE_CHECKING:
+    def __getattr__(self, name: str) -> Any:
+        """Slots that are empty are filled when they are read; also (for type checkers) the methods that `row` makes."""
+        from .tape import fill
 
-        def __getattr__(self, name: str) -> Any: ...  # the methods that `row` makes
+        return fill(self, name)
 
     # ------------------------------------------------------------------ contents
     @property
@@ -160,7 +164,7 @@ class Tensor(metaclass=TensorType):
     @property
     def requires_grad(self) -> bool:
         """Whether gradients flow to this tensor."""
-        if self._requires_grad or self._grad_fn is not None:
+        if self._requires_grad or type(self._record) is Record or self._grad_fn is not None:
             return True
         meta = self._meta
         return meta is not None and meta.base is not None and meta.base.requires_grad
@@ -174,7 +178,7 @@ class Tensor(metaclass=TensorType):
     @property
     def is_leaf(self) -> bool:
         """Whether the tensor was made by the user and not by a recorded operation."""
-        return self.grad_fn is None
+        return type(self._record) is not Record and self.grad_fn is None
 
     @property
     def grad_fn(self) -> Node | None:
@@ -208,6 +212,9 @@ class Tensor(metaclass=TensorType):
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
+        if value is None:
+            self._grad = None
+            return
         from .autograd_methods import set_grad
 
         set_grad(self, value)
@@ -264,7 +271,7 @@ def wrap(value: Value, dtype: Dtype, strides: Strides | None = None) -> Tensor:
     made._requires_grad = False
     made._grad = made._grad_fn = None
     made._output_nr = 0
-    made._meta = None
+    made._meta = made._record = None
     if state.inference:
         made._ensure_meta().inference = True
     return made
@@ -286,7 +293,7 @@ def alias_of(tensor: Tensor, cls: type[Tensor] = Tensor) -> Tensor:
     made._requires_grad = False
     made._grad = made._grad_fn = None
     made._output_nr = 0
-    made._meta = None
+    made._meta = made._record = None
     return made
 
 

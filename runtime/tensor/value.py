@@ -56,6 +56,7 @@ class Value:
     mask: Value | None  # of an evaluated cotangent
     site: Site | None
     live = False  # whether the array is memory that others can write to
+    number = False  # whether it is a Python number, of which no two uses are one input of a program
 
     def __init__(self, recipe: Recipe | None, inputs: tuple[Value, ...], params: tuple[Any, ...], shape: Shape,
                  dtype: np.dtype[Any], index: int = 0) -> None:
@@ -81,16 +82,31 @@ class LiveValue(Value):
     live = True
 
 
-class _Pending(threading.local):
-    """How much has been recorded since something was last evaluated."""
+class NumberValue(Value):
+    """A Python number: equal numbers share the array, and no program may rely on that."""
 
-    count: int = 0
-    nbytes: int = 0
+    __slots__ = ()
+    number = True
+
+
+class _Pending(threading.local):
+    """How much has been recorded since something was last evaluated, as `weight_of` counts it."""
+
+    count: float = 0.0
+    later: bool = False  # whether what reads exposed memory need not be evaluated at once, as nobody can write to it meanwhile
 
 
 pending = _Pending()
 MAX_PENDING = 2000
 MAX_PENDING_BYTES = 1 << 28
+
+
+def weight_of(shape: Shape, dtype: np.dtype[Any]) -> float:
+    """How much of `MAX_PENDING` a pending Value takes: 1, and more where it is large."""
+    size = dtype.itemsize
+    for extent in shape:
+        size *= extent
+    return 1.0 + size * (MAX_PENDING / MAX_PENDING_BYTES)
 
 
 def recorded(recipe: Recipe, inputs: tuple[Value, ...], params: tuple[Any, ...], shape: Shape, dtype: np.dtype[Any],
@@ -111,18 +127,12 @@ def recorded_gradient(recipe: Recipe, inputs: tuple[Value, ...], params: tuple[A
 
 
 def _count(value: Value) -> None:
-    size = value.dtype.itemsize
-    for extent in value.shape:
-        size *= extent
-    pending.count = count = pending.count + 1
-    pending.nbytes = nbytes = pending.nbytes + size
-    if count > MAX_PENDING or nbytes > MAX_PENDING_BYTES:
+    pending.count = count = pending.count + weight_of(value.shape, value.dtype)
+    if count > MAX_PENDING:
         _evaluate(value)
-    inputs = value.inputs
-    for item in inputs:
-        if item.live:
-            _evaluate(value)
-            _own(value, inputs)
+    for item in value.inputs:
+        if item.live and not pending.later:
+            evaluate_now(value)
             break
 
 
@@ -132,7 +142,14 @@ def _evaluate(value: Value) -> None:
     evaluate([value])
 
 
-def _own(value: Value, inputs: tuple[Value, ...]) -> None:
+def evaluate_now(value: Value) -> None:
+    """Evaluate what reads exposed memory."""
+    inputs = value.inputs
+    _evaluate(value)
+    own(value, inputs)
+
+
+def own(value: Value, inputs: Sequence[Value]) -> None:
     """Copy a result that is a view of exposed memory: what is written there later must not show in it."""
     if value.array is not None and any(i.live and i.array is not None and np.may_share_memory(i.array, value.array) for i in inputs):
         value.array = value.array.copy()
@@ -177,7 +194,8 @@ def scalar(number: Any, dtype: np.dtype[Any]) -> Value:
     known = _SCALARS.get(key)
     if known is None or number == 0:  # 0.0 and -0.0 are equal keys
         with np.errstate(all="ignore"):
-            known = leaf(np.asarray(number).astype(dtype))
+            known = NumberValue(None, (), (), (), dtype)
+            known.array = np.asarray(number).astype(dtype)
         if len(_SCALARS) > 1000:
             _SCALARS.clear()
         _SCALARS[key] = known

@@ -12,7 +12,8 @@ from ....compiler.ir import Node, constant, f
 from ...torch_types import dtype as Dtype, scalar_type_name
 from ..arguments import WrongType
 from ..messages import not_implemented
-from ..row import METHODS, Call, call, composite, dtype_name, op, type_name
+from ..row import METHODS, ROWS, Call, call, composite, dtype_name, op, type_name
+from ..tape import quick_binary, quick_power
 from ..tensor import Tensor, wrap_array
 from .common import broadcast, common_dtype, float_dtype, is_number, operand, shape_of, strides_of
 
@@ -383,14 +384,19 @@ def _rtruediv(self: Tensor, other: Any) -> Any:
     return call("mul", call("reciprocal", self), other) if is_number(other) else NotImplemented
 
 
+def _quick(name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = quick_binary(ROWS[name], _operator(name))
+    return found
+
+
 METHODS |= {
-    "__add__": _operator("add"), "__radd__": _operator("add"),
-    "__sub__": _operator("sub"), "__rsub__": _rsub_operator,
-    "__mul__": _operator("mul"), "__rmul__": _operator("mul"),
-    "__truediv__": _operator("div"), "__rtruediv__": _rtruediv,
+    "__add__": _quick("add"), "__radd__": _quick("add"),
+    "__sub__": _quick("sub"), "__rsub__": quick_binary(ROWS["rsub"], _rsub_operator),
+    "__mul__": _quick("mul"), "__rmul__": _quick("mul"),
+    "__truediv__": _quick("div"), "__rtruediv__": _rtruediv,
     "__floordiv__": _operator("floor_divide"), "__rfloordiv__": _reflected("floor_divide"),
     "__mod__": _operator("remainder"), "__rmod__": _reflected("remainder"),
-    "__pow__": _operator("pow"), "__rpow__": _reflected("pow"),
+    "__pow__": quick_power(ROWS["pow_number"], _operator("pow")), "__rpow__": _reflected("pow"),
     "__and__": _operator("bitwise_and"), "__rand__": _operator("bitwise_and"),
     "__or__": _operator("bitwise_or"), "__ror__": _operator("bitwise_or"),
     "__xor__": _operator("bitwise_xor"), "__rxor__": _operator("bitwise_xor"),

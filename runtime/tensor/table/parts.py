@@ -9,6 +9,7 @@ from ....compiler.ir import Node
 from ..geometry import wrap_dim
 from ..node import node_class
 from ..row import METHODS, Call, ViewRow, alias_view, call, composite, edges_of
+from ..tape import leave
 from ..tensor import Geometry, Tensor
 from ..value import Recipe, Value, absent
 from .views import PERMUTE, SELECT, SLICE, SQUEEZE, UNSQUEEZE, exchanged
@@ -114,6 +115,7 @@ def _becomes(name: str, arguments: Callable[..., tuple[Any, ...]], row: ViewRow)
     def apply(self: Tensor, *args: Any) -> Tensor:
         made = row.rule(self, *arguments(self, *args))
         edges = edges_of((self,))
+        leave(self)
         value = self._value
         self._geometry = Geometry(made.strides, made.offset, (*self._chain, (row, made.params)))
         self._shape = made.shape

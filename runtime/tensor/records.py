@@ -1,0 +1,163 @@
+"""What records of operations are made of: kinds of tensors, kinds of steps, and the records themselves.
+
+Records are immutable up to their caches: a tensor that is written to in place leaves its record behind.
+"""
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import numpy as np
+
+from ..torch_types import dtype as Dtype
+from .value import Shape, Value, weight_of
+
+if TYPE_CHECKING:
+    from .geometry import Strides
+    from .node import OpNode
+    from .row import Row
+    from .storage import Storage
+    from .tensor import Tensor
+
+MOST_ENTRIES = 8192
+
+
+class Aval:
+    """Shape and dtype of a tensor, and whether gradients flow to it: interned, so that it is compared by identity.
+
+    Attributes:
+        scalar: whether there is one element.
+        live: whether it is memory that others can write to, so that what reads it is evaluated at once.
+        numbers: the records of Python numbers beside such a tensor, by number.
+    """
+
+    __slots__ = ("dtype", "live", "needs", "numbers", "numpy", "scalar", "shape")
+
+    def __init__(self, shape: Shape, dtype: Dtype, numpy: np.dtype[Any], needs: bool, live: bool) -> None:
+        self.shape, self.dtype, self.numpy, self.needs, self.live = shape, dtype, numpy, needs, live
+        self.scalar = math.prod(shape) == 1
+        self.numbers: dict[Any, Number] = {}
+
+
+_avals: dict[Any, Aval] = {}
+
+
+def aval_of(shape: Shape, dtype: Dtype, numpy: np.dtype[Any], needs: bool, live: bool = False) -> Aval:
+    """The one Aval of these."""
+    key = (shape, dtype, needs, live)
+    found = _avals.get(key)
+    if found is None:
+        if len(_avals) > MOST_ENTRIES:
+            _avals.clear()
+        found = _avals[key] = Aval(shape, dtype, numpy, needs, live)
+    return found
+
+
+class Entry:
+    """One kind of step: an operation with its parameters on inputs of certain Avals; interned.
+
+    Attributes:
+        aval: of the result.
+        name: of the grad_fn.
+        keeps: whether the gradient reads Values, which are freed after a backward pass.
+        place: of a view: its strides and offset.
+        weight: how much of what may be pending it is.
+    """
+
+    __slots__ = ("aval", "avals", "keeps", "name", "params", "place", "row", "weight")
+    row: Any
+
+    def __init__(self, row: Row, params: tuple[Any, ...], avals: tuple[Aval, ...], aval: Aval, name: str,
+                 place: tuple[Strides, int] | None) -> None:
+        self.row, self.params, self.avals, self.aval, self.name, self.place = row, params, avals, aval, name, place
+        self.keeps = bool(row.saved)
+        self.weight = weight_of(aval.shape, aval.numpy)
+
+
+_entries: dict[Any, Entry] = {}
+
+
+class Record:
+    """A recorded operation.
+
+    Attributes:
+        inputs: records of the inputs.
+        kept: of each input that is a `Held` the tensor, so that it lives as long as the graph; else None.
+        ref: weakly, the tensor that it was made for.
+        value, storage, node: made when they are asked for.
+        freed: whether a backward pass is over, after which the records below have no values.
+    """
+
+    __slots__ = ("aval", "entry", "freed", "inputs", "kept", "node", "ref", "sequence", "storage", "value")
+    aval: Aval
+    entry: Entry
+    inputs: tuple[Any, ...]
+    kept: tuple[Tensor | None, ...]
+    sequence: int
+    ref: Any
+    value: Value | None
+    storage: Storage | None
+    node: OpNode | None
+    freed: bool
+
+
+class Held:
+    """A tensor that no record made, as it is at a moment: a leaf, data, a result of an operation that leaves no record.
+
+    Attributes:
+        tensor: weakly.
+        maker: its grad_fn.
+        contents: of its storage, of which `value` is what the tensor shows.
+        version: of its counter.
+        spent: what stands for it in graphs whose backward pass is over.
+    """
+
+    __slots__ = ("aval", "contents", "counter", "maker", "spent", "storage", "tensor", "value", "version")
+
+    tensor: Any
+
+    def __init__(self, aval: Aval, tensor: Tensor, value: Value, maker: Any) -> None:
+        self.aval, self.tensor, self.value, self.maker = aval, ref(tensor), value, maker
+        self.storage, self.counter = tensor._storage, tensor._counter
+        self.contents, self.version = tensor._storage.value, tensor._counter.version
+        self.spent = Spent(aval, self.tensor, maker)
+
+
+class Spent:
+    """What is left of a tensor in a graph whose backward pass is over: where its gradient went."""
+
+    __slots__ = ("aval", "maker", "tensor", "value")
+
+    def __init__(self, aval: Aval, tensor: Any, maker: Any) -> None:
+        self.aval, self.tensor, self.maker, self.value = aval, tensor, maker, None
+
+
+class Number:
+    """A Python number beside a tensor."""
+
+    __slots__ = ("aval", "spent", "value")
+
+    def __init__(self, aval: Aval, value: Value) -> None:
+        self.aval, self.value = aval, value
+        self.spent = self
+
+
+class Ready:
+    """The contents of a tensor that was just computed outside of any graph."""
+
+    __slots__ = ("array", "aval")
+
+    def __init__(self, aval: Aval, array: Any) -> None:
+        self.aval, self.array = aval, array
+
+
+def entry_of(row: Row, params: tuple[Any, ...], avals: tuple[Aval, ...], aval: Aval, name: str, place: tuple[Strides, int] | None) -> Entry:
+    """The one Entry of these."""
+    key = (row, params, avals, aval, name, place)
+    found = _entries.get(key)
+    if found is None:
+        if len(_entries) > MOST_ENTRIES:
+            _entries.clear()
+        found = _entries[key] = Entry(row, params, avals, aval, name, place)
+    return found
