@@ -54,6 +54,10 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal t
         vmap as vmap,
         while_loop as while_loop,
     )
+    from .runtime.function.accuracy import (
+        Accuracy as Accuracy,
+        accuracy as accuracy,
+    )
     from .runtime.threads import (
         get_num_threads as get_num_threads,
         set_num_threads as set_num_threads,
@@ -76,7 +80,9 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "TraceError": ("compiler.errors", "TraceError"),
     "UnrolledLoopWarning": ("compiler.errors", "UnrolledLoopWarning"),
     "ParseError": ("runtime.expressions", "ParseError"),
+    "Accuracy": ("runtime.function.accuracy", "Accuracy"),
     "GradFunction": ("runtime.function", "GradFunction"),
+    "accuracy": ("runtime.function.accuracy", "accuracy"),
     "check_grad": ("runtime.function", "check_grad"),
     "checkpoint": ("runtime.function", "checkpoint"),
     "cond": ("runtime.function", "cond"),

@@ -1,0 +1,143 @@
+"""How accurate a compiled function and its gradient are: sampled, and compared with many digits."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...compiler import exact
+from ...compiler.errors import ArgumentError
+from ...compiler.provenance import at, user_site
+from .decorated import GradFunction
+
+__all__ = ["Accuracy", "Errors", "accuracy", "bits_of_error"]
+
+BITS = 64.0
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Bits of error of one quantity: the base-2 logarithm of how many floats lie between the result and the right one.
+
+    Attributes:
+        mean, worst: of 64; nan, or a wrong sign at large values, is 64.
+        at: the arguments of the worst result.
+        result, right: there.
+    """
+
+    mean: float
+    worst: float
+    at: tuple[float, ...]
+    result: float
+    right: float
+
+    def __str__(self) -> str:
+        if not self.worst:
+            return "0.0 bits everywhere"
+        arguments = ", ".join(f"{x!r}" for x in self.at)
+        return f"{self.mean:.1f} bits on average, {self.worst:.1f} at ({arguments}): {self.result!r} instead of {self.right!r}"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What `accuracy` found.
+
+    Attributes:
+        value: errors of the value.
+        gradient: errors of each partial derivative, by the name of the argument.
+        points: how many points were compared; `skipped` had no real value or derivative.
+    """
+
+    name: str
+    value: Errors
+    gradient: dict[str, Errors]
+    points: int
+    skipped: int
+
+    @property
+    def gradient_mean(self) -> float:
+        """Mean bits of error of the partial derivatives."""
+        return float(np.mean([e.mean for e in self.gradient.values()])) if self.gradient else 0.0
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.points} points compared" + (f", {self.skipped} without a real value" if self.skipped else ""),
+                 f"  value    {self.value}"]
+        return "\n".join([*lines, *(f"  d/d{name:<5} {errors}" for name, errors in self.gradient.items())])
+
+
+def bits_of_error(result: float, right: float) -> float:
+    """The base-2 logarithm of how many doubles lie between the two, of 64 (as Herbie counts)."""
+    if math.isnan(result):
+        return BITS
+    return min(BITS, math.log2(1 + abs(_ordinal(result) - _ordinal(right))))
+
+
+def _ordinal(x: float) -> int:
+    bits = int(np.float64(x).view(np.int64))
+    return bits if bits >= 0 else -(bits & 0x7FFF_FFFF_FFFF_FFFF)
+
+
+def _float(ordinal: int) -> float:
+    bits = ordinal if ordinal >= 0 else (-ordinal) | (1 << 63)
+    return float(np.uint64(bits).view(np.float64))
+
+
+def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, float]] | Sequence[tuple[float, float]],
+             points: int = 200, seed: int = 0) -> Accuracy:
+    """Compare the value and the gradient of a function of numbers with results at high precision.
+
+    Args:
+        function: decorated, or plain; of float arguments, made of elementwise operations.
+        ranges: (lowest, highest) of each argument, by name or in order. Points are spread evenly over the floats between, that is,
+            over orders of magnitude, as in Panchekha et al., "Automatically improving accuracy for floating point expressions"
+            (PLDI 2015).
+        points: how many.
+        seed: of the random numbers.
+
+    Returns:
+        The errors in bits, with the worst arguments. The derivatives that results are compared with are differences at high
+        precision of what is written, so that neither a rewrite rule nor a derivative is trusted.
+
+    Raises:
+        ArgumentError: an argument has no range, or no point has a real value.
+        NotYetError: an operation is not elementwise.
+    """
+    compiled = function if isinstance(function, GradFunction) else GradFunction(function)
+    names = [p for p in compiled._parameters.parameters]
+    given = dict(zip(names, ranges, strict=False)) if not isinstance(ranges, Mapping) else dict(ranges)
+    if set(given) != set(names):
+        raise ArgumentError(f"accuracy needs a range for each of {', '.join(names)}{at(user_site())}; there are ranges for "
+                            f"{', '.join(given) or 'none'}")
+    graph = compiled.trace(*[1.5] * len(names)).ir("traced")
+    (output,) = graph.outputs
+    rng = np.random.default_rng(seed)
+    columns = [_spread(*given[name], points, rng) for name in names]
+    rows: list[tuple[tuple[float, ...], float, list[float]]] = []
+    for point in zip(*columns, strict=True):
+        try:
+            value, slopes = exact.settled(output, graph.inputs, point)
+        except exact.Undefined:
+            continue
+        rows.append((point, float(value), [float(s) for s in slopes]))
+    if not rows:
+        raise ArgumentError(f"{compiled._name} has no real value at any of {points} points in these ranges{at(user_site())}")
+    results = [compiled.value_and_grad(*point) for point, _, _ in rows]
+    arguments = [point for point, _, _ in rows]
+    pulled = [g if isinstance(g, tuple) else (g,) for _, g in results]
+    of_value = _errors(arguments, [float(v) for v, _ in results], [v for _, v, _ in rows])
+    of_slopes = {name: _errors(arguments, [float(p[k]) for p in pulled], [s[k] for _, _, s in rows]) for k, name in enumerate(names)}
+    return Accuracy(compiled._name, of_value, of_slopes, len(rows), points - len(rows))
+
+
+def _spread(low: float, high: float, points: int, rng: np.random.Generator) -> list[float]:
+    first, last = sorted((_ordinal(low), _ordinal(high)))
+    return [_float(first + int((last - first) * u)) for u in rng.random(points)]
+
+
+def _errors(arguments: Sequence[tuple[float, ...]], results: Sequence[float], right: Sequence[float]) -> Errors:
+    bits = [bits_of_error(a, b) for a, b in zip(results, right, strict=True)]
+    worst = int(np.argmax(bits))
+    return Errors(float(np.mean(bits)), bits[worst], arguments[worst], results[worst], right[worst])

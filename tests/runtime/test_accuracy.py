@@ -1,0 +1,73 @@
+"""`accuracy`: bits of error of functions whose accuracy is known, and of delicate formulas from public collections."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from delicate_formulas import FORMULAS, Delicate
+
+import chainrule as cr
+from chainrule.runtime.function.accuracy import bits_of_error
+
+
+def test_bits_count_the_floats_between() -> None:
+    assert bits_of_error(1.0, 1.0) == 0.0
+    assert bits_of_error(np.nextafter(1.0, 2), 1.0) == 1.0
+    assert bits_of_error(-0.0, 0.0) == 0.0
+    assert bits_of_error(math.nan, 1.0) == 64.0
+    assert bits_of_error(-1e300, 1e300) > 63.9
+    assert bits_of_error(1.0 + 2.0**-40, 1.0) == pytest.approx(12, abs=0.01)
+
+
+def test_a_naive_form_is_inaccurate_where_it_is_not_stabilised() -> None:
+    def difference(x):
+        return np.sqrt(x + 1) - np.sqrt(x)
+
+    naive = cr.accuracy(cr.grad(difference, stabilise=False), {"x": (1.0, 1e300)}, points=40)
+    stable = cr.accuracy(difference, {"x": (1.0, 1e300)}, points=40)
+    assert naive.value.mean > 50
+    assert naive.value.worst > 60
+    assert naive.value.right > 0 == naive.value.result
+    assert stable.value.worst <= 2
+    assert stable.gradient["x"].worst <= 3
+    assert stable.points == 40
+    assert "d/dx" in str(stable)
+    assert "bits on average" in str(naive)
+
+
+def test_points_without_a_real_value_are_skipped() -> None:
+    found = cr.accuracy(lambda x: np.log(x), [(-1e3, 1e3)], points=60)
+    assert 15 < found.skipped < 45
+    assert found.points + found.skipped == 60
+    assert found.value.worst <= 1
+
+
+@pytest.mark.parametrize(("function", "ranges", "message"), [
+    (lambda x, y: x * y, {"x": (0.0, 1.0)}, "a range for each of x, y"),
+    (lambda x: np.sqrt(x), {"x": (-2.0, -1.0)}, "no real value at any of 20 points"),
+])
+def test_errors(function, ranges, message: str) -> None:
+    with pytest.raises(cr.ArgumentError, match=message):
+        cr.accuracy(function, ranges, points=20)
+
+
+# ------------------------------------------------------------------------------------------------ delicate formulas
+@pytest.fixture(scope="module")
+def measured() -> dict[str, cr.Accuracy]:
+    return {case.name: cr.accuracy(cr.parse(case.text, case.ranges), case.ranges, points=12) for case in FORMULAS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", FORMULAS, ids=lambda case: case.name)
+def test_a_delicate_formula(measured: dict[str, cr.Accuracy], case: Delicate) -> None:
+    found = measured[case.name]
+    assert found.points >= 6
+    assert found.value.mean <= case.value_bits
+    assert found.gradient_mean <= case.gradient_bits
+
+
+@pytest.mark.slow
+def test_delicate_formulas_are_as_accurate_as_those_stabilised_by_hand(measured: dict[str, cr.Accuracy]) -> None:
+    assert np.mean([m.value.mean for m in measured.values()]) <= 6
+    assert np.mean([m.gradient_mean for m in measured.values()]) <= 12
