@@ -175,9 +175,9 @@ def _with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
 
 @cache
 def _rule_set(levels: frozenset[Level], last: bool) -> RuleSet:
-    from .rules import ALL_RULES  # the rules read this package
+    from .rules import ORDINARY  # the rules read this package
 
-    return RuleSet(rule for rule in ALL_RULES if rule.level in levels and (last or not rule.last))
+    return RuleSet(rule for rule in ORDINARY if rule.level in levels and (last or not rule.last))
 
 
 @cache

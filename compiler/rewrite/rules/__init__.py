@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from . import arithmetic, cancellation, choices, diagonals, movement, real, stable
 
-COMPRESSION = (*choices.CONVERSIONS, *movement.RULES, *diagonals.RULES)
 ALL_RULES = (*choices.RULES, *diagonals.RULES, *movement.RULES, *arithmetic.RULES, *stable.RULES, *cancellation.RULES, *real.RULES)
+COMPRESSION = (*choices.CONVERSIONS, *movement.RULES, *diagonals.RULES)  # what contracts deltas
+ORDINARY = tuple(rule for rule in ALL_RULES if rule not in diagonals.SUMS)  # these would be tried on every product of a sum
 
-__all__ = ["ALL_RULES", "COMPRESSION"]
+__all__ = ["ALL_RULES", "COMPRESSION", "ORDINARY"]

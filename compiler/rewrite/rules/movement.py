@@ -127,6 +127,8 @@ def _hoist(name: str) -> Any:
         source = first.inputs[0].shape
         if any(i.params != first.params or i.inputs[0].shape != source for i in moves):
             return None
+        if name == "reshape" and not node.shape and len(source) == 1:  # an element of a vector: there is no less work to do
+            return None
         inputs = [resized(i, source) if i.op.name == "const" else i.inputs[0] for i in node.inputs]
         return make(name, [make(node.op, inputs, **node.named_params)], **first.named_params)
 
