@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal t
         TraceError as TraceError,
         UnrolledLoopWarning as UnrolledLoopWarning,
     )
+    from .compiler.native import memory as memory
     from .runtime.expressions import (
         ParseError as ParseError,
         from_sympy as from_sympy,
@@ -79,6 +80,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "ShapeError": ("compiler.errors", "ShapeError"),
     "TraceError": ("compiler.errors", "TraceError"),
     "UnrolledLoopWarning": ("compiler.errors", "UnrolledLoopWarning"),
+    "memory": ("compiler.native", "memory"),
     "ParseError": ("runtime.expressions", "ParseError"),
     "Accuracy": ("runtime.function.accuracy", "Accuracy"),
     "GradFunction": ("runtime.function", "GradFunction"),

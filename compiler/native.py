@@ -12,6 +12,7 @@ import os
 import threading
 from typing import Any
 
+from .errors import ArgumentError
 from .native_code import NATIVE
 
 __all__ = ["NEW_ARRAY", "READY", "RELEASE", "SCRATCH", "SPREAD", "Memory", "Workers", "memory", "numpy_function", "prepare", "table",
@@ -191,10 +192,10 @@ class Memory:
         """Keep at most so many bytes; 0 keeps none.
 
         Raises:
-            ValueError: `limit` is not a whole number of at least 0.
+            ArgumentError: `limit` is not a whole number of at least 0.
         """
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
-            raise ValueError(f"the limit is a number of bytes, not {limit!r}")
+            raise ArgumentError(f"the limit is a number of bytes, at least 0, not {limit!r}")
         with _state.lock:
             self._limit = limit
             if _state.code is not None:
