@@ -1,7 +1,7 @@
 """Direct calls: after a first call by the ordinary way, calls of the same kind go straight into emitted code.
 
-Only calls whose program depends on nothing but their arguments: floats and arrays one by one or in tuples, other arguments by
-identity, nothing captured that would have to be looked at again. Whatever does not match goes the ordinary way.
+Floats and arrays one by one or in tuples, other arguments by identity. Whatever does not match goes the ordinary way. Where the
+function captures something, a few lines of Python look at it again before each call, and hand captured arrays over.
 """
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from ...compiler.entry_spec import (
 )
 from ...compiler.errors import ArgumentError, DTypeError, ShapeError
 from ...compiler.provenance import at, user_site
+from .captures import CaptureChangedError
 from .execution import Request
 
 if TYPE_CHECKING:
@@ -53,29 +54,30 @@ def entry_spec(call: Call, form: str, kwargs: dict[str, Any], chosen: Chosen | N
         given: the cotangent, the tangents or the vectors.
     """
     program = call.program
-    if program.hidden or program.captures.watches_anything:
-        return None
+    captured = [ArrayArgument(program.leaves + k) for k in range(len(program.hidden))]
     try:
         result: Structure
         arguments, keywords = _arguments(call, kwargs)
+        last = len(arguments) - len(keywords)
+        whole = (*arguments[:last], *captured, *arguments[last:])
         if form == "value":
-            return EntrySpec((*arguments,), _made(program.result, iter(range(len(program.graph.outputs)))), keywords)
+            return EntrySpec(whole, _made(program.result, iter(range(len(program.graph.outputs)))), keywords)
         assert chosen is not None
         if any(tree.kind not in ("weak", "array") for tree in chosen.trees):
             return None
         gradients: Structure = tuple(range(len(chosen.leaves))) if chosen.wrapped else 0
         if form == "grad":
-            return EntrySpec((*arguments,), gradients, keywords)
+            return EntrySpec(whole, gradients, keywords)
         if form == "value_and_grad":
             later = tuple(range(1, 1 + len(chosen.leaves)))
-            return EntrySpec((*arguments,), (0, later if chosen.wrapped else 1), keywords)
+            return EntrySpec(whole, (0, later if chosen.wrapped else 1), keywords)
         if keywords:
             return None
         graph = program.graph
         first = len(graph.inputs)
         if form == "vjp":
             cotangents = iter(enumerate(graph.outputs, first))
-            return EntrySpec((*arguments, _further_tree(program.result, given, cotangents)), gradients, ("cotangent",))
+            return EntrySpec((*whole, _further_tree(program.result, given, cotangents)), gradients, ("cotangent",))
         nodes = [graph.inputs[k] for k in chosen.leaves]
         several = type(given) is tuple
         items = [_further(node, value, first + k) for k, (node, value) in
@@ -83,7 +85,7 @@ def entry_spec(call: Call, form: str, kwargs: dict[str, Any], chosen: Chosen | N
         vectors = TupleArgument(tuple(items)) if several else items[0]
         together: Argument = TupleArgument(tuple(arguments)) if type(call.given) is tuple else arguments[0]
         result = gradients if form == "hvp" else _made(program.result, iter(range(len(graph.outputs))))
-        return EntrySpec((together, vectors), result)
+        return EntrySpec((together, vectors, *captured), result)
     except (_IndirectError, ValueError, StopIteration):  # ValueError: fewer vectors than arguments
         return None
 
@@ -180,6 +182,31 @@ class Method(functools.partial[Any]):
         return inspect.signature(self.method)
 
 
+_NO_MATCH = object()
+
+
+def _no_match(*args: Any, **kwargs: Any) -> Any:
+    return _NO_MATCH
+
+
+def _looking(program: TracedProgram, entry: Callable[..., Any], slow: Callable[..., Any]) -> Callable[..., Any]:
+    """The direct function of a program that depends on captured things: those are looked at first."""
+    changed, hidden = program.captures.changed, program.hidden
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not changed():
+            try:
+                arrays = [h.fetch() for h in hidden]
+            except CaptureChangedError:
+                return slow(*args, **kwargs)
+            result = entry(*args, *arrays, **kwargs)
+            if result is not _NO_MATCH:
+                return result
+        return slow(*args, **kwargs)
+
+    return call
+
+
 class DirectCalls:
     """The direct functions of one decorated function.
 
@@ -201,8 +228,11 @@ class DirectCalls:
             compiled = program.built(request).program
             if compiled is None or compiled.entry is None or len(made) >= MOST_PROGRAMS:
                 return next(reversed(made.values()), None)
-            made[program] = compiled.entry(next(reversed(made.values()), slow), name)
-            program.stats.entries.append(made[program])
+            before = next(reversed(made.values()), slow)
+            looks = bool(program.hidden) or program.captures.watches_anything
+            entry = compiled.entry(_no_match if looks else before, name)
+            made[program] = _looking(program, entry, before) if looks else entry
+            program.stats.entries.append(entry)
         return next(reversed(made.values()))
 
 

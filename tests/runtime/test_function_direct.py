@@ -11,7 +11,7 @@ import pytest
 
 from chainrule import grad
 from chainrule.compiler.entry_spec import hits
-from chainrule.compiler.errors import ArgumentError, DifferentiationError, DTypeError, ShapeError
+from chainrule.compiler.errors import ArgumentError, ChainruleError, DifferentiationError, DTypeError, ShapeError
 
 
 def is_direct(function: Any, method: str) -> bool:
@@ -225,6 +225,47 @@ def test_many_threads_make_the_first_calls() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+# ------------------------------------------------------------------------------------------------ captures
+SCALE = 2.0
+WEIGHTS = np.arange(7.0)
+
+
+def squashed(x: Any) -> Any:
+    return np.tanh(x) * SCALE
+
+
+def captures_much(x: Any) -> Any:
+    return np.sum(WEIGHTS * squashed(x))
+
+
+def ordinary_calls(f: Any) -> int:
+    calls: int = f.stats.ordinary_hits
+    return calls
+
+
+def test_captured_things_are_looked_at_before_direct_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = grad(captures_much)
+    held, slope = f.grad, 1 - np.tanh(X) ** 2
+    for weights, scale in ((WEIGHTS, 2.0), (-WEIGHTS, 2.0), (-WEIGHTS, 3.0), (WEIGHTS, 2.0)):
+        monkeypatch.setitem(globals(), "WEIGHTS", weights)
+        monkeypatch.setitem(globals(), "SCALE", scale)
+        for _ in range(3):
+            np.testing.assert_allclose(held(X), weights * scale * slope, rtol=1e-12)
+            np.testing.assert_allclose(f.jvp(X, V), np.sum(weights * scale * slope * V), rtol=1e-12)
+            np.testing.assert_allclose(f.vjp(X, cotangent=2.0), 2 * weights * scale * slope, rtol=1e-12)
+    before = ordinary_calls(f)
+    for _ in range(5):
+        held(X)
+        f.vjp(X, cotangent=2.0)
+    assert ordinary_calls(f) == before
+    with pytest.raises(TypeError):
+        held(X, X)
+    with pytest.raises(ChainruleError):
+        held(X[:3])  # WEIGHTS has seven
+    monkeypatch.setitem(globals(), "WEIGHTS", 5.0)
+    np.testing.assert_allclose(held(X), 5 * 2 * slope, rtol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------------ out=
