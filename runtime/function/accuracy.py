@@ -13,7 +13,7 @@ from ...compiler.errors import ArgumentError
 from ...compiler.provenance import at, user_site
 from .decorated import GradFunction
 
-__all__ = ["Accuracy", "Errors", "accuracy", "bits_of_error"]
+__all__ = ["Accuracy", "Errors", "accuracy", "bits_of_error", "spread"]
 
 BITS = 64.0
 
@@ -114,7 +114,7 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
     graph = compiled.trace(*[1.5] * len(names)).ir("traced")
     (output,) = graph.outputs
     rng = np.random.default_rng(seed)
-    columns = [_spread(*given[name], points, rng) for name in names]
+    columns = [spread(*given[name], points, rng) for name in names]
     rows: list[tuple[tuple[float, ...], float, list[float]]] = []
     for point in zip(*columns, strict=True):
         try:
@@ -132,7 +132,8 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
     return Accuracy(compiled._name, of_value, of_slopes, len(rows), points - len(rows))
 
 
-def _spread(low: float, high: float, points: int, rng: np.random.Generator) -> list[float]:
+def spread(low: float, high: float, points: int, rng: np.random.Generator) -> list[float]:
+    """Random floats of a range, spread evenly over all that are in it."""
     first, last = sorted((_ordinal(low), _ordinal(high)))
     return [_float(first + int((last - first) * u)) for u in rng.random(points)]
 
