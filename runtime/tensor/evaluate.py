@@ -107,13 +107,15 @@ class Tier:
     """What is known of the programs of one structure, whatever the sizes.
 
     Attributes:
+        worthwhile: the seconds after which compiling pays; more for larger programs.
         uses, spent: evaluations by the interpreter, and the seconds that they are estimated to have taken.
         compiled: programs by the steps that they give, the latest first; empty where there can be none.
     """
 
-    __slots__ = ("compiled", "spent", "uses")
+    __slots__ = ("compiled", "spent", "uses", "worthwhile")
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int) -> None:
+        self.worthwhile = WORTHWHILE * (1 + steps / 50)
         self.uses = 0
         self.spent = 0.0
         self.compiled: dict[tuple[int, ...], list[CompiledProgram]] = {}
@@ -121,7 +123,7 @@ class Tier:
     @property
     def due(self) -> bool:
         """Whether the structure has repeated enough for a compiled program to pay."""
-        return self.uses >= FEW and (self.uses >= MANY or self.spent >= WORTHWHILE) and not interpreted_only()
+        return self.uses >= FEW and (self.uses >= MANY or self.spent >= self.worthwhile) and not interpreted_only()
 
     def program(self, structure: Structure, wanted: tuple[int, ...], arrays: Sequence[Array]) -> CompiledProgram | None:
         """The compiled program of some steps that takes these arrays; made where there is none yet."""
@@ -172,7 +174,7 @@ def program_of(structure: Structure) -> Program:
     """The interpreted program of a structure, with the tier that it belongs to."""
     program: Program = _cached(_programs, structure.key(), lambda: _build(structure))
     if program.tier is None:
-        program.tier = _cached(_tiers, structure.general_key(), Tier)
+        program.tier = _cached(_tiers, structure.general_key(), lambda: Tier(len(structure.steps)))
     return program
 
 

@@ -24,6 +24,7 @@ from .value import NumberValue, Recipe, Value, leaf, own, pending
 
 _new = object.__new__
 MOST_PLANS = 1024
+ENGINE_SECONDS = 2e-5  # for each record, of a backward pass by the engine
 KNOWN = "known"
 
 
@@ -64,11 +65,7 @@ _plans: OrderedDict[Any, Plan] = OrderedDict()
 
 
 def backward(root: Tensor, keep_graph: bool | None) -> bool:
-    """Add the gradients of a scalar tensor to the leaves below; False where the engine has to.
-
-    Raises:
-        nothing of its own: whatever is wrong with the graph is for the engine to say.
-    """
+    """Add the gradients of a scalar tensor to the leaves below; False where the engine has to (which says what is wrong)."""
     record = root._record
     if not record.aval.scalar or state.anomaly or state.saved_hooks or recording.depth:
         return False
@@ -226,9 +223,6 @@ def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outs
     return results
 
 
-ENGINE_SECONDS = 2e-5  # for each record, of a backward pass by the engine
-
-
 def _numbers_apart(steps: Sequence[Record]) -> bool:
     """Give every use of a Python number a Value of its own, as long as nothing was made of the shared ones."""
     seen: set[int] = set()
@@ -247,7 +241,7 @@ def _numbers_apart(steps: Sequence[Record]) -> bool:
 
 
 def _set_value(record: Record, result: Any) -> None:
-    """The value of the root."""
+    """What a program has computed for a record."""
     value = record.value
     if value is None:
         record.value = leaf(np.asarray(result))
