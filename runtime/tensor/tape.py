@@ -72,7 +72,7 @@ def _hold(tensor: Tensor) -> Held | None:
 def leave(tensor: Tensor) -> None:
     """Make everything about a tensor that its record stands for, since the two are going to part."""
     if type(tensor._record) is Record:
-        tensor._grad_fn  # noqa: B018  (makes it)
+        tensor._grad_fn, tensor._storage  # noqa: B018  (makes them)
     tensor._record = None
 
 
@@ -151,6 +151,9 @@ def fill(tensor: Tensor, name: str) -> Any:
     if name not in _FILLED:
         raise AttributeError(f"'{type(tensor).__name__}' object has no attribute '{name}'", name=name, obj=tensor)
     found = tensor._record
+    if name in ("_shape", "_dtype"):  # asked for often, and nothing has to be made for them
+        tensor._shape, tensor._dtype = found.aval.shape, found.aval.dtype
+        return getattr(tensor, name)
     if name == "_grad_fn":
         tensor._grad_fn = node = node_of(found)
         return node
