@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import groupby, takewhile
 from typing import Any
 
+from .axis_order import in_memory_order
 from .blocks import BLOCK
 from .call_entry import emit_call_entry, takes
 from .driver import Driver, drives
@@ -116,7 +117,7 @@ def lowered(plan: Plan) -> list[PlannedStep]:
 def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
     """The plan of a graph, and what runs: fused kernels, and the plan's calls and checks."""
     with stage("schedule"):
-        plan = schedule(_with_own_outputs(graph))
+        plan = schedule(_with_own_outputs(in_memory_order(graph)))
     return plan, tuple(lowered(plan))
 
 
