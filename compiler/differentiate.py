@@ -8,15 +8,17 @@ infinite or undefined partial. The mask costs nothing unless such a partial is m
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import DifferentiationError
 from .ir import Node, constant, current, f, make, toposort
 from .op import Over
 
-__all__ = ["is_differentiable", "jvp", "linear_transpose", "ones_like", "vjp", "vjp_masked", "zeros_like"]
+__all__ = ["Passed", "is_differentiable", "jvp", "linear_transpose", "ones_like", "recording", "vjp", "vjp_masked", "zeros_like"]
 
 
 def zeros_like(node: Node) -> Node:
@@ -34,6 +36,35 @@ def is_differentiable(node: Node) -> bool:
     return node.dtype.kind == "f"
 
 
+class Passed(NamedTuple):
+    """One use of an op's derivative rule, for people to read.
+
+    Forward, from tangents of some inputs to that of the `node`; backward, from the node's cotangent to those of some inputs.
+    """
+
+    node: Node
+    forward: bool
+    known: tuple[tuple[Node, Node], ...]  # (value, its tangent or cotangent) that came in
+    made: tuple[tuple[Node, Node], ...]  # that came out
+
+
+class _Log(threading.local):
+    passed: list[Passed] | None = None
+
+
+_log = _Log()
+
+
+@contextmanager
+def recording(to: list[Passed] | None) -> Iterator[list[Passed] | None]:
+    """Within it, this thread's uses of derivative rules are appended to a list; yields the one that was in place before."""
+    before, _log.passed = _log.passed, to
+    try:
+        yield before
+    finally:
+        _log.passed = before
+
+
 # ------------------------------------------------------------------------------------------------ forward
 def jvp(outputs: Sequence[Node], tangents: Mapping[Node, Node]) -> list[Node | None]:
     """Tangents of `outputs`, given tangents of some nodes; None where the derivative is structurally zero.
@@ -42,17 +73,21 @@ def jvp(outputs: Sequence[Node], tangents: Mapping[Node, Node]) -> list[Node | N
         tangents: node -> its tangent, of the same shape and dtype.
     """
     found: dict[Node, Node | None] = dict(tangents)
-    for node in toposort(outputs):
-        if node in found:
-            continue
-        if not is_differentiable(node) or all(found.get(i) is None for i in node.inputs):
-            found[node] = None
-            continue
-        before, current.sites = current.sites, node.sites
-        try:
-            found[node] = _push(node, [found[i] for i in node.inputs])
-        finally:
-            current.sites = before
+    with recording(None) as log:  # what a rule does on its own is a part of that rule
+        for node in toposort(outputs):
+            if node in found:
+                continue
+            if not is_differentiable(node) or all(found.get(i) is None for i in node.inputs):
+                found[node] = None
+                continue
+            before, current.sites = current.sites, node.sites
+            try:
+                made = found[node] = _push(node, [found[i] for i in node.inputs])
+            finally:
+                current.sites = before
+            if log is not None and made is not None:
+                known = {i: dx for i in node.inputs if (dx := found[i]) is not None}
+                log.append(Passed(node, True, tuple(known.items()), ((node, made),)))
     return [found[node] for node in outputs]
 
 
@@ -161,17 +196,22 @@ def vjp_masked(outputs: Sequence[Node], cotangents: Sequence[Node | None], masks
         if given is not None:
             _accumulate(pending, node, _Cotangent(given, mask))
     targets = set(wrt)
-    for node in reversed(order):
-        if node not in pending or node not in active:
-            continue
-        ct = pending[node] if node in targets else pending.pop(node)
-        if not any(i in active for i in node.inputs):
-            continue
-        before, current.sites = current.sites, node.sites
-        try:
-            _pull(node, ct, active, pending)
-        finally:
-            current.sites = before
+    with recording(None) as log:  # what a rule does on its own is a part of that rule
+        for node in reversed(order):
+            if node not in pending or node not in active:
+                continue
+            ct = pending[node] if node in targets else pending.pop(node)
+            if not any(i in active for i in node.inputs):
+                continue
+            before, current.sites = current.sites, node.sites
+            try:
+                handed = list(_pull(node, ct, active))
+                for x, more in handed:
+                    _accumulate(pending, x, more)
+            finally:
+                current.sites = before
+            if log is not None and handed:
+                log.append(Passed(node, False, ((node, ct.value),), tuple((x, more.value) for x, more in handed)))
     return [(pending[node].value, pending[node].mask) if node in pending else (None, None) for node in wrt]
 
 
@@ -180,8 +220,8 @@ def _accumulate(pending: dict[Node, _Cotangent], node: Node, ct: _Cotangent) -> 
     pending[node] = ct if known is None else known.plus(ct)
 
 
-def _pull(node: Node, ct: _Cotangent, active: set[Node], pending: dict[Node, _Cotangent]) -> None:
-    """Hand a node's cotangent on to its inputs."""
+def _pull(node: Node, ct: _Cotangent, active: set[Node]) -> Iterator[tuple[Node, _Cotangent]]:
+    """What a node's cotangent adds to those of its inputs."""
     op = node.op
     partials = op.partials(node, *node.inputs) if op.partials is not None else ()
     for k, x in enumerate(node.inputs):
@@ -189,10 +229,10 @@ def _pull(node: Node, ct: _Cotangent, active: set[Node], pending: dict[Node, _Co
             continue
         if op.partials is not None:
             if partials[k] is not None:
-                _accumulate(pending, x, ct.times(partials[k], op.singular))
+                yield x, ct.times(partials[k], op.singular)
         elif op.weights is not None:
             spread = _expanded(ct, node, x)
-            _accumulate(pending, x, spread.times(_weights(node), op.singular))
+            yield x, spread.times(_weights(node), op.singular)
         else:
             pulled = None
             if ct.mask is not None and op.selected is not None:
@@ -202,7 +242,7 @@ def _pull(node: Node, ct: _Cotangent, active: set[Node], pending: dict[Node, _Co
             if pulled is None and op.tangent is not None:
                 pulled = _transposed_tangent(op.tangent, node, k, ct.value)
             if pulled is not None:
-                _accumulate(pending, x, _Cotangent(pulled, op.mask(ct.mask, node, k) if op.mask is not None else None))
+                yield x, _Cotangent(pulled, op.mask(ct.mask, node, k) if op.mask is not None else None)
 
 
 def _expanded(ct: _Cotangent, node: Node, x: Node) -> _Cotangent:

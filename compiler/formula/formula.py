@@ -15,6 +15,7 @@ from .arrange import Arranger, NoNotationError
 from .coefficient import coefficient
 from .indexed import Indexed
 from .latex import Latex, symbol
+from .literal import Literal
 from .matrix import Matrix
 from .matrix_symbolic import MatrixSymbolic
 from .names import Names
@@ -24,6 +25,7 @@ from .recognise import recognised
 from .shared import Pieces, split, written_out
 from .shown import Shown
 from .source import NumpySource, size_source
+from .steps import Passes, Steps
 from .symbolic import Elements
 from .terms import Apply, At, Call, Label, Lambda, Mul, Term, postorder
 from .text import Writer
@@ -45,9 +47,10 @@ class Formula:
     norm at zero, of a product with a zero factor) the forms are undefined, but a call has the value.
     """
 
-    def __init__(self, graph: Graph, derived: Derived, title: str | None = None, *, term: Term | None = None) -> None:
+    def __init__(self, graph: Graph, derived: Derived, passes: Passes, title: str | None = None, *, term: Term | None = None) -> None:
         self._graph = graph
         self._derived = derived
+        self._passes = passes
         self.title = title
         self._given = term
 
@@ -248,11 +251,15 @@ class Formula:
         from .simplify import simplified
 
         term = simplified(self.sympy, self._term, seconds) if self._derived.pointwise else None
-        return self if term is None else Formula(self._graph, self._derived, self.title, term=term)
+        return self if term is None else Formula(self._graph, self._derived, self._passes, self.title, term=term)
 
-    def steps(self) -> Any:
-        """The derivation, rule by rule."""
-        raise NotYetError("the derivation, step by step, is not built yet; str(formula) is its result")
+    def steps(self) -> Steps:
+        """The derivation, rule by rule, from the log of the compiler's passes: a sequence of steps that can be printed.
+
+        Each has the rule, the expression before and after it, its condition, the level at which it is sound, and the user's line.
+        The passes run on the traced graph. See `Steps` for which of a compiled program's steps these are.
+        """
+        return Steps(self._passes, Literal(self._writer(Writer)), self.title or "")
 
     # ------------------------------------------------------------------------------------------ values
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -306,17 +313,26 @@ def _operations(term: Term) -> int:
     return 1 if isinstance(term, Apply) else len(term.parts()) - 1
 
 
-def formula(graph: Graph, output: int = 0, *, title: str | None = None) -> Formula:
-    """The formula of an output of a graph."""
+def formula(graph: Graph, output: int = 0, *, title: str | None = None, stabilise: bool = True, fastmath: bool = False) -> Formula:
+    """The formula of an output of a graph.
+
+    Args:
+        stabilise, fastmath: what the passes may do whose steps the formula shows.
+    """
+    passes = Passes(graph, output, (), stabilise, fastmath)
     node = without_shifts(graph := squared(graph)).outputs[output]
-    return Formula(graph, Derived(node, node, (), is_pointwise([node])), title)
+    return Formula(graph, Derived(node, node, (), is_pointwise([node])), passes, title)
 
 
-def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = None) -> Formula:
+def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = None, stabilise: bool = True,
+               fastmath: bool = False) -> Formula:
     """The formula of an output's derivative by inputs, each further name differentiating again.
 
     Of a scalar: gradient, then Hessian or cross derivative. Of an elementwise function: the elementwise derivative. Of any
     other array: the Jacobian, of shape output + input.
+
+    Args:
+        stabilise, fastmath: what the passes may do whose steps the formula shows.
 
     Raises:
         ArgumentError: an unknown name, or none.
@@ -324,5 +340,6 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
     """
     if not names:
         raise ArgumentError("by which argument? derivative() takes names")
+    passes = Passes(graph, output, names, stabilise, fastmath)
     graph = squared(graph)
-    return Formula(graph, derive(without_shifts(graph), output, names), title)
+    return Formula(graph, derive(without_shifts(graph), output, names), passes, title)

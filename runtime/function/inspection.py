@@ -36,7 +36,7 @@ class TraceView:
     @property
     def formula(self) -> Any:
         """The value as a formula."""
-        return self._formulas().formula(self._program.graph)
+        return self._formulas().formula(self._program.graph, **self._allowed)
 
     def derivative(self, *names: str) -> Any:
         """The formula of the derivative by these arguments, one after the other.
@@ -49,7 +49,12 @@ class TraceView:
         for name in names:
             if name not in known:
                 raise ArgumentError(f"{self._program.name} has no argument {name!r}{at(user_site())}; it has {', '.join(known)}")
-        return self._formulas().derivative(self._program.graph, *names)
+        return self._formulas().derivative(self._program.graph, *names, **self._allowed)
+
+    @property
+    def _allowed(self) -> dict[str, bool]:
+        """What the passes may do."""
+        return {"stabilise": self._program.options.stabilise, "fastmath": self._program.options.fastmath}
 
     def _formulas(self) -> Any:
         try:

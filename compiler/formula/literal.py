@@ -1,0 +1,116 @@
+"""Nodes as text, operation by operation as they stand: nothing is collected, so that a rewrite can be seen.
+
+What is deep is cut off: the text of a node takes bounded time, however large its graph is.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+from ..ir import Node
+from ..op import Names
+from . import numbers
+from .algebra import Table
+from .arrange import Arranger
+from .shown import Shown, make, number, product
+from .terms import Presented
+from .text import Writer
+
+__all__ = ["LONGEST", "Literal"]
+
+LONGEST = 90  # characters of one node's text
+_DEPTHS = (7, 5, 4, 3, 2, 1)
+_MOST_PIECES = 60
+_CUT = "..."
+
+
+class Literal:
+    """Writes nodes with a writer, which knows what arguments and sizes are called."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def depth(self, node: Node, known: Mapping[Node, str]) -> int:
+        """How deep a node can be shown within a line."""
+        return next((d for d in _DEPTHS if (text := self.text(node, known, d)) is not None and len(text) <= LONGEST), _DEPTHS[-1])
+
+    def text(self, node: Node, known: Mapping[Node, str], depth: int = _DEPTHS[0]) -> str | None:
+        """The node to a depth, `known` nodes by their names; None where that is too much to read."""
+        pieces = 0
+
+        def show(at: Node, left: int) -> Shown:
+            nonlocal pieces
+            pieces += 1
+            if at in known:
+                return make("symbol", data=known[at])
+            leaf = _LEAVES.get(at.op.name)
+            if leaf is not None:
+                return leaf(at)
+            if left <= 0 or pieces > _MOST_PIECES:
+                return make("symbol", data=_CUT)
+            args = [show(i, left - (at.op.name not in _UNSEEN)) for i in at.inputs]
+            return _SHOWN.get(at.op.name, _call)(at, args)
+
+        shown = show(node, depth)
+        return None if pieces > _MOST_PIECES else self._writer.write(shown)
+
+    def called(self, node: Node, known: Mapping[Node, str]) -> str:
+        """The node under its op's own name: for what people write alike, such as `square(x)` and `x**2`."""
+        if not node.inputs:
+            return self.best(node, known)
+        return f"{node.op.name.rstrip('_')}({', '.join(self.best(i, known) for i in node.inputs)})"
+
+    def best(self, node: Node, known: Mapping[Node, str]) -> str:
+        """The node, as much of it as fits in a line."""
+        return self.text(node, known, self.depth(node, known)) or f"{node.op.name}({_CUT})"
+
+
+# ------------------------------------------------------------------------------------------------ notation of ops
+def _const(node: Node) -> Shown:
+    table = Table()
+    return Arranger(table, {}).show(numbers.read(table, node.value))
+
+
+def _size(node: Node) -> Shown:
+    table = Table()
+    return Arranger(table, {}).show(table.size(node.param("size")))
+
+
+def _call(node: Node, args: list[Shown]) -> Shown:
+    return make("apply" if node.op.kind == "elementwise" else "call", args, data=(node.op, node.params))
+
+
+def _permute(node: Node, args: list[Shown]) -> Shown:
+    return make("transpose", args) if node.param("order") == (1, 0) else _call(node, args)
+
+
+def _along(node: Node, args: list[Shown]) -> Shown:
+    axes = node.param("axes")
+    return make("along", args, data=(node.op.name, None if len(axes) == node.inputs[0].ndim else axes))
+
+
+def _contract(node: Node, args: list[Shown]) -> Shown:
+    """A product of matrices or vectors with transposes where it is one; else with the letters of its axes."""
+    left, right, out = node.params
+    summed = [c for c in left if c in right and c not in out]
+    if len(summed) == 1 and max(len(left), len(right)) <= 2 and out == (left + right).replace(summed[0], ""):
+        first = make("transpose", [args[0]]) if len(left) == 2 and left[0] == summed[0] else args[0]
+        second = make("transpose", [args[1]]) if len(right) == 2 and right[1] == summed[0] else args[1]
+        return make("matmul", [first, second])
+    letters = make("symbol", data=f"'{left},{right}->{out}'")
+    return make("call", [letters, *args], data=(_EINSUM, ()))
+
+
+_LEAVES: dict[str, Callable[[Node], Shown]] = {"input": lambda n: make("symbol", data=n.param("name")), "const": _const, "size": _size}
+_EINSUM = Presented("einsum", Names(text="einsum({0}, {1}, {2})"))
+_UNSEEN = frozenset({"expand", "cast"})  # written as their operand
+_SHOWN: dict[str, Callable[[Node, list[Shown]], Shown]] = {
+    "add": lambda n, a: make("add", a, data=(False, False)),
+    "sub": lambda n, a: make("add", a, data=(False, True)),
+    "mul": lambda n, a: product(Fraction(1), a, (), ()),
+    "div": lambda n, a: product(Fraction(1), a[:1], a[1:], ()),
+    "neg": lambda n, a: make("scaled", [number(-1), *a]),
+    "pow": lambda n, a: make("power", a),
+    "square": lambda n, a: make("power", [*a, number(2)]),
+    "permute": _permute, "sum": _along, "prod": _along, "max": _along, "min": _along, "contract": _contract,
+}

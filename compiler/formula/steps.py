@@ -1,0 +1,243 @@
+"""The derivation of a formula, step by step: what the passes logged, as text.
+
+Nothing is derived for the purpose: the passes are those of the compiler, run on the traced graph (stabilise, differentiate,
+simplify), and each step is an entry of their logs. A step's text is made when somebody looks at it.
+"""
+from __future__ import annotations
+
+import linecache
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import count
+from typing import Literal as Choice, NamedTuple, overload
+
+from ..differentiate import Passed, recording
+from ..ir import Graph, Node
+from ..provenance import Site
+from ..rewrite import Level, Step, simplify, sum_along_inner
+from .literal import Literal
+from .prepare import derive
+
+__all__ = ["DerivationStep", "Passes", "Steps"]
+
+Phase = Choice["stabilise", "differentiate", "simplify"]
+
+_MOST_SHOWN = 300  # steps of one printout
+_SHORT = 16  # characters: a longer operand that both sides of a step have is named
+_NEAR = 200  # nodes of each side that are searched for common operands
+_LETTERS = "uvwzpqr"
+
+
+class Passes(NamedTuple):
+    """What the passes are run on: a graph's output, and the inputs it is differentiated by, one after the other."""
+
+    graph: Graph
+    output: int
+    names: tuple[str, ...]
+    stabilise: bool
+    fastmath: bool
+
+    def run(self) -> list[tuple[Phase, Step | Passed]]:
+        """The log of the passes, in order."""
+        before, first = simplify(self.graph.outputs, stabilise=self.stabilise, fastmath=self.fastmath, last=False)
+        stable = self.graph.with_outputs(before)
+        passed: list[Passed] = []
+        node = before[self.output]
+        if self.names:
+            with recording(passed):
+                node = derive(stable, self.output, self.names).node
+        _, second = simplify(sum_along_inner([node]), stabilise=self.stabilise, fastmath=self.fastmath)
+        return [*(("stabilise", s) for s in first), *(("differentiate", p) for p in passed), *(("simplify", s) for s in second)]
+
+
+@dataclass(frozen=True)
+class DerivationStep:
+    """One rewrite, or one use of an op's derivative rule.
+
+    Attributes:
+        phase: the pass.
+        rule: of a rewrite, its name; else "derivative of <op>".
+        before, after: the expression that the rule found, and what it made. Deep parts are cut off (`...`).
+            Of a derivative: `d[u]` is the derivative of u, `D[u]` that of the result by u; `+=` adds to what other uses of u give.
+        where: names for operands, with what they stand for.
+        condition: what was proved of the rule's pattern before it was applied; of a derivative, what it is at points where there is none.
+        level: how far both sides agree; None for a derivative.
+        why: why the rule is sound.
+        sites: the user's lines that made the expression.
+    """
+
+    phase: Phase
+    rule: str
+    before: str
+    after: str
+    where: tuple[tuple[str, str], ...]
+    condition: str
+    level: Level | None
+    why: str
+    sites: tuple[Site, ...]
+
+    @property
+    def source(self) -> str:
+        """The user's first line, as `file:line: text`; empty where it is unknown."""
+        if not self.sites:
+            return ""
+        text = linecache.getline(self.sites[0].file, self.sites[0].line).strip()
+        return f"{self.sites[0]}: {text}" if text else str(self.sites[0])
+
+    def details(self) -> list[tuple[str, str]]:
+        """What there is to say beside the expressions: (heading, text)."""
+        head = "where" if self.level is None else "if"
+        found = [*(("with", f"{name} = {text}") for name, text in self.where), (head, self.condition), ("why", self.why),
+                 ("line", self.source)]
+        return [(heading, text) for heading, text in found if text]
+
+    def __str__(self) -> str:
+        level = f" [{self.level.value}]" if self.level is not None else ""
+        return "\n".join([f"{self.rule}{level}: {self.before} -> {self.after}", *(f"    {h} {t}" for h, t in self.details())])
+
+    def _repr_html_(self) -> str:
+        level = f" · {self.level.value}" if self.level is not None else ""
+        rows = "".join(f"<tr><th style='text-align:left'>{escape(h)}</th><td style='text-align:left'>{escape(t)}</td></tr>"
+                       for h, t in self.details())
+        return (f"<details><summary><code>{escape(self.before)} → {escape(self.after)}</code> "
+                f"<small>{escape(self.rule)}{escape(level)}</small></summary><table>{rows}</table></details>")
+
+
+class Steps(Sequence[DerivationStep]):
+    """The steps of a derivation, in order. `str()` is for terminals; a notebook shows them to be opened one by one.
+
+    They are the log of the compiler's passes on the traced graph: the rewrites that stabilise it, the derivative rules of its ops,
+    the rewrites that simplify. For the gradient of a scalar by one argument they are the steps of the compiled program; further
+    derivatives and Jacobians are derived here in the way the formula is, with the same rules. The formula itself is read off the
+    traced graph and its derivative by collecting equal terms; that is algebra over the reals and is not a part of this log.
+    """
+
+    def __init__(self, passes: Passes, literal: Literal, title: str) -> None:
+        self._log = passes.run()
+        self._taken = frozenset(str(n.param("name")) for n in passes.graph.inputs)
+        self._cotangent = next(name for name in _letters("g") if name not in self._taken)
+        self._literal, self._title = literal, title
+
+    def __len__(self) -> int:
+        return len(self._log)
+
+    @overload
+    def __getitem__(self, index: int) -> DerivationStep: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[DerivationStep]: ...
+    def __getitem__(self, index: int | slice) -> DerivationStep | list[DerivationStep]:
+        if isinstance(index, slice):
+            return [self._made(*entry) for entry in self._log[index]]
+        return self._made(*self._log[index])
+
+    # ------------------------------------------------------------------------------------------ steps
+    def _made(self, phase: Phase, entry: Step | Passed) -> DerivationStep:
+        return self._rewrite(phase, entry) if isinstance(entry, Step) else self._derivative(phase, entry)
+
+    def _rewrite(self, phase: Phase, step: Step) -> DerivationStep:
+        rule = step.rule
+        names = self._named(_common(step.before, step.after))
+        before, after = self._literal.best(step.before, names), self._literal.best(step.after, names)
+        if before == after:
+            before, after = self._literal.called(step.before, names), self._literal.called(step.after, names)
+        condition = f"{' and '.join(map(str, rule.when))}, of {rule.before}" if rule.when else ""
+        return DerivationStep(phase, rule.name, before, after, self._where(names), condition, rule.level, rule.why, _sites(step.sites))
+
+    def _derivative(self, phase: Phase, step: Passed) -> DerivationStep:
+        node = step.node
+        again = any(node in _near(more, {dx for _, dx in step.known}) for _, more in step.made)  # a partial in terms of the output
+        names = self._named([*node.inputs, node] if again else node.inputs)
+        operands = {x: name for x, name in names.items() if x is not node}
+        sign = "d" if step.forward else "D"
+
+        def of(value: Node) -> str:
+            return f"{sign}[{self._literal.best(value, operands)}]"
+
+        if step.forward:
+            known = {dx: of(x) for x, dx in step.known if dx.inputs}
+            before, after = of(node), self._literal.best(step.made[0][1], {**names, **known})
+        else:
+            (_, cotangent), = step.known
+            known = {cotangent: self._cotangent} if cotangent.inputs else {}
+            before = f"{of(node)} = {self._literal.best(cotangent, known)}"
+            after = ", ".join(f"{of(x)} += {self._literal.best(more, {**names, **known})}" for x, more in step.made)
+        return DerivationStep(phase, f"derivative of {node.op.name.rstrip('_')}", before, after, self._where(names), node.op.kinks,
+                              None, "", _sites(node.sites))
+
+    def _named(self, operands: Sequence[Node]) -> dict[Node, str]:
+        """Letters for operands that are too long to be written twice."""
+        free = (name for name in _letters(_LETTERS) if name not in self._taken)
+        return {x: next(free) for x in dict.fromkeys(operands) if x.inputs and len(self._literal.best(x, {})) > _SHORT}
+
+    def _where(self, names: Mapping[Node, str]) -> tuple[tuple[str, str], ...]:
+        return tuple((name, self._literal.best(x, {k: v for k, v in names.items() if k is not x})) for x, name in names.items())
+
+    # ------------------------------------------------------------------------------------------ showing
+    def _phases(self) -> Iterator[tuple[Phase, list[tuple[int, DerivationStep]]]]:
+        shown = list(enumerate(self[:_MOST_SHOWN], 1))
+        for phase in dict.fromkeys(step.phase for _, step in shown):
+            yield phase, [(k, step) for k, step in shown if step.phase == phase]
+
+    @property
+    def _left_out(self) -> str:
+        return f"and {len(self) - _MOST_SHOWN} more steps" if len(self) > _MOST_SHOWN else ""
+
+    def __str__(self) -> str:
+        lines = [f"{self._title or 'derivation'}: {len(self)} step{'s' * (len(self) != 1)}"]
+        for phase, steps in self._phases():
+            lines.append(_heading(phase, steps))
+            lines += [f"  {k}. {step}".replace("\n", "\n   ") for k, step in steps]
+        return "\n".join([*lines, self._left_out]).rstrip()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        parts = [f"<div><b>{escape(self._title or 'derivation')}</b>: {len(self)} step{'s' * (len(self) != 1)}"]
+        for phase, steps in self._phases():
+            parts += [f"<div><i>{escape(_heading(phase, steps))}</i></div>", *(step._repr_html_() for _, step in steps)]
+        return "".join([*parts, escape(self._left_out), "</div>"])
+
+
+def _heading(phase: Phase, steps: list[tuple[int, DerivationStep]]) -> str:
+    if phase != "differentiate":
+        return phase
+    signs = {step.before[0] for _, step in steps}
+    told = {"d": "d[u] is the derivative of u", "D": "D[u] is the derivative of the result by u"}
+    return f"{phase}: {'; '.join(told[sign] for sign in sorted(signs))}"
+
+
+def _letters(letters: str) -> Iterator[str]:
+    yield from letters
+    for k in count(1):
+        yield from (f"{letter}{k}" for letter in letters)
+
+
+def _sites(sites: frozenset[Site]) -> tuple[Site, ...]:
+    return tuple(sorted(sites))
+
+
+def _near(root: Node, stop: Collection[Node] = ()) -> dict[Node, None]:
+    """The node and what it is made of, nearest first; so far as a person would look, and not below `stop`."""
+    found: dict[Node, None] = {root: None}
+    for node in (queue := [root]):
+        if len(found) > _NEAR or node in stop:
+            continue
+        new = [i for i in node.inputs if i not in found]
+        found.update(dict.fromkeys(new))
+        queue += new
+    return found
+
+
+def _common(before: Node, after: Node) -> list[Node]:
+    """The largest operands that both have."""
+    near, inside = _near(after), {before}
+    found: dict[Node, None] = {}
+    for node in (queue := [before]):
+        for x in node.inputs:
+            if x in near:
+                found[x] = None
+            elif x not in inside and len(inside) < _NEAR:
+                inside.add(x)
+                queue.append(x)
+    return list(found)

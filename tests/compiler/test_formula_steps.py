@@ -1,0 +1,177 @@
+"""Derivations: the steps are those that the passes took, and can be read."""
+import html
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from formula_graphs import graph_of
+
+from chainrule.compiler.derivation import derive
+from chainrule.compiler.differentiate import Passed, jvp, ones_like, recording, vjp
+from chainrule.compiler.formula import derivative, formula
+from chainrule.compiler.formula.literal import LONGEST, Literal
+from chainrule.compiler.formula.text import Writer
+from chainrule.compiler.ir import Graph, Node, constant, f, make
+from chainrule.compiler.pipeline import Options, Request
+from chainrule.compiler.rewrite import Level
+
+
+def logistic(w: Node, b: Node, x: Node, y: Node) -> Node:
+    z = f.contract(x, w, left="ij", right="j", out="i") + f.expand(b, shape=y.shape, axes=())
+    p = 1.0 / (1.0 + f.exp(-z))
+    return -f.sum(y * f.log(p) + (1.0 - y) * f.log(1.0 - p), axes=(0,))
+
+
+def logistic_graph() -> Graph:
+    return graph_of(logistic, w=(3,), b=(), x=(4, 3), y=(4,))
+
+
+def test_the_steps_of_a_value_are_its_rewrites() -> None:
+    steps = formula(graph_of(lambda x: f.log(1.0 + f.exp(x)), x=())).steps()
+    assert [(s.phase, s.rule, s.before, s.after, s.level) for s in steps] == [
+        ("stabilise", "log_one_plus", "log(1 + exp(x))", "log1p(exp(x))", Level.STABLE),
+        ("stabilise", "log1p_exp", "log1p(exp(x))", "softplus(x)", Level.STABLE)]
+    assert steps[1].why == "exp(x) overflows"
+    assert [s.rule for s in steps[:1]] == ["log_one_plus"]
+    assert steps[-1] == steps[1]
+
+
+def test_what_is_not_allowed_is_not_among_the_steps() -> None:
+    graph = graph_of(lambda x: f.log(1.0 + f.exp(x)), x=())
+    assert not any(s.level is Level.STABLE for s in formula(graph, stabilise=False).steps())
+    assert any(s.level is Level.REAL for s in formula(graph_of(lambda x: f.log(f.exp(x)), x=()), fastmath=True, stabilise=False).steps())
+
+
+@pytest.mark.parametrize("name", ["w", "b"])
+def test_the_steps_of_a_gradient_are_those_of_the_compiled_program(name: str) -> None:
+    graph = logistic_graph()
+    wrt = [n.param("name") for n in graph.inputs].index(name)
+    *_, log = derive(graph, Request("gradient", (wrt,)), Options())
+    steps = derivative(graph, name).steps()
+    assert log
+    assert [s.rule for s in steps if s.phase != "differentiate"] == [s.rule.name for s in log]
+
+
+def test_derivative_rules_backward() -> None:
+    steps = derivative(graph_of(lambda x: f.sum(f.exp(f.square(x)), axes=(0,)), x=(3,)), "x").steps()
+    taken = [(s.rule, s.before, s.after) for s in steps if s.phase == "differentiate"]
+    assert taken == [("derivative of sum", "D[sum(exp(x**2))] = 1", "D[exp(x**2)] += 1"),
+                     ("derivative of exp", "D[exp(x**2)] = g", "D[x**2] += g*exp(x**2)"),
+                     ("derivative of square", "D[x**2] = g", "D[x] += g*(2*x)")]
+
+
+def test_names_are_not_those_of_arguments() -> None:
+    steps = derivative(graph_of(lambda g, u: f.sum(f.exp(f.exp(f.cos(f.sin(g) * u))), axes=(0,)), g=(3,), u=(3,)), "g").steps()
+    outer, inner = (s for s in steps if s.rule == "derivative of exp")
+    assert (outer.before, outer.after) == ("D[exp(v)] = g1", "D[v] += g1*w")
+    assert outer.where == (("v", "exp(cos(sin(g)*u))"), ("w", "exp(v)"))
+    assert (inner.before, inner.after) == ("D[exp(cos(sin(g)*u))] = g1", "D[cos(sin(g)*u)] += g1*v")
+
+
+def test_derivative_rules_forward() -> None:
+    steps = derivative(graph_of(lambda x: f.sin(f.exp(x)), x=()), "x").steps()
+    taken = [(s.rule, s.before, s.after) for s in steps if s.phase == "differentiate"]
+    assert taken == [("derivative of exp", "d[exp(x)]", "1*exp(x)"), ("derivative of sin", "d[sin(exp(x))]", "d[exp(x)]*cos(exp(x))")]
+    assert "d[u] is the derivative of u" in str(steps)
+
+
+def test_chosen_slopes_are_told() -> None:
+    (step,) = [s for s in derivative(graph_of(lambda x: f.abs(x), x=()), "x").steps() if s.phase == "differentiate"]
+    assert step.condition == f.abs(constant(1.0, float)).op.kinks != ""
+
+
+def test_every_further_name_differentiates_again() -> None:
+    graph = graph_of(lambda x: f.exp(f.sin(x)), x=())
+    once, twice = (sum(s.phase == "differentiate" for s in derivative(graph, *names).steps()) for names in ("x", ("x", "x")))
+    assert once == 2
+    assert twice > 2
+
+
+def test_what_a_rule_does_on_its_own_is_not_a_step() -> None:
+    def inverse(x: Node) -> Node:
+        return f.inverse(x)
+
+    (node,) = graph_of(inverse, x=(3, 3)).outputs
+    log: list[Passed] = []
+    with recording(log):
+        vjp([node], [ones_like(node)], [node.inputs[0]])
+        jvp([node], {node.inputs[0]: ones_like(node)})
+    assert [(p.node, p.forward) for p in log] == [(node, False), (node, True)]
+    vjp([node], [ones_like(node)], [node.inputs[0]])
+    assert len(log) == 2
+
+
+NOTATION: list[tuple[Callable[..., Node], str]] = [
+    (lambda x, y: x - (y - x), "x - (y - x)"), (lambda x, y: x / (y * x), "x/(y*x)"), (lambda x, y: -(x + y), "-(x + y)"),
+    (lambda x, y: f.pow(x + y, y), "(x + y)**y"), (lambda x, y: f.square(f.square(x)), "(x**2)**2"),
+    (lambda x, y: f.where(f.lt(x, y), x, 0.5), "where(x < y, x, 1/2)"), (lambda x, y: f.sum(f.expand(x, shape=(4, 5), axes=()), axes=(1,)),
+                                                                         "sum(x, axis=1)"),
+]
+
+
+@pytest.mark.parametrize(("function", "text"), NOTATION)
+def test_nodes_are_written_as_they_stand(function: Callable[..., Node], text: str) -> None:
+    (node,) = graph_of(function, x=(), y=()).outputs
+    assert literal().best(node, {}) == text
+
+
+def literal() -> Literal:
+    return Literal(Writer(str, str, str))
+
+
+def test_contractions_are_products_of_matrices_where_they_can_be() -> None:
+    a, b = (make("input", shape=(3, 3), dtype=np.dtype(float), position=k, name=name) for k, name in enumerate("ab"))
+    assert literal().best(f.contract(a, b, left="ij", right="jk", out="ik"), {}) == "a @ b"
+    assert literal().best(f.contract(a, b, left="ji", right="kj", out="ik"), {}) == "a.T @ b.T"
+    assert literal().best(f.contract(a, b, left="ij", right="ij", out="ij"), {}) == "einsum('ij,ij->ij', a, b)"
+
+
+def test_operands_of_both_sides_get_names_when_they_are_long() -> None:
+    graph = graph_of(lambda x, u: f.neg(f.neg(f.sin(f.cos(x) + f.exp(u) * f.tan(x)))), x=(), u=())
+    (step,) = formula(graph).steps()
+    assert (step.rule, step.before, step.after) == ("neg_neg", "-(-v)", "v")
+    assert step.where == (("v", "sin(cos(x) + exp(u)*tan(x))"),)
+
+
+def test_large_graphs_take_linear_time_and_short_texts() -> None:
+    def nested(count: int) -> Graph:
+        def function(x: Node) -> Node:
+            for _ in range(count):
+                x = f.log(1.0 + f.exp(x)) * f.sin(x)
+            return x
+
+        return graph_of(function, x=())
+
+    started = time.perf_counter()
+    steps = derivative(nested(2_000), "x").steps()
+    text = str(steps)
+    assert len(steps) > 10_000
+    assert time.perf_counter() - started < 60
+    assert f"and {len(steps) - 300} more steps" in text
+    assert all(len(side) <= 2 * LONGEST for s in (*steps[:50], *steps[-50:]) for side in (s.before, s.after))
+
+
+def test_both_renderings_say_what_is_in_the_steps() -> None:
+    steps = derivative(logistic_graph(), "w", title="slope").steps()
+    text, page = str(steps), steps._repr_html_()
+    assert text.startswith(f"slope: {len(steps)} steps\nstabilise\n  1. ")
+    assert page.count("<details>") == len(steps)
+    for step in steps:
+        assert step.rule in text
+        assert html.escape(step.before) in page
+    assert "<script" not in page
+
+
+def test_lines_of_the_user_are_shown_and_stay_text() -> None:
+    from chainrule import grad
+
+    @grad
+    def loss(x):  # type: ignore[no-untyped-def]
+        return np.log(1 + np.exp(x))  # <script>alert(1)</script>
+
+    steps = loss.derivative("x").steps()
+    assert steps[0].source.endswith(": return np.log(1 + np.exp(x))  # <script>alert(1)</script>")
+    assert "test_formula_steps.py:" in str(steps)
+    assert "<script>" not in steps._repr_html_()
+    assert "&lt;script&gt;" in steps._repr_html_()
