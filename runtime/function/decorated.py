@@ -17,7 +17,7 @@ from ...compiler.trace import active_session, is_traced
 from . import derivatives, inline
 from .captures import CaptureChangedError
 from .derivatives import Chosen
-from .direct import DIRECT_METHODS, DirectCalls, Method, entry_spec
+from .direct import DIRECT_METHODS, DirectCalls, Method, Sizes, entry_spec
 from .inspection import TraceView, not_yet
 from .integers import Integers
 from .signature import Bound, Flat, Parameters, describe
@@ -206,12 +206,13 @@ class GradFunction:
             chosen = Chosen.of(self._parameters, bound, call.flat, wrt)
         return answered(derive(call, chosen), with_tensors)
 
-    def _directly(self, method: str, request: Request, call: Call, entry: EntrySpec | None) -> None:
-        """Let the next call like this one go directly, where it may."""
+    def _directly(self, method: str, request: Request, call: Call, entry: EntrySpec | None, sizes: Sizes | None = None) -> None:
+        """Let the next call like this one go directly, where it may; with `sizes`, only one with known shapes."""
         if entry is not None:
-            made = self._direct.entry(call.program, request, self.__dict__[method].method, f"{self._name}.{method}")
+            slow = self.__dict__[method].method
+            made = self._direct.entry(call.program, request, slow, f"{self._name}.{method}")
             if made is not None:
-                self.__dict__[method].retarget(made)
+                self.__dict__[method].retarget(made if sizes is None else sizes.only(made, slow))
 
     # ------------------------------------------------------------------------------------------------ derivatives
     def grad(self, *args: Any, wrt: Any = None, out: Any = None, **kwargs: Any) -> Any:
@@ -353,7 +354,16 @@ class GradFunction:
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat):
             return inline.hessian(self, bound, flat, chosen)
-        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.hessian(call, chosen))
+
+        def derive(call: Call, chosen: Chosen) -> Any:
+            entry = entry_spec(call, "hessian", kwargs, chosen) if wrt is None and not (self._prefix or kwargs) else None
+            result, whole = derivatives.hessian(call, chosen, entry)
+            if whole and entry is not None:
+                self._direct.sizes.passed(args)
+                self._directly("hessian", Request("hessian", chosen.leaves), call, entry, self._direct.sizes)
+            return result
+
+        return self._answer(bound, flat, chosen, wrt, derive)
 
     # ------------------------------------------------------------------------------------------------ inspection
     def trace(self, *examples: Any, **kwargs: Any) -> TraceView:

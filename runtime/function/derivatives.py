@@ -249,11 +249,11 @@ def jacobian(call: Call, chosen: Chosen, mode: str | None) -> Any:
     return unflatten(call.program.result, iter(leaves))
 
 
-def hessian(call: Call, chosen: Chosen) -> Any:
-    """Second derivatives of the scalar output: one program, or a sweep of Hessian-vector products."""
+def hessian(call: Call, chosen: Chosen, entry: EntrySpec | None = None) -> tuple[Any, bool]:
+    """Second derivatives of the scalar output: one program, or a sweep of Hessian-vector products; whether it was one program."""
     require_scalar(call.program.graph.outputs, call.program.name, call)
     count = len(chosen.leaves)
-    found = _whole(call, chosen, "hessian")
+    found = _whole(call, chosen, "hessian", entry)
     if found is None:
         ins = leaf_shapes(call, chosen)
         dtypes = [call.program.graph.inputs[k].dtype for k in chosen.leaves]
@@ -263,12 +263,12 @@ def hessian(call: Call, chosen: Chosen) -> Any:
                 blocks[i][j][(..., *index)] = part
     else:
         blocks = [found[k: k + count] for k in range(0, len(found), count)]
-    return chosen.structured_twice(blocks)
+    return chosen.structured_twice(blocks), found is not None
 
 
-def _whole(call: Call, chosen: Chosen, kind: Kind) -> list[Any] | None:
+def _whole(call: Call, chosen: Chosen, kind: Kind, entry: EntrySpec | None = None) -> list[Any] | None:
     """What the program of a whole matrix gives; None where it would take too much memory."""
-    execution, graph = call.program.execution(Request(kind, chosen.leaves)), call.program.graph
+    execution, graph = call.program.execution(Request(kind, chosen.leaves), entry), call.program.graph
     sizes = {**graph.hints, **bind_sizes(graph.inputs, call.arrays)}
     between = execution.temporaries(sizes)[1]
     kept = sum(np.asarray(a).nbytes for a in call.arrays) + execution.output_bytes(sizes)

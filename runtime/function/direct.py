@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DIRECT_METHODS", "DirectCalls", "Method", "entry_spec", "out_arrays"]
 
-DIRECT_METHODS = ("grad", "value_and_grad", "vjp", "jvp", "hvp")
+DIRECT_METHODS = ("grad", "value_and_grad", "vjp", "jvp", "hvp", "hessian")
+MOST_SHAPES = 1024
 MOST_PROGRAMS = 4  # of one function and method; further ones are called the ordinary way
 
 
@@ -68,6 +69,10 @@ def entry_spec(call: Call, form: str, kwargs: dict[str, Any], chosen: Chosen | N
         gradients: Structure = tuple(range(len(chosen.leaves))) if chosen.wrapped else 0
         if form == "grad":
             return EntrySpec(whole, gradients, keywords)
+        if form == "hessian":
+            count = len(chosen.leaves)
+            rows = tuple(tuple(range(k, k + count)) for k in range(0, count * count, count))
+            return EntrySpec(whole, rows if chosen.wrapped else 0, keywords)
         if form == "value_and_grad":
             later = tuple(range(1, 1 + len(chosen.leaves)))
             return EntrySpec(whole, (0, later if chosen.wrapped else 1), keywords)
@@ -207,6 +212,29 @@ def _looking(program: TracedProgram, entry: Callable[..., Any], slow: Callable[.
     return call
 
 
+class Sizes:
+    """The shapes of arguments of which a whole matrix was computed: of others the memory that it takes is looked at first."""
+
+    def __init__(self) -> None:
+        self._passed: set[tuple[Any, ...]] = set()
+
+    @staticmethod
+    def _of(args: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple([getattr(a, "shape", None) for a in args])
+
+    def passed(self, args: Sequence[Any]) -> None:
+        """Remember the shapes of these arguments."""
+        if len(self._passed) < MOST_SHAPES:
+            self._passed.add(self._of(args))
+
+    def only(self, entry: Callable[..., Any], slow: Callable[..., Any]) -> Callable[..., Any]:
+        """The direct function for calls with known shapes."""
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return entry(*args, **kwargs) if not kwargs and self._of(args) in self._passed else slow(*args, **kwargs)
+
+        return call
+
+
 class DirectCalls:
     """The direct functions of one decorated function.
 
@@ -217,6 +245,7 @@ class DirectCalls:
     def __init__(self) -> None:
         self.value: Callable[..., Any] | None = None
         self._made: dict[str, dict[TracedProgram, Callable[..., Any]]] = {}
+        self.sizes = Sizes()
 
     def entry(self, program: TracedProgram, request: Request, slow: Callable[..., Any], name: str) -> Callable[..., Any] | None:
         """The direct function for a request, made for this program and those before it; None where there is none.

@@ -12,6 +12,7 @@ import pytest
 from chainrule import grad
 from chainrule.compiler.entry_spec import hits
 from chainrule.compiler.errors import ArgumentError, ChainruleError, DifferentiationError, DTypeError, ShapeError
+from chainrule.runtime.function import derivatives
 
 
 def is_direct(function: Any, method: str) -> bool:
@@ -311,3 +312,27 @@ def test_out_that_does_not_fit() -> None:
     with pytest.raises(ArgumentError, match="the gradient of 's' is a number"):
         g.grad(X, 2.0, out=(None, np.empty(())))
     assert g.grad(X, 2.0, out=(np.empty(7), None))[1] == pytest.approx(np.sum(X))
+
+
+def test_hessians_are_direct_for_shapes_of_which_the_memory_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = grad(lambda x, y: np.sum(x**2 * y) + np.sum(np.exp(x) @ y))
+    rng = np.random.default_rng(0)
+    small, large = [(rng.normal(size=n), rng.normal(size=n)) for n in (3, 5)]
+    first = f.hessian(*small)
+    (entry,) = f.stats.entries
+    assert hits(entry) == 0
+    again = f.hessian(*small)
+    assert hits(entry) == 1
+    np.testing.assert_equal(again, first)
+    assert type(again) is type(again[0]) is tuple
+    f.hessian(*large)  # the ordinary way, which looks at the sizes
+    assert hits(entry) == 1
+    f.hessian(*large)
+    assert hits(entry) == 2
+    assert f.hessian(*small, wrt="x").shape == (3, 3)
+    np.testing.assert_equal(f.hessian(x=small[0], y=small[1]), first)
+    monkeypatch.setattr(derivatives, "MOST_MEMORY", 0)
+    monkeypatch.setattr(derivatives, "SEVERAL", 0)
+    swept = grad(lambda x: np.sum(np.exp(x[:, None] * x)))
+    np.testing.assert_allclose(swept.hessian(small[0]), swept.hessian(small[0]))
+    assert not swept.stats.entries
