@@ -3,7 +3,8 @@
 Two loops of the same extent may run as one where iteration i of the second touches only what iteration i of the first
 wrote: for every buffer that either writes and both touch, one dimension is indexed by the loop variable in every access.
 Inside a fused loop the inner loops are fused in turn. A value that was stored for the second loop is then handed over in a
-register, and its buffer disappears.
+register, and its buffer disappears. A loop that only reduces, and ends a known number of iterations before the other, runs
+as long under a mask; `peel` cuts the fused loop there.
 """
 from __future__ import annotations
 
@@ -13,8 +14,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from . import ops  # noqa: F401  (declares the ops, whose costs are read)
-from .loopnest import Buffer, Index, IndexExpr, Kernel, Let, Literal, Loop, Statement, Store, walk
+from .loopnest import Buffer, Carried, Convert, Index, IndexExpr, Kernel, Let, Literal, Load, Loop, Names, Statement, Store, StoreAdd, walk
 from .op import get
+from .ops.rules import BOOL, INT64
+from .sizes import Size
+from .split import main_loop
 from .statements import Body, Touched, accesses, defines, reads, rename
 from .tidy import tidy
 
@@ -124,6 +128,51 @@ def _move_up(body: list[Statement], earlier: int, later: int) -> list[Statement]
     return [*body[:earlier], *reversed(up), fused, *reversed(stay), *body[later + 1:]]
 
 
+# ------------------------------------------------------------------------------------------------ loops of nearly the same extent
+def _of_one_extent(first: Kernel, second: Kernel, names: Names) -> tuple[Kernel, Kernel]:
+    """The two kernels; where their main loops differ by a few iterations and the shorter one only reduces, it is as long."""
+    one, other = main_loop(first.body), main_loop(second.body)
+    if one is None or other is None:
+        return first, second
+    longer = other.extent - one.extent
+    if isinstance(longer, int) and longer > 0:
+        return _lengthened(first, one, other.extent, names), second
+    if isinstance(longer, int) and longer < 0:
+        return first, _lengthened(second, other, one.extent, names)
+    return first, second
+
+
+def _lengthened(kernel: Kernel, loop: Loop, extent: Size, names: Names) -> Kernel:
+    """The kernel with its main loop over a larger extent: what it carries stays as it is there, and nothing is read."""
+    if not loop.carried or any(isinstance(s, Loop | Store | StoreAdd) for s in loop.body):
+        return kernel
+    dtypes = {b.name: b.dtype for b in kernel.buffers}
+    number, inside = names.fresh(), names.fresh("inside")
+    body: list[Statement] = [Convert(number, Index(loop.index))]
+    if isinstance(loop.extent, int):
+        body.append(Let(inside, "lt", (number, Literal(loop.extent, INT64)), BOOL))
+    else:
+        end = names.fresh()
+        body += [Convert(end, loop.extent), Let(inside, "lt", (number, end), BOOL)]
+    for s in loop.body:
+        if isinstance(s, Load) and s.when is None:
+            zero = Literal(False if dtypes[s.buffer].kind == "b" else 0, dtypes[s.buffer])
+            s = replace(s, when=inside, otherwise=zero)
+        elif isinstance(s, Load):
+            assert s.when is not None
+            both = names.fresh()
+            body.append(Let(both, "and_", (inside, s.when), BOOL))
+            s = replace(s, when=both)
+        body.append(s)
+    carried: list[Carried] = []
+    for c in loop.carried:
+        chosen = names.fresh(c.name)
+        body.append(Let(chosen, "where", (inside, c.update, c.name), c.dtype))
+        carried.append(replace(c, update=chosen))
+    longer = Loop(loop.index, extent, tuple(body), tuple(carried))
+    return replace(kernel, body=tuple(longer if s is loop else s for s in kernel.body))
+
+
 # ------------------------------------------------------------------------------------------------ fusion of kernels
 def cost(kernel: Kernel) -> float:
     """What a kernel's statements cost once, in additions."""
@@ -137,7 +186,7 @@ def fuse_kernels(kernels: Sequence[Kernel], kept: Collection[str], largest: floa
         kept: buffers that are read by something else later: never removed.
         largest: what a fused kernel may cost.
     """
-    run = _Run(largest)
+    run = _Run(largest, Names.beside(*kernels))
     for kernel in kernels:
         run.add(_Entry(kernel, Touched.of(*kernel.body), cost(kernel)))
     fused = [entry.kernel for entry in run.entries if entry is not None]
@@ -155,8 +204,8 @@ class _Entry:
 class _Run:
     """Kernels in order, fused as they come: each with an earlier one, and that one with others before it in turn."""
 
-    def __init__(self, largest: float) -> None:
-        self.largest = largest
+    def __init__(self, largest: float, names: Names) -> None:
+        self.largest, self.names = largest, names
         self.entries: list[_Entry | None] = []  # None: became part of an earlier one
         self.touching: dict[str, list[int]] = {}
         self.last_read: dict[str, int] = {}
@@ -179,8 +228,10 @@ class _Run:
 
     def _join(self, position: int, entry: _Entry) -> bool:
         first = self.entries[position]
-        joined = _fuse_pair(first.kernel, entry.kernel) if first is not None and first.cost + entry.cost <= self.largest else None
-        if first is None or joined is None:
+        if first is None or first.cost + entry.cost > self.largest:
+            return False
+        joined = _fuse_pair(first.kernel, entry.kernel, self.names)
+        if joined is None:
             return False
         first.touched.join(entry.touched)
         self.entries[position] = _Entry(joined, first.touched, first.cost + entry.cost)
@@ -212,7 +263,8 @@ class _Run:
                     self.touching[b].append(position)
 
 
-def _fuse_pair(first: Kernel, second: Kernel) -> Kernel | None:
+def _fuse_pair(first: Kernel, second: Kernel, names: Names) -> Kernel | None:
+    first, second = _of_one_extent(first, second, names)
     body = fuse_list((*first.body, *second.body))
     loops = [sum(isinstance(s, Loop) for s in k) for k in (first.body, second.body, body)]
     if loops[2] >= loops[0] + loops[1] > 0:

@@ -286,14 +286,15 @@ class Names:
         self.taken, self.count = set(taken), 0
 
     @classmethod
-    def beside(cls, kernel: Kernel) -> Names:
-        """Names that a kernel does not have yet."""
-        taken = {b.name for b in kernel.buffers}
-        for s in walk(kernel.body):
-            if isinstance(s, Loop):
-                taken.update((s.index, *(c.name for c in s.carried)))
-            elif isinstance(s, Let | Load | Convert):
-                taken.add(s.target)
+    def beside(cls, *kernels: Kernel) -> Names:
+        """Names that none of the kernels has yet."""
+        taken = {b.name for kernel in kernels for b in kernel.buffers}
+        for kernel in kernels:
+            for s in walk(kernel.body):
+                if isinstance(s, Loop):
+                    taken.update((s.index, *(c.name for c in s.carried)))
+                elif isinstance(s, Let | Load | Convert):
+                    taken.add(s.target)
         return cls(taken)
 
     def fresh(self, stem: str = "v") -> str:

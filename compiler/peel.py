@@ -287,10 +287,12 @@ def _specialised(body: Sequence[Statement], known: dict[str, Operand], kept: Col
         if isinstance(s, Let):
             if any(a in known for a in s.args if isinstance(a, str)):
                 s = Let(s.target, s.op, tuple(map(operand, s.args)), s.dtype, s.reassociate)
-            chosen = _folded(s.op, s.args) if s.op == "where" and s.target not in kept else None
-            if chosen is not None:
+            chosen = _folded(s.op, s.args) if s.op == "where" else None
+            if chosen is not None and s.target not in kept:
                 known[s.target] = chosen
                 continue
+            if chosen is not None:  # what it does not choose may be gone
+                s = Let(s.target, "where", (s.args[0], chosen, chosen), s.dtype)
         elif isinstance(s, Load):
             when = None if s.when is None else operand(s.when)
             if isinstance(when, Literal) and not when.value:

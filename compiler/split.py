@@ -43,9 +43,12 @@ def _folded_by(loop: Loop, name: str) -> str | None:
     """The op that folds a carried value of the loop, where one op does."""
     carried = next((c for c in loop.carried if c.name == name), None)
     while carried is not None:
-        for s in loop.body:
-            if isinstance(s, Let) and s.target == carried.update:
-                return s.op if carried.name in s.args else None
+        lets = {s.target: s for s in loop.body if isinstance(s, Let)}
+        update = lets.get(carried.update)
+        if update is not None and update.op == "where" and update.args[2] == carried.name:  # some iterations leave it as it is
+            update = lets.get(update.args[1]) if isinstance(update.args[1], str) else None
+        if update is not None:
+            return update.op if carried.name in update.args else None
         inner = next((s for s in loop.body if isinstance(s, Loop) and any(c.name == carried.update for c in s.carried)), None)
         if inner is None:
             return None

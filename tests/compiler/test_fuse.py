@@ -9,6 +9,7 @@ from kernels import AT_I, AT_J, F8, M, N, let, literal, reads, run_source, write
 
 from chainrule.compiler.fuse import aligned, fuse_kernels, held
 from chainrule.compiler.loopnest import Buffer, Carried, Index, IndexOp, Kernel, Load, Loop, Statement, Store, StoreAdd, walk
+from chainrule.compiler.sizes import floordiv
 
 AT_P, AT_Q = Index("p"), Index("q")
 
@@ -95,11 +96,11 @@ def test_loops_of_different_extents_stay_apart() -> None:
     assert len(fuse_kernels([first, second], {"out", "t"})) == 2
 
 
-def total(source: str, target: str, loop: str = "i") -> Kernel:
-    """target[()] = the sum of source."""
+def total(source: str, target: str, loop: str = "i", extent: Any = N) -> Kernel:
+    """target[()] = the sum of source, or of its first elements."""
     before, after, v = f"{target}a", f"{target}b", f"{target}v"
     return kernel(f"k_{target}", reads(source, 1), writes(target, 0), body=(
-        Loop(loop, N, (Load(v, source, (Index(loop),)), let(after, "add", before, v, reassociate=True)),
+        Loop(loop, extent, (Load(v, source, (Index(loop),)), let(after, "add", before, v, reassociate=True)),
              (Carried(before, literal(0.0), after, F8),)), Store(target, (), before)))
 
 
@@ -110,6 +111,30 @@ def test_two_sums_are_one_pass() -> None:
     assert sum(isinstance(s, Load) for s in walk(fused.body)) == 1
     assert set(fused.reduces) == {("s", "add"), ("r", "add")}
     same_results([first, second], [fused], {"x": X}, {"s": (), "r": ()}, {"s", "r"})
+
+
+@pytest.mark.parametrize("extent", [N - 1, N - 2, N + 0])
+@pytest.mark.parametrize("sum_first", [True, False])
+def test_a_sum_that_ends_a_little_earlier_is_part_of_the_pass(extent: Any, sum_first: bool) -> None:
+    both = [total("x", "s", "p", extent), scaled("x", "out", 3.0)][:: 1 if sum_first else -1]
+    (fused,) = fuse_kernels(both, {"s", "out"})
+    assert loops(fused.body) == 1
+    assert fused.splittable
+    assert fused.reduces == (("s", "add"),)
+    for values in X, -0.0 * X, np.array([np.inf, 1.0, 2.0, np.nan, np.nan]):
+        same_results(both, [fused], {"x": values}, {"s": (), "out": (5,)}, {"s", "out"})
+
+
+def test_sums_of_different_ends_are_one_pass() -> None:
+    sums = [total("x", "s"), total("x", "r", "p", N - 1), total("x", "q", "k", N - 3)]
+    (fused,) = fuse_kernels(sums, {"s", "r", "q"})
+    assert loops(fused.body) == 1
+    assert set(fused.reduces) == {("s", "add"), ("r", "add"), ("q", "add")}
+    same_results(sums, [fused], {"x": X}, {"s": (), "r": (), "q": ()}, {"s", "r", "q"})
+
+
+def test_a_sum_of_half_the_elements_is_not() -> None:
+    assert len(fuse_kernels([total("x", "s", "p", floordiv(N, 2)), scaled("x", "out", 3.0)], {"s", "out"})) == 2
 
 
 def divided(source: str, by: str, target: str, inside: bool) -> Kernel:

@@ -141,6 +141,17 @@ def test_nothing_is_masked_inside() -> None:
         assert all(s.when is None for s in segment.body if isinstance(s, Load))
 
 
+def test_a_value_that_is_carried_under_a_mask() -> None:
+    """Behind the mask nothing is left of what would have been added."""
+    body = (Convert("at", AT_I), Convert("end", N - 1), let("c", "lt", "at", "end", dtype=B1), Load("v", "x", (AT_I,), "c", literal(0.0)),
+            let("more", "add", "sum", "v", reassociate=True), let("next", "where", "c", "more", "sum"))
+    peeled = peel(Loop("i", N, body, (Carried("sum", literal(0.0), "next", F8),)), {})
+    assert peeled is not None
+    before, behind = (segment.body for segment in peeled.segments)
+    assert [s.target for s in before if isinstance(s, Load | Let)] == ["v", "more", "next"]
+    assert behind == (let("next", "where", literal(False, B1), "sum", "sum"),)
+
+
 def test_too_many_copies_are_not_made() -> None:
     shared = tuple(let(f"y{i}", "add", f"y{i - 1}" if i else "v0", literal(1.0)) for i in range(50))
     loop = masked(N, *(("eq", AT_I, 2 * i) for i in range(10)))
@@ -173,6 +184,28 @@ def test_shifted_slices_leave_a_plain_loop() -> None:
     dense = dense[: dense.index("\n}\n")]
     assert not re.search(r"@llvm\.masked|select .* ptr", dense)
     assert re.search(r"fadd <\d+ x double>", dense)
+
+
+def test_value_and_gradient_of_neighbours_are_one_plain_loop() -> None:
+    """The sum over n - 1 terms is added up in lanes of the loop over n elements."""
+    x: Node = make("input", shape=(symbol("s0"),), dtype=F8, position=0, name="x")
+    size = symbol("s0") - 1
+    one, two = (f.slice(x, start=(k,), step=(1,), shape=(size,)) for k in (1, 0))
+    value = f.sum(one * two, axes=(0,))
+    slope = f.place(two, start=(1,), step=(1,), shape=x.shape) + f.place(one, start=(0,), step=(1,), shape=x.shape)
+    program = compile_program(Graph([x], [value, slope], []))
+    assert len(program.kernels) == 1
+    for n in (2, 3, 4, 50):
+        numbers = np.arange(1.0, n + 1)
+        found = program.run([numbers])
+        assert found[0] == np.sum(numbers[1:] * numbers[:-1])
+        np.testing.assert_array_equal(found[1], np.append(0.0, numbers[:-1]) + np.append(numbers[1:], 0.0))
+    assert isinstance(program.code, Compiled)
+    text = program.code.llvm()
+    dense = text[re.search(r"define .*k0\.dense", text).start() :]  # type: ignore[union-attr]
+    dense = dense[: dense.index("\n}\n")]
+    assert not re.search(r"@llvm\.masked|select .* ptr", dense)
+    assert re.search(r"fadd reassoc nsz contract <\d+ x double>", dense)
 
 
 def test_elements_taken_one_by_one_become_straight_code() -> None:
