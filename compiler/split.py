@@ -5,11 +5,13 @@ many threads ran them.
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from .loopnest import Index, Kernel, Let, Loop, Product, Statement, Store, StoreAdd, walk
+from .loopnest import Carried, Index, Kernel, Let, Load, Loop, Product, Statement, Store, StoreAdd, walk
 from .sizes import Size
+from .statements import reads
 
 __all__ = ["main_extent", "main_loop", "with_split", "work"]
 
@@ -59,6 +61,24 @@ def _folded_by(loop: Loop, name: str) -> str | None:
     return None
 
 
+def _accumulations(body: Sequence[Statement], carried: Sequence[Carried] = ()) -> Iterator[tuple[Store, Load, str]]:
+    """(store, load, op) of every `buffer[index] = op(buffer[index], value)` of a body whose values have no other use."""
+    uses = Counter([name for s in body for name in reads(s)] + [c.update for c in carried])
+    loads = {s.target: s for s in body if isinstance(s, Load) and s.when is None}
+    joined = {s.target: s for s in body if isinstance(s, Let) and s.op in COMBINED_BY}
+    for s in body:
+        if isinstance(s, Loop):
+            yield from _accumulations(s.body, s.carried)
+        elif isinstance(s, Store) and isinstance(s.value, str) and s.value in joined:
+            step = joined[s.value]
+            first, second = step.args
+            before = loads.get(first) if isinstance(first, str) and first != second else None
+            if before is None or (before.buffer, before.index) != (s.buffer, s.index):
+                continue
+            if uses[before.target] == uses[step.target] == 1:
+                yield s, before, step.op
+
+
 def with_split(kernel: Kernel) -> Kernel:
     """The kernel, with `splittable` and `reduces` as its body allows."""
     found = _analyse(kernel)
@@ -72,22 +92,31 @@ def _analyse(kernel: Kernel) -> tuple[tuple[str, str], ...] | None:
     if loop is None:
         return None
     here, at = Index(loop.index), body.index(loop)
+    dtypes = {b.name: b.dtype for b in kernel.buffers}
+    accumulations = {id(write): (before, op) for write, before, op in _accumulations((loop,))}
     reduces: dict[str, str] = {}
+    own: set[int] = set()  # loads of values that are only accumulated into
     for write in _writes([loop]):
         if here in write.index:
             continue
-        if not isinstance(write, StoreAdd):
+        if isinstance(write, StoreAdd):
+            op = "or_" if dtypes[write.buffer].kind == "b" else "add"
+        elif id(write) in accumulations:
+            before, op = accumulations[id(write)]
+            own.add(id(before))
+        else:
             return None
-        reduces[write.buffer] = "or_" if next(b for b in kernel.buffers if b.name == write.buffer).dtype.kind == "b" else "add"
+        if reduces.setdefault(write.buffer, op) != op:
+            return None
     rows = {w.buffer for w in _writes([loop])} - reduces.keys()
     for s in body[at + 1:]:
-        op = _folded_by(loop, s.value) if isinstance(s, Store) and isinstance(s.value, str) else None
-        if not isinstance(s, Store) or op not in COMBINED_BY:
+        folded = _folded_by(loop, s.value) if isinstance(s, Store) and isinstance(s.value, str) else None
+        if not isinstance(s, Store) or folded not in COMBINED_BY:
             return None
-        reduces[s.buffer] = op
+        reduces[s.buffer] = folded
     if len({c.name for c in loop.carried}) != sum(isinstance(s, Store) for s in body[at + 1:]):
         return None
-    read = {s.buffer for s in walk(body) if not isinstance(s, Let | Loop | Store | StoreAdd) and hasattr(s, "buffer")}
+    read = {s.buffer for s in walk(body) if isinstance(s, Load) and id(s) not in own}
     started = {w.buffer for w in _writes(body[:at])}
     if started - reduces.keys() or read & reduces.keys() or rows & reduces.keys():
         return None

@@ -14,6 +14,7 @@ import pytest
 from chainrule.compiler import blocks
 from chainrule.compiler.blocks import BLOCK, block_bounds, combine
 from chainrule.compiler.ir import Graph, Node, constant, f, make
+from chainrule.compiler.loopnest import Buffer, Index, Kernel, Let, Literal, Load, Loop, Store
 from chainrule.compiler.ops.rules import INT64
 from chainrule.compiler.program import Program, compile_program
 from chainrule.compiler.sizes import Size, evaluate, symbol
@@ -90,6 +91,40 @@ def test_writes_to_computed_places_stay_in_one_piece() -> None:
     assert [kernel.reduces for kernel in adding] == [((adding[0].buffers[-1].name, "add"),)]
 
 
+def leading() -> Graph:
+    """Reductions over rows, whose running values are in memory."""
+    x = variable(0, N, M)
+    outputs = (f.max(x, axes=(0,)), f.min(f.sin(x), axes=(0,)), f.prod(f.tanh(x), axes=(0,)), f.sum(x, axes=(0,)))
+    truths = (f.any(f.gt(x, 3.0), axes=(0,)), f.all(f.gt(x, -4.0), axes=(0,)))
+    return Graph((x,), (*outputs, *truths), (), {"s0": 5, "s1": 3})
+
+
+def test_running_values_in_memory_are_combined_by_their_op() -> None:
+    (kernel,) = compile_program(leading()).kernels
+    assert kernel.splittable
+    assert dict(kernel.reduces) == {"out0": "maximum", "out1": "minimum", "out2": "mul", "out3": "add", "out4": "or_", "out5": "and_"}
+
+
+def test_a_running_value_that_is_used_stays_in_one_piece() -> None:
+    """Blocks would start it anew: `out[0] = seen[i] = max(out[0], x[i])`."""
+    zero, here = (0,), (Index("i"),)
+    buffers = (Buffer("x", F8, 1), Buffer("seen", F8, 1, written=True), Buffer("out", F8, 1, written=True))
+    step = (Load("v", "x", here), Load("before", "out", zero), Let("top", "maximum", ("before", "v"), F8), Store("out", zero, "top"))
+    for use, expected in ((Store("seen", here, "top"), False), (Store("seen", here, "before"), False), (Store("seen", here, "v"), True)):
+        body = (Store("out", zero, Literal(-np.inf, F8)), Loop("i", N, (*step, use)))
+        assert with_split(Kernel("k", buffers, ("s0",), body)).splittable == expected
+    squares = (*step[:2], Let("top", "mul", ("before", "before"), F8), step[3])
+    assert not with_split(Kernel("k", buffers, ("s0",), (Loop("i", N, squares),))).splittable
+
+
+def test_maxima_over_rows_keep_nan() -> None:
+    x = np.random.default_rng(3).normal(size=(3001, 97))
+    x[[7, 1500, 3000], [0, 5, 96]] = np.nan
+    top, least, *_ = compile_program(leading()).run([x])
+    np.testing.assert_array_equal(top, x.max(axis=0))
+    np.testing.assert_array_equal(np.isnan(least), np.isnan(x).any(axis=0))
+
+
 def test_work_counts_what_runs() -> None:
     sizes = {"n": 3, "m": 4}
     kernel = examples.row_sums("r", examples.M)
@@ -157,6 +192,7 @@ PROGRAMS: dict[str, tuple[Callable[[], Graph], list[Any]]] = {
     "elementwise": (elementwise, [VALUES]),
     "reductions": (reductions, [VALUES]),
     "rows and columns": (rows_and_columns, [RANDOM.normal(size=(COUNT // 10, 13)), RANDOM.normal(size=13)]),
+    "leading axes": (leading, [RANDOM.normal(size=(COUNT // 30, 31))]),
     "scatter": (scattered, [VALUES, RANDOM.integers(0, 7, COUNT)]),
     "short rows": (short_rows, [RANDOM.normal(size=(COUNT // 3, 3))]),
     "reversed": (elementwise, [VALUES[::-1]]),
