@@ -56,7 +56,7 @@ class Literal:
 
     def called(self, node: Node, known: Mapping[Node, str]) -> str:
         """The node under its op's own name: for what people write alike, such as `square(x)` and `x**2`."""
-        if not node.inputs:
+        if node in known or not node.inputs:
             return self.best(node, known)
         return f"{node.op.name.rstrip('_')}({', '.join(self.best(i, known) for i in node.inputs)})"
 

@@ -6,7 +6,7 @@ simplify), and each step is an entry of their logs. A step's text is made when s
 from __future__ import annotations
 
 import linecache
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import count
@@ -22,6 +22,7 @@ from .prepare import derive
 __all__ = ["DerivationStep", "Passes", "Steps"]
 
 Phase = Choice["stabilise", "differentiate", "simplify"]
+Mark = Callable[[Sequence[Site]], str]
 
 _MOST_SHOWN = 300  # steps of one printout
 _SHORT = 16  # characters: a longer operand that both sides of a step have is named
@@ -92,15 +93,19 @@ class DerivationStep:
                  ("line", self.source)]
         return [(heading, text) for heading, text in found if text]
 
+    def _repr_html_(self) -> str:
+        return self.html(lambda sites: "")
+
     def __str__(self) -> str:
         level = f" [{self.level.value}]" if self.level is not None else ""
         return "\n".join([f"{self.rule}{level}: {self.before} -> {self.after}", *(f"    {h} {t}" for h, t in self.details())])
 
-    def _repr_html_(self) -> str:
+    def html(self, mark: Mark) -> str:
+        """To be opened. `mark` gives further attributes of the element, from the lines."""
         level = f" · {self.level.value}" if self.level is not None else ""
         rows = "".join(f"<tr><th style='text-align:left'>{escape(h)}</th><td style='text-align:left'>{escape(t)}</td></tr>"
                        for h, t in self.details())
-        return (f"<details><summary><code>{escape(self.before)} → {escape(self.after)}</code> "
+        return (f"<details{mark(self.sites)}><summary><code>{escape(self.before)} → {escape(self.after)}</code> "
                 f"<small>{escape(self.rule)}{escape(level)}</small></summary><table>{rows}</table></details>")
 
 
@@ -192,11 +197,16 @@ class Steps(Sequence[DerivationStep]):
 
     __repr__ = __str__
 
-    def _repr_html_(self) -> str:
-        parts = [f"<div><b>{escape(self._title or 'derivation')}</b>: {len(self)} step{'s' * (len(self) != 1)}"]
+    def html(self, mark: Mark) -> str:
+        """Every step to be opened; see `DerivationStep.html`."""
+        parts: list[str] = []
         for phase, steps in self._phases():
-            parts += [f"<div><i>{escape(_heading(phase, steps))}</i></div>", *(step._repr_html_() for _, step in steps)]
-        return "".join([*parts, escape(self._left_out), "</div>"])
+            parts += [f"<div><i>{escape(_heading(phase, steps))}</i></div>", *(step.html(mark) for _, step in steps)]
+        return "".join([*parts, escape(self._left_out)])
+
+    def _repr_html_(self) -> str:
+        head = f"<b>{escape(self._title or 'derivation')}</b>: {len(self)} step{'s' * (len(self) != 1)}"
+        return f"<div>{head}{self.html(lambda sites: '')}</div>"
 
 
 def _heading(phase: Phase, steps: list[tuple[int, DerivationStep]]) -> str:

@@ -373,7 +373,7 @@ class GradFunction:
             *examples, **kwargs: example arguments, or descriptions of them: `cr.spec("n d", cr.float64)`.
 
         Returns:
-            A view with `.formula`, `.derivative(...)`, `.ir(stage)` and `.source(which)`.
+            A view with `.formula`, `.derivative(...)`, `.ir(stage)`, `.source(which)` and `.explain()`.
         """
         bound, flat = self._arguments(examples, kwargs)
         if any(isinstance(leaf, Spec) for leaf in flat.leaves):
@@ -420,8 +420,10 @@ class GradFunction:
         return self._latest().source(which)
 
     def explain(self) -> Any:
-        """A report of every stage. Not yet."""
-        raise not_yet(f"{self._name}.explain()", "the stages can be read with .ir(stage) and .source(which)")
+        """A report of every stage, for the arguments that came last: the source with what each line made, formulas, derivations, IR,
+        kernels, generated code, costs. `print` it, look at it in a notebook, or write one HTML file with `.save("loss.html")`.
+        """
+        return self._latest().explain()
 
     @property
     def jit(self) -> Any:

@@ -8,6 +8,7 @@ from ...compiler.provenance import at, user_site
 from .execution import Execution, Request
 
 if TYPE_CHECKING:
+    from ..report import Report
     from .decorated import GradFunction
     from .traced_program import TracedProgram
 
@@ -89,6 +90,20 @@ class TraceView:
         if which not in _KINDS:
             raise ArgumentError(f"source({which!r}){at(user_site())}: 'value', 'gradient' or 'value_and_gradient' is expected")
         return self._execution(_KINDS[which]).source()
+
+    def explain(self) -> Report:
+        """A report of every stage: `print` it, look at it in a notebook, or `.save("loss.html")`."""
+        from ..report import Report, gather  # nobody else needs what draws it
+
+        return Report(gather(self, self._function.__wrapped__, self._program, self._function.stats))
+
+    def differentiated(self) -> tuple[Request, Execution]:
+        """The latest program with a gradient, which is built if there is none; of the value, where it has no gradient."""
+        for request, made in self._program.executions():
+            if request.kind in ("gradient", "value_and_gradient"):
+                return request, made
+        made = self._execution("gradient")
+        return next((request, found) for request, found in self._program.executions() if found is made)
 
     def _execution(self, kind: str) -> Execution:
         """The program of a kind for the arguments that the function differentiates; of the value, when there is no gradient."""

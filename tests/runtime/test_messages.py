@@ -321,7 +321,7 @@ def test_what_a_later_version_brings_says_so(name):
 
 
 def test_methods_that_a_later_version_brings_say_so():
-    for call in (rows.explain, lambda: rows.jit, lambda: rows.export("f.py")):
+    for call in (lambda: rows.jit, lambda: rows.export("f.py")):
         with pytest.raises(cr.NotYetError, match="rows"):
             call()
 

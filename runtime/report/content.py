@@ -1,0 +1,165 @@
+"""What a report says, whatever it is shown on: gathered once, as text with the user's lines."""
+from __future__ import annotations
+
+import inspect
+import linecache
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...compiler.errors import NotYetError
+from ...compiler.ir import Graph, Node, toposort
+from ...compiler.provenance import Site
+from ...compiler.stages import STAGES
+from ...compiler.text import dtype_text, node_lines
+
+if TYPE_CHECKING:
+    from ...compiler.formula import Formula
+    from ...compiler.formula.steps import Steps
+    from ..function.execution import Execution, Request
+    from ..function.inspection import TraceView
+    from ..function.stats import Stats
+    from ..function.traced_program import TracedProgram
+
+__all__ = ["Content", "Line", "Row", "gather", "mathematics"]
+
+MOST_LINES = 400  # of one listing; a report is for reading
+MOST_MATHEMATICS = 300  # operations that are drawn as mathematics, rather than written as text
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the user's source, with what it made.
+
+    Attributes:
+        made: each operation of the traced graph, as an expression.
+    """
+
+    site: Site
+    text: str
+    made: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a listing of the IR, with the user's lines that it comes from."""
+
+    text: str
+    sites: frozenset[Site]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything in a report.
+
+    Attributes:
+        about: what was compiled, for which arguments.
+        lines: the function's source; and lines elsewhere that it called.
+        formulas: the value and the derivatives, with their titles.
+        derivations: of each of them, the steps.
+        listings: the IR before and after it was simplified.
+        schedule: the kernels, with the reason for every boundary.
+        code: the generated code.
+        counts: how many operations of each kind there are, by stage.
+        facts: further numbers, with what they are.
+        seconds: by stage, with what the stage does.
+    """
+
+    name: str
+    about: str
+    lines: tuple[Line, ...]
+    formulas: tuple[tuple[str, Formula], ...]
+    derivations: tuple[tuple[str, Steps], ...]
+    listings: tuple[tuple[str, tuple[Row, ...]], ...]
+    schedule: str
+    code: str
+    counts: tuple[tuple[str, Mapping[str, int]], ...]
+    facts: tuple[tuple[str, str], ...]
+    seconds: tuple[tuple[str, float, str], ...]
+
+
+def gather(view: TraceView, function: Any, traced: TracedProgram, stats: Stats) -> Content:
+    """What there is to say about a signature of a function, compiled for its gradient, or its value where it has none."""
+    request, execution = view.differentiated()
+    graph, program = traced.graph, execution.program
+    formulas = tuple(_formulas(view, traced, request))
+    stages = [("traced", graph), ("differentiated", execution.differentiated), ("simplified", execution.simplified)]
+    inputs = ", ".join(f"{n.param('name')}: {dtype_text(n.dtype)}[{', '.join(map(str, n.shape))}]" for n in graph.inputs)
+    allowed = f"stabilise={traced.options.stabilise}, fastmath={traced.options.fastmath}"
+    return Content(
+        name=traced.name, about=f"{request.kind.replace('_', ' ')} of ({inputs}), with {allowed}", lines=tuple(_lines(function, graph)),
+        formulas=formulas, derivations=tuple((title, made.steps()) for title, made in formulas),
+        listings=tuple((title, tuple(_rows(g))) for title, g in stages),
+        schedule="" if program is None else str(program.scheduled), code="" if program is None else execution.source(),
+        counts=tuple((title, _counts(g)) for title, g in stages), facts=tuple(_facts(execution, graph, stats)),
+        seconds=tuple((stage, spent, STAGES[stage]) for stage, spent in stats.seconds.items()))
+
+
+def _formulas(view: TraceView, traced: TracedProgram, request: Request) -> Iterator[tuple[str, Formula]]:
+    yield traced.name, view.formula
+    for position in request.wrt:
+        name = str(traced.graph.inputs[position].param("name"))
+        yield f"d {traced.name} / d {name}", view.derivative(name)
+
+
+def _lines(function: Any, graph: Graph) -> Iterator[Line]:
+    from ...compiler.formula.literal import Literal
+    from ...compiler.formula.text import Writer
+
+    literal = Literal(Writer(str, str, str))
+    made: dict[Site, dict[str, None]] = {}
+    for node in graph.nodes():
+        text = literal.best(node, {})
+        if node.inputs and text != literal.best(node.inputs[0], {}):  # what only spreads or converts is not written
+            for site in node.sites:
+                made.setdefault(site, {})[text] = None
+    sites = dict.fromkeys([*_own_sites(function), *sorted(made)])
+    for site in list(sites)[:MOST_LINES]:
+        yield Line(site, linecache.getline(site.file, site.line).rstrip("\n"), tuple(made.get(site, ()))[:MOST_LINES])
+
+
+def _own_sites(function: Any) -> list[Site]:
+    """The lines of the function itself; none where its source is not to be had."""
+    try:
+        lines, first = inspect.getsourcelines(function)
+        file = inspect.unwrap(function).__code__.co_filename
+    except (OSError, TypeError, AttributeError):
+        return []
+    return [Site(file, first + k) for k in range(len(lines))]
+
+
+def _rows(graph: Graph) -> Iterator[Row]:
+    names: dict[Node, str] = {}
+    nodes = toposort([*graph.inputs, *graph.outputs])
+    for node, text in zip(nodes[:MOST_LINES], node_lines(nodes, names), strict=False):
+        yield Row(text, node.sites)
+    if len(nodes) > MOST_LINES:
+        yield Row(f"... {len(nodes) - MOST_LINES} more", frozenset())
+    else:
+        yield Row(f"return {', '.join(names[n] for n in graph.outputs)}", frozenset())
+
+
+def _counts(graph: Graph) -> dict[str, int]:
+    counts = Counter(n.op.name for n in graph.nodes() if n.inputs)
+    return dict(counts.most_common())
+
+
+def _facts(execution: Execution, graph: Graph, stats: Stats) -> Iterator[tuple[str, str]]:
+    number, size = execution.temporaries(graph.hints)
+    sizes = ", ".join(f"{name} = {value}" for name, value in graph.hints.items() if name in graph.symbols())
+    yield "arithmetic", f"about {execution.flops():,} additions' worth{f' for {sizes}' if sizes else ''}"
+    if execution.program is None:
+        yield "tier", "interpreted"
+    yield "kernels", str(execution.kernels)
+    yield "temporaries", f"{number} arrays, {size:,} bytes"
+    yield "results", f"{execution.output_bytes(graph.hints):,} bytes"
+    yield "memory of the latest calls", f"{stats.peak_bytes:,} bytes at most"
+
+
+def mathematics(formula: Formula) -> str:
+    """A formula as MathML; nothing where it is too large for that."""
+    try:
+        return formula.mathml if formula.ops <= MOST_MATHEMATICS else ""
+    except NotYetError:
+        return ""

@@ -1,0 +1,56 @@
+"""A report for terminals."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from .content import Content
+
+__all__ = ["parts"]
+
+
+def parts(content: Content) -> Iterator[Any]:
+    """What is printed, in order."""
+    yield _head(content.name)
+    yield Text(content.about)
+    yield _head("source, and the operations that each line made")
+    yield _table([(str(line.site), line.text, "\n".join(line.made)) for line in content.lines], "line", "source", "operations")
+    yield _head("formulas")
+    for title, formula in content.formulas:
+        yield Text(f"{title} = {formula}")
+    for title, steps in content.derivations:
+        yield _head(f"derivation of {title}")
+        yield Text(str(steps))
+    for title, rows in content.listings:
+        yield _head(f"IR, {title}")
+        yield Text("\n".join(row.text for row in rows))
+    if content.schedule:
+        yield _head("kernels, and why each is apart")
+        yield Text(content.schedule)
+        yield _head("generated code")
+        yield Syntax(content.code.strip(), "python", theme="ansi_dark", background_color="default", word_wrap=True)
+    yield _head("operations")
+    yield _table([(title, str(sum(counts.values())), ", ".join(f"{n} {op}" for op, n in counts.items()))
+                  for title, counts in content.counts], "stage", "in all", "of each kind")
+    yield _head("memory and arithmetic")
+    yield _table(content.facts)
+    yield _head("seconds")
+    yield _table([(stage, f"{spent:.4f}", what) for stage, spent, what in content.seconds])
+
+
+def _head(text: str) -> Rule:
+    return Rule(Text(text, style="bold"), align="left")
+
+
+def _table(rows: Any, *titles: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=bool(titles))
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

@@ -1,0 +1,229 @@
+"""Reports: every part is there, what comes from a user stays text, and nothing is loaded from anywhere."""
+import re
+import warnings
+from html import escape, unescape
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from chainrule import grad
+from chainrule.compiler.formula import Formula
+from chainrule.compiler.stages import STAGES
+
+X, Y = np.arange(12.0).reshape(4, 3) / 10, np.array([1.0, 0.0, 1.0, 0.0])
+
+
+def outside(p):
+    return np.log(p)
+
+
+@grad(wrt=("w", "b"))
+def loss(w, b, x, y):  # <script>alert("source")</script>
+    p = 1 / (1 + np.exp(-(x @ w + b)))
+    return -np.mean(y * outside(p) + (1 - y) * outside(1 - p))
+
+
+@pytest.fixture(scope="module")
+def report():
+    loss.value_and_grad(np.zeros(3), 0.0, X, Y)
+    return loss.explain()
+
+
+@pytest.fixture(scope="module")
+def page(report, tmp_path_factory):
+    target = tmp_path_factory.mktemp("report") / "loss.html"
+    assert report.save(target) == target
+    return target.read_text(encoding="utf-8")
+
+
+class Elements(HTMLParser):
+    """The elements of a page, with their attributes, its text, and whether every element is closed in order."""
+
+    VOID = frozenset({"meta", "br", "img", "link", "hr", "input"})
+
+    def __init__(self, page):
+        super().__init__()
+        self.found, self.open, self.words = [], [], []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] not in (["style"], ["script"]):
+            self.words.append(data)
+
+
+# ------------------------------------------------------------------------------------------------ what is in it
+PARTS = ["source, and the operations that each line made", "formulas", "derivation", "ir", "kernels, and why each is apart",
+         "generated code", "operations", "memory and arithmetic", "seconds"]
+
+
+def texts(report):
+    content = report.content
+    yield from (content.name, content.about, content.schedule.splitlines()[0])
+    yield from (str(formula) for _, formula in content.formulas)
+    yield from (step.rule for _, steps in content.derivations for step in steps)
+    yield from (row.text for _, rows in content.listings for row in rows)
+    yield from (made for line in content.lines for made in line.made)
+    yield from (stage for stage, _, _ in content.seconds)
+
+
+def test_the_page_has_every_part(report, page):
+    shown = "".join(Elements(page).words)
+    titles = [title.lower() for title in re.findall("<h2>(.*?)</h2>", page)]
+    assert len(titles) == len(PARTS)
+    assert all(title.startswith(part) for title, part in zip(titles, PARTS, strict=True))
+    for text in texts(report):
+        assert text in shown
+    for line in loss.source("value_and_gradient").splitlines():
+        assert line.strip() in shown
+    for boundary in loss.trace(np.zeros(3), 0.0, X, Y).ir("scheduled").boundaries:
+        assert boundary in shown
+
+
+def test_the_terminal_has_every_part(report):
+    printed = str(report)
+    for part in PARTS:
+        assert part in printed.lower()
+    assert "\x1b" not in printed
+    for line in loss.source("value_and_gradient").splitlines():
+        assert line.strip() in printed
+    folded = re.sub(r"\s", "", printed)
+    for text in texts(report):
+        assert re.sub(r"\s", "", text) in folded
+
+
+def test_the_numbers_are_those_of_the_program(report):
+    content = report.content
+    assert [title for title, _ in content.formulas] == ["loss", "d loss / d w", "d loss / d b"]
+    assert [title for title, _ in content.listings] == ["traced", "differentiated", "simplified"]
+    counts = dict(content.counts)
+    assert sum(counts["simplified"].values()) <= sum(counts["differentiated"].values())
+    assert "value and gradient of (w: f64[s0], b: f64[]" in content.about
+    assert dict(content.facts)["kernels"] == str(len(re.findall(r"^\d+: k\d", content.schedule, re.MULTILINE))) != "0"
+    assert {stage for stage, _, _ in content.seconds} <= set(STAGES)
+
+
+def test_each_line_has_what_it_made(report):
+    made = {line.text.strip(): line.made for line in report.content.lines}
+    assert made["p = 1 / (1 + np.exp(-(x @ w + b)))"] == (
+        "x @ w", "x @ w + b", "-(x @ w + b)", "exp(-(x @ w + b))", "1 + exp(-(x @ w + b))", "1/(1 + exp(-(x @ w + b)))")
+    assert "log(1/(1 + exp(-(x @ w + b))))" in made["return np.log(p)"]  # of a function that it calls
+    assert made["@grad(wrt=(\"w\", \"b\"))"] == ()
+
+
+def test_lines_steps_and_ir_are_tied_by_their_marks(report, page):
+    elements = [(tag, attrs["data-at"].split()) for tag, attrs in Elements(page).found if "data-at" in attrs]
+    of_lines = {name for tag, names in elements if tag == "tr" for name in names}
+    assert len(of_lines) == sum(bool(line.made) for line in report.content.lines)
+    for tag in ("span", "details"):
+        assert {name for t, names in elements if t == tag for name in names} == of_lines
+    assert "mouseover" in page
+
+
+# ------------------------------------------------------------------------------------------------ what is not in it
+def test_the_page_is_closed_and_loads_nothing(page):
+    elements = Elements(page)
+    assert elements.open == []
+    assert "http" not in page
+    assert "url(" not in page
+    assert "@import" not in page
+    assert not [(tag, attrs) for tag, attrs in elements.found if {"src", "href"} & attrs.keys() or tag in ("link", "iframe", "object")]
+    assert page.count("<math") == page.count("</math>") == 3
+
+
+def test_source_stays_text(page):
+    assert "alert(" in page
+    assert '<script>alert("source")' not in page
+    assert [tag for tag, _ in Elements(page).found].count("script") == 1
+    assert '<script>alert("source")</script>' in "".join(Elements(page).words)
+
+
+def test_names_stay_text():
+    def plain(x):
+        return x * x
+
+    name = "<script>alert('name')</script>&"
+    plain.__qualname__ = name
+    made = grad(plain)
+    made(2.0)
+    body = made.explain()._repr_html_()
+    assert [tag for tag, _ in Elements(body).found].count("script") == 1
+    assert escape(name) in body
+    assert name not in body
+    assert name in unescape(body)
+    assert name in str(made.explain())
+
+
+def test_the_fragment_for_notebooks_is_in_the_page(report, page):
+    assert report._repr_html_() in page
+    assert page.startswith("<!DOCTYPE html>")
+
+
+# ------------------------------------------------------------------------------------------------ other functions
+def test_a_function_that_was_never_called():
+    @grad
+    def f(x):
+        return np.sin(x) * x
+
+    printed = str(f.explain())
+    assert "d f / d x = x*cos(x) + sin(x)" in printed or "d f / d x = sin(x) + x*cos(x)" in printed
+
+
+def test_a_function_without_a_gradient():
+    @grad
+    def double(x):
+        return 2 * x
+
+    double(np.ones(3))
+    report = double.explain()
+    assert [title for title, _ in report.content.formulas] == ["double"]
+    assert report.content.about.startswith("value of (x: f64[s0])")
+
+
+def test_an_interpreted_function(monkeypatch):
+    monkeypatch.setenv("CHAINRULE_TIER", "interpret")
+    made = grad(lambda x: np.exp(x) * x)
+    made.grad(1.0)
+    report = made.explain()
+    assert dict(report.content.facts)["tier"] == "interpreted"
+    assert "Generated code" not in report._repr_html_()
+
+
+def test_source_that_is_not_to_be_had():
+    space = {"np": np}
+    exec("def hidden(x):\n    return np.exp(x)", space)
+    made = grad(space["hidden"])
+    made.grad(1.0)
+    assert "exp(x)" in str(made.explain())
+    assert Elements(made.explain()._repr_html_()).open == []
+
+
+def test_large_functions_are_cut_short(tmp_path):
+    @grad
+    def deep(x):
+        for _ in range(700):
+            x = np.sin(x) * x
+        return x
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        deep.grad(0.5)
+    report = deep.explain()
+    target = report.save(str(tmp_path / "deep.html"))
+    assert "more steps" in target.read_text(encoding="utf-8")
+    assert all(len(rows) <= 401 for _, rows in report.content.listings)
+    assert target.stat().st_size < 3_000_000
+
+
+def test_a_report_of_one_signature():
+    view = loss.trace(np.zeros(2), 0.0, np.ones((5, 2)), np.ones(5))
+    assert isinstance(view.explain().content.formulas[0][1], Formula)
