@@ -31,10 +31,11 @@ def test_backward_runs_the_compiled_gradient_and_accumulates() -> None:
     assert value.dtype == torch.float32
     value.backward()
     dw, db, *_ = loss.grad(np.array([1, 2, 3], np.float32), np.float32(0.5), x, y)
-    np.testing.assert_array_equal(w.grad.numpy(), dw)
-    assert b.grad.item() == db
+    np.testing.assert_array_max_ulp(w.grad.numpy(), dw, 2)  # a cotangent is an input here: another program, another order of sums
+    np.testing.assert_array_max_ulp(b.grad.numpy(), db, 2)
+    first = w.grad.numpy().copy()
     loss(w, b, x, y).backward()  # arrays beside Tensors
-    np.testing.assert_array_equal(w.grad.numpy(), 2 * dw)
+    np.testing.assert_array_equal(w.grad.numpy(), 2 * first)
 
 
 def test_every_input_that_requires_grad_is_reached_whatever_wrt() -> None:
