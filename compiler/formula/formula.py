@@ -16,6 +16,7 @@ from .coefficient import coefficient
 from .indexed import Indexed
 from .latex import Latex, symbol
 from .literal import Literal
+from .mathml import MathML
 from .matrix import Matrix
 from .matrix_symbolic import MatrixSymbolic
 from .names import Names
@@ -227,11 +228,10 @@ class Formula:
 
     @cached_property
     def mathml(self) -> str:
-        """Presentation MathML."""
-        from sympy import mathml
-
-        made: str = mathml(self.sympy, printer="presentation")
-        return made
+        """Presentation MathML, the content of a `<math>` element."""
+        writer = MathML(self._names.size, self._names.symbol, self._names.label)
+        main, definitions = self._lines(writer)
+        return writer.whole(main, [(self._names.symbol(name), text) for name, text in definitions])
 
     # ------------------------------------------------------------------------------------------ facts
     @cached_property

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...compiler.errors import NotYetError
 from ...compiler.ir import Graph, Node, toposort
 from ...compiler.provenance import Site
 from ...compiler.stages import STAGES
@@ -159,7 +158,4 @@ def _facts(execution: Execution, graph: Graph, stats: Stats) -> Iterator[tuple[s
 
 def mathematics(formula: Formula) -> str:
     """A formula as MathML; nothing where it is too large for that."""
-    try:
-        return formula.mathml if formula.ops <= MOST_MATHEMATICS else ""
-    except NotYetError:
-        return ""
+    return formula.mathml if formula.ops <= MOST_MATHEMATICS else ""

@@ -134,10 +134,6 @@ def test_names_in_latex() -> None:
     assert formula(graph).latex == r"\alpha x_{1} \mathrm{learning}_{\mathrm{rate}} \sigma_{x}"
 
 
-def test_mathml() -> None:
-    assert "<mi>x</mi>" in formula(graph_of(lambda x: f.sin(x), x=())).mathml
-
-
 def test_constants_are_tidy() -> None:
     def text(value: float, dtype: str = "float64") -> str:
         return str(formula(graph_of(lambda x: f.cast(constant(value, dtype), dtype="float64") + 0.0 * x, x=())))

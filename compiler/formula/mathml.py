@@ -1,0 +1,127 @@
+"""Notation as presentation MathML.
+
+The methods give text, in which elements stand between marks that no name has; `elements` makes letters, numbers and operators
+of the text between them. So what has no layout of its own is written as the plain text is.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from html import escape
+
+from . import numbers
+from .shown import Shown
+from .text import ADD, ATOM, MUL, POWER, Writer, Written
+
+__all__ = ["MathML", "elements"]
+
+_OPEN, _CLOSE = "\ue000", "\ue001"  # around the name of an element
+_TOKEN = re.compile(rf"{_OPEN}(.*?){_CLOSE}|(\d+(?:\.\d+)?(?:e[+-]?\d+)?)|([^\W\d]\w*(?:\.\w+)*)|(\*\*|[<>=!]=|\s+|.)", re.DOTALL)
+_TIMES = "<mo lspace='0.1em' rspace='0.1em'>\u2062</mo>"  # invisible
+_OPERATORS = {"-": "\u2212", "<=": "\u2264", ">=": "\u2265", "!=": "\u2260", "==": "="}
+_CONSTANTS = {"pi": "π", "E": "e", "inf": "∞"}
+_SERIES = {"sum": "∑", "prod": "∏"}
+
+
+def elements(text: str) -> str:
+    """The text of a `MathML` writer as elements, in one row."""
+    parts = []
+    for match in _TOKEN.finditer(text):
+        name, number, letters, operator = match.groups()
+        if name is not None:
+            parts.append(f"<{name}>")
+        elif number is not None:
+            parts.append(f"<mn>{number}</mn>")
+        elif letters is not None:
+            parts.append(f"<mi>{escape(letters)}</mi>")
+        elif operator in ("*", "@"):
+            parts.append(_TIMES)
+        elif not operator.isspace():
+            parts.append(f"<mo>{escape(_OPERATORS.get(operator, operator))}</mo>")
+    return f"<mrow>{''.join(parts)}</mrow>"
+
+
+def _element(name: str, *parts: str) -> str:
+    """An element of rows."""
+    inner = "".join(f"{_OPEN}mrow{_CLOSE}{part}{_OPEN}/mrow{_CLOSE}" for part in parts)
+    return f"{_OPEN}{name}{_CLOSE}{inner}{_OPEN}/{name}{_CLOSE}"
+
+
+class MathML(Writer):
+    """Text with marks; see `elements`."""
+
+    def whole(self, main: str, definitions: list[tuple[str, str]]) -> str:
+        """A formula and the definitions of its shared sub-terms, below each other."""
+        if not definitions:
+            return elements(main)
+        rows = [elements(main), *(elements(f"{name} = {text}") for name, text in definitions)]
+        rows[1] = f"<mtext>where\u00a0</mtext>{rows[1]}"
+        return f"<mtable>{''.join(f'<mtr><mtd>{row}</mtd></mtr>' for row in rows)}</mtable>"
+
+    def rational(self, value: Fraction) -> Written:
+        size = abs(value)
+        if not numbers.is_fraction(size):
+            return super().rational(value)
+        text = _element("mfrac", str(size.numerator), str(size.denominator))
+        return ("-" if value < 0 else "") + text, ADD if value < 0 else ATOM
+
+    def constant(self, shown: Shown) -> Written:
+        return _CONSTANTS.get(shown.data, shown.data), ATOM
+
+    def product(self, shown: Shown) -> Written:
+        coefficient, count = shown.data
+        above, below = shown.args[:count], shown.args[count:]
+        sign = "-" if coefficient < 0 else ""
+        top, bottom = self.split(abs(coefficient))
+        if not bottom and not below:
+            return sign + self.side(top, above), ADD if sign else MUL
+        return sign + _element("mfrac", self.side(top, above, True), self.side(bottom, below, True)), ADD if sign else MUL
+
+    def side(self, front: list[str], factors: Sequence[Shown], alone: bool = False) -> str:
+        """A product; `alone`: on one side of a fraction, where a single factor needs no brackets."""
+        if alone and not front and len(factors) == 1:
+            return self.write(factors[0])
+        return self.times([*front, *(self.factor(s, k > 0 or bool(front)) for k, s in enumerate(factors))] or ["1"])
+
+    def power(self, shown: Shown) -> Written:
+        base, exponent = shown.args
+        return _element("msup", self.inside(base, ATOM), self.write(exponent)), POWER
+
+    def root(self, shown: Shown) -> Written:
+        return _element("msqrt", self.write(shown.args[0])), ATOM
+
+    # ------------------------------------------------------------------------------------------ arrays
+    def transpose(self, shown: Shown) -> Written:
+        return self.transposed(self.inside(shown.args[0], ATOM)), POWER
+
+    def transposed(self, text: str) -> str:
+        """The transpose of what is written."""
+        return _element("msup", text, "T")
+
+    def outer(self, shown: Shown) -> Written:
+        left, right = shown.args
+        return f"{self.inside(left, POWER)} @ {self.transposed(self.inside(right, ATOM))}", MUL
+
+    def full(self, shown: Shown) -> Written:
+        (inner,) = shown.args
+        if shown.ndim == 2 and inner.ndim == 1:
+            column = inner.axes[0] == shown.axes[0]
+            ones = self.called("ones", self.size_text(shown.axes[1 if column else 0].size))[0]
+            factors = (self.inside(inner, MUL), self.transposed(ones)) if column else (ones, self.transposed(self.inside(inner, ATOM)))
+            return " @ ".join(factors), MUL
+        return super().full(shown)
+
+    # ------------------------------------------------------------------------------------------ indices
+    def element(self, shown: Shown) -> Written:
+        base, *indices = shown.args
+        return _element("msub", self.inside(base, ATOM), ",".join(map(self.write, indices))), ATOM
+
+    def delta(self, shown: Shown) -> Written:
+        return _element("msub", "δ", ",".join(map(self.write, shown.args))), ATOM
+
+    def series(self, shown: Shown) -> Written:
+        function, bound = shown.data
+        name = "sum" if function is None else function.name
+        sign = _element("munder", _SERIES.get(name, name), ",".join(map(self.label_name, bound)))
+        return f"{sign}{self.inside(shown.args[0], MUL)}", ADD
