@@ -10,6 +10,7 @@ from typing import Any
 
 from .axis_order import in_memory_order
 from .blocks import BLOCK
+from .by_others import by_others
 from .call_entry import emit_call_entry, takes
 from .driver import Driver, drives
 from .entry_spec import EntrySpec, whole
@@ -117,7 +118,7 @@ def lowered(plan: Plan) -> list[PlannedStep]:
 def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
     """The plan of a graph, and what runs: fused kernels, and the plan's calls and checks."""
     with stage("schedule"):
-        plan = schedule(_with_own_outputs(in_memory_order(graph)))
+        plan = schedule(_with_own_outputs(in_memory_order(by_others(graph))))
     return plan, tuple(lowered(plan))
 
 

@@ -75,9 +75,9 @@ def times(left: IndexExpr, factor: int) -> IndexExpr:
 class _Nest:
     """One loop nest under construction: statements before and after the inner loop, at every depth."""
 
-    def __init__(self, plan: Plan, names: Names, domain: Shape, order: tuple[int, ...], own: frozenset[Node] = frozenset()) -> None:
+    def __init__(self, plan: Plan, names: Names, domain: Shape, own: frozenset[Node] = frozenset()) -> None:
         self.plan, self.names, self.own = plan, names, own
-        loops = [axis for axis in order if domain[axis] != 1]
+        loops = [axis for axis, size in enumerate(domain) if size != 1]
         self.axes, self.extents = loops, [domain[axis] for axis in loops]
         self.index = [names.fresh("i") for _ in loops]
         self.depth_of = {name: depth for depth, name in enumerate(self.index, start=1)}
@@ -226,8 +226,7 @@ class _Nest:
     def reduce(self, node: Node) -> None:
         """Reduce over the domain: trailing axes in a register, the others in the result's memory."""
         axes = set(_reduced(node))
-        op = node.op
-        if op.kind == "contract":
+        if node.op.kind == "contract":
             operand = streamed(node)
             assert operand is not None
             at = dict(zip(node.params[operand], self.here, strict=True))  # other labels have one element
@@ -240,13 +239,9 @@ class _Nest:
         depth = len(self.axes)
         while depth and self.axes[depth - 1] in axes:
             depth -= 1
-        combine = op.combine
-        if op.positional:
-            result = self._arg_reduce(node, value, depth)
-        else:
-            combine, unit = _combination(node)
-            result = value if depth == len(self.axes) else self._fold(depth, unit, node.dtype, lambda acc: Let(
-                self.names.fresh("acc"), combine, (acc, value), node.dtype, reassociate=node.dtype.kind == "f"))
+        combine, unit = _combination(node)
+        result = value if depth == len(self.axes) else self._fold(depth, unit, node.dtype, lambda acc: Let(
+            self.names.fresh("acc"), combine, (acc, value), node.dtype, reassociate=node.dtype.kind == "f"))
         target = self.plan.buffers[node]
         if not any(axis in axes for axis in self.axes[:depth]):
             self.after[depth].append(Store(target, place, result))
@@ -274,30 +269,6 @@ class _Nest:
             start = initial if loop == depth else names[loop - depth - 1]
             self.carried[loop].append(Carried(name, start, end, dtype))
         return names[0]
-
-    def _arg_reduce(self, node: Node, value: Operand, depth: int) -> Operand:
-        """Position of the extreme value: the first one, or the first nan."""
-        x, op = node.inputs[0], node.op
-        (axis,) = node.param("axes")
-        assert op.identity is not None
-        if depth == len(self.axes):
-            return Literal(0, INT64)
-        (best, where), loop = (self.names.fresh("best"), self.names.fresh("at")), depth
-        assert loop == len(self.axes) - 1
-        body = self.before[-1]
-        better, number = self.names.fresh(), self.names.fresh()
-        body += [Let(better, op.combine, (value, best), BOOL), Convert(number, self.here[axis])]
-        if x.dtype.kind == "f":
-            undefined, fresh, chosen = (self.names.fresh() for _ in range(3))
-            body += [Let(undefined, "ne", (value, value), BOOL), Let(fresh, "eq", (best, best), BOOL)]
-            both = self.names.fresh()
-            body += [Let(both, "and_", (undefined, fresh), BOOL), Let(chosen, "or_", (better, both), BOOL)]
-            better = chosen
-        new_best, new_where = self.names.fresh("best"), self.names.fresh("at")
-        body += [Let(new_best, "where", (better, value, best), x.dtype), Let(new_where, "where", (better, number, where), INT64)]
-        self.carried[loop] += [Carried(best, Literal(op.identity(x.dtype), x.dtype), new_best, x.dtype),
-                               Carried(where, Literal(0, INT64), new_where, INT64)]
-        return where
 
     def scatter(self, node: Node) -> None:
         """Write (or add) each value of the domain at the place that its indices name."""
@@ -431,7 +402,7 @@ def _lower(plan: Plan, step: KernelStep, name: str, names: Names, own: set[Node]
     scattered = [r for r in step.roots if r.op.kind == "index" and r.op.name != "gather"]
     reduced = [r for r in step.roots if reduction_of(r) is not None]
     stored = [r for r in step.roots if r not in scattered and r not in reduced]
-    nest = _Nest(plan, names, step.domain, step.order, frozenset(stored))
+    nest = _Nest(plan, names, step.domain, frozenset(stored))
     first: list[_Nest] = []
     for node in scattered:
         first.append(_start(plan, names, node, node.inputs[0] if node.op.name == "scatter" else 0))
@@ -452,7 +423,7 @@ def _lower(plan: Plan, step: KernelStep, name: str, names: Names, own: set[Node]
 
 def _start(plan: Plan, names: Names, node: Node, initial: Any) -> _Nest:
     """The loops that fill a buffer that is then accumulated into."""
-    nest = _Nest(plan, names, node.shape, tuple(range(node.ndim)))
+    nest = _Nest(plan, names, node.shape)
     value = nest.value(initial, nest.here) if isinstance(initial, Node) else Literal(initial, node.dtype)
     nest.before[-1].append(Store(plan.buffers[node], nest.here, value))
     return nest

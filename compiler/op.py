@@ -78,6 +78,7 @@ class Op:
             its transpose. Such an op also declares `transpose` for the positions in which it is linear itself.
         batch: `(node, inputs, size) -> Node`, the same op for `size` examples at once: every input has the examples along a
             new first axis, and so has the result. Elementwise ops and reductions need none.
+        by_others: `(node) -> Node`, the same by ops that are lowered to loops, where this one is not.
         dtypes: which element types it takes: any of "float", "int", "bool".
         parity: what a change of sign does to an elementwise op: of one operand changes the sign of the result (each), of all
             numeric ones together does (joint), or of any operand changes nothing (even).
@@ -107,7 +108,7 @@ class Op:
     lowering: Lowering | None = None
     identity: Callable[[np.dtype[Any]], Any] | None = None  # of a reduction: what an empty one gives
     combine: str = ""  # of a reduction: the elementwise op that joins two partial results
-    positional: bool = False  # a reduction that gives the place of the winner; `combine` compares
+    by_others: Callable[[Node], Node] | None = None
     body: str = ""  # the parameter that is the program of a step; `evaluate` also takes `step`, a function that runs it
     names: Names = field(default_factory=Names)
     cost: float = 1.0  # in additions; a scheduler recomputes cheap values and keeps dear ones

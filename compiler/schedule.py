@@ -31,10 +31,9 @@ MOVED = 8.0  # what a movement adds to the length of a chain: index arithmetic g
 
 @dataclass(frozen=True)
 class KernelStep:
-    """One fused loop nest over `domain`: computes `roots`, from buffers. `order` lists the domain's axes, outermost first."""
+    """One fused loop nest over `domain`, the last axis innermost: computes `roots`, from buffers."""
 
     domain: Shape
-    order: tuple[int, ...]
     roots: tuple[Node, ...]
 
 
@@ -267,9 +266,7 @@ class _Scheduler:
             elif node not in self.reason:
                 same[node], other[node] = (earliest, complete) if identity else (complete, complete)
             elif reduction_of(node) is not None:
-                # loops in another order are another kernel, which may run before the one that stores the operand
-                same_loops = node.op.kind == "reduce" and self._domain(node)[1] == tuple(range(node.inputs[0].ndim))
-                stages[node] = earliest if same_loops else complete
+                stages[node] = earliest if node.op.kind == "reduce" else complete
                 same[node] = other[node] = stages[node] + 1
             elif node.op.kind == "index" and node.op.name != "gather":
                 stages[node] = complete
@@ -280,24 +277,21 @@ class _Scheduler:
         return stages
 
     # ------------------------------------------------------------------------------------------- dear values
-    def _domain(self, node: Node) -> tuple[Shape, tuple[int, ...]]:
-        """The loops that compute a buffered node, as (extents, order of axes)."""
+    def _domain(self, node: Node) -> Shape:
+        """The extents of the loops that compute a buffered node."""
         reduction = reduction_of(node)
         if reduction is not None:
-            shape, axes = reduction
-            if node.op.positional:  # the position is carried round one loop, the innermost
-                return shape, (*(k for k in range(len(shape)) if k not in axes), *axes)
-            return shape, tuple(range(len(shape)))
+            return reduction[0]
         if node.op.kind == "index" and node.op.name != "gather":
             values = node.inputs[0] if node.op.name == "scatter_add" else node.inputs[1]
-            return values.shape, tuple(range(values.ndim))
-        return node.shape, tuple(range(node.ndim))
+            return values.shape
+        return node.shape
 
     def _key(self, node: Node, stages: dict[Node, int]) -> tuple[object, ...]:
         if node in self.calls:
             return ("call", node)
         alone = node if node.op.kind == "index" and node.op.name != "gather" else None
-        return (stages[node], *self._domain(node), alone, self.part.get(node, 0))
+        return (stages[node], self._domain(node), alone, self.part.get(node, 0))
 
     def _keep_dear_values(self, stages: dict[Node, int]) -> bool:
         """Give a buffer to values that would be computed several times and are not cheap. Whether any was found."""
@@ -340,7 +334,7 @@ class _Scheduler:
             if node.op.kind == "index":
                 steps += [((stage, 0, place[node]), check) for stage, check in self._checks(node, stages, checked)]
         for group in groups.values():
-            steps.append(((stages[group[0]], 1, place[group[0]]), KernelStep(*self._domain(group[0]), tuple(group))))
+            steps.append(((stages[group[0]], 1, place[group[0]]), KernelStep(self._domain(group[0]), tuple(group))))
         steps.sort(key=lambda item: item[0])
         return Plan(self.graph, tuple(step for _, step in steps), self._names(), self.reason)
 
@@ -352,7 +346,7 @@ class _Scheduler:
             if node in stages and node not in self.calls:
                 groups.setdefault(self._key(node, stages), []).append(node)
         for group in groups.values():
-            straight = all(size == 1 for size in self._domain(group[0])[0])
+            straight = all(size == 1 for size in self._domain(group[0]))
             for number, roots in enumerate(self._parts(group, STRAIGHT if straight else LARGEST)):
                 self.part.update(dict.fromkeys(roots, number))
 

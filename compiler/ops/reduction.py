@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import sizes
 from ..errors import IndexingError, ShapeError
-from ..ir import constant, f
+from ..ir import constant, f, make
 from ..op import Names, Op, declare
 from .rules import INT64, mask_of_sums, without
 
@@ -117,12 +117,29 @@ def _position(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
     return without(inputs[0].shape, params["axes"]), INT64
 
 
-# The first extreme element, or the first nan, along one axis; `combine` compares, the scheduler carries the index.
-declare(Op(name="argmax", kind="reduce", arity=1, params=("axes",), infer=_position, combine="gt", positional=True,
-           evaluate=lambda x, *, axes: np.argmax(x, axis=axes[0]), not_differentiable="an index", identity=_lowest,
+def _first(node: Node, best: Node) -> Node:
+    """The first position along the axis of a nan, or of the value that is best; 0 of none.
+
+    What stands for no position is not what a minimum starts as: LLVM would make a choice of the whole step from that, and
+    would not vectorise it.
+    """
+    (x,), axes, none = node.inputs, node.param("axes"), np.iinfo(INT64).max - 1
+    found = f.eq(x, expand_back(best, x, axes))
+    if x.dtype.kind == "f":
+        found = f.or_(found, f.ne(x, x))
+    place = make("iota", shape=x.shape, dtype=INT64, axis=axes[0])
+    least = f.min(f.where(found, place, constant(none, INT64, x.shape)), axes=axes)
+    return f.where(f.ge(least, none), constant(0, INT64, least.shape), least)
+
+
+# The first extreme element, or the first nan, along one axis.
+declare(Op(name="argmax", kind="reduce", arity=1, params=("axes",), infer=_position,
+           evaluate=lambda x, *, axes: np.argmax(x, axis=axes[0]), not_differentiable="an index",
+           by_others=lambda node: _first(node, f.max(*node.inputs, axes=node.param("axes"))),
            names=Names("argmax", r"\operatorname{{argmax}} {0}", "argmax({0})")))
-declare(Op(name="argmin", kind="reduce", arity=1, params=("axes",), infer=_position, combine="lt", positional=True,
-           evaluate=lambda x, *, axes: np.argmin(x, axis=axes[0]), not_differentiable="an index", identity=_highest,
+declare(Op(name="argmin", kind="reduce", arity=1, params=("axes",), infer=_position,
+           evaluate=lambda x, *, axes: np.argmin(x, axis=axes[0]), not_differentiable="an index",
+           by_others=lambda node: _first(node, f.min(*node.inputs, axes=node.param("axes"))),
            names=Names("argmin", r"\operatorname{{argmin}} {0}", "argmin({0})")))
 
 

@@ -84,7 +84,7 @@ def _below(node: Node, p: int, q: int) -> list[Question] | None:
         return [(node.inputs[0], axes.index(p), axes.index(q))] if p in axes and q in axes else []
     if op.name == "permute":
         return [(node.inputs[0], node.param("order")[p], node.param("order")[q])]
-    if op.kind == "reduce" and not op.positional:
+    if op.kind == "reduce" and op.combine:
         kept = [k for k in range(node.inputs[0].ndim) if k not in node.param("axes")]
         return [(node.inputs[0], kept[p], kept[q])]
     return None

@@ -17,6 +17,7 @@ from chainrule.compiler.lower import lower_plan, plus, times
 from chainrule.compiler.ops.rules import BOOL, INT64
 from chainrule.compiler.program import compile_program
 from chainrule.compiler.schedule import LARGEST, CallStep, CheckStep, KernelStep, schedule
+from chainrule.compiler.scheduled import loops_of
 from chainrule.compiler.sizes import Size, minimum, symbol
 
 F8 = np.dtype(np.float64)
@@ -99,23 +100,39 @@ def test_a_view_for_a_routine_copies_nothing() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ stages
-def test_positions_wait_for_the_values_that_another_kernel_stores() -> None:
-    """Along the first axis the loops of an argmax are in another order, so it is no part of the kernel of its operand."""
-    x, y = variable(0, N, M), variable(1, N, M)
-    total = x + y
-    program = graph(f.argmax(y, axes=(0,)), total, f.argmax(total, axes=(0,)))
-    plan = schedule(program)
-    stored = next(k for k, s in enumerate(plan.steps) if isinstance(s, KernelStep) and total in s.roots)
-    used = next(k for k, s in enumerate(plan.steps) if isinstance(s, KernelStep) and program.outputs[2] in s.roots)
-    assert stored < used
-    random = np.random.default_rng(0)
-    agrees(program, random.normal(size=(3, 4)), random.normal(size=(3, 4)))
-
-
-def test_positions_along_the_last_axis_join_the_kernel_of_their_operand() -> None:
+def test_positions_are_found_by_an_extreme_value_and_where_it_stands_first() -> None:
+    """In one kernel with the operand: rows stay in cache, and both loops over a row are vectorised."""
     x = variable(0, N, M)
     total = x + 1.0
-    assert len(schedule(graph(total, f.argmax(total, axes=(1,)))).kernels) == 1
+    program = graph(total, f.argmax(total, axes=(1,)), f.max(total, axes=(1,)))
+    (kernel,) = planned(program)[1]
+    assert isinstance(kernel, Kernel)
+    assert loops_of(kernel) == "[s0 [s1, s1]]"
+    assert [s.op for s in walk(kernel.body) if isinstance(s, Let) and s.op in ("maximum", "minimum")] == ["maximum", "minimum"]
+    agrees(program, np.random.default_rng(0).normal(size=(3, 4)))
+
+
+@pytest.mark.parametrize("op", ["argmax", "argmin"])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int8", "uint8", "bool"])
+def test_positions_are_those_of_numpy(op: str, axis: int, dtype: str) -> None:
+    """The first of equal values, and the first nan; also where all are what the extreme value starts as."""
+    values = np.array([[0, -0.0, 0, 1, 1], [3, 3, 2, 2, 3], [1, 1, 1, 1, 1], [2, 0, 1, 0, 2], [7, 0, 7, 0, 1]] * 9)
+    kind = np.dtype(dtype)
+    cases = [values.astype(kind), values[::-1].astype(kind)]
+    if kind.kind == "f":
+        spoilt = values.astype(kind)
+        spoilt[[0, 7, 7, 20], [4, 1, 3, 0]] = np.nan
+        cases += [spoilt, np.full_like(spoilt, -np.inf), np.full_like(spoilt, np.inf), np.full_like(spoilt, np.nan)]
+    else:
+        low, high = (False, True) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
+        cases += [np.full(values.shape, low, kind), np.full(values.shape, high, kind)]
+    x = variable(0, N, M, dtype=kind)
+    program = compile_program(graph(f.argmax(x, axes=(axis,)) if op == "argmax" else f.argmin(x, axes=(axis,))))
+    for case in cases:
+        for laid_out in (case, np.asfortranarray(case), np.repeat(case, 2, 1)[:, ::2], case.copy()[::-1, ::-1]):
+            (found,) = program.run([laid_out])
+            np.testing.assert_array_equal(found, getattr(np, op)(laid_out, axis=axis))
 
 
 def test_index_arrays_are_checked_once_before_use() -> None:
