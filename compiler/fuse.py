@@ -24,6 +24,7 @@ from .tidy import tidy
 
 __all__ = ["fuse_kernels"]
 
+FEW = 16  # iterations by which one loop may be longer than another that runs with it
 TRIED = 16  # earlier loops or kernels to try, the nearest first, so that the work stays linear
 
 
@@ -135,9 +136,9 @@ def _of_one_extent(first: Kernel, second: Kernel, names: Names) -> tuple[Kernel,
     if one is None or other is None:
         return first, second
     longer = other.extent - one.extent
-    if isinstance(longer, int) and longer > 0:
+    if isinstance(longer, int) and 0 < longer <= FEW:
         return _lengthened(first, one, other.extent, names), second
-    if isinstance(longer, int) and longer < 0:
+    if isinstance(longer, int) and -FEW <= longer < 0:
         return first, _lengthened(second, other, one.extent, names)
     return first, second
 

@@ -1,14 +1,18 @@
 """Loop fusion on nests written by hand: what may become one loop, what may not, and that results stay the same."""
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from kernels import AT_I, AT_J, F8, M, N, let, literal, reads, run_source, writes
 
+from chainrule.compiler import interpret
 from chainrule.compiler.fuse import aligned, fuse_kernels, held
+from chainrule.compiler.ir import Graph, f, make
 from chainrule.compiler.loopnest import Buffer, Carried, Index, IndexOp, Kernel, Load, Loop, Statement, Store, StoreAdd, walk
+from chainrule.compiler.program import compile_program
 from chainrule.compiler.sizes import floordiv
 
 AT_P, AT_Q = Index("p"), Index("q")
@@ -36,6 +40,11 @@ def same_results(kernels: list[Kernel], fused: list[Kernel], arrays: dict[str, A
     before, after = run(kernels, arrays, shapes), run(fused, arrays, shapes)
     for name in kept:
         np.testing.assert_array_equal(before[name], after[name])
+
+
+def backwards(tasks: Sequence[Callable[[], None]]) -> None:
+    for task in reversed(tasks):
+        task()
 
 
 def scaled(source: str, target: str, factor: float, at: Any = AT_I, loop: str = "i") -> Kernel:
@@ -133,8 +142,25 @@ def test_sums_of_different_ends_are_one_pass() -> None:
     same_results(sums, [fused], {"x": X}, {"s": (), "r": (), "q": ()}, {"s", "r", "q"})
 
 
-def test_a_sum_of_half_the_elements_is_not() -> None:
-    assert len(fuse_kernels([total("x", "s", "p", floordiv(N, 2)), scaled("x", "out", 3.0)], {"s", "out"})) == 2
+@pytest.mark.parametrize(("dtype", "reductions"), [
+    ("f8", ("sum", "prod", "max", "argmin")), ("f4", ("sum", "min", "argmax")), ("i4", ("sum", "max", "argmax")), ("?", ("any", "all"))])
+def test_reductions_of_shorter_slices_are_part_of_the_pass(dtype: str, reductions: tuple[str, ...]) -> None:
+    """Whatever is reduced, in whatever order blocks run."""
+    x = make("input", shape=(N,), dtype=np.dtype(dtype), position=0, name="x")
+    slices = [f.slice(x, start=(start,), step=(1,), shape=(N - less,)) for start, less in ((1, 1), (0, 2))]
+    outputs = [make(name, [part], axes=(0,)) for name in reductions for part in slices]
+    program = compile_program(Graph([x], [*outputs, f.not_(x) if dtype == "?" else -x], []))
+    assert len(program.kernels) == 1
+    for n in (3, 4, 17, 1000, 300_001):
+        values = np.random.default_rng(n).integers(-3, 4, n).astype(dtype)
+        for made in (program.run([values]), program.run_steps([values], backwards)):
+            for result, expected in zip(made, interpret.run(program.graph, [values]), strict=True):
+                np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("extent", [floordiv(N, 2), N - 100, M])
+def test_a_sum_that_ends_much_earlier_is_not(extent: Any) -> None:
+    assert len(fuse_kernels([total("x", "s", "p", extent), scaled("x", "out", 3.0)], {"s", "out"})) == 2
 
 
 def divided(source: str, by: str, target: str, inside: bool) -> Kernel:
