@@ -1,7 +1,7 @@
 """A formula: one output of a graph, or a derivative of it, for people and for other programs."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +9,7 @@ from ..errors import ArgumentError, NotYetError
 from ..interpret import bind_sizes
 from ..ir import Graph, Node, toposort
 from ..op import Shape
+from ..provenance import Site
 from ..sizes import SizeExpr, symbols_of
 from .algebra import Table
 from .arrange import Arranger, NoNotationError
@@ -313,19 +314,21 @@ def _operations(term: Term) -> int:
     return 1 if isinstance(term, Apply) else len(term.parts()) - 1
 
 
-def formula(graph: Graph, output: int = 0, *, title: str | None = None, stabilise: bool = True, fastmath: bool = False) -> Formula:
+def formula(graph: Graph, output: int = 0, *, title: str | None = None, stabilise: bool = True, fastmath: bool = False,
+            lines: Set[Site] | None = None) -> Formula:
     """The formula of an output of a graph.
 
     Args:
         stabilise, fastmath: what the passes may do whose steps the formula shows.
+        lines: where the graph comes from, as far as its steps say so; default: all lines that its nodes know of.
     """
-    passes = Passes(graph, output, (), stabilise, fastmath)
+    passes = Passes(graph, output, (), stabilise, fastmath, lines)
     node = without_shifts(graph := squared(graph)).outputs[output]
     return Formula(graph, Derived(node, node, (), is_pointwise([node])), passes, title)
 
 
 def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = None, stabilise: bool = True,
-               fastmath: bool = False) -> Formula:
+               fastmath: bool = False, lines: Set[Site] | None = None) -> Formula:
     """The formula of an output's derivative by inputs, each further name differentiating again.
 
     Of a scalar: gradient, then Hessian or cross derivative. Of an elementwise function: the elementwise derivative. Of any
@@ -333,6 +336,7 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
 
     Args:
         stabilise, fastmath: what the passes may do whose steps the formula shows.
+        lines: where the graph comes from, as far as its steps say so; default: all lines that its nodes know of.
 
     Raises:
         ArgumentError: an unknown name, or none.
@@ -340,6 +344,6 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
     """
     if not names:
         raise ArgumentError("by which argument? derivative() takes names")
-    passes = Passes(graph, output, names, stabilise, fastmath)
+    passes = Passes(graph, output, names, stabilise, fastmath, lines)
     graph = squared(graph)
     return Formula(graph, derive(without_shifts(graph), output, names), passes, title)

@@ -101,7 +101,10 @@ def _contract(node: Node, args: list[Shown]) -> Shown:
     return make("call", [letters, *args], data=(_EINSUM, ()))
 
 
-_LEAVES: dict[str, Callable[[Node], Shown]] = {"input": lambda n: make("symbol", data=n.param("name")), "const": _const, "size": _size}
+_LEAVES: dict[str, Callable[[Node], Shown]] = {
+    "input": lambda n: make("symbol", data=n.param("name")), "const": _const, "size": _size,
+    "iota": lambda n: make("position", data=n.shape[n.param("axis")]),
+}
 _EINSUM = Presented("einsum", Names(text="einsum({0}, {1}, {2})"))
 _UNSEEN = frozenset({"expand", "cast"})  # written as their operand
 _SHOWN: dict[str, Callable[[Node, list[Shown]], Shown]] = {

@@ -6,7 +6,7 @@ simplify), and each step is an entry of their logs. A step's text is made when s
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from html import escape
 from itertools import count
@@ -38,6 +38,7 @@ class Passes(NamedTuple):
     names: tuple[str, ...]
     stabilise: bool
     fastmath: bool
+    lines: Set[Site] | None  # where the graph comes from; None: from all that its nodes know of
 
     def run(self) -> list[tuple[Phase, Step | Passed]]:
         """The log of the passes, in order."""
@@ -122,7 +123,7 @@ class Steps(Sequence[DerivationStep]):
         self._log = passes.run()
         self._taken = frozenset(str(n.param("name")) for n in passes.graph.inputs)
         self._cotangent = next(name for name in _letters("g") if name not in self._taken)
-        self._literal, self._title = literal, title
+        self._literal, self._title, self._lines = literal, title, passes.lines
 
     def __len__(self) -> int:
         return len(self._log)
@@ -147,7 +148,7 @@ class Steps(Sequence[DerivationStep]):
         if before == after:
             before, after = self._literal.called(step.before, names), self._literal.called(step.after, names)
         condition = f"{' and '.join(map(str, rule.when))}, of {rule.before}" if rule.when else ""
-        return DerivationStep(phase, rule.name, before, after, self._where(names), condition, rule.level, rule.why, _sites(step.sites))
+        return DerivationStep(phase, rule.name, before, after, self._where(names), condition, rule.level, rule.why, self._sites(step.sites))
 
     def _derivative(self, phase: Phase, step: Passed) -> DerivationStep:
         node = step.node
@@ -168,7 +169,10 @@ class Steps(Sequence[DerivationStep]):
             before = f"{of(node)} = {self._literal.best(cotangent, known)}"
             after = ", ".join(f"{of(x)} += {self._literal.best(more, {**names, **known})}" for x, more in step.made)
         return DerivationStep(phase, f"derivative of {node.op.name.rstrip('_')}", before, after, self._where(names), node.op.kinks,
-                              None, "", _sites(node.sites))
+                              None, "", self._sites(node.sites))
+
+    def _sites(self, sites: frozenset[Site]) -> tuple[Site, ...]:
+        return tuple(sorted(sites if self._lines is None else sites & self._lines))
 
     def _named(self, operands: Sequence[Node]) -> dict[Node, str]:
         """Letters for operands that are too long to be written twice."""
@@ -221,10 +225,6 @@ def _letters(letters: str) -> Iterator[str]:
     yield from letters
     for k in count(1):
         yield from (f"{letter}{k}" for letter in letters)
-
-
-def _sites(sites: frozenset[Site]) -> tuple[Site, ...]:
-    return tuple(sorted(sites))
 
 
 def _near(root: Node, stop: Collection[Node] = ()) -> dict[Node, None]:

@@ -53,6 +53,7 @@ class Session:
         rewrite: what is done to nodes before they are differentiated inside the trace (stabilisation).
         prepare: a function as it is to be called inside the trace (with traced values in place of captured arrays).
         used_contents: captured arrays whose elements the trace depends on.
+        sites: the lines that made values.
         plain_numbers: whether a NumPy scalar, which may have been computed from captured arrays, met a traced value.
     """
 
@@ -64,6 +65,7 @@ class Session:
     captured: dict[int, Captured] = field(default_factory=dict)
     specialisations: list[Specialisation] = field(default_factory=list)
     used_contents: list[np.ndarray[Any, Any]] = field(default_factory=list)
+    sites: set[Site] = field(default_factory=set)
     plain_numbers: bool = False
     named_sizes: dict[str, Size] = field(default_factory=dict)  # of arguments that are described, by their names
     open: bool = True
@@ -250,6 +252,8 @@ class located:
         self._site = site = user_site(2)
         self._before = current.sites
         current.sites = frozenset() if site is None else frozenset((site,))
+        if site is not None and _active.session is not None:
+            _active.session.sites.add(site)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         current.sites = self._before

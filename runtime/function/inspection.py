@@ -53,9 +53,10 @@ class TraceView:
         return self._formulas().derivative(self._program.graph, *names, **self._allowed)
 
     @property
-    def _allowed(self) -> dict[str, bool]:
-        """What the passes may do."""
-        return {"stabilise": self._program.options.stabilise, "fastmath": self._program.options.fastmath}
+    def _allowed(self) -> dict[str, Any]:
+        """What the passes may do, and the lines that their steps come from."""
+        program = self._program
+        return {"stabilise": program.options.stabilise, "fastmath": program.options.fastmath, "lines": program.sites}
 
     def _formulas(self) -> Any:
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from ...compiler.entry_spec import EntrySpec
 from ...compiler.errors import ChainruleError, ShapeError, TraceError
 from ...compiler.ir import Graph, Node
-from ...compiler.provenance import at, user_site
+from ...compiler.provenance import Site, at, user_site
 from ...compiler.sizes import Guard, bind, symbols_of
 from ...compiler.stages import Clock, stage, ticking
 from ...compiler.trace import Session, Traced, is_traced, lift, symbolic_ramps, tracing
@@ -34,13 +34,14 @@ class TracedProgram:
     Attributes:
         graph: inputs are the leaves of the arguments, then the captured arrays.
         result: the structure of what the function returned.
+        sites: the lines that made its operations; a node that other functions have as well knows of theirs, too.
     """
 
     def __init__(self, name: str, graph: Graph, leaves: int, hidden: Sequence[Hidden], captures: Captures, result: Tree,
-                 options: Options, stats: Stats) -> None:
+                 options: Options, stats: Stats, sites: frozenset[Site] = frozenset()) -> None:
         self.name, self.graph, self.leaves, self.result = name, graph, leaves, result
         self.hidden, self.captures = tuple(hidden), captures
-        self.options, self.stats = options, stats
+        self.options, self.stats, self.sites = options, stats, sites
         self._executions: dict[Request, Execution] = {}
         self._lock = threading.RLock()
         self._shapes = [node.shape for node in graph.inputs]
@@ -170,7 +171,7 @@ def _trace(function: Callable[..., Any], name: str, bound: Bound, flat: Flat, op
         graph, captured = session.finish(nodes)
     stats.specialisations += [str(s) for s in session.specialisations if str(s) not in stats.specialisations]
     hidden = [c.origin or Hidden(c.array, None) for c in captured]
-    return TracedProgram(name, graph, len(flat.leaves), hidden, captures, tree, options, stats)
+    return TracedProgram(name, graph, len(flat.leaves), hidden, captures, tree, options, stats, frozenset(session.sites))
 
 
 def stabiliser(options: Options) -> Callable[[Sequence[Node]], Sequence[Node]]:

@@ -87,7 +87,7 @@ def gather(view: TraceView, function: Any, traced: TracedProgram, stats: Stats) 
     inputs = ", ".join(f"{n.param('name')}: {dtype_text(n.dtype)}[{', '.join(map(str, n.shape))}]" for n in graph.inputs)
     allowed = f"stabilise={traced.options.stabilise}, fastmath={traced.options.fastmath}"
     return Content(
-        name=traced.name, about=f"{request.kind.replace('_', ' ')} of ({inputs}), with {allowed}", lines=tuple(_lines(function, graph)),
+        name=traced.name, about=f"{request.kind.replace('_', ' ')} of ({inputs}), with {allowed}", lines=tuple(_lines(function, traced)),
         formulas=formulas, derivations=tuple((title, made.steps()) for title, made in formulas),
         listings=tuple((title, tuple(_rows(g))) for title, g in stages),
         schedule="" if program is None else str(program.scheduled), code="" if program is None else execution.source(),
@@ -102,16 +102,16 @@ def _formulas(view: TraceView, traced: TracedProgram, request: Request) -> Itera
         yield f"d {traced.name} / d {name}", view.derivative(name)
 
 
-def _lines(function: Any, graph: Graph) -> Iterator[Line]:
+def _lines(function: Any, traced: TracedProgram) -> Iterator[Line]:
     from ...compiler.formula.literal import Literal
     from ...compiler.formula.text import Writer
 
     literal = Literal(Writer(str, str, str))
     made: dict[Site, dict[str, None]] = {}
-    for node in graph.nodes():
+    for node in traced.graph.nodes():
         text = literal.best(node, {})
         if node.inputs and text != literal.best(node.inputs[0], {}):  # what only spreads or converts is not written
-            for site in node.sites:
+            for site in node.sites & traced.sites:
                 made.setdefault(site, {})[text] = None
     sites = dict.fromkeys([*_own_sites(function), *sorted(made)])
     for site in list(sites)[:MOST_LINES]:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule import grad
 from chainrule.compiler.formula import Formula
 from chainrule.compiler.stages import STAGES
@@ -196,6 +197,37 @@ def test_an_interpreted_function(monkeypatch):
     report = made.explain()
     assert dict(report.content.facts)["tier"] == "interpreted"
     assert "Generated code" not in report._repr_html_()
+
+
+def test_lines_of_other_functions_that_share_operations_are_not_shown():
+    @grad
+    def other(x):
+        return np.sin(x) * x  # elsewhere
+
+    @grad
+    def here(x):
+        y = np.sin(x) * x
+        return np.exp(y)
+
+    other.grad(1.0)
+    here.grad(1.0)
+    assert "elsewhere" not in str(here.explain())
+    assert "y = np.sin(x) * x" in str(here.explain())
+    assert "elsewhere" in str(other.explain())
+
+
+@pytest.mark.parametrize("function", [
+    lambda x: np.log(np.linalg.det(x)) + np.trace(np.linalg.inv(x)),
+    lambda x: np.sum(np.concatenate([x, x]) * np.arange(2 * len(x))[:, None]),
+    lambda x: cr.scan(lambda c, t: (np.sin(c) * x, None), x, None, length=5)[0].sum(),
+    lambda x: np.sum(x[np.array([0, 1, 1])]),
+])
+def test_operations_of_every_kind_can_be_reported(function):
+    made = grad(function)
+    made.grad(np.eye(2) + 0.5)
+    report = made.explain()
+    assert Elements(report._repr_html_()).open == []
+    assert len(report.content.derivations[1][1]) > 0
 
 
 def test_source_that_is_not_to_be_had():
