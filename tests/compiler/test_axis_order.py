@@ -1,6 +1,7 @@
 """Reductions of transposed arrays: their loops follow memory, and nothing is computed twice for it."""
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from chainrule.compiler import interpret
 from chainrule.compiler.assemble import planned
 from chainrule.compiler.axis_order import in_memory_order
+from chainrule.compiler.by_others import by_others
 from chainrule.compiler.ir import Graph, Node, constant, f, make
 from chainrule.compiler.loopnest import Index, Kernel, Loop
 from chainrule.compiler.program import compile_program
@@ -18,6 +20,7 @@ from chainrule.compiler.scheduled import loops_of
 from chainrule.compiler.sizes import Size, symbol
 from chainrule.compiler.split import main_loop
 from chainrule.compiler.statements import accesses
+from chainrule.compiler.verify import verify
 
 F8 = np.dtype(np.float64)
 N, M, K = symbol("s0"), symbol("s1"), symbol("s2")
@@ -144,6 +147,58 @@ def test_values(program: Node, layout: str) -> None:
     np.testing.assert_allclose(result, expected, rtol=1e-14)
     assert result.shape == expected.shape
     assert result.dtype == expected.dtype
+
+
+def random_program(seed: int) -> Graph:
+    """Transposes, elementwise operations, repeated vectors and reductions of matrices and cubes; sizes tell axes apart."""
+    chance = random.Random(seed)
+    pool = [variable(0, 2, 3, 4), variable(1, 4, 3, 2), variable(2, 3, 4), variable(3, 4), variable(4, 3)]
+    for _ in range(chance.randint(4, 14)):
+        x = chance.choice(pool[-6:])
+        match chance.choice(("permute", "permute", "exp", "binary", "vector", "reduce", "position", "slice")):
+            case "permute":
+                pool.append(f.permute(x, order=tuple(chance.sample(range(x.ndim), x.ndim))))
+            case "exp":
+                pool.append(f.tanh(x))
+            case "binary":
+                pool.append(f.sub(x, chance.choice([y for y in pool if y.shape == x.shape])))
+            case "vector" if x.ndim:
+                axis = chance.randrange(x.ndim)
+                vectors = [y for y in pool if y.ndim == 1 and y.shape[0] == x.shape[axis]]
+                if vectors:
+                    pool.append(x * f.expand(chance.choice(vectors), shape=x.shape, axes=(axis,)))
+            case "reduce" if x.ndim:
+                axes = tuple(sorted(chance.sample(range(x.ndim), chance.randint(1, x.ndim))))
+                pool.append(getattr(f, chance.choice(("sum", "max", "min")))(x, axes=axes))
+            case "position" if x.ndim:
+                pool.append(f.cast(f.argmax(x, axes=(chance.randrange(x.ndim),)), dtype="float64"))
+            case "slice" if x.ndim:
+                pool.append(f.slice(x, start=(0,) * x.ndim, step=(1,) * x.ndim, shape=x.shape))
+    return graph(*dict.fromkeys(chance.sample(pool, min(3, len(pool))) + pool[-2:]))
+
+
+def test_random_programs_mean_the_same() -> None:
+    changed = 0
+    for seed in range(1500):
+        given = random_program(seed)
+        made = in_memory_order(by_others(given))
+        changed += made.outputs != given.outputs
+        assert made.inputs == given.inputs
+        values = np.random.default_rng(seed)
+        arrays = [values.standard_normal(n.shape) for n in given.inputs]  # type: ignore[arg-type]
+        for node, result, expected in zip(made.outputs, interpret.run(made, arrays), interpret.run(given, arrays), strict=True):
+            assert node.shape == np.shape(expected)
+            np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-12, err_msg=f"seed {seed}")
+        verify(made)
+    assert changed > 300
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_programs_compiled(seed: int) -> None:
+    given = random_program(seed)
+    arrays = [np.random.default_rng(seed).standard_normal(n.shape) for n in given.inputs]  # type: ignore[arg-type]
+    for result, expected in zip(compile_program(given).run(arrays), interpret.run(given, arrays), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_time_is_linear() -> None:
