@@ -143,7 +143,7 @@ def test_sums_of_different_ends_are_one_pass() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "reductions"), [
-    ("f8", ("sum", "prod", "max", "argmin")), ("f4", ("sum", "min", "argmax")), ("i4", ("sum", "max", "argmax")), ("?", ("any", "all"))])
+    ("f8", ("sum", "prod", "max")), ("f4", ("sum", "min")), ("i4", ("sum", "max")), ("?", ("any", "all"))])
 def test_reductions_of_shorter_slices_are_part_of_the_pass(dtype: str, reductions: tuple[str, ...]) -> None:
     """Whatever is reduced, in whatever order blocks run."""
     x = make("input", shape=(N,), dtype=np.dtype(dtype), position=0, name="x")
