@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import sys
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from ..errors import TraceError
@@ -24,7 +25,7 @@ def needs_value(value: Traced, what: str, instead: str) -> TraceError:
     """The error for asking a traced value for its number."""
     node = value.node
     here = user_site()
-    made = made_at(node)
+    made = made_at(node, value.session.sites)
     computed = f", computed{made}" if made and at(here) != f" ({made.strip()})" else ""
     return TraceError(
         f"{what} needs the value of a traced {node.dtype}[{', '.join(map(str, node.shape))}]"
@@ -32,9 +33,9 @@ def needs_value(value: Traced, what: str, instead: str) -> TraceError:
     )
 
 
-def made_at(node: Node) -> str:
-    """` at file.py:12`: where a value was computed."""
-    site: Site | None = min(node.sites, default=None)
+def made_at(node: Node, lines: Set[Site]) -> str:
+    """` at file.py:12`: where a value was computed, among the lines of its trace; other functions may have the same node."""
+    site: Site | None = min(node.sites & lines, default=None)
     return f" at {site}" if site is not None else ""
 
 

@@ -77,7 +77,7 @@ class Traced:
             TraceError: its trace has ended.
         """
         if not self._session.open:
-            made = made_at(self._view.storage.node)
+            made = made_at(self._view.storage.node, self._session.sites)
             raise TraceError(
                 f"a value traced{made} is used after its trace has ended{at(user_site())}: it has no number behind "
                 "it; return it from the decorated function instead of keeping it in a global, an attribute or "

@@ -137,7 +137,7 @@ def require_scalar(outputs: Sequence[Node], name: str, call: Call | None = None)
     """Refuse a gradient of anything but one floating scalar.
 
     Args:
-        call: for the actual shape in the message.
+        call: for the actual shape, and the function's own lines, in the message.
 
     Raises:
         DifferentiationError: with the shape and the remedies.
@@ -146,13 +146,14 @@ def require_scalar(outputs: Sequence[Node], name: str, call: Call | None = None)
         raise DifferentiationError(f"{name} returns {len(outputs)} values, and a gradient needs one scalar{at(user_site())}: return "
                                    f"one of them, or use {name}.jacobian(...) or {name}.vjp(..., cotangent=...)")
     (output,) = outputs
+    lines = call.program.sites if call is not None else output.sites
     if output.ndim:
         shape = output_shapes(call)[0] if call is not None else output.shape
-        raise DifferentiationError(f"{name} returns an array of shape {shape}{made_at(output)}, and a gradient needs a scalar"
+        raise DifferentiationError(f"{name} returns an array of shape {shape}{made_at(output, lines)}, and a gradient needs a scalar"
                                    f"{at(user_site())}: reduce it with np.sum or np.mean, or use {name}.jacobian(...), or "
                                    f"{name}.vjp(..., cotangent=...)")
     if output.dtype.kind != "f":
-        raise DifferentiationError(f"{name} returns a {output.dtype}{made_at(output)}, which has no derivative{at(user_site())}: "
+        raise DifferentiationError(f"{name} returns a {output.dtype}{made_at(output, lines)}, which has no derivative{at(user_site())}: "
                                    "return a float")
 
 
