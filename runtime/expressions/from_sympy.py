@@ -28,9 +28,9 @@ def from_sympy(expr: Any, args: Any = None, *, wrt: Any = None, stabilise: bool 
 
     >>> import sympy
     >>> x, y = sympy.symbols("x y")
-    >>> f = from_sympy(sympy.exp(-x**2) * y, [x, y])
-    >>> print(f(0.0, 2.0), f.grad(0.0, 2.0))
-    2.0 (0.0, 1.0)
+    >>> f = from_sympy(sympy.sin(x) * y, [x, y])
+    >>> print(f(0.0, 2.0), *f.grad(0.0, 2.0))
+    0.0 2.0 0.0
 
     Args:
         expr: a SymPy expression; a matrix, whose function returns an array of its shape; an expression of matrix symbols, whose

@@ -67,8 +67,8 @@ def parse(text: str, args: str | Iterable[str] | None = None, *, wrt: Any = None
     """A formula in NumPy's notation as a function, compiled and differentiable like a decorated one.
 
     >>> f = parse("x**2*y + x*y")
-    >>> print(f(3.0, 2.0), f.grad(3.0, 2.0))
-    24.0 (14.0, 12.0)
+    >>> print(f(3.0, 2.0), *f.grad(3.0, 2.0))
+    24.0 14.0 12.0
 
     Args:
         text: numbers, names, `+ - * / // % **`, comparisons, parentheses, functions (`sin`, `np.sin`, `exp`, `where`, `erf`, ...) and

@@ -68,7 +68,8 @@ def calls_by_stage(graph: Graph, work: Callable[[Graph, Clock], None]) -> Counte
 @pytest.mark.parametrize(("program", "sizes", "work", "stages"), [
     (nested, (64, 128, 256), compile_all,
      ("stabilise", "differentiate", "simplify", "schedule", "lower", "fuse", "emit", "compile")),
-    (unrolled, (100, 200, 400), plan, ("stabilise", "differentiate", "simplify", "schedule", "lower", "fuse")),
+    (unrolled, (400, 800, 1600), plan,  # below, one kernel is enough; that dividing begins is no growth
+     ("stabilise", "differentiate", "simplify", "schedule", "lower", "fuse")),
 ], ids=["nested", "unrolled"])
 def test_every_stage_grows_as_its_program_does(
     monkeypatch: pytest.MonkeyPatch, program: Callable[[int], Any], sizes: tuple[int, ...], work: Any, stages: tuple[str, ...]
