@@ -45,12 +45,12 @@ def torch_functions() -> dict[str, Callable[..., Any]]:
     )
     return {name: getattr(torch, name) for name in same} | {
         "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)), "log_sigmoid": functional.logsigmoid,
-        "polygamma": lambda x: special.polygamma(2, x), "stop_gradient": lambda x: x.detach(),
+        "sinc": lambda x: torch.sinc(x / math.pi), "polygamma": lambda x: special.polygamma(2, x), "stop_gradient": lambda x: x.detach(),
     }
 
 
 # What torch has no function for, or not of floats.
-NOT_IN_TORCH = {"cbrt", "and_", "or_", "xor", "not_", "shift_left", "shift_right", "cast", "scan"}
+NOT_IN_TORCH = {"cbrt", "exprel", "and_", "or_", "xor", "not_", "shift_left", "shift_right", "cast", "scan"}
 # Where torch's own formula is not what chainrule should give: the point, and the reason.
 EXCEPT: dict[str, tuple[Callable[..., Any], str]] = {
     "abs": (np.isnan, "torch's sign(nan) is 0"),
@@ -205,6 +205,8 @@ def structural() -> dict[str, tuple[Builder, Callable[..., Any], list[Any]]]:
         "slice": (lambda n: f.slice(n, start=(1, 0, 0), step=(1, 2, 1), shape=(2, 2, 2)), lambda t: t[1:, ::2], [x]),
         "place": (lambda n: f.place(n, start=(1, 2), step=(1, 1), shape=(6, 7)),
                   lambda t: torch.nn.functional.pad(t, (2, 1, 1, 2)), [x[:, :, 0]]),
+        "diagonal": (lambda n: f.diagonal(n, roles=(0, 1, 1)), lambda t: t.diagonal(dim1=1, dim2=2), [matrices]),
+        "embed": (lambda n: f.embed(n, roles=(0, 1, 1)), torch.diag_embed, [x[:, :, 0]]),
         "flip": (lambda n: f.flip(n, axes=(0, 2)), lambda t: t.flip(0, 2), [x]),
         "concatenate": (lambda a, b: f.concatenate(a, b, axis=1), lambda a, b: torch.cat([a, b], 1), [x, x[:, :1] * 2]),
         "gather": (lambda n, i: f.gather(n, i, axes=(0,)), lambda t, i: t[i], [x, index]),
