@@ -36,10 +36,10 @@ class Steps:
 
     def function(self, name: str, result: Any, doc: str) -> Callable[..., Any]:
         """A function of the arguments; `result` is a number, or a tuple, list or dict of results."""
-        steps = tuple(self._steps[len(self.arguments):])
+        steps, arguments = tuple(self._steps[len(self.arguments):]), self.arguments
 
-        def evaluate(*args: Any) -> Any:
-            values: list[Any] = list(args)
+        def evaluate(*args: Any, **kwargs: Any) -> Any:
+            values: list[Any] = [*args, *(kwargs[a] for a in arguments[len(args):])]
             for call, what in steps:
                 values.append(what if call is None else call(*[values[k] for k in what]))
             return _filled(result, values)

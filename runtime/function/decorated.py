@@ -411,6 +411,25 @@ class GradFunction:
         """
         return self._latest().derivative(*names)
 
+    def plot(self, name: str, low: float, high: float, *, orders: int = 1, points: int = 400, ax: Any = None, **others: Any) -> Any:
+        """Draw the function and its derivatives by one argument, a number, with matplotlib.
+
+        Args:
+            name: the argument that goes from `low` to `high`; `others` are numbers for the rest.
+            orders: how many derivatives.
+            points: how many are computed.
+            ax: matplotlib axes to draw into; default: new ones.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ArgumentError: an argument is unknown or has no number, or matplotlib is not installed.
+        """
+        from .plotting import plot
+
+        return plot(self, name, low, high, orders, points, ax, others)
+
     def ir(self, stage: str = "simplified") -> Any:
         """The program at a stage: "traced", "differentiated", "simplified" or "scheduled"; for the arguments that came last."""
         return self._latest().ir(stage)
