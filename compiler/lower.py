@@ -180,7 +180,8 @@ class _Nest:
             zero = Literal(False if node.dtype.kind == "b" else 0, node.dtype)
             return args[0] if inside is None else self.let("where", inside, args[0], zero, dtype=node.dtype)
         if node.op.name == "place":
-            inside = needs[0][2]
+            inside, _, bounded = _placed(self, node, wanted[1])
+            inside = self.both(wanted[2], inside) if bounded else inside
             zero = Literal(False if node.dtype.kind == "b" else 0, node.dtype)
             return args[0] if inside is None or inside == wanted[2] else self.let("where", inside, args[0], zero, dtype=node.dtype)
         if node.op.name == "concatenate":
@@ -336,20 +337,32 @@ def _flip(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wante
                                    for k, (p, size) in enumerate(zip(place, node.shape, strict=True))), when)]
 
 
-def _place(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
-    x, inside, at = node.inputs[0], None, []
+def _placed(nest: _Nest, node: Node, place: Place) -> tuple[str | None, Place, bool]:
+    """(the bool of being inside, the operand's index, whether the operand may be read there only inside).
+
+    An axis of one element has no other index: what is computed from it does not depend on where it is placed.
+    """
+    x, inside, at, bounded = node.inputs[0], None, [], False
     for p, start, step, size, whole in zip(place, node.param("start"), node.param("step"), x.shape, node.shape, strict=True):
         if start == 0 and step == 1 and size == whole:
             at.append(p)
             continue
         inside = nest.both(inside, nest.within(p, start, start + (size - 1) * step + 1))
         offset = plus(p, -start)
-        if step != 1:
+        if size == 1:
+            offset = 0
+        elif step != 1:
             turn = nest.let("remainder", nest.convert(offset), Literal(step, INT64), dtype=INT64)
             inside = nest.both(inside, nest.let("eq", turn, Literal(0, INT64), dtype=BOOL))
             offset = IndexOp("//", offset, step)
+        bounded = bounded or size != 1
         at.append(offset)
-    return [(x, tuple(at), nest.both(when, inside))]
+    return inside, tuple(at), bounded
+
+
+def _place(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:
+    inside, at, bounded = _placed(nest, node, place)
+    return [(node.inputs[0], at, nest.both(when, inside) if bounded else when)]
 
 
 def _diagonal(nest: _Nest, node: Node, place: Place, when: str | None) -> list[Wanted]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -144,3 +145,21 @@ def test_threads_do_not_change_a_bit(name: str, n: int) -> None:
     arguments = arguments_of(name, n)
     for result, expected in zip(program.run_steps(arguments, backwards), program.run(arguments), strict=True):
         assert result.tobytes() == expected.tobytes()
+
+
+def test_what_is_placed_element_by_element_is_computed_once() -> None:
+    def joints(q: Any) -> Any:
+        x, y = 1.0, 0.0
+        for k in range(6):
+            c, s = np.cos(q[k]), np.sin(q[k])
+            x, y = c * x - s * y + 0.1, s * x + c * y
+        return x**2 + y
+
+    f = grad(joints)
+    f.grad(np.linspace(0, 1, 6))
+    (program,) = [e.program for p in f._programs.values() for _, e in p[0].executions()]
+    (kernel,) = program.kernels
+    ops = Counter(s.op for s in walk(kernel.body) if isinstance(s, Let))
+    (loop,) = [s for s in kernel.body if isinstance(s, Loop)]
+    assert (ops["sin"], ops["cos"]) == (6, 6)
+    assert {s.op for s in loop.body if isinstance(s, Let)} <= {"lt", "ge", "and_", "where", "add"}  # the loop only puts them in place
