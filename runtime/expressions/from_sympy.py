@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import keyword
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial, reduce
 from typing import Any
 
@@ -195,8 +195,7 @@ class _Reader:
             return steps.apply(("matrix", node.shape), partial(_matrix, node.shape), *parts)
         if isinstance(node, (sympy.Indexed, sympy.matrices.expressions.matexpr.MatrixElement)):
             return steps.apply("element", lambda array, *index: array[index if len(index) > 1 else index[0]], *parts)
-        call = self.function(node)
-        return steps.apply((type(node).__name__, id(node) if isinstance(call, partial) else None), call, *parts)
+        return steps.apply(*self.function(node), *parts)
 
     def symbol(self, node: Any) -> int:
         """An argument, or the index of a sum."""
@@ -252,19 +251,24 @@ class _Reader:
             made = value if always else self.steps.apply("where", np.where, condition, value, made)
         return made
 
-    def function(self, node: Any) -> Callable[..., Any]:
-        """What computes a node from its parts."""
+    def function(self, node: Any) -> tuple[Hashable, Callable[..., Any]]:
+        """(a name, what computes a node from its parts)."""
         kind, sympy = type(node), self.sympy
         for base, call in _operations():
             if isinstance(node, base):
-                return call(node) if call in _OF_NODES else call
+                return kind.__name__, call
+        if isinstance(node, (sympy.Identity, sympy.ZeroMatrix)):
+            rows, columns = (int(s) for s in node.shape)
+            return (kind.__name__, rows, columns), lambda *_: np.eye(rows, columns) if node.is_Identity else np.zeros((rows, columns))
+        if isinstance(node, sympy.MatPow):
+            return (kind.__name__, node.exp), lambda matrix, *_: np.linalg.matrix_power(matrix, int(node.exp))
         if isinstance(node, sympy.core.function.AppliedUndef):
             raise self.refused(node, f"{kind.__name__} is an unknown function", "substitute an expression for it (expr.subs)")
         row = FUNCTIONS.get(kind.__name__)
         if row is None or not row.takes(len(node.args)):
             raise self.refused(node, f"{kind.__name__} has no numerical function here",
                                f"write it with other functions{suggestion(kind.__name__)}")
-        return row.call
+        return kind.__name__, row.call
 
     def refused(self, node: Any, why: str, instead: str) -> ArgumentError:
         """The error for what cannot be computed."""
@@ -300,17 +304,6 @@ def _matrix(shape: tuple[int, ...], *elements: Any) -> Any:
     return np.stack([np.asarray(e) if isinstance(e, (int, float)) else e for e in elements]).reshape(shape)
 
 
-def _identity(node: Any) -> Callable[..., Any]:
-    """An identity or zero matrix."""
-    rows, columns = (int(s) for s in node.shape)
-    return partial(lambda *_: np.eye(rows, columns) if node.is_Identity else np.zeros((rows, columns)))
-
-
-def _matrix_power(node: Any) -> Callable[..., Any]:
-    n = int(node.exp)
-    return partial(lambda matrix, *_: np.linalg.matrix_power(matrix, n))
-
-
 def _matrix_product(*factors: Any) -> Any:
     """Scalars and matrices, multiplied in order."""
     matrices = [f for f in factors if np.ndim(f) == 2]
@@ -322,16 +315,12 @@ def _folded(ufunc: np.ufunc) -> Callable[..., Any]:
     return lambda *values: reduce(ufunc, values)
 
 
-_OF_NODES = (_identity, _matrix_power)  # what is done depends on the node
-
-
 @cache
 def _operations() -> tuple[tuple[Any, Callable[..., Any]], ...]:
     """By SymPy's class, for what is no function of the table."""
     import sympy
 
     return (
-        (sympy.Identity, _identity), (sympy.ZeroMatrix, _identity), (sympy.MatPow, _matrix_power),
         (sympy.MatAdd, _folded(np.add)), (sympy.MatMul, _matrix_product), (sympy.HadamardProduct, _folded(np.multiply)),
         (sympy.Transpose, np.transpose), (sympy.Inverse, lambda matrix, *_: np.linalg.inv(matrix)), (sympy.Trace, np.trace),
         (sympy.Determinant, np.linalg.det),
