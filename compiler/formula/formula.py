@@ -268,11 +268,17 @@ class Formula:
 
         Raises:
             ArgumentError: an argument that occurs is missing, or one is unknown.
+            NotYetError: the size of the value is one that only another output of the program tells.
         """
         given = self._bound(args, kwargs)
         inputs = [n for n in self._graph.inputs if n in given]
-        scalar = all(n.shape == () for n in toposort([self._derived.node]))
+        nodes = toposort([self._derived.node])
+        scalar = all(n.shape == () for n in nodes)
         sizes = {} if scalar else bind_sizes(inputs, [given[n] for n in inputs])
+        found = {str(n.param(name)) for n in nodes for name in n.op.binds}
+        unknown = {name for n in nodes for size in n.shape for name in symbols_of(size)} - sizes.keys() - found
+        if unknown:
+            raise NotYetError(f"the formula has no value: its size {', '.join(sorted(unknown))} only running the program tells")
         value = evaluate_derived(self._graph, self._derived, given, sizes)
         return value[()] if getattr(value, "ndim", 1) == 0 else value
 
