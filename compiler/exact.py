@@ -4,6 +4,7 @@ What an op means is read off the op table: its SymPy name, which is mpmath's as 
 """
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -33,7 +34,7 @@ class _Functions:
         self.Abs, self.Max, self.Min = abs, max, min
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._mpmath, {"ceiling": "ceil", "Rational": "fraction", "atan2": "atan2"}.get(name, name))
+        return getattr(self._mpmath, "ceil" if name == "ceiling" else name)
 
     def Rational(self, p: int, q: int) -> Any:
         return self._mpmath.mpf(p) / q
@@ -44,14 +45,9 @@ def _namespace() -> Any:
     return _Functions()
 
 
-def _compare(test: Callable[[Any, Any], bool]) -> Callable[..., Any]:
-    return lambda a, b: test(a, b)
-
-
 _OTHERS: dict[str, Callable[..., Any]] = {  # what mpmath has under no name
-    "Eq": _compare(lambda a, b: a == b), "Ne": _compare(lambda a, b: a != b), "Lt": _compare(lambda a, b: a < b),
-    "Le": _compare(lambda a, b: a <= b), "Gt": _compare(lambda a, b: a > b), "Ge": _compare(lambda a, b: a >= b),
-    "And": lambda a, b: a and b, "Or": lambda a, b: a or b, "Xor": lambda a, b: a != b, "Not": lambda a: not a,
+    "Eq": operator.eq, "Ne": operator.ne, "Lt": operator.lt, "Le": operator.le, "Gt": operator.gt, "Ge": operator.ge,
+    "And": lambda a, b: a and b, "Or": lambda a, b: a or b, "Xor": operator.ne, "Not": operator.not_,
     "where": lambda condition, yes, no: yes if condition else no, "cast": lambda x: x, "Abs": abs, "Max": max, "Min": min,
     "Mod": lambda a, b: a - b * _namespace().floor(a / b), "isnan": lambda x: False, "isinf": lambda x: False, "isfinite": lambda x: True,
 }

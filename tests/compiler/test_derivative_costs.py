@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from workloads import kinematic_chain
 
 from chainrule import grad
 from chainrule.compiler.ir import Graph, f, make
@@ -14,28 +15,12 @@ from chainrule.compiler.pipeline import Options, Request, derive
 ARITHMETIC = ("add", "sub", "mul", "div", "neg", "square")
 
 
-def chain(q: Any, p0: Any, p1: Any, p2: Any) -> Any:
-    """The squared distance of the end of a chain of 20 joints, about alternating axes, from a point."""
-    x, y, z = 0.3, 0.0, 0.0
-    for k in range(19, -1, -1):
-        c, s = np.cos(q[k]), np.sin(q[k])
-        if k % 3 == 0:
-            x, y = c * x - s * y, s * x + c * y
-        elif k % 3 == 1:
-            y, z = c * y - s * z, s * y + c * z
-        else:
-            z, x = c * z - s * x, s * z + c * x
-        x = x + 0.1
-        z = z + 0.05
-    return (x - p0) ** 2 + (y - p1) ** 2 + (z - p2) ** 2
-
-
 def counted(graph: Graph) -> Counter[str]:
     return Counter(n.op.name for n in graph.nodes())
 
 
 def simplified(kind: Any) -> Graph:
-    traced = grad(chain).trace(np.ones(20), 0.1, 0.2, 0.3)._program.graph
+    traced = grad(kinematic_chain).trace(np.ones(20), 0.1, 0.2, 0.3)._program.graph
     return derive(traced, Request(kind, (0,) if kind != "value" else ()), Options())[1]
 
 
