@@ -376,6 +376,11 @@ def test_check_grad_reports():
     assert wrong.max_error > 0.01
 
 
+def test_check_grad_near_a_minimum_where_the_difference_has_the_larger_error():
+    assert cr.check_grad(lambda x: np.sum(100 * x - np.log(x)), np.array([0.01]))
+    assert not cr.check_grad(lambda x: np.sum(100 * x - np.log(x) + 1e-4 * cr.stop_gradient(x)), np.array([0.01]))
+
+
 def test_transforms_as_functions():
     value, gradients = cr.value_and_grad(loss)(W, 0.5, X, Y)
     assert value == pytest.approx(loss(W, 0.5, X, Y))
