@@ -12,13 +12,14 @@ from fractions import Fraction
 from ..sizes import Size
 from .algebra import Table
 from .arrange import Arranger, NoNotationError, Order
+from .chains import factored
 from .network import Network
 from .shown import Shown, make, transpose
 from .terms import Add, At, Call, Delta, Index, Label, Mul, Number, Position, Reduce, Term
 
 __all__ = ["Matrix"]
 
-Factors = Sequence[tuple[Term, Term]]
+MOST_ADDENDS = 16  # of a sum that is multiplied out to be written
 
 
 class Matrix(Arranger):
@@ -178,4 +179,33 @@ class Matrix(Arranger):
         labels = {frozenset(label for t in pair for label in t.free) for pair in term.factors} - {frozenset()}
         if not term.bound and len(labels) <= 1:
             return self.elements(term.coefficient, term.factors, order)
-        return Network(self, term, order).shown()
+        try:
+            return Network(self, term, order).shown()
+        except NoNotationError:
+            addends = self._distributed(term)
+            if addends is not None:
+                try:
+                    return self.show(addends, order)
+                except NoNotationError:
+                    if not self.general:
+                        raise
+            if self.general:
+                return Network(self, term, order).einsum()
+            raise
+
+    def _distributed(self, term: Mul) -> Term | None:
+        """The sum of products over the widest factor that is a sum, None where there is none or it is long."""
+        factors, bound = self.table.opened(term)
+        sums = [b for b, e in factors if isinstance(b, Add) and e is self.table.one and 1 < len(b.items) <= MOST_ADDENDS]
+        if not sums:
+            return None
+        over = max(sums, key=lambda b: len(b.free))
+        rest = [self.table.power(b, e) for b, e in factors if b is not over]
+        front = self.table.number(term.coefficient)
+        return self.table.add(*(self.table.mul(front, self.table.number(c), t, *rest, bound=bound) for c, t in over.items))
+
+    def add(self, term: Add, order: Order) -> Shown:
+        made = super().add(term, order)
+        if not made.axes or made.kind != "add":
+            return made
+        return factored(made.data, made.args, made.axes) or made

@@ -54,18 +54,13 @@ class Network:
         Raises:
             NoNotationError: no matrix notation covers the network.
         """
-        try:
-            if self.wide or len(self.order) > 2:
-                return self._wide()
-            self._prune()
-            self._paths()
-            self._cycles()
-            self._lone_labels()
-            return self._composed()
-        except NoNotationError:
-            if self.writer.general:
-                return self._einsum()
-            raise
+        if self.wide or len(self.order) > 2:
+            return self._wide()
+        self._prune()
+        self._paths()
+        self._cycles()
+        self._lone_labels()
+        return self._composed()
 
     # ------------------------------------------------------------------------------------------ parts
     def bound(self, label: Label) -> bool:
@@ -355,16 +350,15 @@ class Network:
         kind = "mean" if self.averaged(self.term.bound) else "sum"
         return self._scaled([], [self.writer.along(body, self.term.bound, self.order, kind)])
 
-    def _einsum(self) -> Shown:
-        """The whole product by `einsum`."""
-        again = Network(self.writer, self.term, self.order)
+    def einsum(self) -> Shown:
+        """The whole product by `einsum`, of a network that is as it was made."""
         operands, specs = [], []
-        groups = [*again.vectors.items(), *again.edges.items(), *again.wide.items()]
+        groups = [*self.vectors.items(), *self.edges.items(), *self.wide.items()]
         for labels, factors in groups:
             found = tuple(dict.fromkeys(label for b, e in factors for label in (*b.free, *e.free)))
             operands.append(self.writer.elements(Fraction(1), factors, found))
             specs.append(found)
             assert labels
         made = make("einsum", operands, self.order, tuple(specs))
-        front = self.writer.elements(again.coefficient, again.scalars, ())
+        front = self.writer.elements(self.coefficient, self.scalars, ())
         return made if front.kind == "number" and front.data == 1 else make("scaled", [front, made], self.order)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from . import identities
@@ -181,6 +182,8 @@ class Product:
         """Canonical names for the bound labels, in the order in which the sorted factors meet them."""
         table = self.table
         depth = 1 + max(t.depth for pair in factors for t in pair)
+        outer = {label.name for pair in factors for t in pair for label in t.free if label not in self.bound}
+        free_names = (name for k in count() if (name := f"b{depth}.{k}") not in outer)  # a part of a product may be on its own
         names: dict[Label, Index] = {}
         left, ordered = list(factors), []
 
@@ -196,7 +199,7 @@ class Product:
             for t in pair:
                 for label in t.free:
                     if label in self.bound and label not in names:
-                        names[label] = Label(f"b{depth}.{len(names)}", label.size)
+                        names[label] = Label(next(free_names), label.size)
         renamed = tuple((table.substitute(b, names), table.substitute(e, names)) for b, e in ordered)
         bound = tuple(names.values())
         return table.make_mul(self.coefficient, bound, renamed)  # type: ignore[arg-type]

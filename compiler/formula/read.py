@@ -44,6 +44,7 @@ class _Reader:
         self.own = own
         self.forms: dict[Node, Term] = {}
         self.inner: set[Node] = set()
+        self.asked: set[Term] = set()  # the conditions that are left in the program as it is read
 
     def sum(self, root: Node) -> Term:
         """A tree of additions, subtractions and negations as one sum, in the order in which it is written."""
@@ -74,6 +75,25 @@ class _Reader:
             mapping[label] = self.table.index(index)
         return self.table.substitute(self.forms[node], mapping)
 
+    def finished(self, program: Term) -> None:
+        """All of the program is read: choices that it has no longer are for single points, and so are they in its parts."""
+        bodies = [program, *(d.body for d in self.table.definitions.values())]
+        self.asked = {t.args[0] for t in postorder(bodies) if isinstance(t, Apply) and t.function.name == "where"}
+        plain: dict[Term, Term] = {}
+        for t in postorder(self.forms.values()):
+            made = self.table.with_parts(t, plain)
+            if isinstance(made, Apply) and made.function.name == "where" and made.args[0] not in self.asked and _at_a_point(made.args[0]):
+                made = made.args[2]
+            if made is not t:
+                plain[t] = made
+        self.forms = {node: plain.get(t, t) for node, t in self.forms.items()}
+
+    def is_care(self, node: Node, condition: Node) -> bool:
+        """Whether a choice by this condition is made for a single point only, by differentiation or for it."""
+        if condition.op.name != "eq" or not any(i.op.name == "const" for i in condition.inputs):
+            return False
+        return condition not in self.own or (node not in self.own and self[condition] not in self.asked)
+
     def name(self, node: Node, term: Term) -> Term:
         """A short term for a long one."""
         labels = self.axes(node)
@@ -85,8 +105,8 @@ class _Reader:
 def read(table: Table, outputs: Sequence[Node], *, pointwise: bool = False, linear_in: Sequence[Node] = ()) -> list[Term]:
     """Terms of the outputs, in the labels of their axes.
 
-    The first output is the program itself. What others ask of equality with a constant, and it does not, is the care that
-    differentiation takes of single points: the formula is for all the others.
+    The first output is the program itself. What others ask of equality with a constant, and it does not (or it does no longer once it
+    is read), is the care that differentiation takes of single points: the formula is for all the others.
 
     Args:
         pointwise: read every array as one of its elements, without labels.
@@ -110,6 +130,8 @@ def read(table: Table, outputs: Sequence[Node], *, pointwise: bool = False, line
         elif term.height > LARGEST_HEIGHT or term.weight > (SHARED_WEIGHT if uses[node] > 1 else LARGEST_WEIGHT):
             term = reader.name(node, term)
         reader.forms[node] = term
+        if node is outputs[0]:
+            reader.finished(term)
     return [reader.forms[node] for node in outputs]
 
 
@@ -137,13 +159,14 @@ def _elementwise(r: _Reader, node: Node) -> Term:
 
 def _where(r: _Reader, node: Node) -> Term:
     condition, yes, no = node.inputs
-    while condition.op.name == "expand":
+    while condition.op.name in ("expand", "not_"):
+        if condition.op.name == "not_":
+            yes, no = no, yes
         (condition,) = condition.inputs
     decided = r[condition] in (r.table.true, r.table.false)
-    special = not decided and condition.op.name == "eq" and condition not in r.own and any(i.op.name == "const" for i in condition.inputs)
-    if special and not (isinstance(r[yes], Number) and r[yes] is r.table.number(HALF)):  # 1/2 is how ties are split
+    if not decided and r.is_care(node, condition) and not (isinstance(r[yes], Number) and r[yes] is r.table.number(HALF)):  # 1/2 is how ties are split
         return r[no]
-    return _elementwise(r, node)
+    return r.table.apply(node.op, (r[condition], r[yes], r[no]))
 
 
 def _cast(r: _Reader, node: Node) -> Term:
@@ -322,6 +345,11 @@ _READERS: dict[str, Callable[[_Reader, Node], Term]] = {
     "diagonal": _diagonal, "embed": _embed, "gather": _gather, "scatter_add": _scatter_add, "solve": _solve,
 }
 _BY_KIND: dict[str, Callable[[_Reader, Node], Term]] = {"elementwise": _elementwise, "reduce": _reduce}
+
+
+def _at_a_point(condition: Term) -> bool:
+    """Whether it is an equality with a number."""
+    return isinstance(condition, Apply) and condition.function.name == "eq" and any(isinstance(a, Number) for a in condition.args)
 
 
 def is_definition(term: Term) -> bool:

@@ -69,6 +69,8 @@ def transpose(shown: Shown) -> Shown:
     """A vector as a row, or a matrix with its axes exchanged."""
     if shown.kind == "transpose":
         return shown.args[0]
+    if shown.kind == "diag" or (shown.kind == "eye" and len(shown.data) == 1):
+        return make(shown.kind, shown.args, shown.axes[::-1], shown.data)
     return make("transpose", [shown], shown.axes[::-1])
 
 

@@ -163,7 +163,7 @@ class Writer:
         if front.kind == "number" and front.data == -1:
             return f"-{self.inside(array, MUL)}", ADD
         text, strength = self.of(front)
-        if strength < MUL and not text.startswith("-"):
+        if front.kind == "matmul" or (strength < MUL and not text.startswith("-")):
             text = self.enclose(text)
         return f"{text} * {self.inside(array, MUL)}", ADD if text.startswith("-") else MUL
 

@@ -1,0 +1,151 @@
+"""Sums of matrix products: what all of them begin or end with is written once.
+
+`A B x + A C x` is `A (B + C) x`. A product is taken as scalars in front of a chain of matrices; an outer product is a chain with
+a column and a row in it.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from .arrange import Order
+from .shown import Shown, make, product, transpose
+
+__all__ = ["factored", "key"]
+
+
+class _Chain(NamedTuple):
+    """`coefficient * above / below * links[0] @ links[1] @ ...`"""
+
+    coefficient: Fraction
+    above: tuple[Shown, ...]
+    below: tuple[Shown, ...]
+    links: tuple[Shown, ...]
+
+    def scalars(self) -> Any:
+        """Equal for chains with the same scalars in front, numbers apart."""
+        return tuple(map(key, self.above)), tuple(map(key, self.below))
+
+
+def key(shown: Shown) -> Any:
+    """Equal for notations that say the same, whatever their axes are called."""
+    return shown.kind, shown.data, tuple(label.size for label in shown.axes), tuple(key(a) for a in shown.args)
+
+
+def factored(signs: Sequence[bool], addends: Sequence[Shown], axes: Order) -> Shown | None:
+    """The sum with common first and last matrices, and a common fraction, taken out; None where there is nothing to take out.
+
+    Args:
+        signs: which addends are subtracted.
+    """
+    if any(a.axes != axes for a in addends):
+        return None
+    chains = [_chain(a, -1 if s else 1) for s, a in zip(signs, addends, strict=True)]
+    found = _grouped(chains, axes)
+    share = _fraction(found)
+    if len(found) == len(chains) and share == 1:
+        return None
+    if len(found) == 1:
+        return _written(found[0], axes)
+    inner = _sum([c._replace(coefficient=c.coefficient / share) for c in found], axes)
+    return inner if share == 1 else product(share, [inner], [], axes)
+
+
+def _fraction(chains: Sequence[_Chain]) -> Fraction:
+    """A fraction that is the coefficient of every chain, up to its sign."""
+    sizes = {abs(c.coefficient) for c in chains}
+    share = sizes.pop()
+    return share if not sizes and share.denominator != 1 else Fraction(1)
+
+
+def _grouped(chains: list[_Chain], axes: Order) -> list[_Chain]:
+    """The chains of the sum, those with a common end joined, the largest groups first."""
+    while True:
+        groups: dict[Any, list[int]] = {}
+        for k, chain in enumerate(chains):
+            for end in _ends(chain):
+                groups.setdefault((end, key(chain.links[end]), chain.scalars()), []).append(k)
+        found, members = max(groups.items(), key=lambda group: len(group[1]), default=((0,), []))
+        if len(members) < 2:
+            return chains
+        joined = _joined([chains[k] for k in members], found[0])
+        chains = [joined if k == members[0] else c for k, c in enumerate(chains) if k == members[0] or k not in members]
+
+
+def _ends(chain: _Chain) -> list[int]:
+    """Where a link can be taken off so that a matrix, or a column, is left."""
+    links = chain.links
+    if len(links) < 2:
+        return []
+    first = [0] if links[0].ndim == 2 else []
+    return first + ([-1] if links[-1].ndim == 2 or (links[-1].kind != "transpose" and links[-2].ndim == 2) else [])
+
+
+def _joined(chains: Sequence[_Chain], end: int) -> _Chain:
+    """The sum of chains with the same scalars and the same first or last link as one chain."""
+    first = chains[0]
+    coefficient = abs(first.coefficient) if len({abs(c.coefficient) for c in chains}) == 1 else Fraction(1)
+    if all(c.coefficient < 0 for c in chains):
+        coefficient = -coefficient
+    rests = [_Chain(c.coefficient / coefficient, (), (), c.links[1:] if end == 0 else c.links[:-1]) for c in chains]
+    inner_axes = _axes(rests[0].links)
+    inside = _links(_sum(_grouped(rests, inner_axes), inner_axes))
+    link = first.links[end]
+    return _Chain(coefficient, first.above, first.below, (link, *inside) if end == 0 else (*inside, link))
+
+
+def _axes(links: Sequence[Shown]) -> Order:
+    """The axes of a product."""
+    last = links[-1]
+    return (*links[0].axes[:1], *(last.axes[1:] if last.ndim == 2 else last.axes if len(links) > 1 and last.kind == "transpose" else ()))
+
+
+def _chain(shown: Shown, sign: int) -> _Chain:
+    if shown.kind == "scaled":
+        front, array = shown.args
+        return _chain(front, sign)._replace(links=_links(array))
+    if shown.kind == "number":
+        return _Chain(sign * shown.data, (), (), ())
+    if shown.kind == "product":
+        coefficient, count = shown.data
+        above, below = shown.args[:count], shown.args[count:]
+        arrays = [a for a in above if a.axes]
+        if len(arrays) <= 1 and not any(b.axes for b in below):
+            return _Chain(sign * coefficient, tuple(a for a in above if not a.axes), below, _links(arrays[0]) if arrays else ())
+    return _Chain(Fraction(sign), (), (), _links(shown)) if shown.axes else _Chain(Fraction(sign), (shown,), (), ())
+
+
+def _links(shown: Shown) -> tuple[Shown, ...]:
+    if shown.kind == "matmul":
+        return shown.args
+    if shown.kind == "outer":
+        left, right = shown.args
+        return (*_links(left), *(transpose(link) for link in reversed(_links(right))))
+    return (shown,)
+
+
+def _sum(chains: Sequence[_Chain], axes: Order) -> Shown:
+    first = next((k for k, c in enumerate(chains) if c.coefficient > 0), 0)
+    ordered = [chains[first], *chains[:first], *chains[first + 1:]]
+    if len(ordered) == 1:
+        return _written(ordered[0], axes)
+    return make("add", [_written(c._replace(coefficient=abs(c.coefficient)), axes) for c in ordered], axes,
+                tuple(c.coefficient < 0 for c in ordered))
+
+
+def _written(chain: _Chain, axes: Order) -> Shown:
+    array = _product(chain.links, axes)
+    if array.kind in ("matmul", "outer", "diag"):
+        front = product(chain.coefficient, chain.above, chain.below, ())
+        return array if front.kind == "number" and front.data == 1 else make("scaled", [front, array], axes)
+    return product(chain.coefficient, [*chain.above, array], chain.below, axes)
+
+
+def _product(links: Sequence[Shown], axes: Order) -> Shown:
+    """A chain of links as a product; a column before a row is an outer product."""
+    for k, link in enumerate(links):
+        if k and link.ndim == 1 and link.kind == "transpose":
+            right = [transpose(s) for s in reversed(links[k:])]
+            return make("outer", [_product(links[:k], axes[:1]), _product(right, axes[1:])], axes)
+    return links[0] if len(links) == 1 else make("matmul", links, axes)
