@@ -326,8 +326,8 @@ class Table:
     def reduce(self, function: Function, bound: Sequence[Label], body: Term) -> Term:
         """A reduction other than a sum, over labels of the body."""
         kept = [label for label in bound if label in body.free]
-        nowhere_empty = function.name in ("max", "min") or all(isinstance(label.size, int) and label.size for label in bound)  # any([]) is false
-        if function.name in ("max", "min", "any", "all") and not kept and nowhere_empty:
+        counted = all(isinstance(label.size, int) and label.size for label in bound)  # of nothing, any() is false
+        if (function.name in ("max", "min") or (counted and function.name in ("any", "all"))) and not kept:
             return body
         names = {label: Label(f"b{body.depth + 1}.{k}", label.size) for k, label in enumerate(bound)}
         body = self.substitute(body, names)

@@ -164,7 +164,8 @@ def _where(r: _Reader, node: Node) -> Term:
             yes, no = no, yes
         (condition,) = condition.inputs
     decided = r[condition] in (r.table.true, r.table.false)
-    if not decided and r.is_care(node, condition) and not (isinstance(r[yes], Number) and r[yes] is r.table.number(HALF)):  # 1/2 is how ties are split
+    tie = isinstance(r[yes], Number) and r[yes] is r.table.number(HALF)  # how a maximum of equal numbers is split
+    if not decided and not tie and r.is_care(node, condition):
         return r[no]
     return r.table.apply(node.op, (r[condition], r[yes], r[no]))
 
