@@ -42,6 +42,7 @@ from .ops.lowering import Lowering
 from .packing import ArgumentLayout
 from .peel import Peeled, peel
 from .scalar_llvm import BOOL, BYTE, INT64, ir_type, register_type, scalar
+from .segments import segments
 from .sizes import Size, SizeExpr, Symbol
 from .split import main_loop
 from .strips import ROWS, Strips, strips
@@ -90,6 +91,21 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
         made = _Body(module, body, f"{symbol}.{suffix}", lowering, known).emit()
         builder.call(made, [start, stop, arguments, *pointers, *passed])
         builder.ret_void()
+
+    if (cut := segments(kernel)) is not None:
+        pieces, frames = cut
+        given = {buffer.name: pointer for buffer, pointer in zip(kernel.buffers, pointers, strict=True)}
+        for frame in frames:
+            given[frame.buffer.name] = builder.bitcast(builder.alloca(ir_type(frame.buffer.dtype), frame.length), POINTER)
+        less_one = iter(passed)
+        steps = {buffer.name: [next(less_one) for _ in range(buffer.rank)] for buffer in kernel.buffers}
+        steps |= {frame.buffer.name: [INT64(0)] for frame in frames}  # not looked at: a frame is contiguous
+        for number, piece in enumerate(pieces):
+            made = _Body(module, piece, f"{symbol}.{number}", lowering, {}).emit()
+            builder.call(made, [start, stop, arguments, *(given[b.name] for b in piece.buffers),
+                                *(step for b in piece.buffers for step in steps[b.name])])
+        builder.ret_void()
+        return entry
 
     def where(slots: Sequence[tuple[int, int]], body: Kernel, suffix: str, known: Strides) -> None:
         """Run a body where slots have these values; go on where not."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from .collector import collector_paused
 from .entry_spec import EntrySpec
 from .ir import Graph
 from .kernel import load_object
@@ -121,7 +122,7 @@ def build(graph: Graph, request: Request, options: Options | None = None, entry:
         DifferentiationError: the request does not fit the graph.
         LoweringError: the program cannot be compiled; the interpreter can still run `derive`'s result.
     """
-    with ticking(clock or Clock()) as clock:
+    with ticking(clock or Clock()) as clock, collector_paused():
         return _build(graph, request, options or Options(), entry, clock.seconds)
 
 

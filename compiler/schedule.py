@@ -24,7 +24,7 @@ HEAVY = 6.0  # from here on computing a value twice costs more than storing and 
 DEAR = 50.0  # from here on that holds for a chain of operations of which each is cheap
 LONGEST = 500.0  # of operations one after another inside one kernel
 LARGEST = 1000.0  # of the body of a kernel: the time of LLVM's vectoriser grows with the square of it
-STRAIGHT = 20_000.0  # the same without a loop: such code is emitted with calls, whose time grows with their number alone
+STRAIGHT = 1_000_000.0  # the same without a loop: such code is emitted in segments, so that time grows with its length alone
 ROUNDS = 8  # of giving buffers to what several kernels need; each may divide kernels in another way
 MOVED = 8.0  # what a movement adds to the length of a chain: index arithmetic grows with each
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from ..pattern import Variable, op
 from ..rule import Level, property_of, rule
-from .variables import DTYPE, DTYPE_2, A, B, X, finite, not_nan, positive
+from .variables import DTYPE, DTYPE_2, A, B, X, Y, finite, not_nan, positive
 
 if TYPE_CHECKING:
     from ...ir import Node
 
-EXACT = Level.EXACT
+EXACT, ROUNDING = Level.EXACT, Level.ROUNDING
 CONDITION = Variable("CONDITION")
 
 CHOICES = (
@@ -22,6 +22,10 @@ CHOICES = (
     rule("where_not", op.where(op.not_(CONDITION), A, B), op.where(CONDITION, B, A), EXACT),
     rule("where_where_taken", op.where(CONDITION, op.where(CONDITION, A, X), B), op.where(CONDITION, A, B), EXACT),
     rule("where_where_other", op.where(CONDITION, A, op.where(CONDITION, X, B)), op.where(CONDITION, A, B), EXACT),
+    rule("where_product_taken", op.where(CONDITION, op.where(CONDITION, A, X) * Y, B), op.where(CONDITION, A * Y, B), EXACT),
+    rule("where_product_other", op.where(CONDITION, B, op.where(CONDITION, X, A) * Y), op.where(CONDITION, B, A * Y), EXACT),
+    rule("add_of_two_branches", op.where(CONDITION, A, 0.0) + op.where(CONDITION, 0.0, B), op.where(CONDITION, A, B), ROUNDING,
+         why="-0.0 + 0.0 is 0.0"),
     rule("maximum_same", op.maximum(X, X), X, EXACT),
     rule("minimum_same", op.minimum(X, X), X, EXACT),
 )
