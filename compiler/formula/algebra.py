@@ -12,7 +12,7 @@ from typing import Any
 
 from ..op import get
 from ..sizes import Opaque, Size, SizeExpr, Symbol
-from . import identities
+from . import calls, identities
 from .product import Product
 from .terms import (
     Add,
@@ -339,10 +339,13 @@ class Table:
     def call(self, function: Function, arrays: Sequence[Lambda], params: tuple[Any, ...], shape: tuple[Size, ...],
              indices: Sequence[Index]) -> Term:
         """An element of a function of whole arrays."""
-        if identities.transposed_argument(function, *arrays[0]):
-            rows, columns = arrays[0].labels[-2:]
-            swapped = self.substitute(arrays[0].body, {rows: columns, columns: rows})
-            arrays, indices = [Lambda(arrays[0].labels, swapped)], [*indices[:-2], indices[-1], indices[-2]]
+        symmetric = False
+        if calls.turns(function):
+            inside = calls.inverse_of_inverse(function, arrays[0])
+            if inside is not None:
+                return self.substitute(inside.arrays[0].body, dict(zip(inside.arrays[0].labels, indices, strict=True)))
+            arrays, shape, indices = calls.oriented(self, function, arrays, shape, indices)
+            symmetric = bool(indices) and calls.is_symmetric(self, arrays[0])
         depth = max(a.body.depth for a in arrays) + 1
         closed = []
         for labels, body in arrays:
@@ -353,8 +356,9 @@ class Table:
         parts = (*(a.body for a in closed), *(i for i in indices if isinstance(i, Term)))
         own = [i for i in indices if isinstance(i, Label)]
         skeleton = (function.name, params, shape, tuple(a.body.skeleton for a in closed), self._erased(indices))
-        made: Term = self._intern(Call, (function.name, tuple(closed), params, shape, indices), skeleton, parts, own, bound,
-                                  function=function, arrays=tuple(closed), params=params, shape=shape, indices=indices)
+        places = (*indices[:-2], frozenset(indices[-2:])) if symmetric else indices
+        made: Term = self._intern(Call, (function.name, tuple(closed), params, shape, places), skeleton, parts, own, bound,
+                                  function=function, arrays=tuple(closed), params=params, shape=shape, indices=indices, symmetric=symmetric)
         return made
 
     # ------------------------------------------------------------------------------------------ rewriting

@@ -10,9 +10,9 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from .arrange import Order
-from .shown import Shown, make, product, transpose
+from .shown import Shown, key, make, product, transpose
 
-__all__ = ["factored", "key"]
+__all__ = ["factored"]
 
 
 class _Chain(NamedTuple):
@@ -26,11 +26,6 @@ class _Chain(NamedTuple):
     def scalars(self) -> Any:
         """Equal for chains with the same scalars in front, numbers apart."""
         return tuple(map(key, self.above)), tuple(map(key, self.below))
-
-
-def key(shown: Shown) -> Any:
-    """Equal for notations that say the same, whatever their axes are called."""
-    return shown.kind, shown.data, tuple(label.size for label in shown.axes), tuple(key(a) for a in shown.args)
 
 
 def factored(signs: Sequence[bool], addends: Sequence[Shown], axes: Order) -> Shown | None:

@@ -1,12 +1,12 @@
 """Identities over the reals that bring what differentiation makes into the form that people write."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeGuard
 
 from ..op import Names
-from .terms import Add, Apply, At, Function, Label, Mul, Number, Presented, Term, postorder
+from .terms import Add, Apply, Function, Label, Mul, Number, Position, Presented, SizeTerm, Term, postorder
 
 if TYPE_CHECKING:
     from .algebra import Table
@@ -77,12 +77,6 @@ def _is(term: Term, name: str) -> TypeGuard[Apply]:
     return isinstance(term, Apply) and term.function.name == name
 
 
-# ------------------------------------------------------------------------------------------------ arrays
-def transposed_argument(function: Function, labels: Sequence[Label], body: Term) -> bool:
-    """Whether it is the inverse of a transposed matrix, which is the transpose of the inverse."""
-    return function.name == "inverse" and isinstance(body, At) and body.indices == (*labels[:-2], labels[-1], labels[-2])
-
-
 # ------------------------------------------------------------------------------------------------ functions
 def _log(table: Table, x: Term) -> Term | None:
     if x is table.one:
@@ -133,6 +127,9 @@ def _not(table: Table, a: Term) -> Term | None:
 def _and(table: Table, a: Term, b: Term) -> Term | None:
     if table.false in (a, b):
         return table.false
+    for x, y in ((a, b), (b, a)):
+        if _is(x, "not_") and _is(x.args[0], "lt") and _is(y, "eq") and {*x.args[0].args} == {*y.args}:
+            return y  # what is equal is not less
     return a if a is b or b is table.true else b if a is table.true else None
 
 
@@ -141,6 +138,10 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
         return yes if c is table.true else no
     if _is(c, "not_"):
         return table.apply("where", (c.args[0], no, yes))
+    same = _same_index(c)
+    if same is not None:
+        on = table.delta(*same)
+        return on * yes + (1 - on) * no
     given = yes, no
     yes, no = _known(table, yes, c, 1), _known(table, no, c, 2)
     if yes is no:
@@ -155,6 +156,24 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
         elif _is(condition, "isfinite") and condition is c and condition.args[0] is yes and no is table.zero:
             return yes
     return None if given == (yes, no) else table.apply("where", (c, yes, no))
+
+
+def _same_index(condition: Term) -> tuple[Label, Label] | None:
+    """The two indices of one range that the condition says are equal."""
+    if _is(condition, "eq"):
+        a, b = condition.args
+        if isinstance(a, Position) and isinstance(b, Position) and a.label.size == b.label.size:
+            return a.label, b.label
+    return None
+
+
+def _lt(table: Table, a: Term, b: Term) -> Term | None:
+    """Indices and sizes are not negative."""
+    if a is b:
+        return table.false
+    items = a.items if isinstance(a, Add) else (table.unit(a),)
+    counts = all(c >= 0 and (isinstance(t, Position | SizeTerm) or t is table.one) for c, t in items)
+    return table.false if counts and _is_zero(b) else None
 
 
 def _known(table: Table, term: Term, condition: Term, branch: int) -> Term:
@@ -215,7 +234,8 @@ def _eq(table: Table, a: Term, b: Term) -> Term | None:
 
 
 _RULES: dict[str, Callable[..., Term | None]] = {
-    "log": _log, "eq": _eq, "abs": _abs, "where": _where, "and_": _and, "or_": _or, "not_": _not, "maximum": _both, "minimum": _both,
+    "log": _log, "eq": _eq, "lt": _lt,
+    "abs": _abs, "where": _where, "and_": _and, "or_": _or, "not_": _not, "maximum": _both, "minimum": _both,
     "sin": _at_zero(0), "cos": _at_zero(1), "tan": _at_zero(0), "tanh": _at_zero(0), "sinh": _at_zero(0), "cosh": _at_zero(1),
     "log1p": _at_zero(0), "expm1": _at_zero(0), "erf": _at_zero(0), "arctan": _at_zero(0), "arcsin": _at_zero(0),
 }

@@ -113,7 +113,16 @@ class Latex(Writer):
         return rf"{text if strength >= ATOM else self.enclose(text)}^{{\mathsf T}}", POWER
 
     def matmul(self, shown: Shown) -> Written:
-        return " ".join(self.inside(a, POWER) for a in shown.args), MUL
+        text, strength = super().matmul(shown)
+        return text.replace(" @ ", " "), strength
+
+    def repeated(self, matrix: Shown, count: int) -> Written:
+        text = self.inside(matrix, POWER)
+        if count == 1:
+            return text, POWER
+        if text.endswith("^{-1}"):
+            return f"{text.removesuffix('1}')}{count}}}", POWER
+        return f"{self.inside(matrix, ATOM) if matrix.kind != 'transpose' else self.enclose(text)}^{{{count}}}", POWER
 
     def scaled(self, shown: Shown) -> Written:
         text, strength = super().scaled(shown)

@@ -99,6 +99,9 @@ class MathML(Writer):
         """The transpose of what is written."""
         return _element("msup", text, "T")
 
+    def repeated(self, matrix: Shown, count: int) -> Written:
+        return (_element("msup", self.inside(matrix, ATOM), str(count)) if count > 1 else self.inside(matrix, POWER)), POWER
+
     def outer(self, shown: Shown) -> Written:
         left, right = shown.args
         return f"{self.inside(left, POWER)} @ {self.transposed(self.inside(right, ATOM))}", MUL

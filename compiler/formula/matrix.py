@@ -148,6 +148,10 @@ class Matrix(Arranger):
 
     def call(self, term: Call, order: Order) -> Shown:
         base = self.array(term)
+        if term.symmetric and all(isinstance(i, Label) for i in term.indices):
+            rows = [label for label in order if label in term.indices]
+            if len(set(term.indices)) == len(rows) == 2:
+                return make(base.kind, base.args, rows, base.data, symmetric=True)
         return self.indexed(base, term.shape, term.indices, order) if term.indices else base
 
     def array(self, term: Call) -> Shown:
@@ -208,4 +212,9 @@ class Matrix(Arranger):
         made = super().add(term, order)
         if not made.axes or made.kind != "add":
             return made
-        return factored(made.data, made.args, made.axes) or made
+        addends: list[tuple[bool, Shown]] = []
+        for sign, addend in zip(made.data, made.args, strict=True):  # a product that was multiplied out is a sum
+            inner = addend.kind == "add" and addend.axes == made.axes
+            addends += [(sign != s, a) for s, a in zip(addend.data, addend.args, strict=True)] if inner else [(sign, addend)]
+        signs, args = zip(*addends, strict=True)
+        return factored(signs, args, made.axes) or make("add", args, made.axes, signs)

@@ -1,12 +1,12 @@
 """A summed product as a network of vectors and matrices, written by its paths."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from .arrange import NoNotationError, Order
-from .shown import Shown, make, transpose
+from .shown import Shown, key, make, transpose
 from .terms import Delta, Label, Mul, Number, Term
 
 if TYPE_CHECKING:
@@ -22,6 +22,12 @@ def _is_identity(term: Term) -> bool:
     """Whether the term is an element of a square identity matrix."""
     return (isinstance(term, Delta) and isinstance(term.left, Label) and isinstance(term.right, Label)
             and term.left.size == term.right.size)
+
+
+def _reading(product: Shown) -> tuple[int, bool, bool]:
+    """How well a product reads under a trace: few transposes, M.T A M rather than A M M.T, equal matrices side by side."""
+    first, last = (product.args[0], product.args[-1]) if product.kind == "matmul" else (product, product)
+    return product.cost, key(transpose(first)) != key(last), len(product.args) > 2 and key(first) == key(last)
 
 
 class Network:
@@ -262,13 +268,20 @@ class Network:
             labels, edges = self._walk(next(iter(sorted(edge))), edge)
             if labels[0] != labels[-1]:
                 raise NoNotationError("a network")
-            args = [self._chain(labels, edges)]
-            corner = self.vector(labels[0])
-            if corner is not None:
-                inner = args[0].args if args[0].kind == "matmul" else (args[0],)
-                args = [make("matmul", [make("diag", [corner], (labels[0], labels[0])), *inner], (labels[0], labels[0]))]
-            self.shown_scalars.append(make("trace", args))
+            self.shown_scalars.append(make("trace", [min(self._turns(labels, edges), key=_reading)]))
             self._remove(labels, edges)
+
+    def _turns(self, labels: Sequence[Label], edges: Sequence[Edge]) -> Iterator[Shown]:
+        """A cycle as a product that starts at any of its labels, in either direction."""
+        for way, along in ((labels, edges), (labels[::-1], edges[::-1])):
+            for k in range(len(along)):
+                turned = [*way[k:-1], *way[: k + 1]]
+                made = self._chain(turned, [*along[k:], *along[:k]])
+                corner = self.vector(turned[0])
+                if corner is not None:
+                    inner = made.args if made.kind == "matmul" else (made,)
+                    made = make("matmul", [make("diag", [corner], (turned[0], turned[0])), *inner], (turned[0], turned[0]))
+                yield made
 
     def _lone_labels(self) -> None:
         """Bound labels that only vectors have: dot products and sums."""

@@ -6,9 +6,9 @@ from fractions import Fraction
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from . import identities
+from . import calls, identities
 from .numbers import root_parts
-from .terms import Add, Delta, Index, Label, Mul, Number, Term, whole
+from .terms import Add, Call, Delta, Index, Label, Mul, Number, Term, whole
 
 if TYPE_CHECKING:
     from .algebra import Table
@@ -114,7 +114,7 @@ class Product:
         self._settle()
         if self.coefficient == 0:
             return table.zero
-        while self._eliminate_delta():
+        while self._eliminate_delta() or self._cancel_inverse():
             self._settle()
         if self.bound:
             spread = self._distributed()
@@ -153,6 +153,14 @@ class Product:
                 return True
         return False
 
+    def _cancel_inverse(self) -> bool:
+        """Sum over a bound index between an inverse and what it is the inverse of."""
+        found = calls.inverses_cancelled(self.table, self.powers, self.bound) if self.bound else None
+        if found is not None:
+            self.bound.remove(found[0])
+            self.put(found[1], self.table.one)
+        return found is not None
+
     def _substitute(self, mapping: dict[Label, Index]) -> None:
         table, powers = self.table, list(self.powers.items())
         self.powers = {}
@@ -186,20 +194,48 @@ class Product:
         free_names = (name for k in count() if (name := f"b{depth}.{k}") not in outer)  # a part of a product may be on its own
         names: dict[Label, Index] = {}
         left, ordered = list(factors), []
+        colours = _colours(factors, self.bound)
 
         def rank(pair: tuple[Term, Term]) -> tuple[Any, ...]:
-            places = [(1, str(names[a].name)) if a in names else (2, "") if a in self.bound else (0, a.name)  # type: ignore[union-attr]
+            places = [(1, str(names[a].name), 0) if a in names else (2, "", colours[a]) if a in self.bound else (0, a.name, 0)  # type: ignore[union-attr]
                       for t in pair for a in t.free]
-            return pair[0].skeleton, pair[1].skeleton, places
+            return pair[0].skeleton, pair[1].skeleton, sorted(places) if _is_symmetric(pair) else places
 
         while left:
             pair = min(left, key=rank)
             left.remove(pair)
             ordered.append(pair)
             for t in pair:
-                for label in t.free:
+                for label in sorted(t.free, key=colours.__getitem__) if _is_symmetric(pair) else t.free:
                     if label in self.bound and label not in names:
                         names[label] = Label(next(free_names), label.size)
         renamed = tuple((table.substitute(b, names), table.substitute(e, names)) for b, e in ordered)
         bound = tuple(names.values())
         return table.make_mul(self.coefficient, bound, renamed)  # type: ignore[arg-type]
+
+
+def _is_symmetric(pair: tuple[Term, Term]) -> bool:
+    """Whether a factor is the same with its two indices exchanged."""
+    return isinstance(pair[0], Delta) or (isinstance(pair[0], Call) and pair[0].symmetric)
+
+
+def _colours(factors: Sequence[tuple[Term, Term]], bound: Sequence[Label]) -> dict[Label, int]:
+    """Numbers for labels that differ where the factors tell the labels apart, whatever these are called (colour refinement)."""
+    places = [((b.skeleton, e.skeleton), (*b.free, *e.free), _is_symmetric((b, e))) for b, e in factors]
+    named = sorted({label for _, labels, _ in places for label in labels if label not in bound})
+    colours = {label: k for k, label in enumerate(named, 1)} | dict.fromkeys(bound, 0)
+    if len({skeletons for skeletons, _, _ in places}) == len(places) and not any(symmetric for _, _, symmetric in places):
+        return colours  # the factors themselves are told apart
+    while True:
+        seen: dict[Label, list[Any]] = {label: [] for label in bound}
+        for skeletons, labels, symmetric in places:
+            around = [colours[label] for label in labels]
+            for k, label in enumerate(labels):
+                if label in seen:
+                    seen[label].append((skeletons, -1 if symmetric else k, sorted(around) if symmetric else around))
+        signatures = {label: (colours[label], sorted(found)) for label, found in seen.items()}
+        ranks = sorted(signatures.values())
+        finer = colours | {label: ranks.index(signature) - len(ranks) for label, signature in signatures.items()}
+        if len(set(finer.values())) == len(set(colours.values())):
+            return colours
+        colours = finer

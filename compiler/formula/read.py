@@ -340,10 +340,35 @@ def _solve(r: _Reader, node: Node) -> Term:
     return r.table.mul(inverse, r.moved(b, [*batch, inner, column]), bound=[inner])
 
 
+def _cofactor(r: _Reader, node: Node) -> Term:
+    """The cofactors of an invertible matrix are det(x) * x**-T."""
+    (x,) = node.inputs
+    *batch, row, column = axes(node.shape)
+    array = [Lambda(axes(x.shape), r[x])]
+    inverse = r.table.call(get("inverse"), array, (), x.shape, [*batch, column, row])
+    return r.table.mul(r.table.call(get("det"), array, (), x.shape[:-2], batch), inverse)
+
+
+def _scatter(r: _Reader, node: Node) -> Term:
+    """Elements written to places that are known to differ: what was there before, but where one of them is written."""
+    x, values, *indices = node.inputs
+    labels = axes(node.shape)
+    bound = [r.table.fresh(size) for size in indices[0].shape]
+    inner: dict[Label, Index] = dict(zip(axes(indices[0].shape), bound, strict=True))
+    places = [_place_of(r, i, inner) for i in indices]
+    if not set(bound) <= {p for p in places if isinstance(p, Label)}:
+        return _call(r, node)
+    written = node.param("axes")
+    here = [r.table.delta(labels[a], p) for a, p in zip(written, places, strict=True)]
+    rest = [label for k, label in enumerate(labels) if k not in written]
+    return (1 - r.table.mul(*here, bound=bound)) * r[x] + r.table.mul(r.moved(values, [*bound, *rest]), *here, bound=bound)
+
+
 _READERS: dict[str, Callable[[_Reader, Node], Term]] = {
     "where": _where, "input": _input, "const": _const, "iota": _iota, "size": _size, "cast": _cast, "sum": _sum, "contract": _contract,
     "expand": _expand, "permute": _permute, "reshape": _reshape, "slice": _slice, "place": _place, "flip": _flip,
-    "diagonal": _diagonal, "embed": _embed, "gather": _gather, "scatter_add": _scatter_add, "solve": _solve,
+    "diagonal": _diagonal, "embed": _embed, "gather": _gather, "scatter_add": _scatter_add, "scatter": _scatter, "solve": _solve,
+    "cofactor": _cofactor,
 }
 _BY_KIND: dict[str, Callable[[_Reader, Node], Term]] = {"elementwise": _elementwise, "reduce": _reduce}
 

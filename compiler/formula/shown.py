@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from ..sizes import Size
 from .terms import Label
 
-__all__ = ["Shown", "number", "product", "transpose"]
+__all__ = ["Shown", "key", "make", "number", "product", "runs", "transpose"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,7 @@ class Shown:
     Attributes:
         axes: the labels of its axes, in order; none for a number.
         cost: how hard it is to read, in signs that are not needed otherwise.
+        symmetric: whether it is a matrix that is its own transpose.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Shown:
     axes: tuple[Label, ...] = ()
     data: Any = None
     cost: int = field(default=0)
+    symmetric: bool = False
 
     @property
     def ndim(self) -> int:
@@ -40,10 +42,27 @@ class Shown:
 _COSTS = {"transpose": 2, "spread": 2, "diag": 1, "einsum": 20, "gather": 3, "permute": 4}
 
 
-def make(kind: str, args: Sequence[Shown] = (), axes: Sequence[Label] = (), data: Any = None) -> Shown:
+def make(kind: str, args: Sequence[Shown] = (), axes: Sequence[Label] = (), data: Any = None, symmetric: bool = False) -> Shown:
     """A piece of notation, its cost summed up."""
     cost = sum(a.cost for a in args) + _COSTS.get(kind, 0)
-    return Shown(kind, tuple(args), tuple(axes), data, cost)
+    symmetric = symmetric or kind == "diag" or (kind == "eye" and len(axes) == 2 and axes[0].size == axes[1].size)
+    return Shown(kind, tuple(args), tuple(axes), data, cost, symmetric)
+
+
+def key(shown: Shown) -> Any:
+    """Equal for notations that say the same, whatever their axes are called."""
+    return shown.kind, shown.data, tuple(label.size for label in shown.axes), tuple(key(a) for a in shown.args)
+
+
+def runs(matrices: Sequence[Shown]) -> list[tuple[Shown, int]]:
+    """The factors of a product, each with how often it follows itself."""
+    found: list[tuple[Shown, int]] = []
+    for matrix in matrices:
+        if found and matrix.kind != "diag" and key(found[-1][0]) == key(matrix):
+            found[-1] = matrix, found[-1][1] + 1
+        else:
+            found.append((matrix, 1))
+    return found
 
 
 def number(value: Fraction | int) -> Shown:
@@ -69,8 +88,8 @@ def transpose(shown: Shown) -> Shown:
     """A vector as a row, or a matrix with its axes exchanged."""
     if shown.kind == "transpose":
         return shown.args[0]
-    if shown.kind == "diag" or (shown.kind == "eye" and len(shown.data) == 1):
-        return make(shown.kind, shown.args, shown.axes[::-1], shown.data)
+    if shown.symmetric:
+        return replace(shown, axes=shown.axes[::-1])
     return make("transpose", [shown], shown.axes[::-1])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import NotYetError
 from ..ir import Node
 from ..sizes import Size, bindings
-from .shown import Shown, make
+from .shown import Shown, make, runs
 from .terms import Function, Label
 from .text import ATOM, MUL, POWER, Writer, Written
 
@@ -50,7 +50,7 @@ class NumpySource(Writer):
         """A product; a diagonal matrix scales the columns of what is before it, or else the rows of what is behind."""
         parts: list[Written] = []
         scale = ""
-        for arg in shown.args:
+        for arg, count in runs(shown.args):
             if arg.kind == "diag":
                 vector = self.inside(arg.args[0], POWER)
                 if parts:
@@ -58,16 +58,21 @@ class NumpySource(Writer):
                 else:
                     scale = f"{self.inside(arg.args[0], ATOM)}[:, None]"
             elif scale:
-                parts.append((f"{scale}*{self.inside(arg, POWER)}", MUL))
+                parts.append((f"{scale}*{self.bracketed(self.repeated(arg, count), POWER)}", MUL))
                 scale = ""
             else:
-                parts.append(self.of(arg))
+                parts.append(self.repeated(arg, count))
         if len(parts) == 1:
             return parts[0]
         return " @ ".join(self.bracketed(p, POWER) for p in parts), MUL
 
     def bracketed(self, part: Written, at_least: int) -> str:
         return part[0] if part[1] >= at_least else self.enclose(part[0])
+
+    def repeated(self, matrix: Shown, count: int) -> Written:
+        if count == 1:
+            return self.of(matrix)
+        return self.called("linalg.matrix_power", self.write(matrix), str(count))
 
     def outer(self, shown: Shown) -> Written:
         return self.called("outer", *map(self.write, shown.args))

@@ -218,14 +218,15 @@ class Lambda(NamedTuple):
 
 
 class Call(Term):
-    """An element of a function of whole arrays (inverse, cumsum, reshape, ...)."""
+    """An element of a function of whole arrays (inverse, cumsum, reshape, ...); `symmetric`: in its last two indices."""
 
-    __slots__ = ("arrays", "function", "indices", "params", "shape")
+    __slots__ = ("arrays", "function", "indices", "params", "shape", "symmetric")
     function: Function
     arrays: tuple[Lambda, ...]
     params: tuple[Any, ...]
     shape: tuple[Size, ...]
     indices: tuple[Index, ...]
+    symmetric: bool
 
     def parts(self) -> tuple[Term, ...]:
         return (*(a.body for a in self.arrays), *(i for i in self.indices if isinstance(i, Term)))

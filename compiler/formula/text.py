@@ -10,7 +10,7 @@ from ..op import Names
 from ..sizes import Size, SizeExpr, floordiv
 from . import numbers
 from .algebra import Table
-from .shown import Shown
+from .shown import Shown, runs
 from .terms import Function, Label
 
 __all__ = ["ATOM", "Writer", "Written", "fill"]
@@ -156,7 +156,14 @@ class Writer:
         return f"{self.inside(shown.args[0], ATOM)}.T", ATOM
 
     def matmul(self, shown: Shown) -> Written:
-        return " @ ".join(self.inside(a, POWER) for a in shown.args), MUL
+        factors = [self.repeated(a, count) for a, count in runs(shown.args)]
+        return " @ ".join(text if strength >= POWER else self.enclose(text) for text, strength in factors), MUL
+
+    def repeated(self, matrix: Shown, count: int) -> Written:
+        """A power of a matrix."""
+        if count > 2:
+            return self.called("matrix_power", self.write(matrix), str(count))
+        return " @ ".join([self.inside(matrix, POWER)] * count), POWER
 
     def scaled(self, shown: Shown) -> Written:
         front, array = shown.args

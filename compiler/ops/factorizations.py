@@ -257,6 +257,7 @@ def _pseudo_inverse_tangent(y: Node, position: int, dx: Node) -> Node:
 
 declare(Op(name="pseudo_inverse", kind="opaque", arity=1, batch=of_stacks, infer=_transposed_shape, dtypes=REAL, cost=6000.0,
            evaluate=lambda x: np.linalg.pinv(x, max(x.shape[-2:]) * np.finfo(x.dtype).eps), tangent=_pseudo_inverse_tangent,
+           transposes=True,
            names=Names("pseudo_inverse", "{0}^{{+}}", "pinv({0})", "np.linalg.pinv({0}, rtol=None)")))
 
 
@@ -295,6 +296,7 @@ def _change_tangent(y: Node, position: int, dx: Node) -> Node:
 
 declare(Op(name="matrix_exp", kind="opaque", arity=1, batch=of_stacks, infer=_square("an exponential"), dtypes=REAL, cost=5000.0,
            evaluate=_matrix_exp, tangent=lambda y, position, dx: f.matrix_exp_change(y.inputs[0], dx),
+           transposes=True,
            names=Names("matrix_exp", "e^{{{0}}}", "expm({0})")))
 # the derivative of e^x along dx, the corner of e^[[x, dx], [0, x]] (Higham, Functions of Matrices, 10.43); linear in dx
 declare(Op(name="matrix_exp_change", kind="opaque", arity=2, batch=of_stacks, infer=solution_shape, dtypes=REAL, cost=20000.0,

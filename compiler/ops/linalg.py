@@ -97,6 +97,7 @@ def _sign(x: Any) -> Any:
 # x^-1; dY = -Y dX Y (Giles 2.2.3)
 declare(Op(name="inverse", kind="opaque", arity=1, batch=of_stacks, infer=_same, evaluate=np.linalg.inv, dtypes=REAL, cost=1000.0,
            tangent=lambda y, position, dx: f.neg(matrix_product(matrix_product(y, dx), y)),
+           transposes=True,
            names=Names("Inverse", "{0}^{{-1}}", "inv({0})", "np.linalg.inv({0})")))
 # a^-1 b; linear in b, dX = -A^-1 dA X in a (Giles 2.3.1)
 declare(Op(name="solve", kind="opaque", arity=2, batch=of_stacks, infer=solution_shape, evaluate=np.linalg.solve, dtypes=REAL, cost=1000.0,
@@ -108,18 +109,22 @@ declare(Op(name="solve", kind="opaque", arity=2, batch=of_stacks, infer=solution
 # |x|: d|x| = tr(cofactor(x)^T dx), which singular matrices have, too (Giles 2.2.4)
 declare(Op(name="det", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, evaluate=np.linalg.det, dtypes=REAL, cost=1000.0,
            tangent=lambda y, position, dx: f.sum(f.cofactor(y.inputs[0]) * dx, axes=(dx.ndim - 2, dx.ndim - 1)),
+           transposes=True,
            names=Names("Determinant", r"\left|{0}\right|", "det({0})", "np.linalg.det({0})")))
 # |x| x^-T, the matrix of cofactors C: dC = tr(x^-1 dx) C - C dx^T x^-T, for invertible x
 declare(Op(name="cofactor", kind="opaque", arity=1, batch=of_stacks, infer=_same, evaluate=_cofactors, dtypes=REAL, cost=2000.0,
            tangent=_cofactor_tangent,
+           transposes=True,
            names=Names("cofactor", r"\operatorname{{cof}}\left({0}\right)", "cofactor({0})",
                        "np.linalg.det({0})[..., None, None]*np.swapaxes(np.linalg.inv({0}), -1, -2)")))
 # log ||x||: d log||x|| = tr(x^-1 dx)
 declare(Op(name="logabsdet", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, dtypes=REAL, cost=1000.0,
            evaluate=lambda x: np.linalg.slogdet(x).logabsdet, tangent=lambda y, position, dx: _inverse_traced(y, dx),
+           transposes=True,
            names=Names("logabsdet", r"\log\left|\det {0}\right|", "logabsdet({0})",
                        "np.linalg.slogdet({0}).logabsdet")))
 declare(Op(name="detsign", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, evaluate=_sign, dtypes=REAL, cost=1000.0,
            not_differentiable="a sign is piecewise constant",
+           transposes=True,
            names=Names("detsign", r"\operatorname{{sign}}\det {0}", "sign(det({0}))",
                        "np.linalg.slogdet({0}).sign")))

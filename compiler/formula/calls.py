@@ -1,0 +1,110 @@
+"""Identities of functions of whole matrices: transposes, and inverses that meet what they are the inverse of."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..sizes import Size
+from .terms import At, Call, Function, Index, Label, Lambda, Mul, Term
+
+if TYPE_CHECKING:
+    from .algebra import Table
+
+__all__ = ["inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "swapped", "turns"]
+
+
+def turns(function: Function) -> bool:
+    """Whether f(x transposed) is f(x) transposed."""
+    return bool(getattr(function, "transposes", False))
+
+
+def swapped(table: Table, array: Lambda) -> Lambda:
+    """The transposed matrices: the last two axes exchanged."""
+    *batch, rows, columns = array.labels
+    body = table.substitute(array.body, {rows: columns, columns: rows})
+    if rows.size == columns.size:
+        return Lambda(array.labels, body)
+    fresh = {rows: Label(rows.name, columns.size), columns: Label(columns.name, rows.size)}
+    return Lambda((*batch, fresh[rows], fresh[columns]), table.substitute(array.body, {rows: fresh[columns], columns: fresh[rows]}))
+
+
+def oriented(table: Table, function: Function, arrays: Sequence[Lambda], shape: tuple[Size, ...],
+             indices: Sequence[Index]) -> tuple[Sequence[Lambda], tuple[Size, ...], Sequence[Index]]:
+    """The arrays, shape and indices of a call, of an array that is not transposed."""
+    labels, body = arrays[0]
+    if not (isinstance(body, At) and body.indices == (*labels[:-2], labels[-1], labels[-2])):
+        return arrays, shape, indices
+    if indices:
+        shape, indices = (*shape[:-2], shape[-1], shape[-2]), [*indices[:-2], indices[-1], indices[-2]]
+    return [swapped(table, arrays[0])], shape, indices
+
+
+def is_symmetric(table: Table, array: Lambda) -> bool:
+    """Whether the array is a symmetric matrix (or a stack of them)."""
+    return array.labels[-1].size == array.labels[-2].size and swapped(table, array).body is array.body
+
+
+def inverse_of_inverse(function: Function, array: Lambda) -> Call | None:
+    """The call whose inverse is taken of an inverse."""
+    body = array.body
+    if function.name == "inverse" and isinstance(body, Call) and body.function is function and body.indices == array.labels:
+        return body
+    return None
+
+
+# ------------------------------------------------------------------------------------------------ products
+def inverses_cancelled(table: Table, powers: dict[Term, Term], bound: Sequence[Label]) -> tuple[Label, Term] | None:
+    """Take the inverse of a product of matrices, and a matrix that the product begins or ends with, out of a summed product.
+
+    (A B)**-1 A = B**-1, and A**-1 A is the identity matrix.
+
+    Returns:
+        The bound label that is gone and the factor that is left; None where nothing cancels.
+    """
+    for term in powers:
+        if isinstance(term, Call) and term.function.name == "inverse" and powers[term] is table.one and len(term.indices) == 2:
+            for side in (1, 0):
+                label = term.indices[side]
+                if isinstance(label, Label) and label in bound and label != term.indices[1 - side]:
+                    found = _cancelled(table, powers, term, side)
+                    if found is not None:
+                        return label, found
+    return None
+
+
+def _cancelled(table: Table, powers: dict[Term, Term], inverse: Call, side: int) -> Term | None:
+    """Cancel at one index of an inverse; `side` 1: the matrix begins with what the inverse's columns meet."""
+    (array,) = inverse.arrays
+    label, other = inverse.indices[side], inverse.indices[1 - side]
+    others = [t for t in powers if t is not inverse and (label in t.free or label in powers[t].free)]
+    if len(others) != 1 or powers[others[0]] is not table.one:
+        return None
+    ends = (array.labels[0], array.labels[1]) if side else (array.labels[1], array.labels[0])
+    for first, inner, rest in _split(array.body, ends[0]):
+        if inner.size != array.labels[0].size:
+            continue  # what is left has no inverse
+        for after in others[0].free:
+            if after != label and table.substitute(first, {ends[0]: label, inner: after}) is others[0]:
+                del powers[inverse], powers[others[0]]
+                if rest is table.one:
+                    return table.delta(after, other)
+                left, indices = ((inner, ends[1]), (other, after)) if side else ((ends[1], inner), (after, other))
+                return table.call(inverse.function, [Lambda(left, rest)], inverse.params, inverse.shape, indices)
+    return None
+
+
+def _split(body: Term, end: Label) -> list[tuple[Term, Label, Term]]:
+    """The ways to see a matrix as a matrix at one end times the rest: the first, the label between them, the rest (1: nothing)."""
+    table = body.table
+    if isinstance(body, Mul) and body.bound and body.coefficient == 1:
+        found = []
+        for k, (base, exponent) in enumerate(body.factors):
+            rest = [f for j, f in enumerate(body.factors) if j != k]
+            inner = [label for label in base.free if label in body.bound]
+            alone = exponent is table.one and end in base.free and len(inner) == 1 and not any(end in t.free for f in rest for t in f)
+            if alone:
+                bound = [label for label in body.bound if label not in inner]
+                found.append((base, inner[0], table.mul(*(table.power(b, e) for b, e in rest), bound=bound)))
+        return found
+    others = [label for label in body.free if label != end]
+    return [(body, others[0], table.one)] if len(others) == 1 and isinstance(body, At | Call) else []
