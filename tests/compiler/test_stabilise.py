@@ -47,6 +47,8 @@ ONE: dict[str, tuple[Callable[[Node], Node], tuple[float, ...]]] = {
     "tanh by exp of the double": (lambda x: (f.exp(2.0 * x) - 1.0) / (f.exp(x * 2.0) + 1.0), EVERYWHERE),
     "tanh by exp of minus the double": (lambda x: (1.0 - f.exp(-2.0 * x)) / (1.0 + f.exp(-2.0 * x)), EVERYWHERE),
     "tanh": (f.tanh, EVERYWHERE),
+    "log of a normal density": (lambda x: f.log(f.exp(-0.5 * f.square(x)) / 2.5), (-40.0, -1.0, 0.0, 1e-3, 50.0)),
+    "log of a multiple of exp": (lambda x: f.log(3.0 * f.exp(-x)), EVERYWHERE),
     "log cosh": (lambda x: f.log(f.cosh(x)), EVERYWHERE),
     "log cosh by exp": (lambda x: f.log((f.exp(x) + f.exp(-x)) / 2.0), EVERYWHERE),
     "log(1 + x)": (lambda x: f.log(x + 1.0), POSITIVE),

@@ -84,8 +84,11 @@ def exponents(node: Node) -> list[Node] | None:
 
 
 def is_unshifted_sum_of_exps(node: Node) -> bool:
-    """A sum of exponentials none of which is shifted."""
-    found = exponents(node)
+    """A sum of exponentials none of which is shifted; a single one is no sum, and needs no shift."""
+    term = node
+    while term.op.name == "mul":
+        term = term.inputs[0]
+    found = exponents(node) if term.op.name != "exp" else None
     return bool(found) and not any(map(is_shifted, found or ()))
 
 

@@ -132,6 +132,9 @@ LOGARITHMS = (
     *(rule(f"log_{pick}_softmax", op.log(pattern), _log_inside, STABLE, when=(is_softmax,),
            why="log(softmax(x)[labels]); elsewhere more logarithms would be taken")
       for pick, pattern in (("gather", op.gather(P, A)), ("gather_2", op.gather(P, A, B)), ("slice", op.slice(P)))),
+    rule("log_exp_times", op.log(op.exp(X) * B), X + op.log(B), STABLE, scale=1.0, why="a density far in its tail underflows"),
+    rule("log_exp_over", op.log(op.exp(X) / B), X - op.log(B), STABLE, scale=1.0, why="a density far in its tail underflows",
+         exceptions="b = -inf, for which the quotient is -0 and its logarithm -inf", excepted=np.isinf),
     rule("log_of_sigmoid", op.log(op.sigmoid(X)), op.log_sigmoid(X), STABLE),
     rule("log1p_minus_sigmoid", op.log1p(-op.sigmoid(X)), op.log_sigmoid(-X), STABLE),
     rule("log_minus_expm1", op.log(-op.expm1(X)), _log1mexp, STABLE, when=(unclipped,), source="Maechler 2012",
