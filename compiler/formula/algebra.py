@@ -48,6 +48,9 @@ class Table:
         self._skeletons: dict[tuple[Any, ...], int] = {}
         self._fresh = count()
         self.definitions: dict[str, Lambda] = {}
+        self.costs: dict[Term, int] = {}
+        self.shortest: dict[Term, Term] = {}
+        self.effort = 0
         self.zero: Term = self.number(0)
         self.one: Term = self.number(1)
         self.pi: Term = self._leaf(Constant, "pi")

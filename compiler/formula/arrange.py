@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from ..sizes import Size
 from .algebra import Table
+from .cost import is_below
 from .shown import Shown, make, number, product
 from .terms import Add, Apply, At, Call, Constant, Delta, Label, Mul, Number, Position, Reduce, SizeTerm, Term
 
@@ -125,9 +126,9 @@ class Arranger:
         below: list[Shown] = []
         roots: dict[bool, list[Shown]] = {True: [], False: []}
         for base, exponent in sorted(factors, key=lambda f: self._rank(*f)):
-            negative = isinstance(exponent, Number) and exponent.value < 0 and base is not self.table.e
+            negative = is_below(base, exponent)
             side = below if negative else above
-            power = self.table.number(-exponent.value) if negative else exponent  # type: ignore[attr-defined]
+            power = -exponent if negative else exponent
             if isinstance(base, Number | Constant | SizeTerm) and isinstance(power, Number) and power.value == Fraction(1, 2):
                 roots[negative].append(self.show(base))
                 continue

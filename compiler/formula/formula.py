@@ -25,6 +25,7 @@ from .prepare import Derived, derive, evaluate_derived, squared, without_shifts
 from .read import axes, is_pointwise, read
 from .recognise import recognised
 from .shared import Pieces, split, written_out
+from .shorter import shortened
 from .shown import Shown
 from .source import NumpySource, size_source
 from .steps import Passes, Steps
@@ -79,7 +80,11 @@ class Formula:
     @cached_property
     def _term(self) -> Term:
         """The term as people factor it."""
-        return self._tidied(tidied)
+        return self._tidied(lambda table, term: self._shortened(tidied(table, term)))
+
+    def _shortened(self, term: Term) -> Term:
+        """A derivative in the shortest form; what the user wrote stays as it is."""
+        return term if self._derived.node is self._derived.value else shortened(term.table, term)
 
     def _tidied(self, way: Callable[[Table, Term], Term]) -> Term:
         table = self._canonical.table
@@ -107,14 +112,14 @@ class Formula:
     def _pieces(self) -> Pieces:
         """The formula for matrix notation, with names for shared sub-terms where it is longer than a line."""
         def named(table: Table, term: Term) -> Term:
-            return tidied(table, recognised(table, tidied(table, recognised(table, term))))
+            return self._shortened(tidied(table, recognised(table, tidied(table, recognised(table, term)))))
 
         term = self._tidied(named)
-        return self._split(term, Matrix(self._term.table, self._shapes))
+        return self._split(term, Matrix(self._canonical.table, self._shapes))
 
     @cached_property
     def _indexed_pieces(self) -> Pieces:
-        return self._split(self._term, Indexed(self._term.table, self._shapes))
+        return self._split(self._term, Indexed(self._canonical.table, self._shapes))
 
     def _split(self, term: Term, arranger: Arranger) -> Pieces:
         whole = split(term, self._labels)
@@ -147,9 +152,9 @@ class Formula:
     def _notation(self) -> list[tuple[str, Shown]]:
         """Matrix notation where it says everything, else index notation."""
         try:
-            return self._arranged(self._pieces, Matrix(self._term.table, self._shapes))
+            return self._arranged(self._pieces, Matrix(self._canonical.table, self._shapes))
         except NoNotationError:
-            return self._arranged(self._indexed_pieces, Indexed(self._term.table, self._shapes))
+            return self._arranged(self._indexed_pieces, Indexed(self._canonical.table, self._shapes))
 
     def _lines(self, writer: Writer) -> tuple[str, list[tuple[str, str]]]:
         """The main formula and the definitions of its shared sub-terms, outermost first."""
@@ -177,10 +182,10 @@ class Formula:
     def numpy(self) -> str:
         """One line of NumPy source in the arguments' names, `np` and `special` (scipy.special)."""
         writer = NumpySource(size_source(self._graph.inputs), self._names.symbol, self._names.label)
-        arranged = self._arranged(self._pieces, Matrix(self._term.table, self._shapes, general=True))
+        arranged = self._arranged(self._pieces, Matrix(self._canonical.table, self._shapes, general=True))
         if self._derived.pointwise and self._derived.shape and not self._reads_arrays:
             everywhere = axes(self._derived.shape)
-            arranged[0] = "", Matrix(self._term.table, self._shapes, general=True).filled(arranged[0][1], everywhere)
+            arranged[0] = "", Matrix(self._canonical.table, self._shapes, general=True).filled(arranged[0][1], everywhere)
         main, *rest = (writer.write(shown) for _, shown in arranged)
         definitions = [(name, text) for (name, _), text in zip(arranged[1:], rest, strict=True)]
         if not definitions:
@@ -198,14 +203,14 @@ class Formula:
         Raises:
             NotYetError: a formula of arrays is so large that SymPy would not finish with it.
         """
-        elements = Elements(self._term.table, self._names.size, self._names.label, self._matrix_of)
+        elements = Elements(self._canonical.table, self._names.size, self._names.label, self._matrix_of)
         if self._derived.pointwise or not any(self._shapes.values()):
             return elements.convert(self._term)
         if written_out(self._pieces) > LARGEST_TREE:
             raise NotYetError("the formula is too large to be one SymPy expression, which has no shared parts; "
                               "str(formula) and .numpy name them")
         try:
-            (_, main), *definitions = self._arranged(self._pieces, Matrix(self._term.table, self._shapes))
+            (_, main), *definitions = self._arranged(self._pieces, Matrix(self._canonical.table, self._shapes))
             behind = dict(definitions)
             return MatrixSymbolic(self._names.size, lambda name: behind.get(name)).convert(main)
         except NoNotationError:
@@ -221,7 +226,7 @@ class Formula:
     def _matrix_of(self, call: Call) -> Any:
         """A function of whole arrays as a SymPy matrix, where there is one."""
         try:
-            made = Matrix(self._term.table, self._shapes).array(call)
+            made = Matrix(self._canonical.table, self._shapes).array(call)
             axes_ = tuple(Label(f"axis{k}", size) for k, size in enumerate(call.shape))
             return MatrixSymbolic(self._names.size, lambda name: None).of(Shown(made.kind, made.args, axes_, made.data))
         except NoNotationError:

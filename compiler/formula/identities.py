@@ -134,6 +134,8 @@ def _and(table: Table, a: Term, b: Term) -> Term | None:
 
 
 def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
+    if isinstance(c, Number):
+        return yes if c.value else no
     if c in (table.true, table.false):
         return yes if c is table.true else no
     if _is(c, "not_"):
@@ -233,6 +235,18 @@ def _eq(table: Table, a: Term, b: Term) -> Term | None:
     return table.apply("eq", (a.args[0], b)) if _is_zero(b) and _is(a, "abs") else None
 
 
+# f(g(x)) of a function and an inverse one
+_OF_INVERSES: dict[tuple[str, str], Callable[[Table, Term], Term]] = {
+    ("sin", "arcsin"): lambda table, x: x, ("cos", "arccos"): lambda table, x: x, ("tan", "arctan"): lambda table, x: x,
+    ("sinh", "arcsinh"): lambda table, x: x, ("cosh", "arccosh"): lambda table, x: x, ("tanh", "arctanh"): lambda table, x: x,
+    ("arcsinh", "sinh"): lambda table, x: x, ("arctanh", "tanh"): lambda table, x: x,
+    ("sin", "arccos"): lambda table, x: table.sqrt(1 - x**2), ("cos", "arcsin"): lambda table, x: table.sqrt(1 - x**2),
+    ("tan", "arcsin"): lambda table, x: x / table.sqrt(1 - x**2), ("tan", "arccos"): lambda table, x: table.sqrt(1 - x**2) / x,
+    ("sin", "arctan"): lambda table, x: x / table.sqrt(1 + x**2), ("cos", "arctan"): lambda table, x: 1 / table.sqrt(1 + x**2),
+    ("cosh", "arcsinh"): lambda table, x: table.sqrt(1 + x**2), ("tanh", "arcsinh"): lambda table, x: x / table.sqrt(1 + x**2),
+    ("sinh", "arctanh"): lambda table, x: x / table.sqrt(1 - x**2), ("cosh", "arctanh"): lambda table, x: 1 / table.sqrt(1 - x**2),
+}
+
 _RULES: dict[str, Callable[..., Term | None]] = {
     "log": _log, "eq": _eq, "lt": _lt,
     "abs": _abs, "where": _where, "and_": _and, "or_": _or, "not_": _not, "maximum": _both, "minimum": _both,
@@ -246,5 +260,9 @@ def applied(table: Table, function: Function, args: tuple[Term, ...]) -> Term | 
     if function.names.inline and function.names.meaning is not None:
         made: Term = function.names.meaning(table, *args)
         return made
+    if len(args) == 1 and isinstance(args[0], Apply):
+        inverse = _OF_INVERSES.get((function.name, args[0].function.name))
+        if inverse is not None:
+            return inverse(table, args[0].args[0])
     rule = _RULES.get(function.name)
     return None if rule is None else rule(table, *args)

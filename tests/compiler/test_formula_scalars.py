@@ -47,7 +47,7 @@ TEXTBOOK: list[tuple[Function, str, str]] = [
     (lambda x, y: f.arctan(x), "arctan(x)", "1/(x**2 + 1)"),
     (lambda x, y: f.arcsinh(x), "arcsinh(x)", "1/sqrt(x**2 + 1)"),
     (lambda x, y: f.square(x - 1.0), "(x - 1)**2", "2*(x - 1)"),
-    (lambda x, y: f.square(f.sin(x)), "sin(x)**2", "2*sin(x)*cos(x)"),
+    (lambda x, y: f.square(f.sin(x)), "sin(x)**2", "sin(2*x)"),
     (lambda x, y: x * f.log(x), "x*log(x)", "log(x) + 1"),
     (lambda x, y: f.exp2(x), "2**x", "2**x*log(2)"),
     (lambda x, y: f.log2(x), "log2(x)", "1/(x*log(2))"),

@@ -1,0 +1,347 @@
+"""Functions in sums and products: what trigonometric and hyperbolic functions, exponentials, absolute values and roots are together."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+from . import polynomial
+from .algebra import Table
+from .identities import HALF
+from .polynomial import Monomial, Polynomial
+from .terms import Add, Apply, Constant, Mul, Number, Term
+
+__all__ = ["IN_PRODUCTS", "IN_SUMS"]
+
+# f(u)**n as a sum of c * g(u)**k, from which a sum may get shorter
+_POWERS = (
+    ("sin", 2, ((1, "", 0), (-1, "cos", 2))), ("cos", 2, ((1, "", 0), (-1, "sin", 2))),
+    ("cosh", 2, ((1, "", 0), (1, "sinh", 2))), ("sinh", 2, ((-1, "", 0), (1, "cosh", 2))),
+    ("tan", 2, ((-1, "", 0), (1, "cos", -2))), ("tan", -2, ((-1, "", 0), (1, "sin", -2))), ("tanh", -2, ((1, "", 0), (1, "sinh", -2))),
+)
+_IN_FACTORS = (*_POWERS, ("tanh", 2, ((1, "", 0), (-1, "cosh", -2))))  # 1 - tanh(x)**2 by itself is how people know it
+# f(u)**2 = a + b*g(2*u)
+_DOUBLED = (("sin", HALF, -HALF, "cos"), ("cos", HALF, HALF, "cos"), ("cosh", HALF, HALF, "cosh"), ("sinh", -HALF, HALF, "cosh"))
+
+
+def _named(term: Term, *names: str) -> bool:
+    return isinstance(term, Apply) and term.function.name in names
+
+
+def _without(m: Monomial, kernel: Term) -> tuple[Fraction, Monomial]:
+    powers = dict(m)
+    return powers.pop(kernel, Fraction(0)), frozenset(powers.items())
+
+
+def _kernels(found: Polynomial, *names: str) -> list[Apply]:
+    return [k for k in dict.fromkeys(k for m in found for k, _ in m) if isinstance(k, Apply) and k.function.name in names]
+
+
+# ------------------------------------------------------------------------------------------------ sums
+def squares(table: Table, term: Add, rows: Sequence[Any] = _POWERS) -> Iterator[Term]:
+    """cos(u)**2 = 1 - sin(u)**2 and the like, wherever that shortens the whole."""
+    written = polynomial.of(table, term)
+    opened = polynomial.expand(table, written)
+    for found in (written, opened) if opened and opened != written else (written,):
+        for f, n, addends in rows:
+            for kernel in _kernels(found, f):
+                made = found
+                while (again := _replaced(table, made, kernel, n, addends)) != made:
+                    made = again
+                if made != found:
+                    yield polynomial.to_term(table, made)
+
+
+def _replaced(table: Table, found: Polynomial, kernel: Apply, n: int, addends: Sequence[tuple[int, str, int]]) -> Polynomial:
+    made: Polynomial = {}
+    for m, c in found.items():
+        e, rest = _without(m, kernel)
+        if e * n < n * n:
+            _put(made, m, c)
+            continue
+        left = frozenset({(kernel, e - n)} if e != n else ())
+        for value, g, k in addends:
+            power = frozenset({(table.apply(g, kernel.args), Fraction(k))} if g else ())
+            for one, d in polynomial.shifted(polynomial.shifted({rest: c * value}, left), power).items():
+                _put(made, one, d)
+    return made
+
+
+def _put(made: Polynomial, m: Monomial, c: Fraction) -> None:
+    total = made.get(m, Fraction(0)) + c
+    if total:
+        made[m] = total
+    else:
+        made.pop(m, None)
+
+
+def doubled(table: Table, term: Add) -> Iterator[Term]:
+    """cos(u)**2 = (1 + cos(2*u))/2 and the like, wherever that shortens the whole."""
+    written = polynomial.of(table, term)
+    opened = polynomial.expand(table, written)
+    for found in (written, opened) if opened and opened != written else (written,):
+        for kernel in dict.fromkeys(k.args for k in _kernels(found, *(row[0] for row in _DOUBLED))):
+            made: Polynomial = {}
+            for m, c in found.items():
+                for f, a, b, g in _DOUBLED:
+                    e, rest = _without(m, table.apply(f, kernel))
+                    if e == 2:
+                        double = frozenset({(table.apply(g, (table.mul(table.number(2), *kernel),)), Fraction(1))})
+                        for one, d in (*polynomial.shifted({rest: c * b}, double).items(), (rest, c * a)):
+                            _put(made, one, d)
+                        break
+                else:
+                    _put(made, m, c)
+            if made != found:
+                yield polynomial.to_term(table, made)
+
+
+def hyperbolic(table: Table, term: Add) -> Iterator[Term]:
+    """e**u + e**-u = 2*cosh(u), e**u - e**-u = 2*sinh(u)."""
+    exponentials = {t.factors[0][1]: (c, t) for c, t in term.items
+                    if isinstance(t, Mul) and len(t.factors) == 1 and t.factors[0][0] is table.e and not t.bound}
+    for u, (c, t) in exponentials.items():
+        other = exponentials.get(-u)
+        if other is None or abs(other[0]) != abs(c) or table.unit(u)[0] < 0:
+            continue
+        name = "cosh" if other[0] == c else "sinh"
+        rest = table.make_add(tuple((d, s) for d, s in term.items if s is not t and s is not other[1]))
+        yield table.add(table.mul(table.number(2 * c), table.apply(name, (u,))), rest)
+
+
+def of_halves(table: Table, term: Add) -> Iterator[Term]:
+    """sin(2*u) = 2*sin(u)*cos(u) beside other functions of u, likewise for sinh."""
+    found = polynomial.of(table, term)
+    for f, g in (("sin", "cos"), ("sinh", "cosh")):
+        for kernel in _kernels(found, f):
+            half = (table.mul(table.number(HALF), *kernel.args),)
+            both = table.apply(f, half), table.apply(g, half)
+            if any(b in dict(m) for m in found for b in both):
+                pair = frozenset((b, Fraction(1)) for b in both)
+                made: Polynomial = {}
+                for m, c in found.items():
+                    e, rest = _without(m, kernel)
+                    for one, d in polynomial.shifted({rest: 2 * c}, pair).items() if e == 1 else ((m, c),):
+                        _put(made, one, d)
+                yield polynomial.to_term(table, made)
+
+
+def sigmoid_as_tanh(table: Table, term: Add) -> Iterator[Term]:
+    """2*sigmoid(u) - 1 = tanh(u/2); its opposite, 1 - 2*sigmoid(u), is a factor of derivatives of sigmoid that people know."""
+    for c, t in term.items:
+        if c > 0 and _named(t, "sigmoid") and isinstance(t, Apply) and {*term.items} == {(c, t), (-c / 2, table.one)}:
+            yield table.mul(table.number(c / 2), table.apply("tanh", (table.mul(table.number(HALF), t.args[0]),)))
+
+
+def logarithms(table: Table, term: Add) -> Iterator[Term]:
+    """log(a) - log(b) = log(a/b) where both have the same coefficient."""
+    logs = [(c, t) for c, t in term.items if isinstance(t, Apply) and t.function.name == "log"]
+    for k, (c, one) in enumerate(logs):
+        for d, other in logs[k + 1:]:
+            if abs(c) == abs(d):
+                inside = one.args[0] * other.args[0] if c == d else one.args[0] / other.args[0]
+                rest = table.make_add(tuple(pair for pair in term.items if pair[1] not in (one, other)))
+                yield table.add(table.mul(table.number(c), table.apply("log", (inside,))), rest)
+
+
+# ------------------------------------------------------------------------------------------------ products
+def quotients(table: Table, term: Mul) -> Iterator[Term]:
+    """sin/cos = tan, sinh/cosh = tanh, as often as the product has both."""
+    powers = dict(term.factors)
+    for f, g, h in (("sin", "cos", "tan"), ("sinh", "cosh", "tanh")):
+        for base, e in term.factors:
+            if not (_named(base, f) and isinstance(base, Apply) and isinstance(e, Number)):
+                continue
+            other = table.apply(g, base.args)
+            d = powers.get(other)
+            if isinstance(d, Number) and e.value * d.value < 0:
+                k = min(abs(e.value), abs(d.value)) * (1 if e.value > 0 else -1)
+                yield table.mul(term, table.power(table.apply(h, base.args), table.number(k)), table.power(base, table.number(-k)),
+                                table.power(other, table.number(k)))
+    for f, g in (("tan", "sin"), ("tanh", "sinh")):
+        for base, e in term.factors:
+            if _named(base, f) and isinstance(base, Apply) and isinstance(e, Number):
+                over = table.apply(g.replace("sin", "cos"), base.args)
+                yield table.mul(term, table.power(base, -e), table.power(table.apply(g, base.args), e), table.power(over, -e))
+
+
+def products(table: Table, term: Mul) -> Iterator[Term]:
+    """2*sin(u)*cos(u) = sin(2*u), likewise for sinh."""
+    powers = dict(term.factors)
+    for f, g in (("sin", "cos"), ("sinh", "cosh")):
+        for base, e in term.factors:
+            if _named(base, f) and isinstance(base, Apply) and isinstance(e, Number) and powers.get(table.apply(g, base.args)) is e:
+                double = table.apply(f, (table.mul(table.number(2), base.args[0]),))
+                rest = [table.power(b, k) for b, k in term.factors if b is not base and b is not table.apply(g, base.args)]
+                half = table.power(table.number(Fraction(1, 2)), e)
+                yield table.mul(table.number(term.coefficient), half, table.power(double, e), *rest)
+
+
+def squared_factors(table: Table, term: Mul) -> Iterator[Term]:
+    """1 - cos(u)**2 and 1 + tan(u)**2 as factors, and (1 - cos(u))/sin(u)**2 = 1/(1 + cos(u))."""
+    for base, e in term.factors:
+        if not isinstance(base, Add) or not isinstance(e, Number):
+            continue
+        for made in squares(table, base, _IN_FACTORS):
+            if not isinstance(made, Add):
+                yield table.mul(*(table.power(made if b is base else b, k) for b, k in term.factors), table.number(term.coefficient))
+        for f, g in (("cos", "sin"), ("sin", "cos"), ("cosh", "sinh")):
+            kernels = [t for _, t in base.items if _named(t, f)]
+            if len(base.items) == 2 and kernels and isinstance(kernels[0], Apply):
+                other = table.apply(g, kernels[0].args)
+                k = dict(term.factors).get(other)
+                conjugate = table.add(*(table.mul(table.number(c if t is not kernels[0] else -c), t) for c, t in base.items))
+                product = polynomial.to_term(table, polynomial.expand(table, polynomial.of(table, base * conjugate)) or {})
+                for done in squares(table, product) if isinstance(product, Add) else ():
+                    ratio = table.mul(done, table.power(other, table.number(-2)))
+                    if isinstance(ratio, Number) and isinstance(k, Number) and k.value * e.value < 0 and abs(k.value) >= 2:
+                        step = 1 if e.value > 0 else -1
+                        yield table.mul(term, table.power(base, table.number(-step)), table.power(other, table.number(2 * step)),
+                                        table.power(conjugate, table.number(-step)), table.power(ratio, table.number(step)))
+
+
+def absolute(table: Table, term: Mul) -> Iterator[Term]:
+    """u**2/|u| = |u|, u/|u| = sign(u), u*sign(u) = |u|, |u|*sign(u) = u."""
+    powers = dict(term.factors)
+    for base, exponent in term.factors:
+        if not (isinstance(base, Apply) and base.function.name in ("abs", "sign") and isinstance(exponent, Number)):
+            continue
+        e, (u,) = exponent.value, base.args
+        size, k, n = table.apply("abs", (u,)), _whole(powers.get(u)), 0
+        if base.function.name == "sign":
+            n = _whole(powers.get(size))
+            if e.denominator == 1 and abs(e) >= 2:
+                yield table.mul(term, base ** (e % 2 - e))
+            if e == 1 and k % 2:
+                yield table.mul(term, 1 / base, u**-k, size**k)
+            if e == 1 and n % 2:
+                yield table.mul(term, 1 / base, size**-n, u**n)
+        elif k and k % 2 == 0:
+            yield table.mul(term, u**-k, size**k)
+        elif e % 2 == 1 and k * e < 0:
+            yield table.mul(term, size**-e, u**e, table.apply("sign", (u,)))
+
+
+def _whole(exponent: Term | None) -> int:
+    """A whole exponent; 0 where there is none."""
+    return int(exponent.value) if isinstance(exponent, Number) and exponent.value.denominator == 1 else 0
+
+
+def absolutes(table: Table, term: Mul) -> Iterator[Term]:
+    """|u|*|v| = |u*v|."""
+    chosen = [(b.args[0], e) for b, e in term.factors if isinstance(b, Apply) and b.function.name == "abs"]
+    if len(chosen) > 1 and len({e for _, e in chosen}) == 1:
+        rest = [table.power(b, e) for b, e in term.factors if not _named(b, "abs")]
+        inside = table.apply("abs", (table.mul(*(u for u, _ in chosen)),))
+        yield table.mul(table.number(term.coefficient), *rest, table.power(inside, chosen[0][1]))
+
+
+def roots(table: Table, term: Mul) -> Iterator[Term]:
+    """Powers of products with powers of their factors: u/sqrt(u*v) = sqrt(u*v)/v; and sqrt(u)*sqrt(v) = sqrt(u*v)."""
+    for base, e in term.factors:
+        if isinstance(base, Mul) and isinstance(e, Number):
+            for step in (-1, 1):
+                yield table.mul(table.number(term.coefficient), *(table.power(b, x) for b, x in term.factors if b is not base),
+                                _raw_power(table, base, table.number(e.value + step)), base**-step)
+    for number, e in term.factors:  # sqrt(3)*sqrt(1 - x) = sqrt(3 - 3*x)
+        for base, k in term.factors:
+            if isinstance(number, Number) and isinstance(base, Add) and isinstance(e, Number) and isinstance(k, Number) \
+                    and (e.value - k.value).denominator == 1 and k.value.denominator != 1 and number.value > 0:
+                inside = table.make_add(tuple((c * number.value, t) for c, t in base.items))
+                others = tuple((b, x) for b, x in term.factors if b is not base and b is not number)
+                yield table.make_mul(term.coefficient * number.value ** int(e.value - k.value), (), (*others, (inside, k)))
+    alike: dict[Term, list[tuple[Term, Term]]] = {}
+    for base, e in term.factors:
+        c, unit = table.unit(e)
+        if base is table.e or (unit is table.one and c.denominator == 1):
+            continue
+        alike.setdefault(table.mul(table.number(abs(c)), unit), []).append((base, e))
+    for e, members in alike.items():
+        if len(members) > 1 and not all(isinstance(b, Number | Constant) for b, _ in members):
+            above = e if any(x is e for _, x in members) else -e
+            inside = table.mul(*(b if x is above else table.power(b, table.number(-1)) for b, x in members))
+            rest = [(b, x) for b, x in term.factors if (b, x) not in members]
+            yield table.make_mul(term.coefficient, (), (*rest, (inside, above)))
+
+
+def _raw_power(table: Table, base: Term, exponent: Term) -> Term:
+    if exponent is table.zero:
+        return table.one
+    return base if exponent is table.one else table.make_mul(Fraction(1), (), ((base, exponent),))
+
+
+def logarithms_of_powers(table: Table, term: Mul) -> Iterator[Term]:
+    """log(u**n) = n*log(|u|) as a factor."""
+    for base, e in term.factors:
+        if _named(base, "log") and isinstance(base, Apply) and e is table.one and isinstance(base.args[0], Mul):
+            inner = base.args[0]
+            if inner.coefficient == 1 and len(inner.factors) == 1 and isinstance(inner.factors[0][1], Number) and not inner.bound:
+                u, n = inner.factors[0]
+                size = table.apply("abs", (u,)) if n.value % 2 == 0 else u  # type: ignore[attr-defined]
+                yield table.mul(term, table.power(base, table.number(-1)), n, table.apply("log", (size,)))
+
+
+def sigmoids(table: Table, term: Mul) -> Iterator[Term]:
+    """e**u * (1 - sigmoid(u)) = sigmoid(u), and sigmoid(u)*(1 - sigmoid(u)) of u or of -u, whichever is written more simply."""
+    powers = dict(term.factors)
+    for base, e in term.factors:
+        if not isinstance(base, Add) or len(base.items) != 2:
+            continue
+        kernel = next((t for c, t in base.items if c == -1 and _named(t, "sigmoid")), None)
+        if not isinstance(kernel, Apply) or table.one - kernel is not base:
+            continue
+        (u,) = kernel.args
+        if powers.get(table.e) is u and e is table.one:
+            yield table.mul(term, table.exp(-u), table.power(base, table.number(-1)), kernel)
+        if powers.get(kernel) is e:
+            other = table.apply("sigmoid", (-u,))
+            yield table.mul(term, table.power(kernel, -e), table.power(base, -e), table.power(other, e), table.power(table.one - other, e))
+            if e is table.one and term.coefficient % 4 == 0:
+                cosh = table.apply("cosh", (table.mul(table.number(HALF), u),))
+                yield table.mul(term, 1 / kernel, 1 / base, (2 * cosh) ** -2)
+
+
+def exponentials(table: Table, term: Mul) -> Iterator[Term]:
+    """Sums with a power of e as a factor of all addends but one, and e**u/(e**u - 1)**2 = 1/(2*sinh(u/2))**2."""
+    for base, e in term.factors:
+        if not isinstance(base, Add) or not isinstance(e, Number) or e.value.denominator != 1:
+            continue
+        for _, t in base.items:
+            u = dict(t.factors).get(table.e) if isinstance(t, Mul) else None
+            if u is None:
+                continue
+            inner = table.add(*(table.mul(table.number(c), s, table.exp(-u)) for c, s in base.items))
+            yield table.mul(table.number(term.coefficient), *(table.power(b, x) for b, x in term.factors if b is not base),
+                            table.power(inner, e), table.exp(table.mul(u, e)))
+            half = table.mul(table.number(Fraction(1, 2)), u)
+            if table.unit(u)[0] > 0 and base is table.exp(u) - table.one:
+                sinh = table.mul(table.number(2), table.apply("sinh", (half,)), table.exp(half))
+                yield table.mul(table.number(term.coefficient), *(table.power(b, x) for b, x in term.factors if b is not base),
+                                table.power(sinh, e))
+
+
+def parity(table: Table, term: Term) -> Iterator[Term]:
+    """f(-u) = -f(u) or f(u), of a call or of a factor with a sign in front."""
+    for base, e in term.factors if isinstance(term, Mul) else ((term, table.one),):
+        how: str | None = getattr(base.function, "parity", None) if isinstance(base, Apply) else None
+        if how and isinstance(base, Apply) and len(base.args) == 1 and isinstance(e, Number):
+            opposite = table.apply(base.function, (-base.args[0],), base.params)
+            yield table.mul(term, table.power(base, -e), table.power(opposite if how == "even" else -opposite, e))
+
+
+def quarter_turns(table: Table, term: Term) -> Iterator[Term]:
+    """sin(u + pi/2) = cos(u) and the like."""
+    if isinstance(term, Apply) and term.function.name in ("sin", "cos", "tan") and isinstance(term.args[0], Add):
+        for c, t in term.args[0].items:
+            if t is table.pi and (2 * c).denominator == 1:
+                turns, u = int(2 * c) % 4, table.add(term.args[0], table.mul(table.number(-c), t))
+                if term.function.name == "tan":
+                    yield table.apply("tan", (u,)) if turns % 2 == 0 else -1 / table.apply("tan", (u,))
+                else:
+                    k = (turns + (term.function.name == "cos")) % 4
+                    yield (table.one, table.one, -table.one, -table.one)[k] * table.apply(("sin", "cos")[k % 2], (u,))
+
+
+CALLS = (parity, quarter_turns)
+IN_SUMS = (squares, of_halves, doubled, sigmoid_as_tanh, hyperbolic, logarithms)
+IN_PRODUCTS = (quotients, products, squared_factors, absolute, absolutes, roots, logarithms_of_powers, sigmoids, exponentials, parity)

@@ -1,0 +1,193 @@
+"""Terms as polynomials in kernels: whatever is not a sum, a product or a whole power is a kernel.
+
+A monomial is a power product of kernels; exponents are rationals, negative ones too. `x**a` is a kernel beside `x`, so
+that `x**(a - 1)` is `x**a * x**-1`, and likewise for exponentials.
+"""
+from __future__ import annotations
+
+from fractions import Fraction
+from math import gcd, lcm
+
+from . import numbers
+from .algebra import Table
+from .terms import Add, Mul, Number, Term
+
+__all__ = ["Monomial", "Polynomial", "content", "divide", "expand", "monomial", "of", "rate", "shifted", "to_term"]
+
+Monomial = frozenset[tuple[Term, Fraction]]
+Polynomial = dict[Monomial, Fraction]
+
+MOST_MONOMIALS = 300
+MOST_EFFORT = 30_000  # products of monomials in one formula: about a second
+LARGEST_EXPONENT = 8
+
+
+def rate(table: Table, term: Term) -> tuple[Fraction, Monomial]:
+    """A term that is not a sum, as a coefficient and a monomial."""
+    c = Fraction(1)
+    factors: tuple[tuple[Term, Term], ...] = ((term, table.one),)
+    if isinstance(term, Number):
+        return term.value, frozenset()
+    if isinstance(term, Mul):
+        c, factors = term.coefficient, term.factors
+    found: dict[Term, Fraction] = {}
+    for base, exponent in factors:
+        for k, unit in _addends(table, exponent):
+            kernel = base if unit is table.one else table.power(base, unit)
+            found[kernel] = found.get(kernel, Fraction(0)) + k
+    return c, frozenset((kernel, k) for kernel, k in found.items() if k)
+
+
+def _addends(table: Table, exponent: Term) -> tuple[tuple[Fraction, Term], ...]:
+    """The addends of an exponent, of a product of sums too."""
+    if isinstance(exponent, Mul) and any(isinstance(b, Add) for b, _ in exponent.factors):
+        found = expand(table, of(table, exponent))
+        if found and len(found) > 1:
+            exponent = to_term(table, found)
+    return exponent.items if isinstance(exponent, Add) else (table.unit(exponent),)
+
+
+def of(table: Table, term: Term) -> Polynomial:
+    """A sum as a polynomial; anything else as one monomial."""
+    made: Polynomial = {}
+    for c, t in term.items if isinstance(term, Add) else ((Fraction(1), term),):
+        k, m = rate(table, t)
+        _add(made, m, c * k)
+    return made
+
+
+def _add(polynomial: Polynomial, m: Monomial, c: Fraction) -> None:
+    total = polynomial.get(m, Fraction(0)) + c
+    if total:
+        polynomial[m] = total
+    else:
+        polynomial.pop(m, None)
+
+
+def _times(one: Monomial, other: Monomial) -> tuple[Fraction, Monomial]:
+    """The product; whole powers of numbers leave it as a coefficient."""
+    powers = dict(one)
+    c = Fraction(1)
+    for kernel, k in other:
+        total = powers.get(kernel, Fraction(0)) + k
+        if isinstance(kernel, Number) and total.denominator == 1 and abs(total) <= LARGEST_EXPONENT:
+            c *= kernel.value ** int(total)
+            total = Fraction(0)
+        if total:
+            powers[kernel] = total
+        else:
+            powers.pop(kernel, None)
+    return c, frozenset(powers.items())
+
+
+def shifted(polynomial: Polynomial, m: Monomial) -> Polynomial:
+    """The polynomial times a monomial."""
+    made: Polynomial = {}
+    for one, c in polynomial.items():
+        k, product = _times(one, m)
+        _add(made, product, c * k)
+    return made
+
+
+def multiply(table: Table, one: Polynomial, other: Polynomial) -> Polynomial | None:
+    """The product, None where it is too long to be of use."""
+    table.effort += len(one) * len(other)
+    if len(one) * len(other) > MOST_MONOMIALS or table.effort > MOST_EFFORT:
+        return None
+    made: Polynomial = {}
+    for m, c in one.items():
+        for n, d in other.items():
+            k, product = _times(m, n)
+            _add(made, product, c * d * k)
+    return made
+
+
+def expand(table: Table, polynomial: Polynomial) -> Polynomial | None:
+    """Whole positive powers of sums multiplied out, None where that is too long to be of use."""
+    current = polynomial
+    for _ in range(LARGEST_EXPONENT):
+        todo = [m for m in current if any(isinstance(k, Add | Mul) and e >= 1 for k, e in m)]
+        if not todo:
+            return current
+        made: Polynomial = {m: c for m, c in current.items() if m not in todo}
+        for m in todo:
+            product: Polynomial | None = {frozenset((k, e % 1 if isinstance(k, Add | Mul) and e >= 1 else e) for k, e in m
+                                                    if not (isinstance(k, Add | Mul) and e >= 1 and e.denominator == 1)): current[m]}
+            for kernel, e in m:
+                if not (isinstance(kernel, Add | Mul) and e >= 1):
+                    continue
+                if e > LARGEST_EXPONENT:
+                    return None
+                inner = of(table, kernel)
+                for _ in range(int(e)):
+                    product = multiply(table, product, inner) if product is not None else None
+            if product is None:
+                return None
+            for n, c in product.items():
+                _add(made, n, c)
+            if len(made) > MOST_MONOMIALS:
+                return None
+        current = made
+    return None
+
+
+def content(polynomial: Polynomial) -> tuple[Fraction, Monomial, Polynomial]:
+    """`(c, m, rest)` with `polynomial = c*m*rest`: rest has whole coprime coefficients and no common factor of monomials."""
+    lowest: dict[Term, Fraction] = {}
+    first = True
+    for m in polynomial:
+        powers = dict(m)
+        if first:
+            lowest, first = powers, False
+            continue
+        for kernel in {*lowest, *powers}:
+            lowest[kernel] = min(lowest.get(kernel, Fraction(0)), powers.get(kernel, Fraction(0)))
+    common = frozenset((kernel, e) for kernel, e in lowest.items() if e)
+    rest = shifted(polynomial, frozenset((kernel, -e) for kernel, e in common))
+    values = [abs(c) for c in rest.values()]
+    if all(v.denominator == 1 or numbers.is_fraction(v) for v in values):
+        c = Fraction(gcd(*(v.numerator for v in values)), lcm(*(v.denominator for v in values)))
+    else:
+        c = values[0] if len(set(values)) == 1 else Fraction(1)
+    if all(v < 0 for v in rest.values()):
+        c = -c
+    return c, common, {m: v / c for m, v in rest.items()}
+
+
+def monomial(table: Table, m: Monomial, c: Fraction | int = 1) -> Term:
+    """A monomial as a term."""
+    return table.mul(table.number(c), *(table.power(kernel, table.number(e)) for kernel, e in m))
+
+
+def to_term(table: Table, polynomial: Polynomial) -> Term:
+    """A polynomial as a sum."""
+    return table.add(*(monomial(table, m, c) for m, c in polynomial.items()))
+
+
+def divide(polynomial: Polynomial, divisor: Polynomial) -> Polynomial | None:
+    """The exact quotient of polynomials with whole exponents, None where there is none."""
+    kernels = sorted({kernel for m in (*polynomial, *divisor) for kernel, _ in m}, key=lambda k: k.serial)
+    if any(e.denominator != 1 or e < 0 for m in (*polynomial, *divisor) for _, e in m):
+        return None
+
+    def order(m: Monomial) -> tuple[Fraction, ...]:
+        powers = dict(m)
+        return tuple(powers.get(k, Fraction(0)) for k in kernels)
+
+    lead = max(divisor, key=order)
+    below = frozenset((k, -e) for k, e in lead)
+    left = dict(polynomial)
+    quotient: Polynomial = {}
+    for _ in range(MOST_MONOMIALS):
+        if not left:
+            return quotient
+        top = max(left, key=order)
+        k, m = _times(top, below)
+        if any(e < 0 for _, e in m):
+            return None
+        c = left[top] / divisor[lead] * k
+        quotient[m] = c
+        for n, d in divisor.items():
+            k, product = _times(m, n)
+            _add(left, product, -c * d * k)
+    return None

@@ -1,0 +1,78 @@
+"""Terms of numbers in the shortest form that a table of ways finds: what a careful person would write.
+
+Every way gives equal terms, for all arguments at which both are defined; the one that costs least is kept.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from . import functions, quotients
+from .algebra import Table
+from .cost import cost
+from .terms import Add, Apply, Mul, Term, postorder
+
+__all__ = ["shortened"]
+
+LARGEST = 400  # the weight up to which a term is tried; longer ones are for machines
+MOST_ADDENDS = 40
+OPENED = 8  # characters that a product must save as a sum, where it saves no operation
+
+SUMS = (*quotients.IN_SUMS, *functions.IN_SUMS)
+PRODUCTS = (*quotients.IN_PRODUCTS, *functions.IN_PRODUCTS)
+
+
+def shortened(table: Table, term: Term) -> Term:
+    """The same value in fewer operations, or as many in fewer characters."""
+    if term.weight > LARGEST or not _plain(term):
+        return term
+    return _shortened(table, term, table.shortest)
+
+
+def _plain(term: Term) -> bool:
+    """Whether the term is of numbers alone, without indices."""
+    return not any(t.free or (isinstance(t, Mul) and t.bound) for t in postorder([term]))
+
+
+def _shortened(table: Table, term: Term, done: dict[Term, Term]) -> Term:
+    for t in postorder([term], lambda t: t not in done):
+        if t not in done:
+            again = table.with_parts(t, done)
+            done[t] = again if again is t or again not in done else done[again]
+            done[t] = _best(table, done[t], done)
+    return done[term]
+
+
+def _best(table: Table, term: Term, done: dict[Term, Term]) -> Term:
+    """The shortest form that ways lead to, one after the other."""
+    while True:
+        best, least = term, cost(term)
+        for candidate in _candidates(table, term):
+            price = cost(candidate)
+            if price < least - (OPENED if isinstance(term, Mul) and isinstance(candidate, Add) else 1):
+                best, least = candidate, price
+        if best is term:
+            return term
+        if best in done:
+            return done[best]
+        done[term] = best  # while its parts are seen to
+        term = _parts_first(table, best, done)
+
+
+def _parts_first(table: Table, term: Term, done: dict[Term, Term]) -> Term:
+    for part in term.parts():
+        if part not in done and part.weight < term.weight:
+            done[part] = _shortened(table, part, done)
+    again = table.with_parts(term, done)
+    return again if cost(again) <= cost(term) else term
+
+
+def _candidates(table: Table, term: Term) -> Iterator[Term]:
+    if isinstance(term, Add) and len(term.items) <= MOST_ADDENDS:
+        for way in SUMS:
+            yield from way(table, term)
+    elif isinstance(term, Mul):
+        for form in PRODUCTS:
+            yield from form(table, term)
+    elif isinstance(term, Apply):
+        for call in functions.CALLS:
+            yield from call(table, term)
