@@ -12,9 +12,11 @@ from .axis_order import in_memory_order
 from .blocks import BLOCK
 from .by_others import by_others
 from .call_entry import emit_call_entry, takes
+from .columns import by_columns
 from .driver import Driver, drives
 from .entry_spec import EntrySpec, whole
 from .fuse import fuse_kernels
+from .half_pairs import half_pairs
 from .ir import Graph, f
 from .kernel import Compiled, compile_kernels, lowering_of, symbol_of
 from .loopnest import Kernel, Product
@@ -118,8 +120,8 @@ def lowered(plan: Plan) -> list[PlannedStep]:
 def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
     """The plan of a graph, and what runs: fused kernels, and the plan's calls and checks."""
     with stage("schedule"):
-        plan = schedule(_with_own_outputs(in_memory_order(by_others(graph))))
-    return plan, tuple(lowered(plan))
+        plan = schedule(_with_own_outputs(half_pairs(in_memory_order(by_others(graph)))))
+    return by_columns(plan, lowered(plan))
 
 
 def _with_own_outputs(graph: Graph) -> Graph:
@@ -159,8 +161,9 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, driver: str
         guards = tuple(k for k, g in enumerate(graph.guards) if bound & (symbols_of(g.left) | symbols_of(g.right)))
         return CallRecord(node.op.name, node.params, slot[node], tuple(slot[i] for i in node.inputs), guards)
 
+    buffers = tuple(BufferRecord(name, node.dtype, node.shape, plan.layouts.get(name)) for node, name in plan.buffers.items())
     return ProgramRecord(
-        symbol, driver, entry, tuple(BufferRecord(name, node.dtype, node.shape) for node, name in plan.buffers.items()),
+        symbol, driver, entry, buffers,
         tuple(node.param("name") for node in graph.inputs), tuple(slot[node] for node in graph.outputs),
         tuple(record(step) for step in steps), tuple(guard._replace(site=None) for guard in graph.guards))
 
@@ -181,7 +184,7 @@ def assemble(plan: Plan, steps: Sequence[PlannedStep],
     # with the graph's ends: a driver takes all inputs, also those that no kernel reads
     ends = ([(n.dtype.str, n.shape) for n in plan.graph.inputs], [plan.buffers[n] for n in plan.graph.outputs],
             [guard[:3] for guard in plan.graph.guards])
-    key = hashlib.sha256(repr((kernels, driven and ends, entry and entry.layout())).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((kernels, driven and (ends, plan.layouts), entry and entry.layout())).encode()).hexdigest()[:24]
     symbol = symbol_of(key)
 
     def beside(module: Any, functions: Sequence[Any]) -> None:

@@ -18,6 +18,7 @@ __all__ = ["BLOCK", "Spread", "block_bounds", "combine"]
 BLOCK = 1 << 18  # statements; about a tenth of a millisecond, so that handing a block to a thread costs little beside it
 MOST_BLOCKS = 256
 MOST_COPIES = 1 << 24  # bytes of copies of what a kernel reduces
+COPIED = 200  # statements for each byte of a copy: to fill and to combine it then takes a small part of a block's time
 
 Spread = Callable[[Sequence[Callable[[], None]]], None]  # runs tasks, in any order, on any threads, and waits for all
 
@@ -30,7 +31,7 @@ def block_bounds(extent: int, statements: int, copy_bytes: int) -> list[tuple[in
         copy_bytes: size of one copy of what the kernel reduces, 0 where it reduces nothing.
     """
     most = MOST_BLOCKS if not copy_bytes else max(1, min(MOST_BLOCKS, MOST_COPIES // copy_bytes))
-    count = max(1, min(most, extent * statements // BLOCK))
+    count = max(1, min(most, extent * statements // max(BLOCK, COPIED * copy_bytes)))
     rows = -(-extent // count) if extent else 0
     return [(start, min(start + rows, extent)) for start in range(0, extent, rows)] if extent else [(0, 0)]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from .blocks import BLOCK, MOST_BLOCKS, MOST_COPIES
+from .blocks import BLOCK, COPIED, MOST_BLOCKS, MOST_COPIES
 from .emit_llvm import emit_kernel, size_arithmetic
 from .entry_spec import ARRAY_TYPE, BYTES, NEW, PREPARE, ROUTINES, TABLE
 from .ir import Graph, Node
@@ -210,13 +210,25 @@ class Driver:
         return total
 
     def dense(self, name: str, data: Value) -> None:
-        """Record a C-contiguous buffer."""
-        strides: list[Value] = []
+        """Record a buffer without gaps, in C order or as its layout has it."""
+        rank = self.node[name].ndim
+        strides, layout = self.strides(name, range(rank)), self.plan.layouts.get(name)
+        if layout is not None:
+            short = ir.Constant(ir.IntType(1), 1)
+            for symbol, size in layout.sizes:
+                short = self.builder.and_(short, self.builder.icmp_signed("==", self.size(symbol_named(symbol)), LONG(size)))
+            other = self.strides(name, layout.order(rank))
+            strides = [self.builder.select(short, there, here) for there, here in zip(other, strides, strict=True)]
+        self.arrays[name] = (data, strides)
+
+    def strides(self, name: str, order: Sequence[int]) -> list[Value]:
+        """Byte strides of a buffer without gaps whose axes have this order, from the outermost one."""
+        strides: dict[int, Value] = {}
         step = LONG(self.node[name].dtype.itemsize)
-        for size in reversed(self.node[name].shape):
-            strides.append(step)
-            step = self.builder.mul(step, self.size(size))
-        self.arrays[name] = (data, strides[::-1])
+        for axis in reversed(order):
+            strides[axis] = step
+            step = self.builder.mul(step, self.size(self.node[name].shape[axis]))
+        return [strides[axis] for axis in range(len(order))]
 
     def make_results(self, heavy: Value) -> None:
         rank = max((node.ndim for node in self.plan.graph.outputs), default=0)
@@ -301,14 +313,15 @@ class Driver:
         loop = main_loop(kernel.body)
         assert loop is not None
         extent, statements = self.size(loop.extent), self.size(1 + work(loop.body))
-        most = LONG(MOST_BLOCKS)
+        most, least = LONG(MOST_BLOCKS), LONG(BLOCK)
         if kernel.reduces:
             copied = LONG(0)
             for name, _ in kernel.reduces:
                 copied = self.builder.add(copied, self.size(self.bytes_of(self.node[name])))
             room = self.builder.udiv(LONG(MOST_COPIES), self.larger(copied, LONG(1)))
             most = self.larger(self.smaller(room, most), LONG(1))
-        whole = self.builder.udiv(self.builder.mul(extent, statements), LONG(BLOCK))
+            least = self.larger(self.builder.mul(copied, LONG(COPIED)), least)
+        whole = self.builder.udiv(self.builder.mul(extent, statements), least)
         count = self.larger(self.smaller(whole, most), LONG(1))
         rows = self.builder.udiv(self.builder.add(extent, self.builder.sub(count, LONG(1))), count)
         some = self.larger(rows, LONG(1))

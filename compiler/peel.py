@@ -309,6 +309,8 @@ def _specialised(body: Sequence[Statement], known: dict[str, Operand], kept: Col
             s = Convert(s.target, _replaced(s.index, known))
         elif isinstance(s, Store | StoreAdd):
             s = type(s)(s.buffer, place(s.index), operand(s.value))
+            if isinstance(s, StoreAdd) and isinstance(s.value, Literal) and s.value.value == 0:
+                continue  # a sum starts as 0, which adding 0 does not change
         else:
             carried = tuple(replace(c, initial=operand(c.initial)) for c in s.carried)
             s = replace(s, carried=carried, body=_specialised(s.body, known, kept))

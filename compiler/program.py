@@ -120,14 +120,14 @@ class Program:
     def _kernel_run(self, kernel: KernelRecord, number: int) -> _Run:
         code = self.code
         assert code is not None
-        written = [(slot, self.record.buffers[slot].shape, self.record.buffers[slot].dtype) for slot in kernel.written]
+        buffers, written = self.record.buffers, kernel.written
         arguments, names, reduced = kernel.buffers, kernel.sizes, kernel.reduces
         extent, statements, routine = kernel.extent, kernel.statements, kernel.routine
         pointer_slot = kernel.pointers(self._ranks)
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
-            for slot, shape, dtype in written:
-                values[slot] = np.empty([s if isinstance(s, int) else evaluate(s, sizes) for s in shape], dtype)
+            for slot in written:
+                values[slot] = buffers[slot].empty(sizes)
             packed = [sizes[name] for name in names]
             for slot in arguments:
                 array = values[slot]
@@ -142,7 +142,7 @@ class Program:
             if len(bounds) == 1:
                 code.run(number, *bounds[0], base)
                 return
-            copies = [np.empty((len(bounds), *values[slot].shape), values[slot].dtype) for slot, _ in reduced]
+            copies = [buffers[slot].empty(sizes, (len(bounds),)) for slot, _ in reduced]
             if spread is None:
                 job = [code.address, number, bounds[0][1], stop, len(bounds), base.ctypes.data, len(base), len(copies)]
                 for (slot, _), copy in zip(reduced, copies, strict=True):

@@ -6,25 +6,48 @@ another process runs the program without deriving it. Buffers are numbered; step
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from .op import Shape
-from .sizes import Guard, Size, SizeExpr, parse_size
+from .sizes import Guard, Size, SizeExpr, evaluate, parse_size
 
-__all__ = ["BufferRecord", "CallRecord", "CheckRecord", "KernelRecord", "ProgramRecord", "StepRecord", "dump", "load"]
+__all__ = ["BufferRecord", "CallRecord", "CheckRecord", "KernelRecord", "Layout", "ProgramRecord", "StepRecord", "dump", "load"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an array lies in memory: the last `trailing` axes come first for these `sizes`, by symbol; else it is in C order."""
+
+    trailing: int
+    sizes: tuple[tuple[str, int], ...]
+
+    def order(self, rank: int) -> tuple[int, ...]:
+        """The axes from the outermost to the one whose elements are neighbours."""
+        return (*range(rank - self.trailing, rank), *range(rank - self.trailing))
 
 
 @dataclass(frozen=True)
 class BufferRecord:
-    """An array of a run: an input, an output or a temporary."""
+    """An array of a run: an input, an output or a temporary. Without a layout it is in C order, but for inputs."""
 
     name: str
     dtype: np.dtype[Any]
     shape: Shape
+    layout: Layout | None = None
+
+    def empty(self, sizes: Mapping[str, int], copies: tuple[int, ...] = ()) -> np.ndarray[Any, Any]:
+        """An uninitialised array, or so many of them along leading axes."""
+        shape = [evaluate(size, sizes) for size in self.shape]
+        first = len(copies)
+        if self.layout is None or any(sizes[name] != size for name, size in self.layout.sizes):
+            return np.empty((*copies, *shape), self.dtype)
+        order = self.layout.order(len(shape))
+        made = np.empty((*copies, *(shape[axis] for axis in order)), self.dtype)
+        return made.transpose((*range(first), *(first + order.index(axis) for axis in range(len(shape)))))
 
 
 @dataclass(frozen=True)
@@ -108,7 +131,7 @@ class ProgramRecord:
 
 
 _RECORDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (BufferRecord, KernelRecord, CallRecord, CheckRecord, ProgramRecord)
+    kind.__name__: kind for kind in (Layout, BufferRecord, KernelRecord, CallRecord, CheckRecord, ProgramRecord)
 }
 
 

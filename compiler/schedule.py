@@ -15,6 +15,7 @@ from itertools import count
 from .ir import Graph, Node, execution_order, flat_params
 from .op import Shape
 from .products import Term, is_outer, matrix_products, squeezes, streamed
+from .record import Layout
 from .sizes import Size, SizeExpr, symbols_of
 
 __all__ = ["CallStep", "CheckStep", "KernelStep", "Plan", "ProductStep", "Step", "schedule"]
@@ -78,6 +79,7 @@ class Plan:
     steps: tuple[Step, ...]
     buffers: dict[Node, str]
     reasons: dict[Node, str] = field(default_factory=dict)
+    layouts: dict[str, Layout] = field(default_factory=dict)
 
     @property
     def kernels(self) -> list[KernelStep]:

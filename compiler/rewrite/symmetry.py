@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from ..ir import Node, f, make, toposort, with_inputs
 from ..sizes import Size
 
-__all__ = ["sum_along_inner"]
+__all__ = ["sum_along_inner", "swapped"]
 
 VISITED = 300  # nodes below one sum, so that the work stays linear
 Swapped = tuple[int, Node]  # (sign, node): the array with two axes exchanged is sign * node; sign 0 where it is zero
@@ -29,11 +29,11 @@ def sum_along_inner(outputs: Sequence[Node]) -> list[Node]:
         inputs = tuple(done[i] for i in node.inputs)
         made = node if inputs == node.inputs else with_inputs(node, inputs)
         for outer, inner in _candidates(made):
-            swapped = _swapped(made.inputs[0], outer, inner)
-            if swapped is not None and swapped[1] is made.inputs[0] and swapped[0]:
+            found = swapped(made.inputs[0], outer, inner)
+            if found is not None and found[1] is made.inputs[0] and found[0]:
                 axes = tuple(sorted({*made.param("axes"), inner} - {outer}))
                 total = f.sum(made.inputs[0], axes=axes)
-                made = total if swapped[0] > 0 else f.neg(total)
+                made = total if found[0] > 0 else f.neg(total)
                 break
         done[node] = made
     return [done[node] for node in outputs]
@@ -50,7 +50,7 @@ def _candidates(node: Node) -> list[tuple[int, int]]:
     return [(axis, k) for axis, k in after if k is not None and shape[axis] == shape[k] and shape[k] != 1]
 
 
-def _swapped(root: Node, p: int, q: int) -> Swapped | None:
+def swapped(root: Node, p: int, q: int) -> Swapped | None:
     """The array with axes p and q, of one size, exchanged; None where that is not known."""
     known: dict[Question, Swapped | None] = {}
     visited = 0

@@ -12,7 +12,8 @@ from workloads import WORKLOADS
 
 from chainrule import grad
 from chainrule.compiler import interpret
-from chainrule.compiler.loopnest import Let, Load, Loop, Product, Store, walk
+from chainrule.compiler.loopnest import Convert, Let, Load, Loop, Product, Store, StoreAdd, walk
+from chainrule.compiler.peel import peel
 from chainrule.compiler.program import Program
 from chainrule.compiler.schedule import CallStep
 from chainrule.compiler.scheduled import loops_of
@@ -25,7 +26,7 @@ EXPECTED: dict[str, tuple[int, int, list[str]]] = {
     "logistic": (0, 1, ["[s0, s1 [s0, s0]]", ""]),
     "perceptron": (5, 7, ["[s6 [s1]]", "[s4, s6 [s4, s4, s4, s4]]", "", "[s1, s6 [s1]]"]),
     "black-scholes": (0, 0, ["[s0]"]),
-    "lennard-jones": (0, 1, ["[s0 [s1, s0 [s1, s1], s1]]", ""]),
+    "lennard-jones": (0, 5, ["[s0 [s1]]", "[s0 [s1], s0 [s1, s0 [s1, s1]]]", "", "[s0 [s1]]"]),
     "row logsumexp": (0, 0, ["[s0 [s1, s1, s1]]"]),
     "kinematic chain": (0, 55, ["", "[s0]"]),
     "softmax energy": (0, 6, ["[s1 [s0]]", "[s0]", "[s1]", "", "[s0, s1 [s0]]", "[s0]"]),
@@ -92,9 +93,11 @@ def test_each_input_is_read_in_one_pass() -> None:
 
 
 def test_pairs_and_rows_have_no_memory_of_their_own() -> None:
-    """Of any number of points: beside the coordinates and the forces there is one number, the energy before it is halved."""
+    """Beside coordinates and forces there are copies of coordinates, and forces and energies of half of the pairs and of the others."""
     program = program_of("lennard-jones")
-    assert [b.shape for b in program.record.buffers if b.name in program.temporaries] == [()]
+    shapes = [b.shape for b in program.record.buffers if b.name in program.temporaries]
+    points = program.graph.inputs[0].shape
+    assert sorted(map(str, shapes)) == sorted(map(str, [(), (), points, points, points]))
     program = program_of("row logsumexp")
     assert program.temporaries == []
     stored = [s.buffer for k in program.kernels for s in walk(k.body) if isinstance(s, Store)]
@@ -102,16 +105,25 @@ def test_pairs_and_rows_have_no_memory_of_their_own() -> None:
 
 
 def test_sums_of_opposite_pairs_are_not_computed_twice() -> None:
-    """The force on i as the first of a pair is the one that it feels as the second; coordinates are unrolled."""
-    (main, _) = program_of("lennard-jones").kernels
+    """A pair is met once, and its force is added to both of its points; coordinates are unrolled, and lie column by column."""
+    (_, main, _, _) = program_of("lennard-jones").kernels
     assert main.variant is not None
     assert main.variant.sizes == (("s1", 3),)
-    inner = [s for s in walk(main.variant.body) if isinstance(s, Loop)][1]
-    assert not any(isinstance(s, Loop) for s in inner.body)
-    assert [c.dtype for c in inner.carried] == [np.dtype(np.float64)] * 4  # the energy and three components
+    loops = [s for s in walk(main.variant.body) if isinstance(s, Loop)]
+    inner = loops[-1]
+    assert len(loops) == 3  # the forces are set to zero first
+    assert [c.dtype for c in inner.carried] == [np.dtype(np.float64)] * 5  # energies of pairs and of a point itself, three components
     sums = [s for s in inner.body if isinstance(s, Let) and s.target in {c.update for c in inner.carried}]
     assert all(s.reassociate for s in sums)
     assert not any(s.reassociate for s in inner.body if isinstance(s, Let) and s not in sums)
+    assert sum(isinstance(s, StoreAdd) for s in inner.body) == 3
+    peeled = peel(inner, {s.target: s.index for s in walk(main.variant.body) if isinstance(s, Convert)})
+    assert peeled is not None
+    half, itself, rest = peeled.segments
+    assert sum(isinstance(s, StoreAdd) for s in half.body) == 3
+    assert itself.length == 1
+    assert {s.op for s in rest.body if isinstance(s, Let)} == {"add"}  # of zeros
+    assert not any(isinstance(s, StoreAdd | Load) for s in rest.body)
 
 
 @pytest.mark.parametrize("name", [n for n in WORKLOADS if n not in ("two numbers", "kinematic chain", "softmax energy")])
