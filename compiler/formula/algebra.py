@@ -280,10 +280,12 @@ class Table:
         return base in (self.pi, self.e) or isinstance(base, SizeTerm) or (isinstance(base, Number) and base.value > 0)
 
     def known_negative(self, base: Add) -> Add | None:
-        """The sum of the opposite sign, if it was ever made and has a positive term."""
+        """The sum of the opposite sign, if one of its form was ever made (of whatever labels) and it has a positive term."""
         if all(c > 0 for c, _ in base.items):
             return None
-        found = self._interned.get((Add, frozenset((-c, t) for c, t in base.items)))
+        if (Add, tuple(sorted((t.skeleton, -c) for c, t in base.items))) not in self._skeletons:
+            return None
+        found = self.make_add(tuple((-c, t) for c, t in base.items))
         return found if isinstance(found, Add) else None
 
     def content(self, base: Add) -> tuple[Fraction, Term]:
@@ -340,15 +342,14 @@ class Table:
         return made
 
     def call(self, function: Function, arrays: Sequence[Lambda], params: tuple[Any, ...], shape: tuple[Size, ...],
-             indices: Sequence[Index]) -> Term:
-        """An element of a function of whole arrays."""
-        symmetric = False
+             indices: Sequence[Index], symmetric: bool = False) -> Term:
+        """An element of a function of whole arrays; `symmetric`: it is known to be symmetric in its last two indices."""
         if calls.turns(function):
             inside = calls.inverse_of_inverse(function, arrays[0])
             if inside is not None:
                 return self.substitute(inside.arrays[0].body, dict(zip(inside.arrays[0].labels, indices, strict=True)))
             arrays, shape, indices = calls.oriented(self, function, arrays, shape, indices)
-            symmetric = bool(indices) and calls.is_symmetric(self, arrays[0])
+            symmetric = symmetric or bool(indices) and calls.is_symmetric(self, arrays[0])
         depth = max(a.body.depth for a in arrays) + 1
         closed = []
         for labels, body in arrays:
@@ -425,7 +426,7 @@ class Table:
                 return self.reduce(term.function, tuple(opened.values()), self.substitute(new(term.body), opened))
             case Call():
                 arrays = [Lambda(a.labels, new(a.body)) for a in term.arrays]
-                return self.call(term.function, arrays, term.params, term.shape, new_indices(term.indices))
+                return self.call(term.function, arrays, term.params, term.shape, new_indices(term.indices), term.symmetric)
         return term
 
     def opened(self, term: Mul) -> tuple[list[tuple[Term, Term]], tuple[Label, ...]]:

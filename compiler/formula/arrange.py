@@ -60,12 +60,16 @@ class Arranger:
             case Mul():
                 return self.mul(term, order)
             case Apply():
-                return self.elementwise("apply", [self.show(a, order) for a in term.args], order, (term.function, term.params))
+                return self.apply(term, order)
             case Reduce():
                 return self.reduce(term, order)
             case Call():
                 return self.call(term, order)
         raise NoNotationError(type(term).__name__)
+
+    def apply(self, term: Apply, order: Order) -> Shown:
+        """A function of numbers."""
+        return self.elementwise("apply", [self.show(a, order) for a in term.args], order, (term.function, term.params))
 
     # What depends on the notation.
     def at(self, term: At, order: Order) -> Shown:
@@ -137,7 +141,7 @@ class Arranger:
             if inside:
                 radicand = product(Fraction(1), inside, (), ())
                 (below if negative else above).insert(0, make("root", [radicand]))
-        above += more
+        above = sorted([*above, *more], key=lambda s: s.kind == "eye")
         axes = tuple(label for label in order if any(label in s.axes for s in (*above, *below)))
         return product(coefficient, [self.aligned(s, axes) for s in above], [self.aligned(s, axes) for s in below], axes)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..op import get
 from ..sizes import Size
-from .terms import At, Call, Function, Index, Label, Lambda, Mul, Term
+from .terms import At, Call, Function, Index, Label, Lambda, Mul, Number, Term
 
 if TYPE_CHECKING:
     from .algebra import Table
 
-__all__ = ["inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "swapped", "turns"]
+__all__ = ["factors_joined", "inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "swapped", "turns"]
 
 
 def turns(function: Function) -> bool:
@@ -32,7 +33,7 @@ def oriented(table: Table, function: Function, arrays: Sequence[Lambda], shape: 
              indices: Sequence[Index]) -> tuple[Sequence[Lambda], tuple[Size, ...], Sequence[Index]]:
     """The arrays, shape and indices of a call, of an array that is not transposed."""
     labels, body = arrays[0]
-    if not (isinstance(body, At) and body.indices == (*labels[:-2], labels[-1], labels[-2])):
+    if not (isinstance(body, At | Call) and body.indices == (*labels[:-2], labels[-1], labels[-2])):
         return arrays, shape, indices
     if indices:
         shape, indices = (*shape[:-2], shape[-1], shape[-2]), [*indices[:-2], indices[-1], indices[-2]]
@@ -70,6 +71,45 @@ def inverses_cancelled(table: Table, powers: dict[Term, Term], bound: Sequence[L
                     if found is not None:
                         return label, found
     return None
+
+
+def factors_joined(table: Table, powers: dict[Term, Term], bound: Sequence[Label]) -> tuple[Label, Term] | None:
+    """Take two Cholesky factors L of one matrix P, or their inverses, out of a summed product: L L.T = P, L**-T L**-1 = P**-1.
+
+    Returns:
+        As `inverses_cancelled`.
+    """
+    for term in powers:
+        found = _cholesky(term)
+        if found is None:
+            continue
+        matrix, inverted = found
+        own, shared = term.indices[::-1] if inverted else term.indices  # type: ignore[attr-defined]
+        others = [t for t in powers if shared in t.free or shared in powers[t].free]
+        if shared not in bound or sum(int(p.value) if isinstance(p := powers[t], Number) else 3 for t in others) != 2:
+            continue
+        other = others[-1] if others[0] is term else others[0]
+        if _cholesky(other) != found or other.indices[0 if inverted else 1] != shared:  # type: ignore[attr-defined]
+            continue
+        indices = [own, other.indices[1 if inverted else 0]]  # type: ignore[attr-defined]
+        for t in others:
+            del powers[t]
+        if not inverted:
+            return shared, table.substitute(matrix.body, dict(zip(matrix.labels, indices, strict=True)))
+        return shared, table.call(get("inverse"), [matrix], (), term.shape, indices, symmetric=True)  # type: ignore[attr-defined]
+    return None
+
+
+def _cholesky(term: Term) -> tuple[Lambda, bool] | None:
+    """The matrix whose Cholesky factor the term is an element of, and whether of the factor's inverse."""
+    if not isinstance(term, Call) or len(term.indices) != 2:
+        return None
+    if term.function.name == "cholesky":
+        return term.arrays[0], False
+    (array, *_) = term.arrays
+    inside = array.body
+    factor = isinstance(inside, Call) and inside.function.name == "cholesky" and inside.indices == array.labels
+    return (inside.arrays[0], True) if term.function.name == "inverse" and factor else None  # type: ignore[attr-defined]
 
 
 def _cancelled(table: Table, powers: dict[Term, Term], inverse: Call, side: int) -> Term | None:

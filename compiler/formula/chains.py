@@ -35,16 +35,18 @@ def factored(signs: Sequence[bool], addends: Sequence[Shown], axes: Order) -> Sh
         signs: which addends are subtracted.
     """
     if any(a.axes != axes for a in addends):
-        return None
+        return None  # something is repeated along an axis
     chains = [_chain(a, -1 if s else 1) for s, a in zip(signs, addends, strict=True)]
     found = _grouped(chains, axes)
     share = _fraction(found)
-    if len(found) == len(chains) and share == 1:
+    first = found[0]
+    scalars = bool(first.above or first.below) and len({c.scalars() for c in found}) == 1
+    if len(found) == len(chains) and share == 1 and not scalars:
         return None
     if len(found) == 1:
-        return _written(found[0], axes)
-    inner = _sum([c._replace(coefficient=c.coefficient / share) for c in found], axes)
-    return inner if share == 1 else product(share, [inner], [], axes)
+        return _written(first, axes)
+    inner = _sum([_Chain(c.coefficient / share, () if scalars else c.above, () if scalars else c.below, c.links) for c in found], axes)
+    return _written(_Chain(share, first.above if scalars else (), first.below if scalars else (), (inner,)), axes)
 
 
 def _fraction(chains: Sequence[_Chain]) -> Fraction:
@@ -56,38 +58,69 @@ def _fraction(chains: Sequence[_Chain]) -> Fraction:
 
 def _grouped(chains: list[_Chain], axes: Order) -> list[_Chain]:
     """The chains of the sum, those with a common end joined, the largest groups first."""
+    chains = _collected(chains)
     while True:
         groups: dict[Any, list[int]] = {}
         for k, chain in enumerate(chains):
             for end in _ends(chain):
-                groups.setdefault((end, key(chain.links[end]), chain.scalars()), []).append(k)
-        found, members = max(groups.items(), key=lambda group: len(group[1]), default=((0,), []))
+                groups.setdefault((end, tuple(map(key, _cut(chain.links, end)[0])), chain.scalars()), []).append(k)
+        found, members = max(groups.items(), key=lambda group: len(group[1]), default=((1,), []))
         if len(members) < 2:
             return chains
         joined = _joined([chains[k] for k in members], found[0])
         chains = [joined if k == members[0] else c for k, c in enumerate(chains) if k == members[0] or k not in members]
 
 
+def _collected(chains: Sequence[_Chain]) -> list[_Chain]:
+    """The addends one by one, equal ones together."""
+    found: dict[Any, _Chain] = {}
+    for chain in chains:
+        (first, *rest) = chain.links
+        parts = [chain]
+        if first.kind == "add" and not (rest or chain.above or chain.below):
+            parts = [_chain(a, -1 if s else 1) for s, a in zip(first.data, first.args, strict=True)]
+            parts = [p._replace(coefficient=p.coefficient * chain.coefficient) for p in parts]
+        for part in parts:
+            same = (part.scalars(), tuple(map(key, part.links)))
+            known = found.get(same)
+            found[same] = part if known is None else known._replace(coefficient=known.coefficient + part.coefficient)
+    return [c for c in found.values() if c.coefficient]
+
+
+def _cut(links: tuple[Shown, ...], count: int) -> tuple[tuple[Shown, ...], tuple[Shown, ...]]:
+    """The first links (the last, if the count is negative), and the others."""
+    return (links[:count], links[count:]) if count > 0 else (links[count:], links[:count])
+
+
 def _ends(chain: _Chain) -> list[int]:
-    """Where a link can be taken off so that a matrix, or a column, is left."""
+    """How many links can be taken off so that a matrix, or a column, is left: a matrix or a column, or a column and a row.
+
+    Negative numbers are counted from the end.
+    """
     links = chain.links
-    if len(links) < 2:
-        return []
-    first = [0] if links[0].ndim == 2 else []
-    return first + ([-1] if links[-1].ndim == 2 or (links[-1].kind != "transpose" and links[-2].ndim == 2) else [])
+    rows = [link.ndim == 1 and link.kind == "transpose" for link in links]
+    matrices = [link.ndim == 2 for link in links]
+    found: list[int] = []
+    if len(links) > 1:
+        found += [1] if matrices[0] else []
+        found += [-1] if matrices[-1] or (matrices[-2] and not rows[-1]) else []
+    if len(links) > 2:
+        found += [2] if rows[1] else []
+        found += [-2] if rows[-1] and matrices[-3] else []
+    return found
 
 
 def _joined(chains: Sequence[_Chain], end: int) -> _Chain:
-    """The sum of chains with the same scalars and the same first or last link as one chain."""
+    """The sum of chains with the same scalars and the same links at one end as one chain."""
     first = chains[0]
     coefficient = abs(first.coefficient) if len({abs(c.coefficient) for c in chains}) == 1 else Fraction(1)
     if all(c.coefficient < 0 for c in chains):
         coefficient = -coefficient
-    rests = [_Chain(c.coefficient / coefficient, (), (), c.links[1:] if end == 0 else c.links[:-1]) for c in chains]
+    rests = [_Chain(c.coefficient / coefficient, (), (), _cut(c.links, end)[1]) for c in chains]
     inner_axes = _axes(rests[0].links)
     inside = _links(_sum(_grouped(rests, inner_axes), inner_axes))
-    link = first.links[end]
-    return _Chain(coefficient, first.above, first.below, (link, *inside) if end == 0 else (*inside, link))
+    common, _ = _cut(first.links, end)
+    return _Chain(coefficient, first.above, first.below, (*common, *inside) if end > 0 else (*inside, *common))
 
 
 def _axes(links: Sequence[Shown]) -> Order:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from ..errors import ArgumentError, NotYetError
@@ -124,7 +125,7 @@ class Formula:
     def _split(self, term: Term, arranger: Arranger) -> Pieces:
         whole = split(term, self._labels)
         if whole.definitions or self._length(whole, arranger) > LINE:
-            return split(term, self._labels, share=True)
+            return split(term, self._labels, share=True, widest=2 if isinstance(arranger, Matrix) else inf)
         return whole
 
     def _length(self, pieces: Pieces, arranger: Arranger) -> int:

@@ -1,12 +1,12 @@
 """Identities over the reals that bring what differentiation makes into the form that people write."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeGuard
 
 from ..op import Names
-from .terms import Add, Apply, Function, Label, Mul, Number, Position, Presented, SizeTerm, Term, postorder
+from .terms import Add, Apply, Call, Function, Label, Mul, Number, Position, Presented, SizeTerm, Term, postorder
 
 if TYPE_CHECKING:
     from .algebra import Table
@@ -46,8 +46,16 @@ def power_of_sum(table: Table, base: Term, exponent: Term) -> tuple[Term, Term] 
 
 
 def product(table: Table, powers: dict[Term, Term]) -> bool:
-    """Products with sigmoids by sigmoid(-x) = e**-x * sigmoid(x) = 1 - sigmoid(x), in place; whether one applied."""
+    """Products with steps and sigmoids, in place; whether one applied.
+
+    max(x, 0) * heaviside(x) = max(x, 0), and sigmoid(-x) = e**-x * sigmoid(x) = 1 - sigmoid(x).
+    """
     for base, k in powers.items():
+        if _is(base, "maximum") and isinstance(k, Number) and k.value > 0 and table.zero in base.args:
+            step = table.apply(HEAVISIDE, [a for a in base.args if a is not table.zero])
+            if step in powers:
+                del powers[step]
+                return True
         if not (_is(base, "sigmoid") and isinstance(k, Number) and k.value >= 1):
             continue
         x = base.args[0]
@@ -62,6 +70,36 @@ def product(table: Table, powers: dict[Term, Term]) -> bool:
             _put(table, powers, table.one - other, powers.pop(base))
             return True
     return False
+
+
+def total_of_exponentials(table: Table, term: Term) -> tuple[Label, Term] | None:
+    """`(b, g)` of sum_b e**g."""
+    if isinstance(term, Mul) and len(term.bound) == 1 and term.coefficient == 1 and len(term.factors) == 1:
+        base, exponent = term.factors[0]
+        if base is table.e:
+            return term.bound[0], exponent
+    return None
+
+
+def total_cancelled(table: Table, powers: dict[Term, Term], bound: Sequence[Label]) -> Label | None:
+    """In a sum over i, e**g(i) / sum_b e**g(b) is taken out in place where nothing else depends on i; the label i that is gone."""
+    exponent = powers.get(table.e)
+    if exponent is None:
+        return None
+    for base, k in powers.items():
+        found = total_of_exponentials(table, base) if isinstance(k, Number) and k.value <= -1 else None
+        if found is None:
+            continue
+        over, g = found
+        for label in bound:
+            if label.size != over.size or any(label in b.free or label in e.free for b, e in powers.items() if b is not table.e):
+                continue
+            left = exponent - table.substitute(g, {over: label})
+            if label in exponent.free and label not in left.free:
+                _put(table, powers, base, table.one)
+                powers[table.e] = left
+                return label
+    return None
 
 
 def _put(table: Table, powers: dict[Term, Term], base: Term, exponent: Term) -> None:
@@ -140,6 +178,8 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
         return yes if c is table.true else no
     if _is(c, "not_"):
         return table.apply("where", (c.args[0], no, yes))
+    if _is(c, "lt") and all(isinstance(a, Position) for a in c.args):
+        yes = _outside_triangles(table, yes, *(a.label for a in c.args if isinstance(a, Position)))
     same = _same_index(c)
     if same is not None:
         on = table.delta(*same)
@@ -167,6 +207,13 @@ def _same_index(condition: Term) -> tuple[Label, Label] | None:
         if isinstance(a, Position) and isinstance(b, Position) and a.label.size == b.label.size:
             return a.label, b.label
     return None
+
+
+def _outside_triangles(table: Table, term: Term, low: Label, high: Label) -> Term:
+    """The term where one index is lower than another: triangular matrices have zeros on their other side."""
+    zeros: dict[Term, Term] = {t: table.zero for t in postorder([term]) if isinstance(t, Call) and t.indices[-2:] in (
+        {"lower": [(low, high)], "upper": [(high, low)]}.get(getattr(t.function, "triangle", ""), []))}
+    return table.replace(term, zeros) if zeros else term
 
 
 def _lt(table: Table, a: Term, b: Term) -> Term | None:

@@ -14,10 +14,16 @@ from .algebra import Table
 from .arrange import Arranger, NoNotationError, Order
 from .chains import factored
 from .network import Network
-from .shown import Shown, make, transpose
-from .terms import Add, At, Call, Delta, Index, Label, Mul, Number, Position, Reduce, Term
+from .recognise import triangle
+from .shown import Shown, key, make, transpose
+from .terms import Add, Apply, At, Call, Delta, Index, Label, Mul, Number, Position, Reduce, Term
 
 __all__ = ["Matrix"]
+
+def _untransposed(shown: Shown, other: Shown) -> Shown | None:
+    """`other`, if `shown` is its transpose."""
+    return other if shown.kind == "transpose" and key(shown.args[0]) == key(other) else None
+
 
 MOST_ADDENDS = 16  # of a sum that is multiplied out to be written
 
@@ -159,6 +165,31 @@ class Matrix(Arranger):
         args = [self.whole(a.body, a.labels) for a in term.arrays]
         return make("call", args, (), (term.function, term.params))
 
+    def apply(self, term: Apply, order: Order) -> Shown:
+        """A function of numbers; a matrix that is zero on one side of a diagonal is a triangle of one that is not."""
+        if term.function.name == "where" and len(order) == 2 and self.table.zero in term.args[1:]:
+            condition, yes, no = term.args
+            found = self._side(condition, order)
+            if found is not None:
+                lower, offset = found if no is self.table.zero else (not found[0], found[1] + (1 if found[0] else -1))
+                inside = self.whole(yes if no is self.table.zero else no, order)
+                return make("call", [inside], order, (triangle(lower, offset), (offset,) if offset else ()))
+        return super().apply(term, order)
+
+    def _side(self, condition: Term, order: Order) -> tuple[bool, int] | None:
+        """`(lower, k)` of the condition that a place of a matrix is in its lower (upper) triangle up to (from) diagonal k."""
+        if not (isinstance(condition, Apply) and condition.function.name in ("lt", "le", "gt", "ge")):
+            return None
+        difference = condition.args[0] - condition.args[1]
+        items = {t: c for c, t in difference.items} if isinstance(difference, Add) else {}
+        row, column = (items.pop(self.table.position(label), None) for label in order)
+        start = items.pop(self.table.one, Fraction(0))
+        if items or row is None or column not in (1, -1) or row != -column or start.denominator != 1:
+            return None
+        less, strict = condition.function.name in ("lt", "le"), condition.function.name in ("lt", "gt")
+        lower = less == (column > 0)  # column - row <= k
+        return lower, int(-start * column) + (0 if not strict else -1 if lower else 1)
+
     # ------------------------------------------------------------------------------------------ products
     def power(self, base: Term, exponent: Term, order: Order) -> Shown:
         """Powers; the root of a sum of squares is a norm."""
@@ -183,6 +214,8 @@ class Matrix(Arranger):
         labels = {frozenset(label for t in pair for label in t.free) for pair in term.factors} - {frozenset()}
         if not term.bound and len(labels) <= 1:
             return self.elements(term.coefficient, term.factors, order)
+        if not term.bound and any(self._is_repeated(b, e) for b, e in term.factors):
+            return self.show(self._distributed(term) or term, order)
         try:
             return Network(self, term, order).shown()
         except NoNotationError:
@@ -196,6 +229,11 @@ class Matrix(Arranger):
             if self.general:
                 return Network(self, term, order).einsum()
             raise
+
+    def _is_repeated(self, base: Term, exponent: Term) -> bool:
+        """Whether a factor is a matrix to which vectors are added: times a vector, each addend has a notation of its own."""
+        few = isinstance(base, Add) and exponent is self.table.one and len(base.items) <= MOST_ADDENDS
+        return few and len(base.free) == 2 and any(len(t.free) == 1 for _, t in base.items)  # type: ignore[attr-defined]
 
     def _distributed(self, term: Mul) -> Term | None:
         """The sum of products over the widest factor that is a sum, None where there is none or it is long."""
@@ -216,5 +254,9 @@ class Matrix(Arranger):
         for sign, addend in zip(made.data, made.args, strict=True):  # a product that was multiplied out is a sum
             inner = addend.kind == "add" and addend.axes == made.axes
             addends += [(sign != s, a) for s, a in zip(addend.data, addend.args, strict=True)] if inner else [(sign, addend)]
+        for k, (sign, addend) in enumerate(addends):  # M + M.T rather than M.T + M
+            plain = next((j for j in range(k + 1, len(addends)) if addends[j] == (sign, _untransposed(addend, addends[j][1]))), None)
+            if plain is not None:
+                addends[k], addends[plain] = addends[plain], addends[k]
         signs, args = zip(*addends, strict=True)
         return factored(signs, args, made.axes) or make("add", args, made.axes, signs)

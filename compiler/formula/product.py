@@ -55,7 +55,7 @@ class Product:
         if isinstance(base, Add) and base not in self.powers and whole(exponent):
             negative = self.table.known_negative(base)
             even = int(exponent.value) % 2 == 0  # type: ignore[attr-defined]
-            if negative is not None and (negative in self.powers or ((even or self.bound) and negative.serial < base.serial)):
+            if negative is not None and (negative in self.powers or ((even or self.bound) and negative.skeleton < base.skeleton)):
                 base = negative
                 self.coefficient *= 1 if even else -1
         known = self.powers.get(base)
@@ -114,7 +114,7 @@ class Product:
         self._settle()
         if self.coefficient == 0:
             return table.zero
-        while self._eliminate_delta() or self._cancel_inverse():
+        while self._eliminate_delta() or self._cancel_inverse() or self._cancel_total():
             self._settle()
         if self.bound:
             spread = self._distributed()
@@ -154,12 +154,22 @@ class Product:
         return False
 
     def _cancel_inverse(self) -> bool:
-        """Sum over a bound index between an inverse and what it is the inverse of."""
-        found = calls.inverses_cancelled(self.table, self.powers, self.bound) if self.bound else None
+        """Sum over a bound index between an inverse and what it is the inverse of, or between two Cholesky factors."""
+        found = None
+        if self.bound:
+            here = self.table, self.powers, self.bound
+            found = calls.inverses_cancelled(*here) or calls.factors_joined(*here)
         if found is not None:
             self.bound.remove(found[0])
             self.put(found[1], self.table.one)
         return found is not None
+
+    def _cancel_total(self) -> bool:
+        """A sum of exponentials that is divided by its own value is 1."""
+        label = identities.total_cancelled(self.table, self.powers, self.bound) if self.bound else None
+        if label is not None:
+            self.bound.remove(label)
+        return label is not None
 
     def _substitute(self, mapping: dict[Label, Index]) -> None:
         table, powers = self.table, list(self.powers.items())

@@ -333,10 +333,14 @@ def _call(r: _Reader, node: Node) -> Term:
 
 def _solve(r: _Reader, node: Node) -> Term:
     """The solution of a x = b is written a**-1 b."""
+    return _solution(r, node, Lambda(axes(node.inputs[0].shape), r[node.inputs[0]]))
+
+
+def _solution(r: _Reader, node: Node, matrix: Lambda) -> Term:
     a, b = node.inputs
     *batch, row, column = axes(node.shape)
     inner = r.table.fresh(row.size)
-    inverse = r.table.call(get("inverse"), [Lambda(axes(a.shape), r[a])], (), a.shape, [*batch, row, inner])
+    inverse = r.table.call(get("inverse"), [matrix], (), a.shape, [*batch, row, inner])
     return r.table.mul(inverse, r.moved(b, [*batch, inner, column]), bound=[inner])
 
 
@@ -364,10 +368,33 @@ def _scatter(r: _Reader, node: Node) -> Term:
     return (1 - r.table.mul(*here, bound=bound)) * r[x] + r.table.mul(r.moved(values, [*bound, *rest]), *here, bound=bound)
 
 
+def _triangular_solve(r: _Reader, node: Node) -> Term:
+    """As `solve`, with the triangle that counts."""
+    a, b = node.inputs
+    lower = node.param("triangle") == "lower"
+    *batch, row, column = axes(a.shape)
+    body = r[a]
+    if _triangle(a) != node.param("triangle"):
+        below = r.table.apply("lt", tuple(map(r.table.position, (column, row) if lower else (row, column))))
+        on = r.table.delta(row, column)
+        diagonal = r.table.one if node.param("diagonal") == "ones" else body
+        body = on * diagonal + r.table.apply("where", (below, body, r.table.zero))
+    return _solution(r, node, Lambda((*batch, row, column), body))
+
+
+def _triangle(node: Node) -> str:
+    """Which triangle of a matrix is all of it, as far as its op says."""
+    turned = False
+    while node.op.name == "permute" and node.param("order") == (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2):
+        turned, (node,) = not turned, node.inputs
+    return {"lower": "upper", "upper": "lower"}.get(node.op.triangle, "") if turned else node.op.triangle
+
+
 _READERS: dict[str, Callable[[_Reader, Node], Term]] = {
     "where": _where, "input": _input, "const": _const, "iota": _iota, "size": _size, "cast": _cast, "sum": _sum, "contract": _contract,
     "expand": _expand, "permute": _permute, "reshape": _reshape, "slice": _slice, "place": _place, "flip": _flip,
-    "diagonal": _diagonal, "embed": _embed, "gather": _gather, "scatter_add": _scatter_add, "scatter": _scatter, "solve": _solve,
+    "diagonal": _diagonal, "embed": _embed, "gather": _gather,
+    "scatter_add": _scatter_add, "scatter": _scatter, "solve": _solve, "triangular_solve": _triangular_solve,
     "cofactor": _cofactor,
 }
 _BY_KIND: dict[str, Callable[[_Reader, Node], Term]] = {"elementwise": _elementwise, "reduce": _reduce}

@@ -5,9 +5,10 @@ from fractions import Fraction
 
 from ..op import Names
 from .algebra import Table
+from .identities import total_of_exponentials
 from .terms import Add, Apply, Index, Label, Lambda, Mul, Number, Presented, Term, postorder
 
-__all__ = ["LOGSUMEXP", "SOFTMAX", "recognised"]
+__all__ = ["LOGSUMEXP", "SOFTMAX", "recognised", "triangle"]
 
 SOFTMAX = Presented("softmax", Names("", r"\operatorname{{softmax}}\left({0}\right)", "softmax({0})", "special.softmax({0})"),
                     ("axis",))
@@ -15,11 +16,21 @@ LOGSUMEXP = Presented("logsumexp", Names("", r"\operatorname{{logsumexp}}\left({
                                          "special.logsumexp({0})"), ("axis",))
 
 
+_TRIANGLES = {(lower, k): Presented(name, Names("", rf"\operatorname{{{{{name}}}}}{below}\left({{0}}\right)", f"{name}({{0}}{more})",
+                                               f"np.{name}({{0}}{more})"), ("k",) if k else ())
+              for lower, name in ((True, "tril"), (False, "triu")) for k, below, more in ((False, "", ""), (True, "_{{{k}}}", ", {k}"))}
+
+
+def triangle(lower: bool, offset: int) -> Presented:
+    """The lower (upper) triangle of a matrix, up to (from) a diagonal."""
+    return _TRIANGLES[lower, bool(offset)]
+
+
 def recognised(table: Table, term: Term) -> Term:
     """The term with softmax and log-sum-exp by name; they are written so in matrix notation."""
     done: dict[Term, Term] = {}
     order = list(postorder([term]))
-    if not any(_total_of_exponentials(table, t) for t in order):
+    if not any(total_of_exponentials(table, t) for t in order):
         return term
     for t in order:
         again = table.with_parts(t, done)
@@ -29,15 +40,6 @@ def recognised(table: Table, term: Term) -> Term:
             again = _logsumexp(table, again)
         done[t] = again
     return done[term]
-
-
-def _total_of_exponentials(table: Table, term: Term) -> tuple[Label, Term] | None:
-    """`(b, g)` of sum_b e**g."""
-    if isinstance(term, Mul) and len(term.bound) == 1 and term.coefficient == 1 and len(term.factors) == 1:
-        base, exponent = term.factors[0]
-        if base is table.e:
-            return term.bound[0], exponent
-    return None
 
 
 def _call(table: Table, function: Presented, g: Term, over: Label, index: Index | None) -> Term:
@@ -50,7 +52,7 @@ def _call(table: Table, function: Presented, g: Term, over: Label, index: Index 
 
 
 def _logsumexp(table: Table, term: Apply) -> Term:
-    found = _total_of_exponentials(table, term.args[0])
+    found = total_of_exponentials(table, term.args[0])
     if found is None:
         return term
     over, g = found
@@ -66,7 +68,7 @@ def _softmax(table: Table, term: Mul) -> Term:
         return term
     made: list[Term] = []
     for base, k in term.factors:
-        found = _total_of_exponentials(table, base)
+        found = total_of_exponentials(table, base)
         if found is None or not isinstance(k, Number):
             continue
         over, g = found

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
-from .terms import At, Label, Lambda, Number, Term, postorder
+from .terms import At, Index, Label, Lambda, Number, Term, postorder
 
 __all__ = ["Pieces", "reached", "split", "written_out"]
 
@@ -19,39 +20,50 @@ class Pieces(NamedTuple):
     definitions: dict[str, Lambda]
 
 
-def split(term: Term, labels: Sequence[Label], share: bool = False) -> Pieces:
+def split(term: Term, labels: Sequence[Label], share: bool = False, widest: float = inf) -> Pieces:
     """The formula as a main term and definitions.
 
     Args:
         share: name sub-terms that are used several times.
+        widest: the most axes that what gets a name may have.
     """
     pieces = reached(Lambda(tuple(labels), term))
     if share:
-        pieces = reached(_named(pieces))
+        pieces = reached(_named(pieces, widest))
     main = pieces.pop("")
     return Pieces(main.body, pieces)
 
 
-def _named(pieces: dict[str, Lambda]) -> Lambda:
+def _named(pieces: dict[str, Lambda], widest: float) -> Lambda:
     """The main piece, the shared sub-terms of all pieces defined by name."""
     main = pieces[""]
     table = main.body.table
     owners = {p.body: name for name, p in pieces.items()}
+    arrays: dict[Term, Term] = {}  # elements of one array at different indices share its name
     uses: Counter[Term] = Counter()
     for t in postorder(owners):
-        uses.update(t.parts())
+        uses.update(arrays[p] for p in t.parts())
+        arrays[t] = table.substitute(t, _places(t)) if t.weight >= SMALLEST else t
     done: dict[Term, Term] = {}
+    names: dict[Term, str] = {}
     for t in postorder(owners):
         new = table.with_parts(t, done)
         if t in owners:
             if owners[t]:
                 table.definitions[owners[t]] = Lambda(pieces[owners[t]].labels, new)
-        elif not isinstance(new, At | Number) and new.weight >= (SMALLEST if uses[t] > 1 else LARGEST):
-            name = f"@{len(table.definitions)}"
-            table.definitions[name] = Lambda(new.free, new)
-            new = table.at(name, new.free)
+        elif arrays[t] in names:
+            new = table.at(names[arrays[t]], t.free)
+        elif not isinstance(new, At | Number) and len(t.free) <= widest and new.weight >= (SMALLEST if uses[arrays[t]] > 1 else LARGEST):
+            name = names[arrays[t]] = f"@{len(table.definitions)}"
+            table.definitions[name] = Lambda(t.free, new)
+            new = table.at(name, t.free)
         done[t] = new
     return Lambda(main.labels, done[main.body])
+
+
+def _places(term: Term) -> dict[Label, Index]:
+    """Names for the free labels by their order."""
+    return {label: Label(f"p{k}", label.size) for k, label in enumerate(term.free)}
 
 
 def reached(main: Lambda) -> dict[str, Lambda]:

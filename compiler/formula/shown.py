@@ -90,7 +90,11 @@ def transpose(shown: Shown) -> Shown:
         return shown.args[0]
     if shown.symmetric:
         return replace(shown, axes=shown.axes[::-1])
-    return make("transpose", [shown], shown.axes[::-1])
+    wrapped = make("transpose", [shown], shown.axes[::-1])
+    if shown.kind == "add" and shown.ndim == 2 and all(a.ndim == 2 for a in shown.args):
+        turned = make("add", [transpose(a) for a in shown.args], shown.axes[::-1], shown.data)
+        return turned if turned.cost < wrapped.cost else wrapped
+    return wrapped
 
 
 def sizes_of(axes: Sequence[Label]) -> tuple[Size, ...]:

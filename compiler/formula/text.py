@@ -202,6 +202,8 @@ class Writer:
         sizes = ", ".join(self.size_text(label.size) for label in shown.axes)
         if inner.kind == "number" and inner.data == 1:
             return self.called("ones", sizes)
+        if inner.kind == "number" and inner.data == 0:
+            return self.called("zeros", sizes)
         if not inner.axes:
             return f"{self.inside(inner, MUL)}*ones({sizes})", MUL
         if shown.ndim == 2 and inner.ndim == 1:

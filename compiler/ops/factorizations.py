@@ -106,7 +106,7 @@ def _cholesky_tangent(y: Node, position: int, dx: Node) -> Node:
 
 
 declare(Op(name="cholesky", kind="opaque", arity=1, batch=of_stacks, infer=_square("a Cholesky factorisation"), dtypes=REAL, cost=1000.0,
-           evaluate=np.linalg.cholesky, tangent=_cholesky_tangent,
+           triangle="lower", evaluate=np.linalg.cholesky, tangent=_cholesky_tangent,
            names=Names("cholesky", r"\operatorname{{chol}}\left({0}\right)", "cholesky({0})", "np.linalg.cholesky({0})")))
 
 
@@ -241,7 +241,7 @@ declare(Op(name="qr_q", kind="opaque", arity=1, batch=of_stacks, infer=_qr_shape
            evaluate=lambda x: np.linalg.qr(x).Q, tangent=_qr_q_tangent,
            names=Names("qr_q", r"Q\left({0}\right)", "qr({0})[0]", "np.linalg.qr({0})[0]")))
 declare(Op(name="qr_r", kind="opaque", arity=1, batch=of_stacks, infer=_qr_shape(False), dtypes=REAL, cost=2000.0,
-           evaluate=lambda x: np.linalg.qr(x).R, tangent=_qr_r_tangent,
+           triangle="upper", evaluate=lambda x: np.linalg.qr(x).R, tangent=_qr_r_tangent,
            names=Names("qr_r", r"R\left({0}\right)", "qr({0})[1]", "np.linalg.qr({0})[1]")))
 
 
