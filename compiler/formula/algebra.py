@@ -349,7 +349,7 @@ class Table:
             if inside is not None:
                 return self.substitute(inside.arrays[0].body, dict(zip(inside.arrays[0].labels, indices, strict=True)))
             arrays, shape, indices = calls.oriented(self, function, arrays, shape, indices)
-            symmetric = symmetric or bool(indices) and calls.is_symmetric(self, arrays[0])
+            symmetric = symmetric or (bool(indices) and calls.is_symmetric(self, arrays[0]))
         depth = max(a.body.depth for a in arrays) + 1
         closed = []
         for labels, body in arrays:

@@ -370,7 +370,7 @@ def _scatter(r: _Reader, node: Node) -> Term:
 
 def _triangular_solve(r: _Reader, node: Node) -> Term:
     """As `solve`, with the triangle that counts."""
-    a, b = node.inputs
+    a, _ = node.inputs
     lower = node.param("triangle") == "lower"
     *batch, row, column = axes(a.shape)
     body = r[a]
