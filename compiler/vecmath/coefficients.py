@@ -139,12 +139,25 @@ SINH = both(
     """0x1.5555560000000p-3 0x1.1111300000000p-7 0x1.a000400000000p-13 0x1.79e1ee0000000p-19""",
 )
 
-# 1 / cbrt(m), 1/2 <= m <= 4: the start of an iteration
-INVERSE_CBRT = both(
-    """0x1.cb979297377d9p+0 -0x1.80eaf2f48a416p+0 0x1.06fd632e1a90ap+0 -0x1.8e90498282fddp-2
-        0x1.313a56f1155e2p-4 -0x1.70665f4bebedcp-8""",
-    """0x1.cb97920000000p+0 -0x1.80eaf20000000p+0 0x1.06fd640000000p+0 -0x1.8e904a0000000p-2
-        0x1.313a560000000p-4 -0x1.7066600000000p-8""",
+# log2((1 + s) / (1 - s)) / s as a function of z = s**2, |s| <= (sqrt(2) - 1)**2: for float32
+POW_LOG2 = both(
+    """0x1.71547652bee89p+1 0x1.ec709d122bdcdp-1 0x1.27778057d85ebp-1 0x1.a58d585f18b04p-2
+        0x1.5ceb9dded24e8p-2""",
+    """""",
+)
+
+# 2**r, |r| <= 1/2: for float32
+POW_EXP2 = both(
+    """0x1.ffffffff4dce7p-1 0x1.62e430d09bd49p-1 0x1.ebfbe10e7985cp-3 0x1.c6aecbe832a7ep-5
+        0x1.3b2995be16786p-7 0x1.5f48fc1381453p-10 0x1.449924b8f6939p-13""",
+    """""",
+)
+
+# (atanh(s) / s - 1) / z as a function of z = s**2, |s| <= 0.201
+ATANH = both(
+    """0x1.5555555555553p-2 0x1.999999999b1d9p-3 0x1.249249229683ap-3 0x1.c71c741436296p-4
+        0x1.745c621b0203cp-4 0x1.3b3353a97702cp-4 0x1.0ded5be7e0e56p-4 0x1.1ac2ae7acd480p-4""",
+    """0x1.5555540000000p-2 0x1.999bb00000000p-3 0x1.23ef7e0000000p-3 0x1.ed15c20000000p-4""",
 )
 
 # ((log((1 + s) / (1 - s)) / s - 2) / z - 2/3) / z as a function of z = s**2, |s| <= (sqrt(2) - 1)**2

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from . import coefficients
-from .core import Value, fast_two_sum, fma, from_exponent, polynomial, two_sum, where
-from .exponential import exp_finite, reduce_by_log2, scaled_expm1
-from .logarithm import log_of_sum, with_log_limits
+from .core import Value, fast_two_sum, fma, from_exponent, polynomial, small_integer, two_sum, where
+from .exponential import LOG_2, exp_finite, reduce_by_log2, scaled_expm1
+from .logarithm import log_of_sum
 
 TANH_LIMIT = {"f64": 44.0, "f32": 20.0}  # of 2*|x|, where tanh is 1
 OVERFLOW = {"f64": 711.0, "f32": 90.0}  # of sinh and cosh
@@ -73,8 +73,22 @@ def _log1p_or_log_of_double(x: Value, y: Value) -> Value:
 
 
 def atanh(x: Value) -> Value:
-    """The inverse of tanh: log1p(2|x| / (1 - |x|)) / 2, with the sign of x."""
-    size = abs(x)
-    y = (size + size) / (1.0 - size)
-    result = with_log_limits(log_of_sum(*two_sum(x.constant(1.0), y)), y, pole=-1.0) * 0.5
-    return where(size < 0.5**x.format.precision, x, result.with_sign_of(x))
+    """The inverse of tanh: log((1 + |x|) / (1 - |x|)) / 2, with the sign of x.
+
+    With K = 2**k near that quotient it is k*log(2)/2 + atanh(s), s = ((1 + |x|) - K*(1 - |x|)) / ((1 + |x|) + K*(1 - |x|)),
+    |s| < 0.201. For k == 0 s is |x| itself, for k == 1 both sides are rounded once, for larger ones 1 - |x| is exact.
+    """
+    format, size = x.format, abs(x)
+    upper, lower = 1.0 + size, 1.0 - size
+    # the difference of two bit patterns is one of logarithms to base 2, within 0.09
+    shift, half = format.fraction_bits, 1 << (format.fraction_bits - 1)
+    biased = (upper.bits() - lower.bits() + (half + format.bits(1.0))) >> shift
+    k, power = small_integer(biased) - float(format.bias), from_exponent(biased)
+    is_small, above, below = power < 3.0, power + 1.0, 1.0 - power
+    numerator = where(is_small, fma(size, above, below), fma(-power, lower, upper))
+    s = numerator / where(is_small, fma(size, below, above), fma(power, lower, upper))
+    z = s * s
+    log2_high, log2_low = LOG_2[format.name]
+    result = fma(k, log2_high * 0.5, s + fma(k, log2_low * 0.5, s * z * polynomial(z, coefficients.ATANH(x))))
+    beyond = where(size.equals(1.0), x.constant(math.inf), math.nan)
+    return where(size < 1.0, result, beyond).with_sign_of(x)

@@ -5,9 +5,21 @@ from __future__ import annotations
 import math
 
 from . import coefficients
-from .core import F64, Value, fast_two_sum, fma, polynomial, two_product, where
-from .exponential import EXP_LIMITS, LOG_2, exp_finite
-from .logarithm import exponent_and_mantissa, log_of_parts
+from .core import (
+    F64,
+    Value,
+    fast_two_sum,
+    fma,
+    from_exponent,
+    polynomial,
+    round_to_integer,
+    small_integer,
+    split_exponent,
+    two_product,
+    where,
+)
+from .exponential import EXP2_LIMITS, EXP_LIMITS, LOG_2, exp_finite
+from .logarithm import exponent_and_mantissa
 
 
 def pow(x: Value, y: Value) -> Value:
@@ -65,33 +77,53 @@ def _log_in_two_parts(x: Value) -> tuple[Value, Value]:
 
 
 def _pow_f32(x: Value, y: Value) -> Value:
-    """The same for float32, whose range float64 computes without further parts."""
-    wide_x, wide_y = x.widened(), y.widened()
-    k, mantissa = exponent_and_mantissa(wide_x)
-    log = log_of_parts(k, mantissa - 1.0)
-    log = where(wide_x.equals(0.0), wide_x.constant(-math.inf), where(wide_x < math.inf, log, wide_x))
-    return exp_finite((wide_y * log).clamp(*EXP_LIMITS["f64"])).narrowed(x.format)
+    """2**(y * log2(x)) in float64, whose exponents and digits need no further parts; both to about 36 bits."""
+    wide = x.widened()  # a subnormal becomes normal
+    mantissa, biased = split_exponent(wide)
+    f = mantissa - 1.0
+    s = f / (f + 2.0)
+    log2 = fma(s, polynomial(s * s, coefficients.POW_LOG2(s)), small_integer(biased) - float(F64.bias))
+    log2 = where(wide.equals(0.0), wide.constant(-math.inf), where(wide < math.inf, log2, wide))
+    power = (y.widened() * log2).clamp(*EXP2_LIMITS["f32"])
+    n, exponent = round_to_integer(power, 1.0, offset=F64.bias)
+    return (polynomial(power - n, coefficients.POW_EXP2(s)) * from_exponent(exponent)).narrowed(x.format)
+
+
+CBRT_TINY = {"f64": (2.0**-700, 2.0**600, 2.0**-200), "f32": (2.0**-90, 2.0**90, 2.0**-30)}  # below: scaled by, and back by
 
 
 def cbrt(x: Value) -> Value:
     """The real cube root, with the sign of x."""
     size = abs(x)
-    k, mantissa = exponent_and_mantissa(size)  # in [sqrt(1/2), sqrt(2))
-    third = (k * (1.0 / 3.0)).intrinsic("llvm.rint")
-    rest = fma(third, -3.0, k)  # -1, 0 or 1
-    one = x.constant(1.0)
-    m = mantissa * where(rest > 0.5, x.constant(2.0), where(rest < -0.5, x.constant(0.5), one))
-    r = polynomial(m, coefficients.INVERSE_CBRT(x))  # 1 / cbrt(m) to 8 bits, then to 30, then to 60
-    error = fma(-(r * r), r * m, 1.0)
+    tiny, up, down = CBRT_TINY[x.format.name]
+    is_tiny = size < tiny
+    scaled = size * where(is_tiny, x.constant(up), 1.0)
+    r = _inverse_cbrt_seed(scaled)
+    error = fma(-(r * r), r * scaled, 1.0)  # up to 0.107; of r to 15 bits behind it
     r = fma(r * error, fma(error, fma(error, 14.0 / 81.0, 2.0 / 9.0), 1.0 / 3.0), r)
     if x.format is F64:
-        error = fma(-(r * r), r * m, 1.0)
+        error = fma(-(r * r), r * scaled, 1.0)  # to 30 bits
         r = fma(r * error, 1.0 / 3.0, r)
     square = r * r
-    y = square * m
+    y = square * scaled
     y_square, y_square_low = two_product(y, y)
-    remainder = fma(-y, y_square_low, fma(-y, y_square, m))
+    remainder = fma(-y, y_square_low, fma(-y, y_square, scaled))
     y = fma(remainder, square * (1.0 / 3.0), y)
-    exponent = (third + x.format.shifter + float(x.format.bias)).bits()
-    result = y * (exponent << x.format.fraction_bits).as_float()
-    return where(size.equals(0.0) | ~(size < math.inf), x, result.with_sign_of(x))
+    result = y * where(is_tiny, x.constant(down), 1.0)
+    return where(size < math.inf, result.with_sign_of(x), x)
+
+
+def _inverse_cbrt_seed(x: Value) -> Value:
+    """1 / cbrt(x) with a relative error of 0.035, for positive normal x.
+
+    A bit pattern is, but for a constant, a logarithm to base 2 that is linear between powers of two; that of the result
+    is -1/3 of it (as in the well-known inverse square root; the constant makes the largest error least). The pattern
+    is computed with as a float, of which it has as many bits as the significand holds.
+    """
+    format = x.format
+    dropped = format.width - 1 - format.fraction_bits
+    dropped += format.width == 64  # 2**fraction_bits - 1 holds 51 bits of the pattern, or 23
+    magic = 2.0**format.fraction_bits
+    pattern = ((x.bits() >> dropped) | format.bits(magic)).as_float() - magic
+    constant = (4.0 / 3.0 * format.bias - 0.06649) * 2.0 ** (format.fraction_bits - dropped)
+    return (fma(pattern, -1.0 / 3.0, x.constant(magic + constant)).bits() << dropped).as_float()
