@@ -5,12 +5,14 @@ interned term, so a difference of equal terms is zero and a quotient of equal on
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import count
 from typing import Any
 
 from ..op import get
+from ..provenance import Site
 from ..sizes import Opaque, Size, SizeExpr, Symbol
 from . import calls, identities
 from .product import Product
@@ -41,9 +43,15 @@ __all__ = ["Table"]
 
 
 class Table:
-    """Makes terms, and keeps those of one formula apart from others'."""
+    """Makes terms, and keeps those of one formula apart from others'.
+
+    It also knows from which of the user's lines a term comes, by its form without labels: where a term is made again with other
+    labels, or from other parts, it still comes from there.
+    """
 
     def __init__(self) -> None:
+        self._sites: frozenset[Site] = frozenset()
+        self._origins: dict[int, frozenset[Site]] = {}
         self._interned: dict[tuple[Any, ...], Term] = {}
         self._skeletons: dict[tuple[Any, ...], int] = {}
         self._fresh = count()
@@ -74,7 +82,29 @@ class Table:
             term.weight = sum(p.weight for p in parts) + 1
             term.skeleton = self._skeletons.setdefault((cls, *skeleton), len(self._skeletons))
             self._interned[(cls, *key)] = term
+            if parts and self._sites:
+                self._origins.setdefault(term.skeleton, self._sites)
         return term
+
+    # ------------------------------------------------------------------------------------------ the user's lines
+    def origin(self, term: Term) -> frozenset[Site]:
+        """The lines that the term comes from, as far as is known."""
+        return self._origins.get(term.skeleton, frozenset())
+
+    def tied(self, term: Term, sites: frozenset[Site]) -> Term:
+        """The term, tied to further lines."""
+        if sites:
+            self._origins[term.skeleton] = self.origin(term) | sites
+        return term
+
+    @contextmanager
+    def originating(self, sites: frozenset[Site]) -> Iterator[None]:
+        """What is made meanwhile, and is more than an argument or a number, comes from these lines."""
+        before, self._sites = self._sites, sites or self._sites
+        try:
+            yield
+        finally:
+            self._sites = before
 
     def _leaf(self, cls: type[Any], name: str) -> Any:
         return self._intern(cls, (name,), (name,), (), name=name)
@@ -375,7 +405,8 @@ class Table:
         done: dict[Term, Term] = {}
         for t in postorder([term], lambda t: any(label in mapping for label in t.free)):
             injective = renaming and not any(t_label in mapping.values() and t_label not in mapping for t_label in t.free)
-            done[t] = self._replaced(t, done, mapping, injective)
+            with self.originating(self.origin(t)):
+                done[t] = self._replaced(t, done, mapping, injective)
         return done[term]
 
     def replace(self, term: Term, old: Mapping[Term, Term]) -> Term:
@@ -390,7 +421,8 @@ class Table:
         """One term with its parts replaced."""
         if all(done.get(p, p) is p for p in term.parts()):
             return term
-        return self._replaced(term, done, {}, False)
+        with self.originating(self.origin(term)):
+            return self._replaced(term, done, {}, False)
 
     def _replaced(self, term: Term, done: Mapping[Term, Term], mapping: Mapping[Label, Index], renaming: bool) -> Term:
         """One term, remade from its parts; a mere renaming keeps its form."""

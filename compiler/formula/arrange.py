@@ -5,6 +5,7 @@ The common part of matrix notation (`matrix`) and of index notation (`indexed`):
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import NoReturn
 
@@ -38,8 +39,13 @@ class Arranger:
         order = tuple(label for label in order if label in term.free)
         known = self._memo.get((term, order))
         if known is None:
-            known = self._memo[term, order] = self._show(term, order)
+            known = self._memo[term, order] = self.from_lines(self._show(term, order), term)
         return known
+
+    def from_lines(self, shown: Shown, term: Term) -> Shown:
+        """What is written for a term, with the lines that the term comes from."""
+        sites = self.table.origin(term)
+        return replace(shown, sites=sites) if sites else shown
 
     def _show(self, term: Term, order: Order) -> Shown:
         match term:
@@ -136,7 +142,10 @@ class Arranger:
             if isinstance(base, Number | Constant | SizeTerm) and isinstance(power, Number) and power.value == Fraction(1, 2):
                 roots[negative].append(self.show(base))
                 continue
-            side.append(self.power(base, power, order))
+            made = self.power(base, power, order)
+            if exponent is power is not self.table.one:
+                made = self.from_lines(made, self.table.make_mul(Fraction(1), (), ((base, exponent),)))
+            side.append(made)
         for negative, inside in roots.items():  # sqrt(2*pi), not sqrt(2)*sqrt(pi)
             if inside:
                 radicand = product(Fraction(1), inside, (), ())

@@ -18,7 +18,7 @@ from .coefficient import coefficient
 from .indexed import Indexed
 from .latex import Latex, symbol
 from .literal import Literal
-from .mathml import MathML
+from .mathml import Mark, MathML
 from .matrix import Matrix
 from .matrix_symbolic import MatrixSymbolic
 from .names import Names
@@ -236,7 +236,11 @@ class Formula:
     @cached_property
     def mathml(self) -> str:
         """Presentation MathML, the content of a `<math>` element."""
-        writer = MathML(self._names.size, self._names.symbol, self._names.label)
+        return self.marked(lambda sites: "")
+
+    def marked(self, mark: Mark) -> str:
+        """Presentation MathML, in which `mark` gives what comes from the user's lines attributes."""
+        writer = MathML(self._names.size, self._names.symbol, self._names.label, mark)
         main, definitions = self._lines(writer)
         return writer.whole(main, [(self._names.symbol(name), text) for name, text in definitions])
 
@@ -266,7 +270,12 @@ class Formula:
         Each has the rule, the expression before and after it, its condition, the level at which it is sound, and the user's line.
         The passes run on the traced graph. See `Steps` for which of a compiled program's steps these are.
         """
-        return Steps(self._passes, Literal(self._writer(Writer)), self.title or "")
+        text = Literal(self._writer(Writer))
+
+        def drawn(mark: Mark) -> Literal:
+            return Literal(MathML(self._names.size, self._names.symbol, self._names.label, mark), text)
+
+        return Steps(self._passes, text, drawn, self.title or "")
 
     # ------------------------------------------------------------------------------------------ values
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ What is deep is cut off: the text of a node takes bounded time, however large it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from ..ir import Node
@@ -27,12 +28,21 @@ _CUT = "..."
 class Literal:
     """Writes nodes with a writer, which knows what arguments and sizes are called."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self, writer: Writer, measure: Literal | None = None) -> None:
+        """`measure` writes the plain text by whose length is decided how much is shown; by default that is what is written."""
+        self._writer, self._measure = writer, measure or self
+        self._leaves: dict[Node, Shown] = {} if measure is None else measure._leaves
+        self._depths: dict[Node, int] = {}  # of what is written without names
 
     def depth(self, node: Node, known: Mapping[Node, str]) -> int:
         """How deep a node can be shown within a line."""
-        return next((d for d in _DEPTHS if (text := self.text(node, known, d)) is not None and len(text) <= LONGEST), _DEPTHS[-1])
+        plain = self._measure
+        found = None if known else plain._depths.get(node)
+        if found is None:
+            found = next((d for d in _DEPTHS if (text := plain.text(node, known, d)) is not None and len(text) <= LONGEST), _DEPTHS[-1])
+            if not known:
+                plain._depths[node] = found
+        return found
 
     def text(self, node: Node, known: Mapping[Node, str], depth: int = _DEPTHS[0]) -> str | None:
         """The node to a depth, `known` nodes by their names; None where that is too much to read."""
@@ -45,11 +55,13 @@ class Literal:
                 return make("symbol", data=known[at])
             leaf = _LEAVES.get(at.op.name)
             if leaf is not None:
-                return leaf(at)
+                if at not in self._leaves:
+                    self._leaves[at] = leaf(at)
+                return self._leaves[at]
             if left <= 0 or pieces > _MOST_PIECES:
                 return make("symbol", data=_CUT)
             args = [show(i, left - (at.op.name not in _UNSEEN)) for i in at.inputs]
-            return _SHOWN.get(at.op.name, _call)(at, args)
+            return replace(_SHOWN.get(at.op.name, _call)(at, args), sites=at.sites)
 
         shown = show(node, depth)
         return None if pieces > _MOST_PIECES else self._writer.write(shown)

@@ -1,25 +1,31 @@
 """Notation as presentation MathML.
 
 The methods give text, in which elements stand between marks that no name has; `elements` makes letters, numbers and operators
-of the text between them. So what has no layout of its own is written as the plain text is.
+of the text between them. So what has no layout of its own is written as the plain text is. What comes from lines of the user
+can be an element of its own, with attributes that say so.
 """
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from html import escape
 
+from ..provenance import Site
 from . import numbers
 from .shown import Shown
+from .terms import Label
 from .text import ADD, ATOM, MUL, POWER, Writer, Written
 
-__all__ = ["MathML", "elements"]
+__all__ = ["Mark", "MathML", "elements"]
+
+Mark = Callable[[Iterable[Site]], str]  # attributes of an element that comes from these lines; empty: none
 
 _OPEN, _CLOSE = "\ue000", "\ue001"  # around the name of an element
-_TOKEN = re.compile(rf"{_OPEN}(.*?){_CLOSE}|(\d+(?:\.\d+)?(?:e[+-]?\d+)?)|([^\W\d]\w*(?:\.\w+)*)|(\*\*|[<>=!]=|\s+|.)", re.DOTALL)
+_TOKEN = re.compile(rf"{_OPEN}(.*?){_CLOSE}|(\d+(?:\.\d+)?(?:e[+-]?\d+)?)|([^\W\d]\w*(?:\.\w+)*)|(\.\.\.|\*\*|[<>=!+]=|\s+|.)", re.DOTALL)
+_ELEMENT = re.compile(f"{_OPEN}.*?{_CLOSE}")
 _TIMES = "<mo lspace='0.1em' rspace='0.1em'>\u2062</mo>"  # invisible
-_OPERATORS = {"-": "\u2212", "<=": "\u2264", ">=": "\u2265", "!=": "\u2260", "==": "="}
+_OPERATORS = {"-": "\u2212", "...": "…", "+=": "+=", "<=": "\u2264", ">=": "\u2265", "!=": "\u2260", "==": "="}
 _CONSTANTS = {"pi": "π", "E": "e", "inf": "∞"}
 _SERIES = {"sum": "∑", "prod": "∏"}
 
@@ -42,14 +48,28 @@ def elements(text: str) -> str:
     return f"<mrow>{''.join(parts)}</mrow>"
 
 
-def _element(name: str, *parts: str) -> str:
-    """An element of rows."""
-    inner = "".join(f"{_OPEN}mrow{_CLOSE}{part}{_OPEN}/mrow{_CLOSE}" for part in parts)
-    return f"{_OPEN}{name}{_CLOSE}{inner}{_OPEN}/{name}{_CLOSE}"
+def _element(name: str, *parts: str, attributes: str = "") -> str:
+    """An element of rows; a row of one part is that part."""
+    inner = parts[0] if name == "mrow" else "".join(_element("mrow", part) for part in parts)
+    return f"{_OPEN}{name}{attributes}{_CLOSE}{inner}{_OPEN}/{name}{_CLOSE}"
 
 
 class MathML(Writer):
     """Text with marks; see `elements`."""
+
+    def __init__(self, sizes: Callable[[str], str], symbols: Callable[[str], str], labels: Callable[[Label], str],
+                 mark: Mark = lambda sites: "") -> None:
+        """`mark`: gives what comes from lines of the user its attributes."""
+        super().__init__(sizes, symbols, labels)
+        self.mark = mark
+
+    def of(self, shown: Shown) -> Written:
+        text, strength = super().of(shown)
+        attributes = self.mark(shown.sites) if shown.sites else ""
+        return (_element("mrow", text, attributes=attributes) if attributes else text), strength
+
+    def begins(self, text: str, sign: str) -> bool:
+        return _ELEMENT.sub("", text).startswith(sign)
 
     def whole(self, main: str, definitions: list[tuple[str, str]]) -> str:
         """A formula and the definitions of its shared sub-terms, below each other."""

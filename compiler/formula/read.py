@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from ..ir import Node, toposort
 from ..op import get
+from ..provenance import Site
 from ..sizes import Size
 from . import numbers
 from .algebra import Table
@@ -50,13 +51,16 @@ class _Reader:
         """A tree of additions, subtractions and negations as one sum, in the order in which it is written."""
         terms = []
         stack = [(root, 1)]
+        sites = root.sites
         while stack:
             node, sign = stack.pop()
             if node is root or node in self.inner:
+                sites |= node.sites
                 stack += reversed([(x, s * sign) for x, s in zip(node.inputs, _SIGNS[node.op.name], strict=True)])
             else:
                 terms.append(self.forms[node] if sign > 0 else -self.forms[node])
-        return terms[0] if len(terms) == 1 else self.table.add(*terms)
+        total = terms[0] if len(terms) == 1 else self.table.add(*terms)
+        return self.tied(total, sites)
 
     def axes(self, node: Node) -> tuple[Label, ...]:
         return () if self.pointwise else axes(node.shape)
@@ -64,6 +68,15 @@ class _Reader:
     def read(self, node: Node) -> Term:
         reader = _READERS.get(node.op.name) or _BY_KIND.get(node.op.kind, _call)
         return reader(self, node)
+
+    def made(self, node: Node) -> Term:
+        """The node's term, tied to the lines that made the node."""
+        with self.table.originating(node.sites):
+            return self.sum(node) if node.op.name in _SIGNS else self.tied(self.read(node), node.sites)
+
+    def tied(self, term: Term, sites: frozenset[Site]) -> Term:
+        """The term, tied to lines; an argument or a number stands in too many of them."""
+        return self.table.tied(term, sites) if term.parts() else term
 
     def __getitem__(self, node: Node) -> Term:
         return self.forms[node]
@@ -99,7 +112,7 @@ class _Reader:
         labels = self.axes(node)
         name = f"@{len(self.table.definitions)}"
         self.table.definitions[name] = Lambda(labels, term)
-        return self.table.at(name, labels)
+        return self.table.tied(self.table.at(name, labels), self.table.origin(term))
 
 
 def read(table: Table, outputs: Sequence[Node], *, pointwise: bool = False, linear_in: Sequence[Node] = ()) -> list[Term]:
@@ -124,7 +137,7 @@ def read(table: Table, outputs: Sequence[Node], *, pointwise: bool = False, line
             if any(i in tangent for i in node.inputs):
                 tangent.add(node)
             continue
-        term = reader.sum(node) if node.op.name in _SIGNS else reader.read(node)
+        term = reader.made(node)
         if any(i in tangent for i in node.inputs):
             tangent.add(node)
         elif term.height > LARGEST_HEIGHT or term.weight > (SHARED_WEIGHT if uses[node] > 1 else LARGEST_WEIGHT):

@@ -34,10 +34,11 @@ def recognised(table: Table, term: Term) -> Term:
         return term
     for t in order:
         again = table.with_parts(t, done)
-        if isinstance(again, Mul):
-            again = _softmax(table, again)
-        elif isinstance(again, Apply) and again.function.name == "log":
-            again = _logsumexp(table, again)
+        with table.originating(table.origin(t)):
+            if isinstance(again, Mul):
+                again = _softmax(table, again)
+            elif isinstance(again, Apply) and again.function.name == "log":
+                again = _logsumexp(table, again)
         done[t] = again
     return done[term]
 

@@ -52,11 +52,11 @@ def _named(pieces: dict[str, Lambda], widest: float) -> Lambda:
             if owners[t]:
                 table.definitions[owners[t]] = Lambda(pieces[owners[t]].labels, new)
         elif arrays[t] in names:
-            new = table.at(names[arrays[t]], t.free)
+            new = table.tied(table.at(names[arrays[t]], t.free), table.origin(t))
         elif not isinstance(new, At | Number) and len(t.free) <= widest and new.weight >= (SMALLEST if uses[arrays[t]] > 1 else LARGEST):
             name = names[arrays[t]] = f"@{len(table.definitions)}"
             table.definitions[name] = Lambda(t.free, new)
-            new = table.at(name, t.free)
+            new = table.tied(table.at(name, t.free), table.origin(t))
         done[t] = new
     return Lambda(main.labels, done[main.body])
 

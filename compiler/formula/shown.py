@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
+from ..provenance import Site
 from ..sizes import Size
 from .terms import Label
 
@@ -25,6 +26,7 @@ class Shown:
         axes: the labels of its axes, in order; none for a number.
         cost: how hard it is to read, in signs that are not needed otherwise.
         symmetric: whether it is a matrix that is its own transpose.
+        sites: the user's lines that it comes from, as far as is known.
     """
 
     kind: str
@@ -33,6 +35,7 @@ class Shown:
     data: Any = None
     cost: int = field(default=0)
     symmetric: bool = False
+    sites: frozenset[Site] = frozenset()
 
     @property
     def ndim(self) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import count
 from typing import Literal as Choice, NamedTuple, overload
@@ -17,14 +17,15 @@ from ..ir import Graph, Node
 from ..provenance import Site
 from ..rewrite import Level, Step, simplify, sum_along_inner
 from .literal import Literal
+from .mathml import Mark, elements
 from .prepare import derive
 
 __all__ = ["DerivationStep", "Passes", "Steps"]
 
 Phase = Choice["stabilise", "differentiate", "simplify"]
-Mark = Callable[[Sequence[Site]], str]
 
 _MOST_SHOWN = 300  # steps of one printout
+_MOST_DRAWN = 100  # of these, as mathematics rather than text
 _SHORT = 16  # characters: a longer operand that both sides of a step have is named
 _NEAR = 200  # nodes of each side that are searched for common operands
 _LETTERS = "uvwzpqr"
@@ -67,6 +68,7 @@ class DerivationStep:
         level: how far both sides agree; None for a derivative.
         why: why the rule is sound.
         sites: the user's lines that made the expression.
+        drawn: gives the same step with its expressions as text for `mathml.elements`.
     """
 
     phase: Phase
@@ -78,6 +80,7 @@ class DerivationStep:
     level: Level | None
     why: str
     sites: tuple[Site, ...]
+    drawn: Callable[[Mark], DerivationStep] | None = field(default=None, repr=False, compare=False)
 
     @property
     def source(self) -> str:
@@ -101,13 +104,17 @@ class DerivationStep:
         level = f" [{self.level.value}]" if self.level is not None else ""
         return "\n".join([f"{self.rule}{level}: {self.before} -> {self.after}", *(f"    {h} {t}" for h, t in self.details())])
 
-    def html(self, mark: Mark) -> str:
-        """To be opened. `mark` gives further attributes of the element, from the lines."""
+    def html(self, mark: Mark, draw: bool = True) -> str:
+        """To be opened. `mark` gives further attributes of elements, from the lines; `draw`: as mathematics, rather than as text."""
+        drawn = self.drawn(mark) if draw and self.drawn is not None else None
         level = f" · {self.level.value}" if self.level is not None else ""
-        rows = "".join(f"<tr><th style='text-align:left'>{escape(h)}</th><td style='text-align:left'>{escape(t)}</td></tr>"
-                       for h, t in self.details())
-        return (f"<details{mark(self.sites)}><summary><code>{escape(self.before)} → {escape(self.after)}</code> "
-                f"<small>{escape(self.rule)}{escape(level)}</small></summary><table>{rows}</table></details>")
+        before, after = (_shown(getattr(self, side), None if drawn is None else getattr(drawn, side)) for side in ("before", "after"))
+        where = [(name, text, None if drawn is None else drawn.where[k][1]) for k, (name, text) in enumerate(self.where)]
+        rows = [*(("with", f"{_shown(name, name if drawn else None)} = {_shown(text, picture)}") for name, text, picture in where),
+                *((heading, escape(text)) for heading, text in self.details() if heading != "with")]
+        cells = "".join(f"<tr><th style='text-align:left'>{h}</th><td style='text-align:left'>{t}</td></tr>" for h, t in rows)
+        return (f"<details{mark(self.sites)}><summary>{before} → {after} "
+                f"<small>{escape(self.rule)}{escape(level)}</small></summary><table>{cells}</table></details>")
 
 
 class Steps(Sequence[DerivationStep]):
@@ -119,11 +126,12 @@ class Steps(Sequence[DerivationStep]):
     traced graph and its derivative by collecting equal terms; that is algebra over the reals and is not a part of this log.
     """
 
-    def __init__(self, passes: Passes, literal: Literal, title: str) -> None:
+    def __init__(self, passes: Passes, literal: Literal, drawn: Callable[[Mark], Literal], title: str) -> None:
+        """`literal` writes expressions as text, `drawn` makes one that writes them for `mathml.elements`."""
         self._log = passes.run()
         self._taken = frozenset(str(n.param("name")) for n in passes.graph.inputs)
         self._cotangent = next(name for name in _letters("g") if name not in self._taken)
-        self._literal, self._title, self._lines = literal, title, passes.lines
+        self._literal, self._drawn, self._title, self._lines = literal, drawn, title, passes.lines
 
     def __len__(self) -> int:
         return len(self._log)
@@ -139,18 +147,21 @@ class Steps(Sequence[DerivationStep]):
 
     # ------------------------------------------------------------------------------------------ steps
     def _made(self, phase: Phase, entry: Step | Passed) -> DerivationStep:
-        return self._rewrite(phase, entry) if isinstance(entry, Step) else self._derivative(phase, entry)
+        def write(literal: Literal) -> DerivationStep:
+            return self._rewrite(phase, entry, literal) if isinstance(entry, Step) else self._derivative(phase, entry, literal)
 
-    def _rewrite(self, phase: Phase, step: Step) -> DerivationStep:
+        return replace(write(self._literal), drawn=lambda mark: write(self._drawn(mark)))
+
+    def _rewrite(self, phase: Phase, step: Step, literal: Literal) -> DerivationStep:
         rule = step.rule
         names = self._named(_common(step.before, step.after))
-        before, after = self._literal.best(step.before, names), self._literal.best(step.after, names)
-        if before == after:
-            before, after = self._literal.called(step.before, names), self._literal.called(step.after, names)
+        alike = self._literal.best(step.before, names) == self._literal.best(step.after, names)
+        before, after = ((literal.called if alike else literal.best)(side, names) for side in (step.before, step.after))
         condition = f"{' and '.join(map(str, rule.when))}, of {rule.before}" if rule.when else ""
-        return DerivationStep(phase, rule.name, before, after, self._where(names), condition, rule.level, rule.why, self._sites(step.sites))
+        return DerivationStep(phase, rule.name, before, after, self._where(names, literal), condition, rule.level, rule.why,
+                              self._sites(step.sites))
 
-    def _derivative(self, phase: Phase, step: Passed) -> DerivationStep:
+    def _derivative(self, phase: Phase, step: Passed, literal: Literal) -> DerivationStep:
         node = step.node
         again = any(node in _near(more, {dx for _, dx in step.known}) for _, more in step.made)  # a partial in terms of the output
         names = self._named([*node.inputs, node] if again else node.inputs)
@@ -158,18 +169,18 @@ class Steps(Sequence[DerivationStep]):
         sign = "d" if step.forward else "D"
 
         def of(value: Node) -> str:
-            return f"{sign}[{self._literal.best(value, operands)}]"
+            return f"{sign}[{literal.best(value, operands)}]"
 
         if step.forward:
             known = {dx: of(x) for x, dx in step.known if dx.inputs}
-            before, after = of(node), self._literal.best(step.made[0][1], {**names, **known})
+            before, after = of(node), literal.best(step.made[0][1], {**names, **known})
         else:
             (_, cotangent), = step.known
             known = {cotangent: self._cotangent} if cotangent.inputs else {}
-            before = f"{of(node)} = {self._literal.best(cotangent, known)}"
-            after = ", ".join(f"{of(x)} += {self._literal.best(more, {**names, **known})}" for x, more in step.made)
-        return DerivationStep(phase, f"derivative of {node.op.name.rstrip('_')}", before, after, self._where(names), node.op.kinks,
-                              None, "", self._sites(node.sites))
+            before = f"{of(node)} = {literal.best(cotangent, known)}"
+            after = ", ".join(f"{of(x)} += {literal.best(more, {**names, **known})}" for x, more in step.made)
+        return DerivationStep(phase, f"derivative of {node.op.name.rstrip('_')}", before, after, self._where(names, literal),
+                              node.op.kinks, None, "", self._sites(node.sites))
 
     def _sites(self, sites: frozenset[Site]) -> tuple[Site, ...]:
         return tuple(sorted(sites if self._lines is None else sites & self._lines))
@@ -179,8 +190,8 @@ class Steps(Sequence[DerivationStep]):
         free = (name for name in _letters(_LETTERS) if name not in self._taken)
         return {x: next(free) for x in dict.fromkeys(operands) if x.inputs and len(self._literal.best(x, {})) > _SHORT}
 
-    def _where(self, names: Mapping[Node, str]) -> tuple[tuple[str, str], ...]:
-        return tuple((name, self._literal.best(x, {k: v for k, v in names.items() if k is not x})) for x, name in names.items())
+    def _where(self, names: Mapping[Node, str], literal: Literal) -> tuple[tuple[str, str], ...]:
+        return tuple((name, literal.best(x, {k: v for k, v in names.items() if k is not x})) for x, name in names.items())
 
     # ------------------------------------------------------------------------------------------ showing
     def _phases(self) -> Iterator[tuple[Phase, list[tuple[int, DerivationStep]]]]:
@@ -202,15 +213,20 @@ class Steps(Sequence[DerivationStep]):
     __repr__ = __str__
 
     def html(self, mark: Mark) -> str:
-        """Every step to be opened; see `DerivationStep.html`."""
+        """Every step to be opened, the first of them as mathematics; see `DerivationStep.html`."""
         parts: list[str] = []
         for phase, steps in self._phases():
-            parts += [f"<div><i>{escape(_heading(phase, steps))}</i></div>", *(step.html(mark) for _, step in steps)]
+            parts += [f"<div><i>{escape(_heading(phase, steps))}</i></div>", *(step.html(mark, k <= _MOST_DRAWN) for k, step in steps)]
         return "".join([*parts, escape(self._left_out)])
 
     def _repr_html_(self) -> str:
         head = f"<b>{escape(self._title or 'derivation')}</b>: {len(self)} step{'s' * (len(self) != 1)}"
         return f"<div>{head}{self.html(lambda sites: '')}</div>"
+
+
+def _shown(text: str, drawn: str | None) -> str:
+    """An expression: as mathematics where it is given as text for `elements`."""
+    return f"<code>{escape(text)}</code>" if drawn is None else f"<math alttext='{escape(text)}'>{elements(drawn)}</math>"
 
 
 def _heading(phase: Phase, steps: list[tuple[int, DerivationStep]]) -> str:

@@ -170,9 +170,14 @@ class Writer:
         if front.kind == "number" and front.data == -1:
             return f"-{self.inside(array, MUL)}", ADD
         text, strength = self.of(front)
-        if front.kind == "matmul" or (strength < MUL and not text.startswith("-")):
+        negative = self.begins(text, "-")
+        if front.kind == "matmul" or (strength < MUL and not negative):
             text = self.enclose(text)
-        return f"{text} * {self.inside(array, MUL)}", ADD if text.startswith("-") else MUL
+        return f"{text} * {self.inside(array, MUL)}", ADD if negative else MUL
+
+    def begins(self, text: str, sign: str) -> bool:
+        """Whether the first sign of a text is this."""
+        return text.startswith(sign)
 
     def called(self, name: str, *args: str) -> Written:
         return f"{name}({', '.join(args)})", ATOM

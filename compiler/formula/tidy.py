@@ -22,12 +22,13 @@ def tidied(table: Table, term: Term) -> Term:
     done: dict[Term, Term] = {}
     for t in postorder([term]):
         again = table.with_parts(t, done)
-        if isinstance(again, Add):
-            again = _cancelled(table, _over_common_denominator(table, again))
-        if isinstance(again, Add):
-            again = _factored(table, again)
-        elif isinstance(again, Mul):
-            again = _expanded(table, again)
+        with table.originating(table.origin(t)):
+            if isinstance(again, Add):
+                again = _cancelled(table, _over_common_denominator(table, again))
+            if isinstance(again, Add):
+                again = _factored(table, again)
+            elif isinstance(again, Mul):
+                again = _expanded(table, again)
         done[t] = again
     return done[term]
 
