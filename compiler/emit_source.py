@@ -30,11 +30,12 @@ from .loopnest import (
 from .ops.lowering import Lowering
 from .sizes import Size, SizeExpr, Symbol
 
-__all__ = ["emit_source", "source_namespace"]
+__all__ = ["emit_lines", "emit_source", "source_namespace"]
 
 # how tightly an index expression binds
 _SUM, _PRODUCT, _ATOM = 1, 2, 3
 Text = tuple[str, int]
+Line = tuple[str, tuple[str, ...]]  # and the names, or the buffer, that it sets
 
 
 def emit_source(kernel: Kernel, lowering: Callable[[str], Lowering]) -> str:
@@ -44,18 +45,23 @@ def emit_source(kernel: Kernel, lowering: Callable[[str], Lowering]) -> str:
         kernel: the loop nest; its names are Python identifiers other than `np`, `math`, `vm`, `min`, `max`, `range`.
         lowering: the op table's spellings, by name.
     """
-    lines = [f"def {kernel.name}({', '.join([*(buffer.name for buffer in kernel.buffers), *kernel.sizes])}):"]
+    return "".join(f"{text}\n" for text, _ in emit_lines(kernel, lowering))
+
+
+def emit_lines(kernel: Kernel, lowering: Callable[[str], Lowering]) -> list[Line]:
+    """The same, line by line, with what each line sets."""
+    lines: list[Line] = [(f"def {kernel.name}({', '.join([*(buffer.name for buffer in kernel.buffers), *kernel.sizes])}):", ())]
     dtypes = {buffer.name: buffer.dtype for buffer in kernel.buffers}
     _block(kernel.body, 1, lines, dtypes, lowering)
     if len(lines) == 1:
-        lines.append("    pass")
-    return "\n".join(lines) + "\n"
+        lines.append(("    pass", ()))
+    return lines
 
 
 def _block(
     body: Sequence[Statement],
     depth: int,
-    lines: list[str],
+    lines: list[Line],
     dtypes: dict[str, np.dtype[Any]],
     lowering: Callable[[str], Lowering],
 ) -> None:
@@ -63,34 +69,29 @@ def _block(
     for statement in body:
         if isinstance(statement, Loop):
             if statement.carried:
-                lines.append(
-                    indent
-                    + _assign([c.name for c in statement.carried], [_operand(c.initial) for c in statement.carried])
-                )
-            lines.append(f"{indent}for {statement.index} in range({_size(statement.extent)[0]}):")
+                names = tuple(c.name for c in statement.carried)
+                lines.append((indent + _assign(names, [_operand(c.initial) for c in statement.carried]), names))
+            lines.append((f"{indent}for {statement.index} in range({_size(statement.extent)[0]}):", ()))
             inside = len(lines)
             _block(statement.body, depth + 1, lines, dtypes, lowering)
             if statement.carried:
-                lines.append(
-                    "    " * (depth + 1)
-                    + _assign([c.name for c in statement.carried], [c.update for c in statement.carried])
-                )
+                names = tuple(c.name for c in statement.carried)
+                lines.append(("    " * (depth + 1) + _assign(names, [c.update for c in statement.carried]), names))
             if len(lines) == inside:
-                lines.append("    " * (depth + 1) + "pass")
+                lines.append(("    " * (depth + 1) + "pass", ()))
         elif isinstance(statement, Let):
-            lines.append(f"{indent}{statement.target} = {_let(statement, lowering(statement.op))}")
+            lines.append((f"{indent}{statement.target} = {_let(statement, lowering(statement.op))}", (statement.target,)))
         elif isinstance(statement, Load):
             element = _element(statement.buffer, statement.index)
             if statement.when is not None and statement.otherwise is not None:
                 element = f"{element} if {statement.when} else {_operand(statement.otherwise)}"
-            lines.append(f"{indent}{statement.target} = {element}")
+            lines.append((f"{indent}{statement.target} = {element}", (statement.target,)))
         elif isinstance(statement, Convert):
-            lines.append(f"{indent}{statement.target} = {_index(statement.index)}")
-        elif isinstance(statement, Store):
-            lines.append(f"{indent}{_element(statement.buffer, statement.index)} = {_operand(statement.value)}")
+            lines.append((f"{indent}{statement.target} = {_index(statement.index)}", (statement.target,)))
         else:
-            plus = "|=" if dtypes[statement.buffer].kind == "b" else "+="
-            lines.append(f"{indent}{_element(statement.buffer, statement.index)} {plus} {_operand(statement.value)}")
+            plus = "=" if isinstance(statement, Store) else "|=" if dtypes[statement.buffer].kind == "b" else "+="
+            text = f"{_element(statement.buffer, statement.index)} {plus} {_operand(statement.value)}"
+            lines.append((indent + text, (statement.buffer,)))
 
 
 def _assign(targets: Sequence[str], values: Sequence[str]) -> str:

@@ -35,6 +35,7 @@ from .loopnest import (
 from .op import Shape
 from .ops.rules import BOOL, INT64
 from .products import streamed
+from .provenance import Site
 from .schedule import KernelStep, Plan, ProductStep, reduction_of
 from .sizes import SizeExpr, symbols_of
 
@@ -89,6 +90,7 @@ class _Nest:
         self.known: dict[Wanted, Operand] = {}
         self.made: dict[tuple[Any, ...], str] = {}  # what was put already, so that equal conditions have one name
         self.read: dict[Node, None] = {}
+        self.sites: frozenset[Site] = frozenset()  # the user's lines behind what is put now
 
     # ------------------------------------------------------------------------------------------- statements
     def _depth(self, *items: Operand | IndexExpr | None) -> int:
@@ -107,10 +109,16 @@ class _Nest:
         """The name of `kind(name, *fields)`, in the outermost loop that knows its needs."""
         name = self.made.get((kind, fields))
         if name is None:
-            name, depth = self.names.fresh("v"), self._depth(*needs)
+            name, depth = self.fresh("v"), self._depth(*needs)
             self.before[depth].append(kind(name, *fields))
             self.depth_of[name] = depth
             self.made[kind, fields] = name
+        return name
+
+    def fresh(self, stem: str) -> str:
+        """A new name, tied to the user's lines."""
+        name = self.names.fresh(stem)
+        self.plan.origins[name] = self.sites
         return name
 
     def let(self, op: str, *args: Operand, dtype: np.dtype[Any]) -> str:
@@ -132,6 +140,7 @@ class _Nest:
             wanted, needs = stack.pop()
             if wanted in self.known:
                 continue
+            self.sites = wanted[0].sites
             if needs is None:
                 direct = self._direct(wanted)
                 if direct is not None:
@@ -232,6 +241,7 @@ class _Nest:
             assert operand is not None
             at = dict(zip(node.params[operand], self.here, strict=True))  # other labels have one element
             factors = [self.value(x, tuple(at.get(c, 0) for c in side)) for x, side in zip(node.inputs, node.params[:2], strict=True)]
+            self.sites = node.sites
             value: Operand = self.let("mul", *factors, dtype=node.dtype)
             place = tuple(at.get(c, 0) for c in node.param("out"))
         else:
@@ -240,16 +250,17 @@ class _Nest:
         depth = len(self.axes)
         while depth and self.axes[depth - 1] in axes:
             depth -= 1
+        self.sites = node.sites
         combine, unit = _combination(node)
         result = value if depth == len(self.axes) else self._fold(depth, unit, node.dtype, lambda acc: Let(
-            self.names.fresh("acc"), combine, (acc, value), node.dtype, reassociate=node.dtype.kind == "f"))
+            self.fresh("acc"), combine, (acc, value), node.dtype, reassociate=node.dtype.kind == "f"))
         target = self.plan.buffers[node]
         if not any(axis in axes for axis in self.axes[:depth]):
             self.after[depth].append(Store(target, place, result))
         elif combine == "add":
             self.after[depth].append(StoreAdd(target, place, result))
         else:
-            before, joined = self.names.fresh("acc"), self.names.fresh("acc")
+            before, joined = self.fresh("acc"), self.fresh("acc")
             self.after[depth] += [Load(before, target, place), Let(joined, combine, (before, result), node.dtype),
                                   Store(target, place, joined)]
 
@@ -262,7 +273,7 @@ class _Nest:
 
     def _fold(self, depth: int, initial: Operand, dtype: np.dtype[Any], step: Callable[[str], Let]) -> Operand:
         """Carry one value through the loops inside `depth`; `step` makes the update from the running value's name."""
-        names = [self.names.fresh("acc") for _ in self.axes[depth:]]
+        names = [self.fresh("acc") for _ in self.axes[depth:]]
         update = step(names[-1])
         self.before[-1].append(update)
         ends = [*names[1:], update.target]

@@ -15,7 +15,7 @@ from .errors import IndexingError, LoweringError, ShapeError
 from .interpret import bind_shapes, evaluate_op, quiet
 from .kernel import Compiled, Loaded, lowering_of
 from .op import get
-from .provenance import at
+from .provenance import Site, at
 from .record import CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
 from .sizes import evaluate, symbols_of
 
@@ -255,24 +255,32 @@ class Program:
 
     def source(self) -> str:
         """The kernels as readable numba source, with the calls between them as comments."""
-        from .emit_source import emit_source
+        return "".join(f"{text}\n" for text, _ in self.source_lines())
+
+    def source_lines(self) -> list[tuple[str, frozenset[Site]]]:
+        """The source line by line, each with the user's lines that it comes from, as far as is known."""
+        from .emit_source import emit_lines
         from .loopnest import Kernel, Product
         from .schedule import CallStep
 
-        parts = []
-        for step in self.steps:
+        steps = self.steps  # lowering them notes where names come from
+        origins = {**{name: node.sites for node, name in self.plan.buffers.items()}, **self.plan.origins}
+        lines: list[tuple[str, tuple[str, ...]]] = []
+        for step in steps:
+            lines += [("", ()), ("", ())] if lines else []
             if isinstance(step, Kernel):
-                parts.append(emit_source(step, lowering_of))
+                lines += emit_lines(step, lowering_of)
             elif isinstance(step, Product):
-                parts.append(f"# {step}\n")
+                lines.append((f"# {step}", (step.out.buffer,)))
             elif isinstance(step, CallStep):
                 node = step.node
                 operands = ", ".join(self.plan.buffers[i] for i in node.inputs)
                 params = "".join(f", {k}={v!r}" for k, v in node.named_params.items())
-                parts.append(f"# {self.plan.buffers[node]} = {node.op.name}({operands}{params})\n")
+                name = self.plan.buffers[node]
+                lines.append((f"# {name} = {node.op.name}({operands}{params})", (name,)))
             else:
-                parts.append(f"# {self.plan.buffers[step.indices]} must lie in [0, {step.size})\n")
-        return "\n\n".join(parts)
+                lines.append((f"# {self.plan.buffers[step.indices]} must lie in [0, {step.size})", ()))
+        return [(text, frozenset(site for name in names for site in origins.get(name, ()))) for text, names in lines]
 
 
 def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:

@@ -15,6 +15,7 @@ from itertools import count
 from .ir import Graph, Node, execution_order, flat_params
 from .op import Shape
 from .products import Term, is_outer, matrix_products, squeezes, streamed
+from .provenance import Site
 from .record import Layout
 from .sizes import Size, SizeExpr, symbols_of
 
@@ -73,13 +74,14 @@ Step = KernelStep | CallStep | ProductStep | CheckStep
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run, in order."""
+    """What to run, in order. Lowering notes the user's lines behind each of its names in `origins`."""
 
     graph: Graph
     steps: tuple[Step, ...]
     buffers: dict[Node, str]
     reasons: dict[Node, str] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)
+    origins: dict[str, frozenset[Site]] = field(default_factory=dict)
 
     @property
     def kernels(self) -> list[KernelStep]:

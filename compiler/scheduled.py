@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .fuse import aligned, cost
 from .ir import Node
 from .loopnest import Kernel, Loop, Product
+from .provenance import Site
 from .schedule import LARGEST, CallStep, CheckStep, Plan
 from .split import main_loop
 from .statements import Touched
@@ -39,18 +40,23 @@ class Scheduled:
         return [_apart(first, second, self.plan) for first, second in zip(self.steps, self.steps[1:], strict=False)]
 
     def __str__(self) -> str:
-        lines: list[str] = []
+        return "\n".join(text for text, _ in self.lines())
+
+    def lines(self) -> list[tuple[str, frozenset[Site]]]:
+        """What `str()` says, line by line, each with the user's lines behind what it is about."""
+        lines: list[tuple[str, frozenset[Site]]] = []
         nodes = {name: node for node, name in self.plan.buffers.items()}
         for number, (step, reason) in enumerate(zip(self.steps, ["", *self.boundaries], strict=True)):
-            lines += [f"   apart: {reason}"] if reason else []
-            lines.append(f"{number}: {_head(step, self.plan)}")
+            lines += [(f"   apart: {reason}", frozenset())] if reason else []
+            lines.append((f"{number}: {_head(step, self.plan)}", step.node.sites if isinstance(step, CallStep) else frozenset()))
             if isinstance(step, Kernel | Product):
-                lines += [f"     {_made(nodes[b.name], b.name, self.plan)}" for b in step.buffers if b.written]
+                made = [(nodes[b.name], b.name) for b in step.buffers if b.written]
+                lines += [(f"     {_made(node, name, self.plan)}", node.sites) for node, name in made]
         stored = set(self.stored)
         dropped = [name for node, name in self.plan.buffers.items() if node in set(self.plan.temporaries) and name not in stored]
         if dropped:
-            lines.append(f"without memory of their own: {', '.join(dropped)}")
-        return "\n".join(lines)
+            lines.append((f"without memory of their own: {', '.join(dropped)}", frozenset()))
+        return lines
 
 
 def _made(node: Node, name: str, plan: Plan) -> str:
