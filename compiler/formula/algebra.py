@@ -97,6 +97,12 @@ class Table:
             self._origins[term.skeleton] = self.origin(term) | sites
         return term
 
+    def inherit(self, term: Term, other: Term) -> Term:
+        """The term, which is another one in a new form: it comes from where that came from, if nothing else is known."""
+        if term is not other and term.parts() and term.skeleton not in self._origins:
+            self.add_origin(term, self.origin(other))
+        return term
+
     @contextmanager
     def originating(self, sites: frozenset[Site]) -> Iterator[None]:
         """What is made meanwhile, and is more than an argument or a number, comes from these lines."""
@@ -406,7 +412,7 @@ class Table:
         for t in postorder([term], lambda t: any(label in mapping for label in t.free)):
             injective = renaming and not any(t_label in mapping.values() and t_label not in mapping for t_label in t.free)
             with self.originating(self.origin(t)):
-                done[t] = self._replaced(t, done, mapping, injective)
+                done[t] = self.inherit(self._replaced(t, done, mapping, injective), t)
         return done[term]
 
     def replace(self, term: Term, old: Mapping[Term, Term]) -> Term:
@@ -422,7 +428,7 @@ class Table:
         if all(done.get(p, p) is p for p in term.parts()):
             return term
         with self.originating(self.origin(term)):
-            return self._replaced(term, done, {}, False)
+            return self.inherit(self._replaced(term, done, {}, False), term)
 
     def _replaced(self, term: Term, done: Mapping[Term, Term], mapping: Mapping[Label, Index], renaming: bool) -> Term:
         """One term, remade from its parts; a mere renaming keeps its form."""

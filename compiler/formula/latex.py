@@ -9,9 +9,9 @@ from .shown import Shown, make
 from .terms import Function, Label
 from .text import ADD, ATOM, MUL, POWER, Writer, Written
 
-__all__ = ["Latex"]
+__all__ = ["GREEK", "Latex"]
 
-_GREEK = frozenset(  # names that LaTeX has a letter for
+GREEK = frozenset(  # names that LaTeX has a letter for
     ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi",
      "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma",
      "Upsilon", "Phi", "Psi", "Omega"])
@@ -23,10 +23,10 @@ def symbol(name: str) -> str:
     if not index:
         stem = name.rstrip("0123456789") or name
         index = name[len(stem):]
-    stem = f"\\{stem}" if stem in _GREEK else stem if len(stem) == 1 else rf"\mathrm{{{_escaped(stem)}}}"
+    stem = f"\\{stem}" if stem in GREEK else stem if len(stem) == 1 else rf"\mathrm{{{_escaped(stem)}}}"
     if not index:
         return stem
-    inner = f"\\{index}" if index in _GREEK else index if len(index) == 1 or index.isdigit() else rf"\mathrm{{{_escaped(index)}}}"
+    inner = f"\\{index}" if index in GREEK else index if len(index) == 1 or index.isdigit() else rf"\mathrm{{{_escaped(index)}}}"
     return f"{stem}_{{{inner}}}"
 
 

@@ -7,12 +7,14 @@ can be an element of its own, with attributes that say so.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from html import escape
 
 from ..provenance import Site
 from . import numbers
+from .latex import GREEK
 from .shown import Shown
 from .terms import Label
 from .text import ADD, ATOM, MUL, POWER, Writer, Written
@@ -26,7 +28,10 @@ _TOKEN = re.compile(rf"{_OPEN}(.*?){_CLOSE}|(\d+(?:\.\d+)?(?:e[+-]?\d+)?)|([^\W\
 _ELEMENT = re.compile(f"{_OPEN}.*?{_CLOSE}")
 _TIMES = "<mo lspace='0.1em' rspace='0.1em'>\u2062</mo>"  # invisible
 _OPERATORS = {"-": "\u2212", "...": "…", "+=": "+=", "<=": "\u2264", ">=": "\u2265", "!=": "\u2260", "==": "="}
+_LEFT = "style='text-align:left'"
 _CONSTANTS = {"pi": "π", "E": "e", "inf": "∞"}
+_GREEK = {name: unicodedata.lookup(f"GREEK {'SMALL' if name.islower() else 'CAPITAL'} LETTER {name.upper().replace('LAMBDA', 'LAMDA')}")
+          for name in GREEK}
 _SERIES = {"sum": "∑", "prod": "∏"}
 
 
@@ -75,9 +80,9 @@ class MathML(Writer):
         """A formula and the definitions of its shared sub-terms, below each other."""
         if not definitions:
             return elements(main)
-        rows = [elements(main), *(elements(f"{name} = {text}") for name, text in definitions)]
+        rows = [elements(main), *(elements(f"{self.letters(name)} = {text}") for name, text in definitions)]
         rows[1] = f"<mtext>where\u00a0</mtext>{rows[1]}"
-        return f"<mtable>{''.join(f'<mtr><mtd>{row}</mtd></mtr>' for row in rows)}</mtable>"
+        return f"<mtable>{''.join(f'<mtr><mtd {_LEFT}>{row}</mtd></mtr>' for row in rows)}</mtable>"
 
     def rational(self, value: Fraction) -> Written:
         size = abs(value)
@@ -88,6 +93,20 @@ class MathML(Writer):
 
     def constant(self, shown: Shown) -> Written:
         return _CONSTANTS.get(shown.data, shown.data), ATOM
+
+    def symbol(self, shown: Shown) -> Written:
+        return self.letters(self.symbol_name(shown.data)), ATOM
+
+    def letters(self, name: str) -> str:
+        """A name as mathematics: `x1` is x with an index, `alpha` a Greek letter."""
+        stem, _, index = name.partition("_")
+        if not index:
+            stem = name.rstrip("0123456789") or name
+            index = name[len(stem):]
+        if not stem.isidentifier() or not (index.isalnum() or not index):
+            return name
+        stem, index = (_GREEK.get(part, part) for part in (stem, index))
+        return _element("msub", stem, index) if index else stem
 
     def product(self, shown: Shown) -> Written:
         coefficient, count = shown.data
@@ -134,6 +153,14 @@ class MathML(Writer):
             factors = (self.inside(inner, MUL), self.transposed(ones)) if column else (ones, self.transposed(self.inside(inner, ATOM)))
             return " @ ".join(factors), MUL
         return super().full(shown)
+
+    def take(self, shown: Shown) -> Written:
+        base, *rest = shown.args
+        return _element("msub", self.inside(base, ATOM), self.subscript(shown.data, rest)), ATOM
+
+    def gather(self, shown: Shown) -> Written:
+        base, *indices = shown.args
+        return _element("msub", self.inside(base, ATOM), ",".join(map(self.write, indices))), ATOM
 
     # ------------------------------------------------------------------------------------------ indices
     def element(self, shown: Shown) -> Written:

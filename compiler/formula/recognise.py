@@ -39,7 +39,7 @@ def recognised(table: Table, term: Term) -> Term:
                 again = _softmax(table, again)
             elif isinstance(again, Apply) and again.function.name == "log":
                 again = _logsumexp(table, again)
-        done[t] = again
+        done[t] = table.inherit(again, t)
     return done[term]
 
 

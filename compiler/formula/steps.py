@@ -6,6 +6,7 @@ simplify), and each step is an entry of their logs. A step's text is made when s
 from __future__ import annotations
 
 import linecache
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -68,6 +69,7 @@ class DerivationStep:
         level: how far both sides agree; None for a derivative.
         why: why the rule is sound.
         sites: the user's lines that made the expression.
+        alike: whether people write both sides in the same way (a square and a product with itself); then they are under their ops' names.
         drawn: gives the same step with its expressions as text for `mathml.elements`.
     """
 
@@ -80,6 +82,7 @@ class DerivationStep:
     level: Level | None
     why: str
     sites: tuple[Site, ...]
+    alike: bool = False
     drawn: Callable[[Mark], DerivationStep] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -159,7 +162,7 @@ class Steps(Sequence[DerivationStep]):
         before, after = ((literal.called if alike else literal.best)(side, names) for side in (step.before, step.after))
         condition = f"{' and '.join(map(str, rule.when))}, of {rule.before}" if rule.when else ""
         return DerivationStep(phase, rule.name, before, after, self._where(names, literal), condition, rule.level, rule.why,
-                              self._sites(step.sites))
+                              self._sites(step.sites), alike)
 
     def _derivative(self, phase: Phase, step: Passed, literal: Literal) -> DerivationStep:
         node = step.node
@@ -207,7 +210,8 @@ class Steps(Sequence[DerivationStep]):
         lines = [f"{self._title or 'derivation'}: {len(self)} step{'s' * (len(self) != 1)}"]
         for phase, steps in self._phases():
             lines.append(_heading(phase, steps))
-            lines += [f"  {k}. {step}".replace("\n", "\n   ") for k, step in steps]
+            lines += [f"  {k}. {step}".replace("\n", "\n   ") for k, step in steps if not step.alike]
+            lines += [f"  {alike}"] if (alike := _alike(steps)) else []
         return "\n".join([*lines, self._left_out]).rstrip()
 
     __repr__ = __str__
@@ -216,7 +220,11 @@ class Steps(Sequence[DerivationStep]):
         """Every step to be opened, the first of them as mathematics; see `DerivationStep.html`."""
         parts: list[str] = []
         for phase, steps in self._phases():
-            parts += [f"<div><i>{escape(_heading(phase, steps))}</i></div>", *(step.html(mark, k <= _MOST_DRAWN) for k, step in steps)]
+            parts.append(f"<div><i>{escape(_heading(phase, steps))}</i></div>")
+            parts += [step.html(mark, k <= _MOST_DRAWN) for k, step in steps if not step.alike]
+            if alike := _alike(steps):
+                hidden = "".join(step.html(mark, draw=False) for _, step in steps if step.alike)
+                parts.append(f"<details><summary><small>{escape(alike)}</small></summary>{hidden}</details>")
         return "".join([*parts, escape(self._left_out)])
 
     def _repr_html_(self) -> str:
@@ -235,6 +243,15 @@ def _heading(phase: Phase, steps: list[tuple[int, DerivationStep]]) -> str:
     signs = {step.before[0] for _, step in steps}
     told = {"d": "d[u] is the derivative of u", "D": "D[u] is the derivative of the result by u"}
     return f"{phase}: {'; '.join(told[sign] for sign in sorted(signs))}"
+
+
+def _alike(steps: list[tuple[int, DerivationStep]]) -> str:
+    """The steps that nobody sees in what is written."""
+    rules = Counter(step.rule for _, step in steps if step.alike)
+    if not rules:
+        return ""
+    named = ", ".join(f"{rule} ({n} times)" if n > 1 else rule for rule, n in rules.items())
+    return f"and {rules.total()} whose sides are written alike: {named}"
 
 
 def _letters(letters: str) -> Iterator[str]:

@@ -29,7 +29,7 @@ def tidied(table: Table, term: Term) -> Term:
                 again = _factored(table, again)
             elif isinstance(again, Mul):
                 again = _expanded(table, again)
-        done[t] = again
+        done[t] = table.inherit(again, t)
     return done[term]
 
 

@@ -32,6 +32,19 @@ class Level(Enum):
     STABLE = "stable"
     REAL = "real"
 
+    @property
+    def meaning(self) -> str:
+        """The above in a few words."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Level.EXACT: "the same bits",
+    Level.ROUNDING: "the same up to the rounding of intermediate values",
+    Level.STABLE: "right also where what was written overflows, cancels or is undefined",
+    Level.REAL: "the same over the reals only",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Condition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from ...compiler.record import KernelRecord
 from ...compiler.sizes import SizeExpr, evaluate
 from ...compiler.stages import Clock, ticking
 from ..progress import shown
+
+if TYPE_CHECKING:
+    from ...compiler.rewrite import Step
 
 __all__ = ["Execution", "Options", "Request", "execute"]
 
@@ -51,6 +54,14 @@ class Execution:
             return self.built.simplified
         assert self._derived is not None
         return self._derived[1]
+
+    @property
+    def rewrites(self) -> Sequence[Step]:
+        """The rewrites that led to it."""
+        if self.built is not None:
+            return self.built.steps
+        assert self._derived is not None
+        return self._derived[2]
 
     def run(self, arrays: Sequence[Any], out: Sequence[Any] | None = None) -> list[Any]:
         """The outputs for these inputs: arrays that share no memory with the inputs or each other.

@@ -4,12 +4,15 @@ from __future__ import annotations
 import inspect
 import linecache
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from ...compiler.ir import Graph, Node, toposort
 from ...compiler.provenance import Site
+from ...compiler.rewrite import Level, Step
+from ...compiler.rewrite.rule import Rule
 from ...compiler.stages import STAGES
 from ...compiler.text import dtype_text, node_lines
 
@@ -21,10 +24,11 @@ if TYPE_CHECKING:
     from ..function.stats import Stats
     from ..function.traced_program import TracedProgram
 
-__all__ = ["Content", "Line", "Row", "gather", "mathematics"]
+__all__ = ["MOST_MATHEMATICS", "Content", "Line", "Picture", "Row", "Use", "gather"]
 
 MOST_LINES = 400  # of one listing; a report is for reading
-MOST_MATHEMATICS = 300  # operations that are drawn as mathematics, rather than written as text
+MOST_MADE = 40  # operations that are shown of one line
+MOST_MATHEMATICS = 2000  # operations that are drawn as mathematics, rather than written as text
 
 
 @dataclass(frozen=True)
@@ -32,19 +36,41 @@ class Line:
     """A line of the user's source, with what it made.
 
     Attributes:
-        made: each operation of the traced graph, as an expression.
+        made: operations of the traced graph, as expressions.
+        more: how many there are beside these.
     """
 
     site: Site
     text: str
     made: tuple[str, ...]
+    more: int
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a listing of the IR, with the user's lines that it comes from."""
+    """A line of a listing, with the user's lines that it comes from."""
 
     text: str
+    sites: frozenset[Site]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The IR at a stage, to be drawn and as text, with what its outputs are called."""
+
+    title: str
+    graph: Graph
+    results: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A rewrite rule, how often it was used, why it is sound, and the lines that it was used on."""
+
+    rule: str
+    times: int
+    why: str
     sites: frozenset[Site]
 
 
@@ -57,8 +83,9 @@ class Content:
         lines: the function's source; and lines elsewhere that it called.
         formulas: the value and the derivatives, with their titles.
         derivations: of each of them, the steps.
-        listings: the IR before and after it was simplified.
-        schedule: the kernels, with the reason for every boundary.
+        pictures: the IR before and after it was simplified.
+        rewrites: those of the compiled program, by numerical class.
+        schedule: the kernels, with the reason for every boundary; empty where the program is interpreted.
         code: the generated code.
         counts: how many operations of each kind there are, by stage.
         facts: further numbers, with what they are.
@@ -70,9 +97,10 @@ class Content:
     lines: tuple[Line, ...]
     formulas: tuple[tuple[str, Formula], ...]
     derivations: tuple[tuple[str, Steps], ...]
-    listings: tuple[tuple[str, tuple[Row, ...]], ...]
-    schedule: str
-    code: str
+    pictures: tuple[Picture, ...]
+    rewrites: tuple[tuple[Level, tuple[Use, ...]], ...]
+    schedule: tuple[Row, ...]
+    code: tuple[Row, ...]
     counts: tuple[tuple[str, Mapping[str, int]], ...]
     facts: tuple[tuple[str, str], ...]
     seconds: tuple[tuple[str, float, str], ...]
@@ -84,13 +112,17 @@ def gather(view: TraceView, function: Any, traced: TracedProgram, stats: Stats) 
     graph, program = traced.graph, execution.program
     formulas = tuple(_formulas(view, traced, request))
     stages = [("traced", graph), ("differentiated", execution.differentiated), ("simplified", execution.simplified)]
+    results = [title for title, _ in formulas]
+    called = [results[:1], *[results if request.kind == "value_and_gradient" else results[1:] or results] * 2]
     inputs = ", ".join(f"{n.param('name')}: {dtype_text(n.dtype)}[{', '.join(map(str, n.shape))}]" for n in graph.inputs)
     allowed = f"stabilise={traced.options.stabilise}, fastmath={traced.options.fastmath}"
     return Content(
         name=traced.name, about=f"{request.kind.replace('_', ' ')} of ({inputs}), with {allowed}", lines=tuple(_lines(function, traced)),
         formulas=formulas, derivations=tuple((title, made.steps()) for title, made in formulas),
-        listings=tuple((title, tuple(_rows(g))) for title, g in stages),
-        schedule="" if program is None else str(program.scheduled), code="" if program is None else execution.source(),
+        pictures=tuple(Picture(title, g, tuple(names), tuple(_rows(g))) for (title, g), names in zip(stages, called, strict=True)),
+        rewrites=tuple(_rewrites(execution.rewrites)),
+        schedule=() if program is None else tuple(starmap(Row, program.scheduled.lines())),
+        code=() if program is None else tuple(starmap(Row, program.source_lines())),
         counts=tuple((title, _counts(g)) for title, g in stages), facts=tuple(_facts(execution, graph, stats)),
         seconds=tuple((stage, spent, STAGES[stage]) for stage, spent in stats.seconds.items()))
 
@@ -115,7 +147,8 @@ def _lines(function: Any, traced: TracedProgram) -> Iterator[Line]:
                 made.setdefault(site, {})[text] = None
     sites = dict.fromkeys([*_own_sites(function), *sorted(made)])
     for site in list(sites)[:MOST_LINES]:
-        yield Line(site, linecache.getline(site.file, site.line).rstrip("\n"), tuple(made.get(site, ()))[:MOST_LINES])
+        found = tuple(made.get(site, ()))
+        yield Line(site, linecache.getline(site.file, site.line).rstrip("\n"), found[:MOST_MADE], len(found[MOST_MADE:]))
 
 
 def _own_sites(function: Any) -> list[Site]:
@@ -139,6 +172,18 @@ def _rows(graph: Graph) -> Iterator[Row]:
         yield Row(f"return {', '.join(names[n] for n in graph.outputs)}", frozenset())
 
 
+def _rewrites(steps: Iterable[Step]) -> Iterator[tuple[Level, tuple[Use, ...]]]:
+    """The rules that were used, those of a numerical class together."""
+    used: dict[Rule, list[Step]] = {}
+    for step in steps:
+        used.setdefault(step.rule, []).append(step)
+    for level in Level:
+        uses = [Use(rule.name, len(s), rule.why, frozenset().union(*(step.sites for step in s))) for rule, s in used.items()
+                if rule.level is level]
+        if uses:
+            yield level, tuple(uses)
+
+
 def _counts(graph: Graph) -> dict[str, int]:
     counts = Counter(n.op.name for n in graph.nodes() if n.inputs)
     return dict(counts.most_common())
@@ -154,8 +199,3 @@ def _facts(execution: Execution, graph: Graph, stats: Stats) -> Iterator[tuple[s
     yield "temporaries", f"{number} arrays, {size:,} bytes"
     yield "results", f"{execution.output_bytes(graph.hints):,} bytes"
     yield "memory of the latest calls", f"{stats.peak_bytes:,} bytes at most"
-
-
-def mathematics(formula: Formula) -> str:
-    """A formula as MathML; nothing where it is too large for that."""
-    return formula.mathml if formula.ops <= MOST_MATHEMATICS else ""

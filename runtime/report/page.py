@@ -1,85 +1,60 @@
-"""A report as HTML: a fragment for notebooks, and the same as one file. Nothing is loaded; whatever comes from a user is escaped."""
+"""A report as HTML: a fragment for notebooks, and the same as one file. Nothing is loaded; whatever comes from a user is escaped.
+
+Every element that comes from lines of the user says so (`data-at`); `page.js` lights up what comes from the same line.
+"""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from functools import cache
 from html import escape
+from importlib.resources import files
 
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from ...compiler.formula import Formula
+from ...compiler.ir import Node
 from ...compiler.provenance import Site
-from .content import Content, Line, Row, mathematics
+from .content import MOST_MATHEMATICS, Content, Line, Picture, Row
+from .picture import MissingLayoutError, drawing, svg
 
 __all__ = ["fragment", "page"]
 
-_STYLE = """
-.chainrule-report { font: 14px/1.5 system-ui, sans-serif; color: #1d2329; background: #fff; max-width: 76rem; margin: 0 auto;
-  padding: 0 1rem 2rem; text-align: left }
-.chainrule-report h1 { font-size: 1.5rem; margin: 1rem 0 .25rem }
-.chainrule-report h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; border-bottom: 1px solid #d8dee4 }
-.chainrule-report pre, .chainrule-report code { font: 12px/1.5 ui-monospace, monospace }
-.chainrule-report pre { margin: .25rem 0; padding: .5rem; background: #f6f8fa; overflow-x: auto; white-space: pre }
-.chainrule-report table { border-collapse: collapse; margin: 0 }
-.chainrule-report td, .chainrule-report th { padding: 0 1rem 0 0; text-align: left; vertical-align: top; background: none; border: 0 }
-.chainrule-report .scroll { overflow-x: auto }
-.chainrule-report .source td { white-space: pre-wrap }
-.chainrule-report .source td + td { white-space: pre }
-.chainrule-report .source td:last-child { white-space: normal }
-.chainrule-report .chip { display: inline-block; background: #eef2f6; border-radius: 3px; padding: 0 .35em; margin: 1px }
-.chainrule-report .muted, .chainrule-report small { color: #59636e }
-.chainrule-report summary { cursor: pointer }
-.chainrule-report details details { margin-left: 1rem }
-.chainrule-report details table { margin-left: 1.5rem }
-.chainrule-report math { font-size: 1.15rem; margin: .4rem 0 }
-.chainrule-report .row { display: block }
-.chainrule-report .on { background: #fff1b8 }
-"""
+SMALL = 30  # boxes of a picture that is shown without being asked for
+_FORMATTER = HtmlFormatter(nowrap=True)
 
-_SCRIPT = """
-document.querySelectorAll('.chainrule-report:not([data-live])').forEach(report => {
-  report.dataset.live = '';
-  const mark = (event, on) => {
-    const from = event.target.closest('[data-at]');
-    if (!from || !report.contains(from)) return;
-    for (const name of from.dataset.at.split(' ').filter(Boolean))
-      report.querySelectorAll('[data-at~="' + name + '"]').forEach(other => other.classList.toggle('on', on));
-  };
-  report.addEventListener('mouseover', event => mark(event, true));
-  report.addEventListener('mouseout', event => mark(event, false));
-});
-"""
+
+@cache
+def _resource(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
 
 
 def page(content: Content, body: str) -> str:
     """A whole file."""
     return ("<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+            "<meta name='color-scheme' content='light dark'>"
             f"<title>{escape(content.name)}</title></head><body style='margin:0'>{body}</body></html>\n")
 
 
 def fragment(content: Content) -> str:
     """The report as an element, with its style."""
     at = _Marks(content.lines)
-    parts = [f"<h1>{escape(content.name)}</h1><div class='muted'>{escape(content.about)}</div>",
-             _section("Source, and the operations that each line made", _source(content.lines, at)),
-             _section("Formulas", "".join(f"<div class='scroll'>{_formula(title, made)}</div>" for title, made in content.formulas))]
-    steps = [(title, f"<div>{len(s)} steps</div>{s.html(at)}") for title, s in content.derivations]
-    parts.append(_section("Derivations", _folded(steps)))
-    parts.append(_section("IR", _folded([(f"{title}: {len(rows) - 1} lines", _listing(rows, at)) for title, rows in content.listings])))
+    parts = [_section("Formulas", "".join(_formula(title, made, at) for title, made in content.formulas)),
+             _section("What each line made", _made(content.lines, at)),
+             _section("Derivations", _folded((f"{title}: {len(s)} steps", s.html(at), False) for title, s in content.derivations)),
+             _section("Graphs", _graphs(content, at)),
+             _section("Rewrites of the program, by numerical class", _rewrites(content, at))]
     if content.schedule:
-        parts.append(_section("Kernels, and why each is apart", f"<pre>{escape(content.schedule)}</pre>"))
-        code = highlight(content.code.strip(), PythonLexer(), _FORMATTER)
-        parts.append(_section("Generated code", f"<pre>{code}</pre>"))
-    counts = [(title, str(sum(c.values())), ", ".join(f"{n} {op}" for op, n in c.items())) for title, c in content.counts]
-    parts.append(_section("Operations", _table(counts)))
-    parts.append(_section("Memory and arithmetic", _table(content.facts)))
-    parts.append(_section("Seconds", _table([(stage, f"{spent:.4f}", what) for stage, spent, what in content.seconds])))
-    colours = _FORMATTER.get_style_defs(".chainrule-report")
-    return f"<div class='chainrule-report'><style>{colours}{_STYLE}</style>{''.join(parts)}<script>{_SCRIPT}</script></div>"
-
-
-_FORMATTER = HtmlFormatter(nowrap=True, style="default")
+        parts.append(_section("Kernels, and why each is apart", _listing(content.schedule, at)))
+        parts.append(_section("Generated code", _listing(content.code, at, python=True)))
+    counts = [(title, f"{sum(c.values()):,}", ", ".join(f"{n:,} {op}" for op, n in c.items())) for title, c in content.counts]
+    parts += [_section("Operations", _table(counts)), _section("Memory and arithmetic", _table(content.facts)),
+              _section("Seconds", _seconds(content.seconds))]
+    head = f"<h1>{escape(content.name)}</h1><div class='muted'>{escape(content.about)}</div>"
+    source = f"<aside class='source'>{_section('Source', _source(content.lines, at))}</aside>"
+    return (f"<div class='chainrule-report'><style>{_resource('page.css')}</style><div>{head}<div class='columns'>{source}"
+            f"<main>{''.join(parts)}</main></div></div><script>{_resource('page.js')}</script></div>")
 
 
 class _Marks:
@@ -97,31 +72,93 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{body}</section>"
 
 
-def _folded(items: Iterable[tuple[str, str]]) -> str:
-    return "".join(f"<details><summary>{escape(title)}</summary>{body}</details>" for title, body in items)
+def _folded(items: Iterable[tuple[str, str, bool]]) -> str:
+    """Parts to be opened: (title, body, whether it is open)."""
+    return "".join(f"<details{' open' if shown else ''}><summary>{escape(title)}</summary>{body}</details>" for title, body, shown in items)
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:
     lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
-    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
+    return f"<div class='scroll'><table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table></div>"
+
+
+def _python(lines: Iterable[str]) -> list[str]:
+    """Source in colours, line by line."""
+    coloured: str = highlight("\n".join(lines), PythonLexer(stripnl=False, ensurenl=False), _FORMATTER)
+    return coloured.removesuffix("\n").split("\n")
 
 
 def _source(lines: Sequence[Line], at: _Marks) -> str:
-    coloured = highlight("\n".join(line.text for line in lines), PythonLexer(stripnl=False), _FORMATTER).split("\n")
+    """Each line with its number; files one after the other."""
+    rows, file = [], ""
+    for line, text in zip(lines, _python(line.text for line in lines), strict=True):
+        name, _, number = str(line.site).rpartition(":")
+        if name != file:
+            rows.append(f"<span class='row muted'>{escape(name)}</span>")
+            file = name
+        tied = f"{at([line.site])} tabindex='0'" if line.made else ""
+        rows.append(f"<span class='row'{tied}><span class='at'>{number}</span>{text}</span>")
+    return f"<pre>{''.join(rows)}</pre>"
+
+
+def _made(lines: Sequence[Line], at: _Marks) -> str:
     rows = []
-    for line, text in zip(lines, coloured, strict=False):
-        chips = " ".join(f"<code class='chip'>{escape(made)}</code>" for made in line.made)
-        rows.append(f"<tr{at([line.site]) if line.made else ''}><td class='muted'>{escape(str(line.site))}</td>"
-                    f"<td><code>{text}</code></td><td>{chips}</td></tr>")
-    return f"<div class='scroll'><table class='source'>{''.join(rows)}</table></div>"
+    for line in lines:
+        if line.made:
+            chips = " ".join(f"<code class='chip'>{escape(made)}</code>" for made in line.made)
+            more = f" <small>and {line.more:,} more</small>" if line.more else ""
+            rows.append(f"<tr{at([line.site])}><td class='muted'>{escape(str(line.site))}</td><td>{chips}{more}</td></tr>")
+    return f"<table>{''.join(rows)}</table>"
 
 
-def _formula(title: str, formula: Formula) -> str:
-    drawn = mathematics(formula)
-    text = f"<pre>{escape(f'{title} = {formula}')}</pre>"
-    return f"{text}<math display='block'>{drawn}</math>" if drawn else text
+def _formula(title: str, formula: Formula, at: _Marks) -> str:
+    """As mathematics, and as text; a formula that is too large for the one as text alone."""
+    text = f"<pre>{escape(str(formula))}</pre>"
+    if formula.ops > MOST_MATHEMATICS:
+        return f"<h3>{escape(title)}</h3>{text}"
+    return (f"<h3>{escape(title)}</h3><div class='scroll'><math display='block'>{formula.marked(at)}</math></div>"
+            f"<details><summary><small>as text</small></summary>{text}</details>")
 
 
-def _listing(rows: Sequence[Row], at: _Marks) -> str:
-    lines = "".join(f"<span class='row'{at(row.sites)}>{escape(row.text)}</span>" for row in rows)
-    return f"<pre>{lines}</pre>"
+def _graphs(content: Content, at: _Marks) -> str:
+    original, *_ = content.pictures
+    before, lines = frozenset(original.graph.nodes()), frozenset(line.site for line in content.lines)
+    return "".join(_graph(picture, frozenset() if picture is original else before, lines, at) for picture in content.pictures)
+
+
+def _graph(picture: Picture, before: Set[Node], lines: Set[Site], at: _Marks) -> str:
+    """A drawing, where it can be made, and the same as text."""
+    shown = False
+    try:
+        made = drawing(picture.graph, picture.results, before, lines)
+        body = f"<figcaption>{escape(made.caption)}</figcaption><div class='scroll'>{svg(made, at, picture.title)}</div>"
+        shown = len(made.boxes) <= SMALL
+    except MissingLayoutError as error:
+        body = f"<figcaption>{escape(str(error))}</figcaption>"
+    listing = _folded([("as text", _listing(picture.rows, at), False)])
+    return _folded([(picture.title, f"<figure>{body}</figure>{listing}", shown)])
+
+
+def _listing(rows: Sequence[Row], at: _Marks, python: bool = False) -> str:
+    texts = _python(row.text for row in rows) if python else [escape(row.text) for row in rows]
+    return f"<pre>{''.join(f'<span class=row{at(row.sites)}>{text}</span>' for row, text in zip(rows, texts, strict=True))}</pre>"
+
+
+def _rewrites(content: Content, at: _Marks) -> str:
+    if not content.rewrites:
+        return "<div>none</div>"
+    parts = []
+    for level, uses in content.rewrites:
+        rows = "".join(f"<tr{at(use.sites)}><td>{escape(use.rule)}</td><td class='number'>{use.times:,}</td><td>{escape(use.why)}</td></tr>"
+                       for use in uses)
+        title = f"{escape(level.value)} <small>{escape(level.meaning)}</small>"
+        parts.append(f"<h3>{title}</h3><div class='scroll'><table>{rows}</table></div>")
+    return "".join(parts)
+
+
+def _seconds(rows: Sequence[tuple[str, float, str]]) -> str:
+    most = max((spent for _, spent, _ in rows), default=0.0)
+    lines = (f"<tr><td>{escape(stage)}</td><td class='number'>{spent:.4f}</td><td style='width:7rem'>"
+             f"<div class='bar' style='width:{100 * spent / most if most else 0:.0f}%'></div></td><td>{escape(what)}</td></tr>"
+             for stage, spent, what in rows)
+    return f"<div class='scroll'><table>{''.join(lines)}</table></div>"

@@ -1,7 +1,7 @@
 """A report for terminals."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.rule import Rule
@@ -9,7 +9,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from .content import Content
+from .content import Content, Row
 
 __all__ = ["parts"]
 
@@ -19,21 +19,27 @@ def parts(content: Content) -> Iterator[Any]:
     yield _head(content.name)
     yield Text(content.about)
     yield _head("source, and the operations that each line made")
-    yield _table([(str(line.site), line.text, "\n".join(line.made)) for line in content.lines], "line", "source", "operations")
+    yield _table([(str(line.site), line.text, "\n".join([*line.made, *([f"and {line.more:,} more"] if line.more else [])]))
+                  for line in content.lines], "line", "source", "operations")
     yield _head("formulas")
     for title, formula in content.formulas:
         yield Text(f"{title} = {formula}")
     for title, steps in content.derivations:
         yield _head(f"derivation of {title}")
         yield Text(str(steps))
-    for title, rows in content.listings:
-        yield _head(f"IR, {title}")
-        yield Text("\n".join(row.text for row in rows))
+    for picture in content.pictures:
+        yield _head(f"IR, {picture.title}")
+        yield _text(picture.rows)
+    yield _head("rewrites of the program, by numerical class")
+    for level, uses in content.rewrites:
+        yield Text(f"{level.value}: {level.meaning}")
+        yield _table([("", use.rule, f"{use.times:,}", use.why) for use in uses])
     if content.schedule:
         yield _head("kernels, and why each is apart")
-        yield Text(content.schedule)
+        yield _text(content.schedule)
         yield _head("generated code")
-        yield Syntax(content.code.strip(), "python", theme="ansi_dark", background_color="default", word_wrap=True)
+        code = "\n".join(row.text for row in content.code)
+        yield Syntax(code, "python", theme="ansi_dark", background_color="default", word_wrap=True)
     yield _head("operations")
     yield _table([(title, str(sum(counts.values())), ", ".join(f"{n} {op}" for op, n in counts.items()))
                   for title, counts in content.counts], "stage", "in all", "of each kind")
@@ -45,6 +51,10 @@ def parts(content: Content) -> Iterator[Any]:
 
 def _head(text: str) -> Rule:
     return Rule(Text(text, style="bold"), align="left")
+
+
+def _text(rows: Iterable[Row]) -> Text:
+    return Text("\n".join(row.text for row in rows))
 
 
 def _table(rows: Any, *titles: str) -> Table:

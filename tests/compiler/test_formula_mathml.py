@@ -1,12 +1,15 @@
 """MathML: well-formed, with the layout of fractions, powers, roots and indices, and with nothing lost of what the text says."""
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from formula_graphs import graph_of
 
+from chainrule import grad
 from chainrule.compiler.formula import Formula, derivative, formula
 from chainrule.compiler.ir import Node, f
+from chainrule.compiler.provenance import Site
 
 ARITY = {"mfrac": 2, "msup": 2, "msub": 2, "munder": 2}
 MARKS = {"mi", "mn", "mo", "mtext"}
@@ -80,5 +83,36 @@ def test_shared_terms_are_rows_of_their_own() -> None:
 
 
 def test_names_stay_names() -> None:
-    made = formula(graph_of(lambda *xs: xs[0] * xs[1], **{"x_1": (), "p.0": ()}))
-    assert [e.text for e in tree(made).iter("mi")] == ["x_1", "p.0"]
+    made = formula(graph_of(lambda *xs: xs[0] * xs[1] + xs[2], **{"x_": (), "p.0": (), "rate_2_x": ()}))
+    assert [e.text for e in tree(made).iter("mi")] == ["x_", "p.0", "rate_2_x"]
+
+
+def test_digits_and_what_follows_an_underscore_are_indices_and_greek_letters_are_letters() -> None:
+    made = formula(graph_of(lambda *xs: xs[0] * xs[1] * xs[2], alpha=(), x12=(), Omega_max=()))
+    assert [e.text for e in tree(made).iter("mi")] == ["α", "x", "Ω", "max"]
+    assert [(base.tag, index.tag) for base, index in tree(made).iter("msub")] == [("mrow", "mrow")] * 2
+    assert [e.text for e in tree(made).iter("mn")] == ["12"]
+
+
+def test_parts_are_tied_to_the_lines_that_made_them() -> None:
+    @grad
+    def g(x, y):  # type: ignore[no-untyped-def]
+        u = np.exp(x)  # line 1
+        v = np.sin(u * y)  # line 2
+        return u + v * v
+
+    first = g.__wrapped__.__code__.co_firstlineno + 2  # the first line after the decorator's and the head's
+    g(0.5, 0.5)
+
+    def mark(sites: Iterable[Site]) -> str:
+        return f" data-at='{' '.join(str(s.line - first) for s in sorted(sites) if s.file == __file__)}'"
+
+    def tied(made: Formula, line: int) -> list[str]:
+        rows = ElementTree.fromstring(f"<math>{made.marked(mark)}</math>").iter("mrow")
+        return ["".join(row.itertext()) for row in rows if str(line) in row.get("data-at", "").split()]
+
+    assert tied(g.formula, 0) == ["ex", "ex"]
+    assert "sin(y\u2062ex)" in tied(g.formula, 1)
+    assert tied(g.derivative("x"), 2)[0] == "".join(tree(g.derivative("x")).itertext())  # the whole: what is returned is a sum
+    assert any("cos" in text for text in tied(g.derivative("y"), 1))
+    assert "data-at" not in g.formula.mathml

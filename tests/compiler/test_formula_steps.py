@@ -155,11 +155,15 @@ def test_large_graphs_take_linear_time_and_short_texts() -> None:
 def test_both_renderings_say_what_is_in_the_steps() -> None:
     steps = derivative(logistic_graph(), "w", title="slope").steps()
     text, page = str(steps), steps._repr_html_()
-    assert text.startswith(f"slope: {len(steps)} steps\nstabilise\n  1. ")
-    assert page.count("<details>") == len(steps)
-    for step in steps:
+    assert text.startswith(f"slope: {len(steps)} steps\nstabilise\n  ")
+    phases = {step.phase for step in steps if step.alike}
+    assert page.count("<details>") == len(steps) + len(phases)  # what people write alike is folded away
+    assert len(phases) == text.count("whose sides are written alike") == 2
+    for k, step in enumerate(steps, 1):
         assert step.rule in text
         assert html.escape(step.before) in page
+        assert (f"\n  {k}. {step.rule}" in text) is not step.alike
+    assert page.count("<math") > page.count("<code>") > 0
     assert "<script" not in page
 
 

@@ -1,5 +1,6 @@
 """Reports: every part is there, what comes from a user stays text, and nothing is loaded from anywhere."""
 import re
+import sys
 import warnings
 from html import escape, unescape
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ import chainrule as cr
 from chainrule import grad
 from chainrule.compiler.formula import Formula
 from chainrule.compiler.stages import STAGES
+from chainrule.runtime.report.page import fragment
 
 X, Y = np.arange(12.0).reshape(4, 3) / 10, np.array([1.0, 0.0, 1.0, 0.0])
 
@@ -63,25 +65,26 @@ class Elements(HTMLParser):
 
 
 # ------------------------------------------------------------------------------------------------ what is in it
-PARTS = ["source, and the operations that each line made", "formulas", "derivation", "ir", "kernels, and why each is apart",
-         "generated code", "operations", "memory and arithmetic", "seconds"]
+COMMON = ["rewrites of the program, by numerical class", "kernels, and why each is apart", "generated code", "operations",
+          "memory and arithmetic", "seconds"]
+SECTIONS = ["source", "formulas", "what each line made", "derivations", "graphs", *COMMON]
+PARTS = ["source, and the operations that each line made", "formulas", "derivation", "ir", *COMMON]
 
 
 def texts(report):
     content = report.content
-    yield from (content.name, content.about, content.schedule.splitlines()[0])
+    yield from (content.name, content.about)
     yield from (str(formula) for _, formula in content.formulas)
     yield from (step.rule for _, steps in content.derivations for step in steps)
-    yield from (row.text for _, rows in content.listings for row in rows)
+    yield from (row.text.strip() for rows in (content.schedule, content.code, *(p.rows for p in content.pictures)) for row in rows)
+    yield from (text for level, uses in content.rewrites for text in (level.value, level.meaning, *(use.rule for use in uses)))
     yield from (made for line in content.lines for made in line.made)
     yield from (stage for stage, _, _ in content.seconds)
 
 
 def test_the_page_has_every_part(report, page):
     shown = "".join(Elements(page).words)
-    titles = [title.lower() for title in re.findall("<h2>(.*?)</h2>", page)]
-    assert len(titles) == len(PARTS)
-    assert all(title.startswith(part) for title, part in zip(titles, PARTS, strict=True))
+    assert [title.lower() for title in re.findall("<h2>(.*?)</h2>", page)] == SECTIONS
     for text in texts(report):
         assert text in shown
     for line in loss.source("value_and_gradient").splitlines():
@@ -105,11 +108,12 @@ def test_the_terminal_has_every_part(report):
 def test_the_numbers_are_those_of_the_program(report):
     content = report.content
     assert [title for title, _ in content.formulas] == ["loss", "d loss / d w", "d loss / d b"]
-    assert [title for title, _ in content.listings] == ["traced", "differentiated", "simplified"]
+    assert [picture.title for picture in content.pictures] == ["traced", "differentiated", "simplified"]
     counts = dict(content.counts)
     assert sum(counts["simplified"].values()) <= sum(counts["differentiated"].values())
     assert "value and gradient of (w: f64[s0], b: f64[]" in content.about
-    assert dict(content.facts)["kernels"] == str(len(re.findall(r"^\d+: k\d", content.schedule, re.MULTILINE))) != "0"
+    assert dict(content.facts)["kernels"] == str(sum(re.match(r"\d+: k\d", row.text) is not None for row in content.schedule)) != "0"
+    assert {level.value for level, _ in content.rewrites} == {"exact", "stable"}  # rounding and fastmath would be for others
     assert {stage for stage, _, _ in content.seconds} <= set(STAGES)
 
 
@@ -125,9 +129,18 @@ def test_lines_steps_and_ir_are_tied_by_their_marks(report, page):
     elements = [(tag, attrs["data-at"].split()) for tag, attrs in Elements(page).found if "data-at" in attrs]
     of_lines = {name for tag, names in elements if tag == "tr" for name in names}
     assert len(of_lines) == sum(bool(line.made) for line in report.content.lines)
-    for tag in ("span", "details"):
+    for tag in ("span", "details", "mrow", "g"):  # of source and listings; of steps; of formulas; of pictures
         assert {name for t, names in elements if t == tag for name in names} == of_lines
-    assert "mouseover" in page
+    code = [row for row in report.content.code if row.text.strip().startswith("v") and "np.log" in row.text]
+    assert all(row.sites for row in code)
+
+
+def test_without_the_library_that_lays_out_pictures_there_is_text(report, monkeypatch):
+    monkeypatch.setitem(sys.modules, "igraph", None)
+    body = fragment(report.content)
+    assert "<svg" not in body
+    assert body.count("pip install &#x27;chainrule[report]&#x27;") == 3
+    assert escape(report.content.pictures[0].rows[0].text) in body
 
 
 # ------------------------------------------------------------------------------------------------ what is not in it
@@ -138,7 +151,8 @@ def test_the_page_is_closed_and_loads_nothing(page):
     assert "url(" not in page
     assert "@import" not in page
     assert not [(tag, attrs) for tag, attrs in elements.found if {"src", "href"} & attrs.keys() or tag in ("link", "iframe", "object")]
-    assert page.count("<math") == page.count("</math>") == 3
+    assert page.count("<math display") == 3
+    assert page.count("<math") == page.count("</math>") > 3
 
 
 def test_source_stays_text(page):
@@ -197,6 +211,7 @@ def test_an_interpreted_function(monkeypatch):
     report = made.explain()
     assert dict(report.content.facts)["tier"] == "interpreted"
     assert "Generated code" not in report._repr_html_()
+    assert "<svg" in report._repr_html_()
 
 
 def test_lines_of_other_functions_that_share_operations_are_not_shown():
@@ -252,8 +267,8 @@ def test_large_functions_are_cut_short(tmp_path):
     report = deep.explain()
     target = report.save(str(tmp_path / "deep.html"))
     assert "more steps" in target.read_text(encoding="utf-8")
-    assert all(len(rows) <= 401 for _, rows in report.content.listings)
-    assert target.stat().st_size < 3_000_000
+    assert all(len(picture.rows) <= 401 for picture in report.content.pictures)
+    assert target.stat().st_size < 2_000_000
 
 
 def test_a_report_of_one_signature():
