@@ -100,7 +100,7 @@ class Table:
     def inherit(self, term: Term, other: Term) -> Term:
         """The term, which is another one in a new form: it comes from where that came from, if nothing else is known."""
         if term is not other and term.parts() and term.skeleton not in self._origins:
-            self.add_origin(term, self.origin(other))
+            self.tied(term, self.origin(other))
         return term
 
     @contextmanager

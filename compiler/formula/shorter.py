@@ -38,7 +38,8 @@ def _shortened(table: Table, term: Term, done: dict[Term, Term]) -> Term:
         if t not in done:
             again = table.with_parts(t, done)
             done[t] = again if again is t or again not in done else done[again]
-            done[t] = _best(table, done[t], done)
+            with table.originating(table.origin(t)):
+                done[t] = table.inherit(_best(table, done[t], done), t)
     return done[term]
 
 
