@@ -14,7 +14,8 @@ from .algebra import Table
 from .arrange import Arranger, NoNotationError, Order
 from .chains import factored
 from .network import Network
-from .recognise import triangle
+from .recognise import KRONECKER, triangle
+from .reshapes import kronecker_axes
 from .shown import Shown, key, make, transpose
 from .terms import Add, Apply, At, Call, Delta, Index, Label, Mul, Number, Position, Reduce, Term
 
@@ -162,6 +163,9 @@ class Matrix(Arranger):
 
     def array(self, term: Call) -> Shown:
         """A function of whole arrays, all of it."""
+        product = self._kronecker(term) if term.function.name == "reshape" else None
+        if product is not None:
+            return product
         args = [self.whole(a.body, a.labels) for a in term.arrays]
         return make("call", args, (), (term.function, term.params))
 
@@ -189,6 +193,29 @@ class Matrix(Arranger):
         less, strict = condition.function.name in ("lt", "le"), condition.function.name in ("lt", "gt")
         lower = less == (column > 0)  # column - row <= k
         return lower, int(-start * column) + (0 if not strict else -1 if lower else 1)
+
+    def _kronecker(self, term: Call) -> Shown | None:
+        """A product of two matrices without common labels, its axes merged in pairs."""
+        pairs, body = kronecker_axes(term), term.arrays[0].body
+        if pairs is None or not isinstance(body, Mul):
+            return None
+        left: list[tuple[Term, Term]] = []
+        mine = set(pairs[0])
+        right = list(body.factors)
+        while True:
+            found = [f for f in right if mine & {label for t in f for label in t.free}]
+            if not found:
+                break
+            left += found
+            right = [f for f in right if f not in found]
+            mine |= {label for f in found for t in f for label in t.free}
+        if mine & set(pairs[1]) or not right:
+            return None
+        parts = [(left, [label for label in body.bound if label in mine], pairs[0]),
+                 (right, [label for label in body.bound if label not in mine], pairs[1])]
+        made = [self.table.mul(*(self.table.power(b, e) for b, e in factors), bound=bound) for factors, bound, _ in parts]
+        made[0] = self.table.mul(self.table.number(body.coefficient), made[0])
+        return make("call", [self.whole(t, axes) for t, (_, _, axes) in zip(made, parts, strict=True)], (), (KRONECKER, ()))
 
     # ------------------------------------------------------------------------------------------ products
     def power(self, base: Term, exponent: Term, order: Order) -> Shown:

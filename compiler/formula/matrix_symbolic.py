@@ -11,7 +11,7 @@ from typing import Any
 from ..sizes import Size
 from .algebra import Table
 from .arrange import NoNotationError, Order
-from .recognise import LOGSUMEXP, SOFTMAX
+from .recognise import KRONECKER, LOGSUMEXP, SOFTMAX
 from .shown import Shown
 from .symbolic import Elements, function_of, rational
 
@@ -210,9 +210,10 @@ class MatrixSymbolic:
         return DiagMatrix(self.of(shown.args[0]))
 
     def diagonal(self, shown: Shown) -> Any:
-        from sympy.matrices.expressions.diagonal import DiagonalOf
+        import sympy
 
-        return DiagonalOf(self.of(shown.args[0]))
+        size = self.size_of(shown.axes[0].size)
+        return sympy.MatMul(sympy.HadamardProduct(self.of(shown.args[0]), sympy.Identity(size)), sympy.OneMatrix(size, 1))
 
     def trace(self, shown: Shown) -> Any:
         import sympy
@@ -262,6 +263,8 @@ class MatrixSymbolic:
         made = {"inverse": sympy.Inverse, "det": sympy.Determinant,
                 "logabsdet": lambda m: sympy.log(sympy.Abs(sympy.Determinant(m))),
                 "cofactor": lambda m: sympy.MatMul(sympy.Determinant(m), sympy.Transpose(sympy.Inverse(m)))}.get(function.name)
+        if function is KRONECKER and all(a.ndim == 2 for a in shown.args):
+            return sympy.KroneckerProduct(*map(self.of, shown.args))
         if made is None or any(a.ndim != 2 for a in shown.args):
             raise NoNotationError(function.name)
         return made(*map(self.of, shown.args))

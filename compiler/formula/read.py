@@ -9,9 +9,9 @@ from ..ir import Node, toposort
 from ..op import get
 from ..provenance import Site
 from ..sizes import Size
-from . import numbers
+from . import numbers, reshapes
 from .algebra import Table
-from .terms import Apply, At, Call, Index, Label, Lambda, Number, Term, postorder
+from .terms import Apply, At, Index, Label, Lambda, Number, Term, postorder
 
 __all__ = ["axes", "is_pointwise", "read"]
 
@@ -206,8 +206,11 @@ def _opened(r: _Reader, node: Node) -> tuple[Term, list[Label]]:
 
 def _sum(r: _Reader, node: Node) -> Term:
     body, bound = _opened(r, node)
-    flat = _unreshaped(r, body, tuple(bound))
-    return r.table.mul(flat[0], bound=flat[1]) if flat else r.table.mul(body, bound=bound)
+    flat = reshapes.unreshaped(r.table, body, tuple(bound))
+    if flat:
+        return r.table.mul(flat[0], bound=flat[1])
+    (body,), bound = reshapes.split_labels(r.table, [body], bound)
+    return r.table.mul(body, bound=bound)
 
 
 def _reduce(r: _Reader, node: Node) -> Term:
@@ -224,8 +227,9 @@ def _contract(r: _Reader, node: Node) -> Term:
             if letter not in of:
                 of[letter] = r.table.fresh(size)
                 bound.append(of[letter])
-    a, b = (r.moved(x, [of[c] for c in letters]) for x, letters in zip(node.inputs, (left, right), strict=True))
-    return r.table.mul(a, b, bound=bound)
+    factors = [r.moved(x, [of[c] for c in letters]) for x, letters in zip(node.inputs, (left, right), strict=True)]
+    factors, bound = reshapes.split_labels(r.table, factors, bound)
+    return r.table.mul(*factors, bound=bound)
 
 
 # ------------------------------------------------------------------------------------------------ movement
@@ -247,21 +251,11 @@ def _reshape(r: _Reader, node: Node) -> Term:
         return r.moved(x, [r.table.zero if s == 1 else next(kept) for s in x.shape])
     if not r[x].free:
         return r[x]
-    back = _unreshaped(r, r[x], axes(x.shape))
+    back = reshapes.unreshaped(r.table, r[x], axes(x.shape))
     if back and [label.size for label in back[1]] == list(node.shape):
         return r.table.substitute(back[0], dict(zip(back[1], labels, strict=True)))
-    return _call(r, node)
-
-
-def _unreshaped(r: _Reader, term: Term, labels: tuple[Label, ...]) -> tuple[Term, tuple[Label, ...]] | None:
-    """The term in the axes of the arrays that were reshaped to these labels, if it knows the labels by them alone."""
-    calls = [t for t in postorder([term]) if isinstance(t, Call) and t.function.name == "reshape" and t.indices == labels]
-    if not calls or len({tuple(label.size for label in c.arrays[0].labels) for c in calls}) > 1:
-        return None
-    inner = tuple(r.table.fresh(label.size) for label in calls[0].arrays[0].labels)
-    bodies: dict[Term, Term] = {c: r.table.substitute(c.arrays[0].body, dict(zip(c.arrays[0].labels, inner, strict=True))) for c in calls}
-    made = r.table.replace(term, bodies)
-    return None if any(label in made.free for label in labels) else (made, inner)
+    parted = reshapes.split_deltas(r.table, Lambda(axes(x.shape), r[x]), node.shape, labels)
+    return _call(r, node) if parted is None else parted
 
 
 def _affine(r: _Reader, start: Size, step: int, label: Label) -> Index:

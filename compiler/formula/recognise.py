@@ -8,7 +8,7 @@ from .algebra import Table
 from .identities import total_of_exponentials
 from .terms import Add, Apply, Index, Label, Lambda, Mul, Number, Presented, Term, postorder
 
-__all__ = ["LOGSUMEXP", "SOFTMAX", "recognised", "triangle"]
+__all__ = ["KRONECKER", "LOGSUMEXP", "SOFTMAX", "recognised", "triangle"]
 
 SOFTMAX = Presented("softmax", Names("", r"\operatorname{{softmax}}\left({0}\right)", "softmax({0})", "special.softmax({0})"),
                     ("axis",))
@@ -16,6 +16,7 @@ LOGSUMEXP = Presented("logsumexp", Names("", r"\operatorname{{logsumexp}}\left({
                                          "special.logsumexp({0})"), ("axis",))
 
 
+KRONECKER = Presented("kron", Names("", r"{0} \otimes {1}", "kron({0}, {1})", "np.kron({0}, {1})"))
 _TRIANGLES = {(lower, k): Presented(name, Names("", rf"\operatorname{{{{{name}}}}}{below}\left({{0}}\right)", f"{name}({{0}}{more})",
                                                f"np.{name}({{0}}{more})"), ("k",) if k else ())
               for lower, name in ((True, "tril"), (False, "triu")) for k, below, more in ((False, "", ""), (True, "_{{{k}}}", ", {k}"))}

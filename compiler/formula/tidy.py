@@ -87,16 +87,20 @@ def _best_factoring(table: Table, term: Add) -> Term | None:
             bound = _bound(t) if any(label in _bound(t) for label in base.free) else frozenset()
             groups.setdefault((base, bound), []).append(k)
     tried: set[tuple[int, ...]] = set()
-    for (base, bound), members in groups.items():
+    for (base, bound), members in sorted(groups.items(), key=lambda group: not _is_sigmoid(group[0][0])):
         if len(members) < 2 or tuple(members) in tried:
             continue
         tried.add(tuple(members))
         made = _take_out(table, term, members, bound)
         # a sum over an index that is written once instead of twice is always worth it; s*(1 - s) is how people know it
-        worth = 1 if bound else -3 if getattr(base, "function", None) is get("sigmoid") else WORTH
+        worth = 1 if bound else -3 if _is_sigmoid(base) else WORTH
         if made is not None and length(made) <= length(term) - worth and (best is None or length(made) < length(best)):
             best = made
     return best
+
+
+def _is_sigmoid(term: Term) -> bool:
+    return isinstance(term, Apply) and term.function is get("sigmoid")
 
 
 def _take_out(table: Table, term: Add, members: list[int], bound: frozenset[object]) -> Term | None:

@@ -32,8 +32,8 @@ def by_sympy(formula: Formula, graph: Graph, at: dict[str, Any]) -> np.ndarray:
     for symbol in expression.atoms(sympy.MatrixSymbol):
         array = np.asarray(at[symbol.name])
         matrices[symbol] = sympy.ImmutableMatrix(array.reshape(array.shape if array.ndim == 2 else (-1, 1)))
-    expression = expression.xreplace(matrices)
     scalars = {sympy.Symbol(name): value for name, value in at.items() if np.ndim(value) == 0}
+    expression = expression.xreplace(matrices).subs(scalars)
     if expression.is_Matrix:
         made = expression.doit()
         made = (made.as_explicit() if hasattr(made, "as_explicit") else made).subs(scalars).doit()
@@ -43,6 +43,7 @@ def by_sympy(formula: Formula, graph: Graph, at: dict[str, Any]) -> np.ndarray:
     for place in np.ndindex(result.shape):
         element = expression.subs(dict(zip([symbol for symbol, _ in labels], place, strict=True))).doit()
         element = element.replace(lambda t: isinstance(t, sympy.Indexed), lambda t: _element(t, at))
+        element = element.replace(lambda t: isinstance(t, sympy.Trace), lambda t: t.arg.as_explicit().trace())
         result[place] = _number(element.subs(scalars).doit())
     return result
 

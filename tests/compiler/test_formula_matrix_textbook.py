@@ -1,0 +1,63 @@
+"""Textbook matrix derivatives: how they print, and that every form of them has the numbers of an independent derivative."""
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from formula_values import by_source, by_sympy
+from matrix_textbook import CASES, Case, arguments
+
+import chainrule as cr
+
+FORMS = [pytest.param(case, names, id=f"{case.name} by {names}") for case in CASES for names in case.forms]
+WEIGHTS = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}  # central differences of order eight
+STEP = 0.005
+LARGEST = 40  # elements: SymPy evaluates them one by one
+
+
+def differences(function: Callable[..., Any], names: list[str], at: dict[str, Any]) -> np.ndarray:
+    """The derivative of a NumPy function by the named arguments, one after another."""
+    if not names:
+        return np.asarray(function(**at))
+    *before, name = names
+    x = np.asarray(at[name])
+    columns = []
+    for place in np.ndindex(x.shape):
+        unit = np.zeros(x.shape)
+        unit[place] = STEP
+        columns.append(sum(w * (differences(function, before, at | {name: x + k * unit})
+                                - differences(function, before, at | {name: x - k * unit})) for k, w in WEIGHTS.items()) / STEP)
+    stacked = np.stack(columns, axis=-1)
+    return stacked.reshape((*stacked.shape[:-1], *x.shape))
+
+
+def _is_factored(case: Case, names: str) -> bool:
+    """Whether the form has factors of a matrix, for which SymPy has no functions."""
+    return any(name in case.forms[names] for name in ("cholesky", "svd"))
+
+
+@pytest.mark.parametrize(("case", "names"), FORMS)
+def test_print_and_numbers(case: Case, names: str) -> None:
+    at = arguments(case)
+    made = cr.grad(case.function).trace(*at.values()).derivative(*names.split())
+    assert str(made) == case.forms[names]
+    expected = differences(case.function, names.split(), at)
+    for found in (made(**at), by_source(made, at)):
+        assert np.shape(found) == expected.shape
+        assert np.allclose(found, expected, rtol=1e-7, atol=1e-7), made.numpy
+
+
+@pytest.mark.parametrize(("case", "names"), [p for p in FORMS if not _is_factored(*p.values)])
+def test_sympy_expressions(case: Case, names: str) -> None:
+    at = arguments(case)
+    made = cr.grad(case.function).trace(*at.values()).derivative(*names.split())
+    expected = np.asarray(made(**at))
+    if expected.size > LARGEST:
+        return
+    found = by_sympy(made, made._graph, at)
+    assert np.allclose(found.ravel(), expected.ravel(), rtol=1e-9, atol=1e-12), made.sympy
+
+
+def test_there_are_many() -> None:
+    assert len(CASES) >= 150
+    assert len({case.name for case in CASES}) == len(CASES)
