@@ -15,19 +15,25 @@ from llvmlite import ir
 from .driver import FAILED, MISS, Driver, InputLayout
 from .entry_spec import (
     ARRAY_TYPE,
+    DICT_TYPE,
     FIRST_DTYPE,
     FLOAT_TYPE,
     HITS,
+    LIST_TYPE,
     SCALAR,
     SLOW,
     TUPLE_TYPE,
     Argument,
     ArrayArgument,
+    DictArgument,
     DictResult,
     EntrySpec,
     FloatArgument,
     IgnoredArgument,
+    ListArgument,
+    ListResult,
     OutArgument,
+    ScalarArgument,
     Structure,
     TupleArgument,
     dtypes_of,
@@ -41,15 +47,27 @@ __all__ = ["emit_call_entry", "takes"]
 Value = Any  # llvmlite has no annotations
 BYTE, INT, LONG = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 POINTER = BYTE.as_pointer()
-# Offsets in PyObject, PyFloatObject, PyTupleObject and PyArrayObject_fields of 64-bit CPython and NumPy >= 1.7.
+# Offsets in PyObject, PyFloatObject (and NumPy's scalars), PyTupleObject and PyArrayObject_fields of 64-bit CPython and NumPy >= 1.7.
+# Lists have a pointer to their items where tuples have them.
 TYPE, NUMBER, LENGTH, ITEMS, DATA, NDIM, SHAPE, STRIDES, DESCR, FLAGS = 8, 16, 16, 24, 16, 24, 32, 40, 56, 64
 ALIGNED = 0x100
 
 
 def takes(graph: Graph, spec: EntrySpec) -> bool:
     """Whether the entry's arguments are all that the graph needs, and its result is all that the graph computes."""
-    bound = {a.position for a in leaves(spec.arguments) if isinstance(a, ArrayArgument | FloatArgument)}
+    bound = {a.position for a in leaves(spec.arguments) if isinstance(a, ArrayArgument | FloatArgument | ScalarArgument)}
     return bound == set(range(len(graph.inputs))) and sorted(positions(spec.result)) == list(range(len(graph.outputs)))
+
+
+def _changeable(arguments: Sequence[Argument], inside: bool) -> int:
+    """How many of them (`inside` a list or dict: all) lie in a container that may change during the call."""
+    count = 0
+    for argument in arguments:
+        if isinstance(argument, TupleArgument | ListArgument | DictArgument):
+            count += _changeable(argument.items, inside or not isinstance(argument, TupleArgument))
+        elif isinstance(argument, ArrayArgument | FloatArgument | ScalarArgument):
+            count += inside
+    return count
 
 
 class _Emitter:
@@ -71,6 +89,11 @@ class _Emitter:
             if node.ndim or number in self.out:
                 self.builder.store(ir.Constant(POINTER, None), self.builder.gep(self.results, [LONG(number)]))
         self.next_object = FIRST_DTYPE + len(self.dtypes)
+        held = _changeable(spec.arguments, False)
+        self.held = [self.builder.gep(self.words(POINTER, held), [LONG(k)]) for k in range(held)]
+        for place in self.held:
+            self.builder.store(ir.Constant(POINTER, None), place)
+        self.next_held = 0
 
     # ------------------------------------------------------------------------------------------- small pieces
     def words(self, kind: Any, count: int) -> Value:
@@ -117,16 +140,15 @@ class _Emitter:
         for k in range(len(self.spec.keywords)):
             self.require(self.same(self.field(names, ITEMS + 8 * k, POINTER), self.object()))
 
-    def argument(self, obj: Value, argument: Argument) -> None:
+    def argument(self, obj: Value, argument: Argument, changeable: bool = False) -> None:
+        """Check an argument, and hand it to the driver; `changeable`: another thread may take it out of its container."""
         if isinstance(argument, IgnoredArgument):
             self.require(self.same(obj, self.object()))
-        elif isinstance(argument, TupleArgument):
-            self.require(self.same(self.field(obj, TYPE, POINTER), self.slot(TUPLE_TYPE)))
-            self.require(self.same(self.field(obj, LENGTH, LONG), LONG(len(argument.items))))
-            for k, item in enumerate(argument.items):
-                self.argument(self.field(obj, ITEMS + 8 * k, POINTER), item)
-        elif isinstance(argument, FloatArgument):
-            self.require(self.same(self.field(obj, TYPE, POINTER), self.slot(FLOAT_TYPE)))
+        elif isinstance(argument, TupleArgument | ListArgument | DictArgument):
+            self.container(obj, argument, changeable)
+        elif isinstance(argument, FloatArgument | ScalarArgument):
+            wanted = self.slot(FLOAT_TYPE) if isinstance(argument, FloatArgument) else self.object()
+            self.require(self.same(self.field(obj, TYPE, POINTER), wanted))
             self.put(argument.position, [self.builder.gep(obj, [LONG(NUMBER)])])
         elif isinstance(argument, OutArgument):
             with self.builder.if_then(self.same(self.field(obj, TYPE, POINTER), self.slot(ARRAY_TYPE))):
@@ -134,6 +156,30 @@ class _Emitter:
                 self.builder.store(obj, self.builder.gep(self.results, [LONG(argument.position)]))
         else:
             self.array(obj, argument.position, self.graph.inputs[argument.position])
+        if changeable and isinstance(argument, ArrayArgument | FloatArgument | ScalarArgument):
+            self.builder.call(self.driver.external("Py_IncRef", ir.VoidType(), POINTER), [obj])
+            self.builder.store(obj, self.held[self.next_held])
+            self.next_held += 1
+
+    def container(self, obj: Value, argument: TupleArgument | ListArgument | DictArgument, changeable: bool) -> None:
+        kind = TUPLE_TYPE if isinstance(argument, TupleArgument) else LIST_TYPE if isinstance(argument, ListArgument) else DICT_TYPE
+        self.require(self.same(self.field(obj, TYPE, POINTER), self.slot(kind)))
+        self.require(self.same(self.field(obj, LENGTH, LONG), LONG(len(argument.items))))
+        if isinstance(argument, DictArgument):
+            find = self.driver.external("PyDict_GetItem", POINTER, POINTER, POINTER)
+            found = [self.builder.call(find, [obj, self.object()]) for _ in argument.keys]
+            for item in found:
+                self.require(self.builder.icmp_unsigned("!=", self.builder.ptrtoint(item, LONG), LONG(0)))
+        else:
+            items = self.field(obj, ITEMS, POINTER) if kind == LIST_TYPE else self.builder.gep(obj, [LONG(ITEMS)])
+            found = [self.field(items, 8 * k, POINTER) for k in range(len(argument.items))]
+        for item, inner in zip(found, argument.items, strict=True):
+            self.argument(item, inner, changeable or kind != TUPLE_TYPE)
+
+    def release(self, places: Sequence[Value]) -> None:
+        """Give up the references in these places; some may be null."""
+        for place in places:
+            self.builder.call(self.driver.external("Py_DecRef", ir.VoidType(), POINTER), [self.builder.load(place)])
 
     def array(self, obj: Value, position: int, node: Node) -> None:
         self.require(self.same(self.field(obj, TYPE, POINTER), self.slot(ARRAY_TYPE)))
@@ -153,11 +199,16 @@ class _Emitter:
     # ------------------------------------------------------------------------------------------- results
     def result(self, structure: Structure) -> Value:
         external = self.driver.external
-        if isinstance(structure, tuple):
-            items = [self.result(s) for s in structure]
-            made = self.builder.call(external("PyTuple_New", POINTER, LONG), [LONG(len(items))])
+        if structure is None:
+            nothing = self.object()
+            self.builder.call(external("Py_IncRef", ir.VoidType(), POINTER), [nothing])
+            return nothing
+        if isinstance(structure, tuple | ListResult):
+            kind = "Tuple" if isinstance(structure, tuple) else "List"
+            items = [self.result(s) for s in (structure if isinstance(structure, tuple) else structure.items)]
+            made = self.builder.call(external(f"Py{kind}_New", POINTER, LONG), [LONG(len(items))])
             for k, item in enumerate(items):
-                self.builder.call(external("PyTuple_SetItem", INT, POINTER, LONG, POINTER), [made, LONG(k), item])
+                self.builder.call(external(f"Py{kind}_SetItem", INT, POINTER, LONG, POINTER), [made, LONG(k), item])
             return made
         if isinstance(structure, DictResult):
             keys = [self.object() for _ in structure.keys]
@@ -180,16 +231,16 @@ class _Emitter:
         self.require(self.builder.icmp_unsigned("!=", status, LONG(MISS)))
         self.require(self.builder.icmp_unsigned("!=", status, LONG(FAILED)), self.failed)
         self.count_hit()
-        self.builder.ret(self.result(self.spec.result))
+        result = self.result(self.spec.result)
+        self.release(self.held)
+        self.builder.ret(result)
         self.builder.position_at_end(self.miss)
-        for number in self.out:
-            given = self.builder.load(self.builder.gep(self.results, [LONG(number)]))
-            with self.builder.if_then(self.builder.icmp_unsigned("!=", self.builder.ptrtoint(given, LONG), LONG(0))):
-                self.builder.call(self.driver.external("Py_DecRef", ir.VoidType(), POINTER), [given])
+        self.release([*self.held, *(self.builder.gep(self.results, [LONG(number)]) for number in self.out)])
         vectorcall = self.driver.external("PyObject_Vectorcall", POINTER, POINTER, POINTER.as_pointer(), LONG, POINTER)
         _, args, count, names = self.function.args
         self.builder.ret(self.builder.call(vectorcall, [self.slot(SLOW), args, count, names]))
         self.builder.position_at_end(self.failed)
+        self.release(self.held)
         self.builder.ret(ir.Constant(POINTER, None))
 
 

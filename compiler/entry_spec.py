@@ -18,12 +18,14 @@ from . import blas, native
 if TYPE_CHECKING:
     from .kernel import Compiled, Loaded
 
-__all__ = ["ArrayArgument", "DictResult", "EntrySpec", "FloatArgument", "IgnoredArgument", "OutArgument", "TupleArgument", "dtypes_of",
-           "hits", "latest_bytes", "leaves", "make_entry", "positions", "whole"]
+__all__ = ["ArrayArgument", "DictArgument", "DictResult", "EntrySpec", "FloatArgument", "IgnoredArgument", "ListArgument", "ListResult",
+           "OutArgument", "ScalarArgument", "TupleArgument", "dtypes_of", "hits", "latest_bytes", "leaves", "make_entry", "positions",
+           "whole"]
 
 FASTCALL_KEYWORDS = 0x80 | 0x2
 # The context array: fixed slots, then dtypes, then the objects that the spec names.
-SLOW, HITS, BYTES, TABLE, PREPARE, ARRAY_TYPE, FLOAT_TYPE, TUPLE_TYPE, NEW, SCALAR, SGEMM, DGEMM, FIRST_DTYPE = range(13)
+(SLOW, HITS, BYTES, TABLE, PREPARE, ARRAY_TYPE, FLOAT_TYPE, TUPLE_TYPE, LIST_TYPE, DICT_TYPE, NEW, SCALAR, SGEMM, DGEMM,
+ FIRST_DTYPE) = range(15)
 ROUTINES = {"sgemm": SGEMM, "dgemm": DGEMM}
 
 
@@ -42,6 +44,14 @@ class FloatArgument:
 
 
 @dataclass(frozen=True)
+class ScalarArgument:
+    """A NumPy scalar of this type, bound to a 0-d input of its dtype."""
+
+    position: int
+    type: type[np.generic]
+
+
+@dataclass(frozen=True)
 class IgnoredArgument:
     """A static argument: the very object it was compiled for."""
 
@@ -56,6 +66,21 @@ class TupleArgument:
 
 
 @dataclass(frozen=True)
+class ListArgument:
+    """A list of arguments."""
+
+    items: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class DictArgument:
+    """A dict of arguments, in any order. Looking a key up must not run Python code: the keys are str or int."""
+
+    keys: tuple[str | int, ...]
+    items: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
 class OutArgument:
     """None, or an array that the output of this position is written into. It must be one that NumPy could have made for
     it, and share no memory with any other argument: that is not checked.
@@ -64,7 +89,8 @@ class OutArgument:
     position: int
 
 
-Argument = ArrayArgument | FloatArgument | IgnoredArgument | TupleArgument | OutArgument
+Container = TupleArgument | ListArgument | DictArgument
+Argument = ArrayArgument | FloatArgument | ScalarArgument | IgnoredArgument | OutArgument | Container
 
 
 @dataclass(frozen=True)
@@ -75,7 +101,14 @@ class DictResult:
     items: tuple[Structure, ...]
 
 
-Structure = int | tuple[Any, ...] | DictResult  # an output's position, or structures
+@dataclass(frozen=True)
+class ListResult:
+    """A list of structures."""
+
+    items: tuple[Structure, ...]
+
+
+Structure = int | None | tuple[Any, ...] | ListResult | DictResult  # an output's position, None itself, or structures
 
 
 @dataclass(frozen=True)
@@ -96,9 +129,8 @@ class EntrySpec:
         return tuple(map(_layout, self.arguments)), _result_layout(self.result), len(self.keywords)
 
     def objects(self) -> list[Any]:
-        """Static arguments, names of keywords, keys of results: in the order of the context."""
-        return [*(a.value for a in leaves(self.arguments) if isinstance(a, IgnoredArgument)), *map(sys.intern, self.keywords),
-                *_keys(self.result)]
+        """What the code compares with or puts into results: in the order of the context, which is that of emission."""
+        return [*_argument_objects(self.arguments), *map(sys.intern, self.keywords), *_result_objects(self.result)]
 
 
 def whole(inputs: int, outputs: int) -> EntrySpec:
@@ -108,42 +140,59 @@ def whole(inputs: int, outputs: int) -> EntrySpec:
 
 
 def leaves(arguments: Iterable[Argument]) -> Iterator[Argument]:
-    """The arguments that are no tuples, in order."""
+    """The arguments that are no containers, in order."""
     for argument in arguments:
-        if isinstance(argument, TupleArgument):
+        if isinstance(argument, Container):
             yield from leaves(argument.items)
         else:
             yield argument
 
 
+def _argument_objects(arguments: Iterable[Argument]) -> Iterator[Any]:
+    for argument in arguments:
+        if isinstance(argument, IgnoredArgument):
+            yield argument.value
+        elif isinstance(argument, ScalarArgument):
+            yield argument.type
+        elif isinstance(argument, Container):
+            if isinstance(argument, DictArgument):
+                yield from argument.keys
+            yield from _argument_objects(argument.items)
+
+
 def _layout(argument: Argument) -> tuple[Any, ...]:
-    if isinstance(argument, TupleArgument):
-        return "TupleArgument", *map(_layout, argument.items)
+    if isinstance(argument, Container):
+        return type(argument).__name__, *map(_layout, argument.items)
     return type(argument).__name__, -1 if isinstance(argument, IgnoredArgument) else argument.position
 
 
+def _inner(result: Structure) -> tuple[Structure, ...]:
+    if result is None or isinstance(result, int):
+        return ()
+    return result if isinstance(result, tuple) else result.items
+
+
 def _result_layout(result: Structure) -> Any:
-    if isinstance(result, int):
+    if result is None or isinstance(result, int):
         return result
-    items = tuple(map(_result_layout, result if isinstance(result, tuple) else result.items))
-    return items if isinstance(result, tuple) else ("dict", items)
+    return type(result).__name__, *map(_result_layout, _inner(result))
 
 
 def positions(result: Structure) -> Iterator[int]:
     """The outputs in a result."""
     if isinstance(result, int):
         yield result
-    else:
-        for item in result if isinstance(result, tuple) else result.items:
-            yield from positions(item)
+    for item in _inner(result):
+        yield from positions(item)
 
 
-def _keys(result: Structure) -> Iterator[Any]:
+def _result_objects(result: Structure) -> Iterator[Any]:
+    if result is None:
+        yield None
     if isinstance(result, DictResult):
         yield from result.keys
-    if not isinstance(result, int):
-        for item in result if isinstance(result, tuple) else result.items:
-            yield from _keys(item)
+    for item in _inner(result):
+        yield from _result_objects(item)
 
 
 def dtypes_of(dtypes: Iterable[np.dtype[Any]]) -> list[np.dtype[Any]]:
@@ -173,7 +222,7 @@ def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[A
         slow: takes every call that does not match.
     """
     objects = spec.objects()
-    context = np.array([id(slow), 0, 0, native.table, id(native.prepare), id(np.ndarray), id(float), id(tuple),
+    context = np.array([id(slow), 0, 0, native.table, id(native.prepare), id(np.ndarray), id(float), id(tuple), id(list), id(dict),
                         native.numpy_function(native.API_NEW), native.numpy_function(native.API_SCALAR),
                         *(blas.address(name) if name in routines else 0 for name in ROUTINES), *map(id, dtypes),
                         *map(id, objects)], np.int64).view(_Context)

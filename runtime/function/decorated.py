@@ -214,6 +214,17 @@ class GradFunction:
             if made is not None:
                 self.__dict__[method].retarget(made if sizes is None else sizes.only(made, slow))
 
+    def _directly_for_sizes(self, method: str, kind: Kind | None, args: tuple[Any, ...], call: Call, chosen: Chosen,
+                            entry: EntrySpec | None) -> None:
+        """The same for a whole matrix, which for other sizes may be computed in another way: the first way is the direct one."""
+        plain = all(tree.kind in ("weak", "array", "static") for tree in call.flat.trees)  # shapes are looked at one by one
+        if entry is not None and kind is not None and plain:
+            ways = self._direct.sizes.setdefault(method, {})
+            if not ways or kind in ways:
+                sizes = ways.setdefault(kind, Sizes())
+                sizes.passed(args)
+                self._directly(method, Request(kind, chosen.leaves), call, entry, sizes)
+
     # ------------------------------------------------------------------------------------------------ derivatives
     def grad(self, *args: Any, wrt: Any = None, out: Any = None, **kwargs: Any) -> Any:
         """Gradients of the scalar output: a tuple, or the bare gradient when one argument is differentiated.
@@ -342,7 +353,15 @@ class GradFunction:
         chosen = Chosen.of(self._parameters, bound, flat, wrt)
         if inside_trace(flat):
             return inline.jacobian(self, bound, flat, chosen, mode)
-        return self._answer(bound, flat, chosen, wrt, lambda call, chosen: derivatives.jacobian(call, chosen, mode))
+
+        def derive(call: Call, chosen: Chosen) -> Any:
+            direct = wrt is None and mode is None and not (self._prefix or kwargs)
+            entry = entry_spec(call, "jacobian", kwargs, chosen) if direct else None
+            result, kind = derivatives.jacobian(call, chosen, mode, entry)
+            self._directly_for_sizes("jacobian", kind, args, call, chosen, entry)
+            return result
+
+        return self._answer(bound, flat, chosen, wrt, derive)
 
     def hessian(self, *args: Any, wrt: Any = None, **kwargs: Any) -> Any:
         """Second derivatives of the scalar output, of shape argument + argument.
@@ -358,9 +377,7 @@ class GradFunction:
         def derive(call: Call, chosen: Chosen) -> Any:
             entry = entry_spec(call, "hessian", kwargs, chosen) if wrt is None and not (self._prefix or kwargs) else None
             result, whole = derivatives.hessian(call, chosen, entry)
-            if whole and entry is not None:
-                self._direct.sizes.passed(args)
-                self._directly("hessian", Request("hessian", chosen.leaves), call, entry, self._direct.sizes)
+            self._directly_for_sizes("hessian", "hessian" if whole else None, args, call, chosen, entry)
             return result
 
         return self._answer(bound, flat, chosen, wrt, derive)

@@ -230,8 +230,8 @@ MOST_MEMORY = 64 << 20  # bytes between kernels that a whole matrix may take wha
 SEVERAL = 4  # times as much as the arguments and the matrix themselves take
 
 
-def jacobian(call: Call, chosen: Chosen, mode: str | None) -> Any:
-    """Every derivative of every floating output: one program, or sweeps of jvp or vjp over a basis."""
+def jacobian(call: Call, chosen: Chosen, mode: str | None, entry: EntrySpec | None = None) -> tuple[Any, Kind | None]:
+    """Every derivative of every floating output, and by which program: None for sweeps of jvp or vjp over a basis."""
     graph = call.program.graph
     smooth = [k for k, node in enumerate(graph.outputs) if node.dtype.kind == "f"]
     if not smooth:
@@ -240,14 +240,15 @@ def jacobian(call: Call, chosen: Chosen, mode: str | None) -> Any:
     ins = leaf_shapes(call, chosen)
     width, height = (sum(map(math.prod, shapes)) for shapes in (ins, outs))
     forward = mode == "forward" or (mode is None and width < height)
-    found = _whole(call, chosen, "jacobian_forward" if forward else "jacobian_reverse")
+    kind: Kind = "jacobian_forward" if forward else "jacobian_reverse"
+    found = _whole(call, chosen, kind, entry)
     if found is None:
         blocks = (_columns if forward else _rows)(call, chosen, [graph.outputs[k].dtype for k in smooth], outs, ins)
     else:
         blocks = [found[k: k + len(ins)] for k in range(0, len(found), len(ins))]
     rows = iter(blocks)
     leaves = [chosen.structured(next(rows)) if node.dtype.kind == "f" else None for node in graph.outputs]
-    return unflatten(call.program.result, iter(leaves))
+    return unflatten(call.program.result, iter(leaves)), None if found is None else kind
 
 
 def hessian(call: Call, chosen: Chosen, entry: EntrySpec | None = None) -> tuple[Any, bool]:

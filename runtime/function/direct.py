@@ -1,13 +1,15 @@
 """Direct calls: after a first call by the ordinary way, calls of the same kind go straight into emitted code.
 
-Floats and arrays one by one or in tuples, other arguments by identity. Whatever does not match goes the ordinary way. Where the
-function captures something, a few lines of Python look at it again before each call, and hand captured arrays over.
+Floats, NumPy scalars and arrays, one by one or in tuples, lists and dicts; other arguments by identity. Whatever does not match
+goes the ordinary way. Where the function captures something, a few lines of Python look at it again before each call, and hand
+captured arrays over.
 """
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,17 +17,23 @@ import numpy as np
 from ...compiler.entry_spec import (
     Argument,
     ArrayArgument,
+    DictArgument,
     DictResult,
     EntrySpec,
     FloatArgument,
     IgnoredArgument,
+    ListArgument,
+    ListResult,
+    ScalarArgument,
     Structure,
     TupleArgument,
 )
 from ...compiler.errors import ArgumentError, DTypeError, ShapeError
+from ...compiler.pipeline import Kind
 from ...compiler.provenance import at, user_site
 from .captures import CaptureChangedError
 from .execution import Request
+from .structure import LEAVES, is_float
 
 if TYPE_CHECKING:
     from ...compiler.ir import Node
@@ -36,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DIRECT_METHODS", "DirectCalls", "Method", "entry_spec", "out_arrays"]
 
-DIRECT_METHODS = ("grad", "value_and_grad", "vjp", "jvp", "hvp", "hessian")
+DIRECT_METHODS = ("grad", "value_and_grad", "vjp", "jvp", "hvp", "jacobian", "hessian")
 MOST_SHAPES = 1024
 MOST_PROGRAMS = 4  # of one function and method; further ones are called the ordinary way
 
@@ -62,34 +70,34 @@ def entry_spec(call: Call, form: str, kwargs: dict[str, Any], chosen: Chosen | N
         last = len(arguments) - len(keywords)
         whole = (*arguments[:last], *captured, *arguments[last:])
         if form == "value":
-            return EntrySpec(whole, _made(program.result, iter(range(len(program.graph.outputs)))), keywords)
+            return EntrySpec(whole, _made(program.result, _outputs(len(program.graph.outputs))), keywords)
         assert chosen is not None
-        if any(tree.kind not in ("weak", "array") for tree in chosen.trees):
+        if form in ("jvp", "hvp", "hessian") and any(tree.kind not in ("weak", "array") for tree in chosen.trees):
             return None
-        gradients: Structure = tuple(range(len(chosen.leaves))) if chosen.wrapped else 0
         if form == "grad":
-            return EntrySpec(whole, gradients, keywords)
+            return EntrySpec(whole, _gradients(chosen, 0), keywords)
+        if form == "jacobian":
+            return EntrySpec(whole, _jacobian(program, chosen), keywords)
         if form == "hessian":
-            count = len(chosen.leaves)
-            rows = tuple(tuple(range(k, k + count)) for k in range(0, count * count, count))
+            n = len(chosen.leaves)
+            rows = tuple(tuple(range(k, k + n)) for k in range(0, n * n, n))
             return EntrySpec(whole, rows if chosen.wrapped else 0, keywords)
         if form == "value_and_grad":
-            later = tuple(range(1, 1 + len(chosen.leaves)))
-            return EntrySpec(whole, (0, later if chosen.wrapped else 1), keywords)
+            return EntrySpec(whole, (0, _gradients(chosen, 1)), keywords)
         if keywords:
             return None
         graph = program.graph
         first = len(graph.inputs)
         if form == "vjp":
             cotangents = iter(enumerate(graph.outputs, first))
-            return EntrySpec((*whole, _further_tree(program.result, given, cotangents)), gradients, ("cotangent",))
+            return EntrySpec((*whole, _further_tree(program.result, given, cotangents)), _gradients(chosen, 0), ("cotangent",))
         nodes = [graph.inputs[k] for k in chosen.leaves]
         several = type(given) is tuple
         items = [_further(node, value, first + k) for k, (node, value) in
                  enumerate(zip(nodes, given if several else (given,), strict=True))]
         vectors = TupleArgument(tuple(items)) if several else items[0]
         together: Argument = TupleArgument(tuple(arguments)) if type(call.given) is tuple else arguments[0]
-        result = gradients if form == "hvp" else _made(program.result, iter(range(len(graph.outputs))))
+        result = _gradients(chosen, 0) if form == "hvp" else _made(program.result, _outputs(len(graph.outputs)))
         return EntrySpec((together, vectors, *captured), result)
     except (_IndirectError, ValueError, StopIteration):  # ValueError: fewer vectors than arguments
         return None
@@ -100,21 +108,41 @@ def _arguments(call: Call, kwargs: dict[str, Any]) -> tuple[list[Argument], tupl
     bound, flat = call.bound, call.flat
     found: dict[str, Argument] = {}
     for label, tree, value, start, passed in zip(bound.labels, flat.trees, bound.values, flat.starts, bound.passed, strict=True):
-        if not passed:
-            if tree.kind != "static":
-                raise _IndirectError  # a default that is an input
-        elif tree.kind == "weak" and type(value) is float:
-            found[label] = FloatArgument(start)
-        elif tree.kind == "array" and value is flat.leaves[start]:
-            found[label] = ArrayArgument(start)
-        elif tree.kind == "static":
-            found[label] = IgnoredArgument(value)
-        else:
-            raise _IndirectError
+        if passed:
+            found[label] = _argument(tree, value, flat.leaves, iter(range(start, len(flat.leaves))))
+        elif tree.kind != "static":
+            raise _IndirectError  # a default that is an input
     by_position = [label for label in found if label not in kwargs]
     if len(by_position) + len(kwargs) != len(found) or any(name not in found for name in kwargs):
         raise _IndirectError
     return [found[label] for label in (*by_position, *kwargs)], tuple(kwargs)
+
+
+def _argument(tree: Tree, value: Any, leaves: Sequence[Any], positions: Iterator[int]) -> Argument:
+    """An argument, or a part of one; the leaves of the call are numbered in its order."""
+    if tree.kind == "static":
+        return IgnoredArgument(value)
+    if tree.kind in ("weak", "array"):
+        position = next(positions)
+        if type(value) is float:
+            return FloatArgument(position)
+        if isinstance(value, np.generic) and not isinstance(value, np.bool_):
+            return ScalarArgument(position, type(value))
+        if value is leaves[position]:
+            return ArrayArgument(position)
+        raise _IndirectError
+    if tree.kind not in ("tuple", "list", "dict"):
+        raise _IndirectError
+    kind = type(value)
+    parts = value.values() if tree.kind == "dict" else value
+    items = tuple(_argument(child, part, leaves, positions) for child, part in zip(tree.children, parts, strict=True))
+    if kind is tuple:
+        return TupleArgument(items)
+    if kind is list:
+        return ListArgument(items)
+    if kind is dict and all(type(key) in (str, int) for key in value):
+        return DictArgument(tuple(value), items)
+    raise _IndirectError
 
 
 def _further(node: Node, value: Any, position: int) -> Argument:
@@ -138,15 +166,52 @@ def _further_tree(tree: Tree, value: Any, nodes: Iterator[tuple[int, Node]]) -> 
     return _further(node, value, position)
 
 
-def _made(tree: Tree, positions: Iterator[int]) -> Structure:
-    """A structure of outputs."""
-    if tree.kind in ("traced", "array", "weak"):
-        return next(positions)
+def _made(tree: Tree, leaf: Callable[[Tree], Structure]) -> Structure:
+    """A structure of outputs, from what stands in place of each leaf and each static value."""
+    if tree.kind == "static" or tree.kind in LEAVES:
+        return leaf(tree)
+    items = tuple(_made(child, leaf) for child in tree.children)
     if tree.kind == "tuple" and tree.info is tuple:
-        return tuple(_made(child, positions) for child in tree.children)
+        return items
+    if tree.kind == "list" and tree.info is list:
+        return ListResult(items)
     if tree.kind == "dict" and tree.info[0] is dict:
-        return DictResult(tuple(tree.info[1]), tuple(_made(child, positions) for child in tree.children))
+        return DictResult(tuple(tree.info[1]), items)
     raise _IndirectError
+
+
+def _outputs(count: int) -> Callable[[Tree], Structure]:
+    """The leaves of a result, in order. Static values that are None stay."""
+    positions = iter(range(count))
+
+    def leaf(tree: Tree) -> Structure:
+        if tree.kind != "static":
+            return next(positions)
+        if tree.info.value is not None:
+            raise _IndirectError
+        return None
+
+    return leaf
+
+
+def _gradients(chosen: Chosen, first: int) -> Structure:
+    """Gradients in the structure of the differentiated arguments, from the output `first` on."""
+    positions = iter(range(first, first + len(chosen.leaves)))
+    made = tuple(_made(tree, lambda leaf: next(positions) if is_float(leaf) else None) for tree in chosen.trees)
+    return made if chosen.wrapped else made[0]
+
+
+def _jacobian(program: TracedProgram, chosen: Chosen) -> Structure:
+    """Blocks in the structure of the result: of each floating output, for each differentiated leaf."""
+    nodes, starts = iter(program.graph.outputs), count(0, len(chosen.leaves))
+
+    def leaf(tree: Tree) -> Structure:
+        smooth = tree.kind != "static" and next(nodes).dtype.kind == "f"
+        if tree.kind == "static" and tree.info.value is not None:
+            raise _IndirectError
+        return _gradients(chosen, next(starts)) if smooth else None
+
+    return _made(program.result, leaf)
 
 
 class Method(functools.partial[Any]):
@@ -245,7 +310,7 @@ class DirectCalls:
     def __init__(self) -> None:
         self.value: Callable[..., Any] | None = None
         self._made: dict[str, dict[TracedProgram, Callable[..., Any]]] = {}
-        self.sizes = Sizes()
+        self.sizes: dict[str, dict[Kind, Sizes]] = {}  # by method
 
     def entry(self, program: TracedProgram, request: Request, slow: Callable[..., Any], name: str) -> Callable[..., Any] | None:
         """The direct function for a request, made for this program and those before it; None where there is none.
