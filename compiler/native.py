@@ -13,7 +13,7 @@ import threading
 from typing import Any
 
 from .errors import ArgumentError
-from .native_code import NATIVE
+from .native_code import MOST_WORKERS, NATIVE
 
 __all__ = ["NEW_ARRAY", "READY", "RELEASE", "SCRATCH", "SPREAD", "Memory", "Workers", "memory", "numpy_function", "prepare", "table",
            "workers"]
@@ -61,11 +61,12 @@ class _Code:
         for name, value in (("array_type", id(np.ndarray)), ("array_new", numpy_function(API_NEW)),
                             ("set_handler", numpy_function(API_SET_HANDLER)), ("handler", id(self._handler()))):
             ctypes.c_int64.from_address(self.address(name)).value = value
-        self.work = ctypes.CFUNCTYPE(None)(self.address("work"))  # releases the GIL, as all of these but `clear`
+        self.work = ctypes.CFUNCTYPE(None, ctypes.c_int64)(self.address("work"))  # releases the GIL, as all of these but `clear`
         self.spread = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.address("spread"))
         self.clear = ctypes.PYFUNCTYPE(None)(self.address("pool_clear"))
         self.helpers = ctypes.c_int32.from_address(self.address("helpers"))
         self.busy = ctypes.c_int32.from_address(self.address("busy"))
+        self.threads, self.not_on = ((ctypes.c_int32 * MOST_WORKERS).from_address(self.address(name)) for name in ("thread", "not_on"))
         self.limit = ctypes.c_int64.from_address(self.address("limit"))
         self.held = ctypes.c_int64.from_address(self.address("held"))
         self.reset()
@@ -89,6 +90,7 @@ class _Code:
         """As before the first job: no workers, nobody waits."""
         process = ctypes.CDLL(None)
         self.helpers.value = self.busy.value = 0
+        self.threads[:], self.not_on[:] = [0] * MOST_WORKERS, [-1] * MOST_WORKERS
         for name in ("wake", "finished"):
             process.sem_init(ctypes.c_void_p(self.address(name)), 0, 0)
 
@@ -155,7 +157,11 @@ class Workers:
     def _start(self, code: _Code) -> None:
         """As many as are missing. There may be more, from a larger count: as many as are to help are woken."""
         while _state.started < self._count - 1:
-            threading.Thread(target=code.work, name=f"chainrule-{_state.started}", daemon=True).start()
+            number = _state.started
+            worker = threading.Thread(target=code.work, args=(number,), name=f"chainrule-{number}", daemon=True)
+            worker.start()
+            if number < MOST_WORKERS:
+                code.threads[number] = worker.native_id or 0
             _state.started += 1
         code.helpers.value = self._count - 1
 

@@ -1,6 +1,6 @@
 """The native code that all programs share, as LLVM IR: threads that take blocks of a job, and recycled memory.
 
-It is compiled once for a machine (`native` loads it). Nothing in it calls Python, but `new_array`; nothing in it spins.
+It is compiled once for a machine (`native` loads it). Nothing in it calls Python, but `new_array`; nothing in it spins without end.
 
 **Jobs.** A job is a kernel over [0, extent) of its main loop, in `count` blocks of `rows`. It lies on the stack of the
 thread that runs it, as 64-bit words:
@@ -16,17 +16,30 @@ to exchange the ticket for the next one; so a worker that wakes late, with an ol
 the job's address between the two: the exchange succeeds only if that was the address for this ticket. The last block to
 finish wakes the owner, who waits for nothing else: blocks that nobody took he has run himself.
 
+A worker that fell asleep on the owner's processor is told to leave it before it is woken. Linux may queue it there although
+another is idle (a virtual processor that has halted does not count as available), for call after call, and all blocks then run
+on one processor.
+
+Where the owner waits for longer than it worked, other programs are using the processors: a worker is suspended with a block in
+its hands. The next jobs run alone, for a time in proportion to the wait. An owner waits awake for some microseconds, then
+asleep: workers sleep at once.
+
 **Memory.** Blocks carry a header of 64 bytes before their data: what malloc gave, and how many bytes there are. Freed
 large blocks are kept in a ring of places, the oldest given back first, up to a limit of bytes. The interpreter's lock
 protects it: NumPy frees arrays with the lock held.
 """
 from __future__ import annotations
 
-__all__ = ["LARGE", "NATIVE", "PLACES"]
+__all__ = ["LARGE", "MOST_WORKERS", "NATIVE", "PLACES"]
 
 LARGE = 1 << 18  # bytes; from here on page faults cost more than the pool
 HUGE = 1 << 21  # bytes; from here on huge pages are asked for, as NumPy does
 PLACES = 32
+MOST_WORKERS = 256  # that are told where to run; others are left to the system
+MASK = 128  # bytes of a set of processors
+SPIN = 20_000  # ns that a thread waits before it sleeps: about what it costs to wake one
+PATIENCE = 100_000  # ns
+ALONE, LONGEST_ALONE = 16, 200_000_000
 
 NATIVE = f"""
 @ticket = internal global i64 0, align 64
@@ -36,13 +49,25 @@ NATIVE = f"""
 @helpers = global i32 0, align 64
 @wake = global [32 x i8] zeroinitializer, align 64
 @finished = global [32 x i8] zeroinitializer, align 64
+; Of each worker: its number for the system, the processor on which it fell asleep, the one that it must not use (or -1).
+@thread = global [{MOST_WORKERS} x i32] zeroinitializer
+@alone_until = global i64 0, align 64
+@asleep_on = internal global [{MOST_WORKERS} x i32] zeroinitializer
+@not_on = global [{MOST_WORKERS} x i32] zeroinitializer
 
+declare i32 @sched_getcpu()
+declare i32 @sched_getaffinity(i32, i64, ptr)
+declare i32 @sched_setaffinity(i32, i64, ptr)
+declare i32 @clock_gettime(i32, ptr)
 declare i32 @sem_wait(ptr)
+declare i32 @sem_trywait(ptr)
 declare i32 @sem_post(ptr)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.umin.i64(i64, i64)
+declare i8 @llvm.fshl.i8(i8, i8, i8)
+declare i8 @llvm.fshr.i8(i8, i8, i8)
 
 ; ------------------------------------------------------------------------------------------------ jobs
 define internal i64 @word(ptr %job, i64 %number) alwaysinline {{
@@ -126,12 +151,85 @@ over:
   ret i1 %result
 }}
 
-; What a worker does: it sleeps until there is a job. It does not return.
-define void @work() {{
+; Have each worker that sleeps on this processor wake on another one. Any of those that were started may be woken.
+define internal void @move_away() {{
 entry:
+  %mask = alloca [{MASK} x i8], align 8
+  %here = call i32 @sched_getcpu()
+  %known = icmp ult i32 %here, {8 * MASK}
+  br i1 %known, label %each, label %done
+
+each:
+  %k = phi i32 [ 0, %entry ], [ %k.next, %next ]
+  %more = icmp ult i32 %k, {MOST_WORKERS}
+  br i1 %more, label %look, label %done
+
+look:
+  %at.thread = getelementptr [{MOST_WORKERS} x i32], ptr @thread, i64 0, i32 %k
+  %thread = load atomic i32, ptr %at.thread monotonic, align 4
+  %started = icmp ne i32 %thread, 0
+  br i1 %started, label %place, label %done
+
+place:
+  %at = getelementptr [{MOST_WORKERS} x i32], ptr @asleep_on, i64 0, i32 %k
+  %where = load atomic i32, ptr %at monotonic, align 4
+  %same = icmp eq i32 %where, %here
+  br i1 %same, label %read, label %next
+
+read:
+  store atomic i32 -1, ptr %at monotonic, align 4
+  call void @llvm.memset.p0.i64(ptr %mask, i8 0, i64 {MASK}, i1 false)
+  %unread = call i32 @sched_getaffinity(i32 %thread, i64 {MASK}, ptr %mask)
+  %got = icmp eq i32 %unread, 0
+  br i1 %got, label %change, label %next
+
+change:
+  %at.not = getelementptr [{MOST_WORKERS} x i32], ptr @not_on, i64 0, i32 %k
+  %before = load i32, ptr %at.not
+  %any = icmp ne i32 %before, -1
+  %allowed = zext i1 %any to i8
+  %back = select i1 %any, i32 %before, i32 0
+  call void @mark(ptr %mask, i32 %back, i8 %allowed, i8 -1)
+  call void @mark(ptr %mask, i32 %here, i8 0, i8 -2)
+  %refused = call i32 @sched_setaffinity(i32 %thread, i64 {MASK}, ptr %mask)
+  %moved = icmp eq i32 %refused, 0
+  %not = select i1 %moved, i32 %here, i32 %before
+  store i32 %not, ptr %at.not
+  br label %next
+
+next:
+  %k.next = add i32 %k, 1
+  br label %each
+
+done:
+  ret void
+}}
+
+; In a set of processors: keep of one's bit what `kept` has, and add `added`. Both are for bit 0 of its byte.
+define internal void @mark(ptr %mask, i32 %processor, i8 %added, i8 %kept) {{
+  %byte = lshr i32 %processor, 3
+  %place = getelementptr i8, ptr %mask, i32 %byte
+  %bit = and i32 %processor, 7
+  %by = trunc i32 %bit to i8
+  %value = load i8, ptr %place
+  %turned = call i8 @llvm.fshr.i8(i8 %value, i8 %value, i8 %by)
+  %masked = and i8 %turned, %kept
+  %marked = or i8 %masked, %added
+  %result = call i8 @llvm.fshl.i8(i8 %marked, i8 %marked, i8 %by)
+  store i8 %result, ptr %place
+  ret void
+}}
+
+; What a worker does: it sleeps until there is a job. It does not return.
+define void @work(i64 %number) {{
+entry:
+  %index = call i64 @llvm.umin.i64(i64 %number, i64 {MOST_WORKERS - 1})
+  %at = getelementptr [{MOST_WORKERS} x i32], ptr @asleep_on, i64 0, i64 %index
   br label %sleep
 
 sleep:
+  %here = call i32 @sched_getcpu()
+  store atomic i32 %here, ptr %at monotonic, align 4
   %failed = call i32 @sem_wait(ptr @wake)
   %awake = icmp eq i32 %failed, 0
   br i1 %awake, label %help, label %sleep
@@ -145,13 +243,56 @@ tell:
   br label %sleep
 }}
 
+define internal i64 @now() {{
+  %time = alloca [2 x i64]
+  %ignored = call i32 @clock_gettime(i32 1, ptr %time)
+  %seconds = load i64, ptr %time
+  %place = getelementptr i64, ptr %time, i64 1
+  %rest = load i64, ptr %place
+  %whole = mul i64 %seconds, 1000000000
+  %all = add i64 %whole, %rest
+  ret i64 %all
+}}
+
+; Wait for a semaphore, the first {SPIN} ns awake.
+define internal void @wait_for(ptr %semaphore) {{
+entry:
+  %since = call i64 @now()
+  br label %try
+
+try:
+  %missed = call i32 @sem_trywait(ptr %semaphore)
+  %got = icmp eq i32 %missed, 0
+  br i1 %got, label %done, label %look
+
+look:
+  %at = call i64 @now()
+  %spent = sub i64 %at, %since
+  %soon = icmp slt i64 %spent, {SPIN}
+  br i1 %soon, label %try, label %sleep
+
+sleep:
+  %failed = call i32 @sem_wait(ptr %semaphore)
+  %told = icmp eq i32 %failed, 0
+  br i1 %told, label %done, label %sleep
+
+done:
+  ret void
+}}
+
 ; Run all blocks of a job, and return when they are done.
 define void @spread(ptr %job) {{
 entry:
   %count = call i64 @word(ptr %job, i64 4)
   %helpers = load atomic i32, ptr @helpers monotonic, align 4
   %alone = icmp eq i32 %helpers, 0
-  br i1 %alone, label %serial, label %lock
+  br i1 %alone, label %serial, label %look
+
+look:
+  %began = call i64 @now()
+  %until = load atomic i64, ptr @alone_until monotonic, align 8
+  %crowded = icmp slt i64 %began, %until
+  br i1 %crowded, label %serial, label %lock
 
 lock:
   %exchange = cmpxchg ptr @busy, i32 0, i32 1 acquire monotonic
@@ -167,6 +308,7 @@ publish:
   %upper = shl i64 %number.next, 32
   %ticket = or i64 %upper, %count
   store atomic i64 %ticket, ptr @ticket release, align 8
+  call void @move_away()
   %others = sub i64 %count, 1
   %idle = zext i32 %helpers to i64
   %wanted = call i64 @llvm.umin.i64(i64 %others, i64 %idle)
@@ -187,9 +329,21 @@ help:
   br i1 %last, label %unlock, label %wait
 
 wait:
-  %failed = call i32 @sem_wait(ptr @finished)
-  %told = icmp eq i32 %failed, 0
-  br i1 %told, label %unlock, label %wait
+  %idle.since = call i64 @now()
+  call void @wait_for(ptr @finished)
+  %complete = call i64 @now()
+  %waited = sub i64 %complete, %idle.since
+  %worked = sub i64 %idle.since, %began
+  %patience = add i64 %worked, {PATIENCE}
+  %late = icmp sgt i64 %waited, %patience
+  br i1 %late, label %give.up, label %unlock
+
+give.up:
+  %times = mul i64 %waited, {ALONE}
+  %pause = call i64 @llvm.umin.i64(i64 %times, i64 {LONGEST_ALONE})
+  %until.next = add i64 %complete, %pause
+  store atomic i64 %until.next, ptr @alone_until monotonic, align 8
+  br label %unlock
 
 unlock:
   store atomic i32 0, ptr @busy release, align 4

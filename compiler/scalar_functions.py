@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["digamma", "erfinv", "exprel", "lgamma", "log_sigmoid", "rsqrt", "sigmoid", "sinc", "softplus"]
+__all__ = ["digamma", "erfinv", "exprel", "lgamma", "log_sigmoid", "rsqrt", "sech_squared", "sigmoid", "sinc", "softplus"]
 
 Scalar = Any  # a float or a NumPy scalar; under numba each call has its own type
 
@@ -66,6 +66,12 @@ def exprel(x: Scalar) -> Scalar:
 def sinc(x: Scalar) -> Scalar:
     """sin(x) / x, 1 at 0."""
     return np.sin(x) / x if x != 0.0 else 1.0 + x
+
+
+def sech_squared(x: Scalar) -> Scalar:
+    """1 - tanh(x)**2, without cancellation."""
+    small = np.exp(-2.0 * abs(x))
+    return small / ((1.0 + small) * (1.0 + small)) * 4.0
 
 
 def lgamma(x: Scalar) -> Scalar:

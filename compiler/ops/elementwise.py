@@ -231,6 +231,9 @@ _unary("exprel", lambda x: _exprel(x), lambda y, x: _exprel_slope(y, x), latex=r
        source="vm.exprel({0})", written="special.exprel({0})", cost=20.0, meaning=lambda m, x: (m.exp(x) - 1) / x, inline=True)
 _unary("sinc", lambda x: _sinc(x), lambda y, x: sinc_slope(y, x), latex=r"\frac{{\sin {0}}}{{{0}}}", text="sin({0})/{0}",
        source="vm.sinc({0})", written="special.spherical_jn(0, {0})", cost=20.0, meaning=lambda m, x: m.sin(x) / x, inline=True)
+_unary("sech_squared", lambda x: _sech_squared(x), lambda y, x: (-2.0 * y) * f.tanh(x),
+       latex=r"\operatorname{{sech}}^{{2}}\left({0}\right)", source="vm.sech_squared({0})", text="sech({0})**2",
+       written="1/np.cosh({0})**2", parity="even", meaning=lambda m, x: 1 - m.tanh(x)**2, inline=True)
 _op("hypot", 2, np.hypot, lambda y, a, b: _unit(y, a, b), cost=12.0, kinks="gradient 0 at the origin",
     lowering=Lowering("math hypot", "", "", "np.hypot({0}, {1})"),
     names=Names("hypot", r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}", "hypot({0}, {1})",
@@ -246,6 +249,12 @@ def _exprel(x: Any) -> Any:
     root = np.exp(0.5 * x)  # SciPy's overflows with exp
     quotient = np.where(x > (700.0 if x.dtype.itemsize == 8 else 80.0), root / x * root, np.expm1(x) / x)
     return np.where(x == 0, x.dtype.type(1), np.where(x == np.inf, x, quotient)).astype(x.dtype)
+
+
+def _sech_squared(x: Any) -> Any:
+    x = np.asarray(x)
+    e = np.exp(-2 * np.abs(x))
+    return e / np.square(1 + e) * 4
 
 
 def _sinc(x: Any) -> Any:

@@ -131,6 +131,11 @@ class Bits:
     def __rshift__(self, count: int) -> Bits:
         return self._make(self.builder.lshr(self.ir, self._operand(count)))
 
+    def at_least(self, other: Bits | int) -> Bits:
+        """The larger of two numbers in two's complement."""
+        larger = self.builder.icmp_signed(">", self.ir, self._operand(other))
+        return self._make(self.builder.select(larger, self.ir, self._operand(other)))
+
     def equals(self, other: Bits | int) -> Bool:
         return Bool(self.builder, self.builder.icmp_unsigned("==", self.ir, self._operand(other)))
 

@@ -5,26 +5,44 @@ from __future__ import annotations
 import math
 
 from . import coefficients
-from .core import Value, fast_two_sum, fma, from_exponent, polynomial, small_integer, two_sum, where
-from .exponential import LOG_2, exp_finite, reduce_by_log2, scaled_expm1
+from .core import F32, Value, fast_two_sum, fma, from_exponent, polynomial, small_integer, two_sum, where
+from .exponential import EXP_LIMITS, LOG_2, exp_finite, reduce_by_log2, scaled_expm1
 from .logarithm import log_of_sum
 
-TANH_LIMIT = {"f64": 44.0, "f32": 20.0}  # of 2*|x|, where tanh is 1
 OVERFLOW = {"f64": 711.0, "f32": 90.0}  # of sinh and cosh
 LARGE = {"f64": 2.0**28, "f32": 2.0**13}  # from here on asinh and acosh are log(2*x)
 
 
 def tanh(x: Value) -> Value:
     """The hyperbolic tangent."""
-    # tanh |x| = e / (e + 2) with e = expm1(2|x|); the quotient is corrected by its remainder, low parts included
-    _, biased, r, r_low = reduce_by_log2((abs(x) * 2.0).clamp(high=TANH_LIMIT[x.format.name]), x.format.bias)
-    scale = from_exponent(biased)
-    e, e_low = fast_two_sum(*scaled_expm1(r, r_low, scale, scale - 1.0))
+    # tanh |x| = -e / (e + 2) with e = expm1(-2|x|)
+    r, r_low, scale, _ = _reduced(x)
+    e, e_low = scaled_expm1(r, r_low, scale, scale - 1.0)
+    if x.format is F32:
+        e = e + e_low
+        return (e / (e + 2.0)).with_sign_of(x)
+    e, e_low = fast_two_sum(e, e_low)  # the quotient is corrected by its remainder, low parts included
     divisor, divisor_low = fast_two_sum(x.constant(2.0), e)
     inverse = 1.0 / divisor
     quotient = e * inverse
     remainder = fma(-quotient, divisor, e) + fma(-quotient, divisor_low, e_low)
     return fma(remainder, inverse, quotient).with_sign_of(x)
+
+
+def sech_squared(x: Value) -> Value:
+    """1 - tanh(x)**2, without cancellation: 4*e / (1 + e)**2 with e = exp(-2|x|), which it shares with tanh(x)."""
+    r, _, scale, rest = _reduced(x)
+    e = fma(fma(r * r, polynomial(r, coefficients.EXPM1(r)), r), scale, scale)
+    root = e + 1.0
+    return (e / (root * root)) * (rest * 4.0)
+
+
+def _reduced(x: Value) -> tuple[Value, Value, Value, Value]:
+    """R in two parts and 2**n in two factors, with -2|x| == n*log(2) + r; the first factor is normal with exp(r), too."""
+    low, _ = EXP_LIMITS[x.format.name]
+    _, biased, r, r_low = reduce_by_log2((abs(x) * -2.0).clamp(low=low), x.format.bias)
+    first = biased.at_least(x.format.bits(x.format.shifter) + 2)
+    return r, r_low, from_exponent(first), from_exponent(biased - first + x.format.bias)
 
 
 def sinh(x: Value) -> Value:

@@ -112,6 +112,7 @@ REALS: dict[str, Real] = {
     "sigmoid": Real(lambda x: 1 / (1 + mpmath.exp(-x)), (LINE,)),
     "softplus": Real(lambda x: mpmath.log1p(mpmath.exp(x)), (LINE,)),
     "log_sigmoid": Real(log_sigmoid, (LINE,)),
+    "sech_squared": Real(lambda x: mpmath.sech(x) ** 2, (NEAR,)),
     "hypot": Real(mpmath.hypot, (LEFT, RIGHT)),
     "logaddexp": Real(lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)), (LEFT, RIGHT)),
     "abs": Real(abs, (LINE,)),

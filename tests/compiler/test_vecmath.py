@@ -55,6 +55,7 @@ RANGES = {
     "sinh": (*AROUND_ZERO, (-89.0, 89.0), (-710.0, 710.0)),
     "cosh": (*AROUND_ZERO, (-89.0, 89.0), (-710.0, 710.0)),
     "tanh": (*AROUND_ZERO, (-22.0, 22.0)),
+    "sech_squared": (*AROUND_ZERO, (-53.0, 53.0), (-373.0, 373.0)),
     "asinh": (*AROUND_ZERO, ALL_POSITIVE, (-TINY, -HUGE, "log")),
     "acosh": ((1.0, 1.1), (1.0, 10.0), (1.0, HUGE, "log")),
     "atanh": (*SMALL, (0.4, 0.6), (0.99, 1.0)),
@@ -116,6 +117,7 @@ EXACT = {
     "digamma": mpmath.digamma,
     "acosh": lambda x: mpmath.re(mpmath.acosh(x)),
     "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)),
+    "sech_squared": lambda x: mpmath.sech(x) ** 2,
     "rsqrt": lambda x: 1 / mpmath.sqrt(x),
     "square": lambda x: x * x,
     "reciprocal": lambda x: 1 / x,
@@ -149,6 +151,7 @@ NUMPY = {
     "digamma": special.digamma,
     "pow": np.power,
     "rsqrt": lambda x: 1.0 / np.sqrt(x),
+    "sech_squared": lambda x: 1.0 / np.cosh(x) ** 2,
 }
 
 

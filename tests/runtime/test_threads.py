@@ -1,8 +1,12 @@
 """Large kernels on several threads."""
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
-from collections.abc import Iterator
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +14,9 @@ import numpy as np
 import pytest
 
 from chainrule import grad
+from chainrule.compiler import native
 from chainrule.compiler.errors import ArgumentError
+from chainrule.compiler.native import workers
 from chainrule.runtime import threads
 
 
@@ -73,3 +79,75 @@ def test_after_a_fork() -> None:
 def test_a_number_of_threads_that_is_none(count: Any) -> None:
     with pytest.raises(ArgumentError, match="whole number of at least 1"):
         threads.set_num_threads(count)
+
+
+# ------------------------------------------------------------------------------------------------ where and when workers help
+BODY = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+
+
+def run_two_blocks(of_owner: Callable[[], object], of_worker: Callable[[], object]) -> set[int]:
+    """Run a job of two blocks, each a call of the function for the thread that takes it; which threads took one."""
+    owner, took = threading.get_native_id(), set[int]()
+
+    def block(which: int, start: int, stop: int, arguments: int) -> None:
+        took.add(threading.get_native_id())
+        (of_owner if threading.get_native_id() == owner else of_worker)()
+
+    function = BODY(block)
+    workers.spread(np.array([ctypes.cast(function, ctypes.c_void_p).value, 0, 1, 2, 2, 0, 0, 0], np.int64))
+    return took
+
+
+@pytest.fixture
+def alone_until() -> Any:
+    """Until when jobs run alone, in nanoseconds: not now. There is a worker."""
+    threads.set_num_threads(2)
+    run_two_blocks(lambda: None, lambda: None)
+    assert native._state.code is not None
+    until = ctypes.c_int64.from_address(native._state.code.address("alone_until"))
+    until.value = 0
+    return until
+
+
+def test_jobs_run_alone_for_a_time_after_a_worker_was_late(alone_until: Any) -> None:
+    taken = threading.Event()
+
+    def late() -> None:
+        taken.set()
+        time.sleep(0.02)
+
+    assert len(run_two_blocks(lambda: taken.wait(10), late)) == 2
+    assert 0 < alone_until.value - time.monotonic_ns() <= 200_000_000
+    assert run_two_blocks(lambda: time.sleep(0.001), late) == {threading.get_native_id()}
+    alone_until.value = 0
+    taken.clear()
+    assert len(run_two_blocks(lambda: taken.wait(10), taken.set)) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_a_worker_is_woken_on_another_processor_than_the_owners(alone_until: Any) -> None:
+    allowed, taken = os.sched_getaffinity(0), threading.Event()
+    own = {t.native_id for t in threading.enumerate() if t.name.startswith("chainrule-")}
+    kept = {worker: os.sched_getaffinity(worker) for worker in own if worker}
+    here = min(allowed)
+
+    def moved() -> bool:
+        for worker in kept:
+            os.sched_setaffinity(worker, {here})
+        taken.clear()
+        (worker,) = run_two_blocks(lambda: taken.wait(10), taken.set) - {threading.get_native_id()}  # it falls asleep there
+        time.sleep(0.01)
+        for each in kept:
+            os.sched_setaffinity(each, allowed)
+        os.sched_setaffinity(0, {here})
+        alone_until.value = 0
+        run_two_blocks(lambda: None, lambda: None)
+        os.sched_setaffinity(0, allowed)
+        return os.sched_getaffinity(worker) == allowed - {here}
+
+    try:
+        assert any(moved() for _ in range(20))  # a worker may have had reason to wake in between
+    finally:
+        os.sched_setaffinity(0, allowed)
+        for worker, before in kept.items():
+            os.sched_setaffinity(worker, before)

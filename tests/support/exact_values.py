@@ -94,6 +94,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "erfc": lambda a: mpmath.erfc(a) if abs(a) < 100 else mpmath.mpf(0 if a > 0 else 2),
     "sigmoid": _sigmoid, "softplus": _softplus, "log_sigmoid": lambda a: -_softplus(-a),
     "exprel": lambda a: (_exp(a) - 1) / a if a else mpmath.mpf(1),
+    "sech_squared": lambda a: 4 * _exp(-2 * abs(a)) / (1 + _exp(-2 * abs(a))) ** 2,
     "sinc": lambda a: mpmath.sin(a) / a if a else mpmath.mpf(1),
     "hypot": lambda a, b: mpmath.sqrt(a * a + b * b), "logaddexp": lambda a, b: a + _softplus(b - a),
     "maximum": max, "minimum": min, "pow": _power, "where": lambda c, a, b: a if c else b, "stop_gradient": lambda a: a,
