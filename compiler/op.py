@@ -84,6 +84,8 @@ class Op:
         triangle: of a result that is a triangular matrix, which triangle has it.
         parity: what a change of sign does to an elementwise op: of one operand changes the sign of the result (each), of all
             numeric ones together does (joint), or of any operand changes nothing (even).
+        homogeneous: the same for constant factors of an elementwise op: one of any operand (each), of the first one, or of all
+            numeric ones together (joint) is one of the result.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Op:
     commutative: bool = False
     anticommutative: bool = False  # of two operands: exchanged, the result changes its sign
     parity: Literal["", "each", "joint", "even"] = ""
+    homogeneous: Literal["", "each", "first", "joint"] = ""
     transposes: bool = False
     triangle: Literal["", "lower", "upper"] = ""
     lowering: Lowering | None = None

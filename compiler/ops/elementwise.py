@@ -74,13 +74,13 @@ _op("sub", 2, np.subtract, lambda y, a, b: (1, -1), dtypes=NUMBER, singular=Fals
     parity="joint", lowering=Lowering("fsub", "sub", "", "{0} - {1}"),
     names=Names("Sub", "{0} - {1}", "{0} - {1}", meaning=lambda m, a, b: a - b, inline=True))
 _op("mul", 2, np.multiply, lambda y, a, b: (b, a), dtypes=NUMBER, commutative=True,
-    parity="each", lowering=Lowering("fmul", "mul", "", "{0} * {1}"),
+    parity="each", homogeneous="each", lowering=Lowering("fmul", "mul", "", "{0} * {1}"),
     names=Names("Mul", "{0} {1}", "{0}*{1}", meaning=lambda m, a, b: a * b, inline=True))
 _op("div", 2, np.divide, lambda y, a, b: (Over(b), f.neg(y / b)), cost=4.0,
-    parity="each", lowering=Lowering("fdiv", "", "", "{0} / {1}"), names=Names("Div", r"\frac{{{0}}}{{{1}}}", "{0}/{1}",
-                                                                         meaning=lambda m, a, b: a / b, inline=True))
+    parity="each", homogeneous="first", lowering=Lowering("fdiv", "", "", "{0} / {1}"),
+    names=Names("Div", r"\frac{{{0}}}{{{1}}}", "{0}/{1}", meaning=lambda m, a, b: a / b, inline=True))
 _op("neg", 1, np.negative, lambda y, x: (-1,), dtypes=NUMBER, singular=False,
-    parity="joint", lowering=Lowering("fneg", "neg", "", "-{0}"),
+    parity="joint", homogeneous="joint", lowering=Lowering("fneg", "neg", "", "-{0}"),
     names=Names("Neg", "-{0}", "-{0}", meaning=lambda m, x: -x, inline=True))
 _op("floor_divide", 2, np.floor_divide, lambda y, a, b: (None, None), dtypes=NUMBER, cost=6.0,
     kinks="derivative 0 almost everywhere",
@@ -342,7 +342,7 @@ def _taken(mask: Node | None, node: Node, position: int) -> Node:
     return taken if mask is None else f.and_(mask, taken)
 
 
-declare(Op(name="where", kind="elementwise", arity=3, parity="joint", infer=_where, evaluate=np.where, transpose=_select,
+declare(Op(name="where", kind="elementwise", arity=3, parity="joint", homogeneous="joint", infer=_where, evaluate=np.where, transpose=_select,
            jointly=True, mask=_taken,
            lowering=Lowering("select", "select", "select", "{1} if {0} else {2}"), singular=False,
            names=Names("where", r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
