@@ -342,8 +342,8 @@ def _taken(mask: Node | None, node: Node, position: int) -> Node:
     return taken if mask is None else f.and_(mask, taken)
 
 
-declare(Op(name="where", kind="elementwise", arity=3, parity="joint", homogeneous="joint", infer=_where, evaluate=np.where, transpose=_select,
-           jointly=True, mask=_taken,
+declare(Op(name="where", kind="elementwise", arity=3, parity="joint", homogeneous="joint", infer=_where, evaluate=np.where,
+           transpose=_select, jointly=True, mask=_taken,
            lowering=Lowering("select", "select", "select", "{1} if {0} else {2}"), singular=False,
            names=Names("where", r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
                        "where({0}, {1}, {2})", "np.where({0}, {1}, {2})")))

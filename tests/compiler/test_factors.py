@@ -43,7 +43,8 @@ MOVED = {  # name: (value, factors before, factors after)
     "selected": (f.sum(f.where(f.gt(X, Y), X * 2.0, constant(0, np.float64, (N, M))), axes=(0,)), [2], [1]),
     "repeated": (f.sum(f.expand(W * 5.0, shape=(N, M), axes=(0,)) * X, axes=(1,)), [1], [1]),
     "moved": (f.sum(f.permute(X * 2.0, order=(1, 0)), axes=(0,)), [2], [1]),
-    "one after another": (f.exp(f.sum(f.expand(f.sum(X * 2.0, axes=(1,)) * 4.0, shape=(N, M), axes=(0,)) * Y, axes=(0, 1))), [1, 2], [0, 1]),
+    "one after another": (
+        f.exp(f.sum(f.expand(f.sum(X * 2.0, axes=(1,)) * 4.0, shape=(N, M), axes=(0,)) * Y, axes=(0, 1))), [1, 2], [0, 1]),
 }
 STAY = {
     "no sum": X * 2.0,
