@@ -106,10 +106,18 @@ class TraceView:
         made = self._execution("gradient")
         return next((request, found) for request, found in self._program.executions() if found is made)
 
+    def _chosen(self) -> tuple[int, ...]:
+        """The float leaves of the arguments that the decoration names; of all, where it names none."""
+        leaves = [(k, str(n.param("name")).partition(".")[0]) for k, n in enumerate(self._program.graph.inputs[: self._program.leaves])
+                  if n.dtype.kind == "f"]
+        parameters = self._function._parameters
+        names = dict(enumerate(parameters.parameters))
+        asked = {names.get(item % len(names), "") if isinstance(item, int) else item for item in parameters.wrt or ()}
+        return tuple(k for k, name in leaves if name in asked) or tuple(k for k, _ in leaves)
+
     def _execution(self, kind: str) -> Execution:
         """The program of a kind for the arguments that the function differentiates; of the value, when there is no gradient."""
-        program = self._program
-        wrt = tuple(k for k, n in enumerate(program.graph.inputs[: program.leaves]) if n.dtype.kind == "f")
+        program, wrt = self._program, self._chosen()
         for request, made in program.executions():
             if request.kind == kind:
                 return made

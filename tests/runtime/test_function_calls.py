@@ -387,3 +387,9 @@ def test_transforms_as_functions():
     np.testing.assert_allclose(gradients[0], by_hand(W, 0.5, X, Y)[0])
     np.testing.assert_allclose(cr.jacobian(lambda x: x**2)(W), np.diag(2 * W))
     np.testing.assert_allclose(cr.jacobian(lambda x: x**2, mode="forward")(W), np.diag(2 * W))
+
+
+@pytest.mark.parametrize("wrt", [("w", "b"), (0, 1), (-4, -3)])
+def test_stages_show_the_gradient_by_the_arguments_of_the_decoration(wrt):
+    assert len(grad(loss, wrt=wrt).trace(W, 0.5, X, Y).ir("simplified").outputs) == 2
+    assert len(grad(loss).trace(W, 0.5, X, Y).ir("simplified").outputs) == 4
