@@ -31,7 +31,7 @@ class Report:
 
         from rich.console import Console
 
-        console = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False)
+        console = Console(file=io.StringIO(), width=WIDTH, color_system=None, legacy_windows=False, force_jupyter=False)
         with console.capture() as captured:
             console.print(self)
         return "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -274,3 +274,11 @@ def test_large_functions_are_cut_short(tmp_path):
 def test_a_report_of_one_signature():
     view = loss.trace(np.zeros(2), 0.0, np.ones((5, 2)), np.ones(5))
     assert isinstance(view.explain().content.formulas[0][1], Formula)
+
+
+def test_the_text_is_a_string_in_notebooks_too(report, monkeypatch):
+    shown = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.jupyter.display", lambda *parts: shown.append(parts))
+    assert "generated code" in str(report)
+    assert not shown
