@@ -4,7 +4,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -428,7 +428,8 @@ class GradFunction:
         """
         return self._latest().derivative(*names)
 
-    def plot(self, name: str, low: float, high: float, *, orders: int = 1, points: int = 400, ax: Any = None, **others: Any) -> Any:
+    def plot(self, name: str, low: float, high: float, *, orders: int = 1, points: int = 400, ax: Any = None,
+             sliders: Mapping[str, tuple[float, float]] | None = None, **others: Any) -> Any:
         """Draw the function and its derivatives by one argument, a number, with matplotlib.
 
         Args:
@@ -436,16 +437,22 @@ class GradFunction:
             orders: how many derivatives.
             points: how many are computed.
             ax: matplotlib axes to draw into; default: new ones.
+            sliders: in notebooks, arguments that can be moved, with their ranges: `sliders={"k": (0, 5)}`. They start at their numbers
+                in `others`, at their defaults, or in the middle.
 
         Returns:
-            The axes.
+            The axes; with sliders, a widget.
 
         Raises:
-            ArgumentError: an argument is unknown or has no number, or matplotlib is not installed.
+            ArgumentError: an argument is unknown or has no number, or matplotlib (for sliders, ipywidgets) is not installed.
         """
-        from .plotting import plot
+        from .plotting import plot, sliding
 
-        return plot(self, name, low, high, orders, points, ax, others)
+        if sliders is None:
+            return plot(self, name, low, high, orders, points, ax, others)
+        if ax is not None:
+            raise ArgumentError(f"a picture with sliders is a widget of its own{at(user_site())}: give plot() sliders or ax")
+        return sliding(self, name, low, high, orders, points, sliders, others)
 
     def ir(self, stage: str = "simplified") -> Any:
         """The program at a stage: "traced", "differentiated", "simplified" or "scheduled"; for the arguments that came last."""

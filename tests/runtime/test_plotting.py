@@ -26,7 +26,8 @@ def test_the_function_and_its_derivatives_are_drawn(wave: Any) -> None:
     np.testing.assert_allclose(first.get_ydata(), (2 * np.cos(2 * x) - np.sin(2 * x)) * np.exp(-x), rtol=1e-10, atol=1e-14)
     np.testing.assert_allclose(second.get_ydata(), (-3 * np.sin(2 * x) - 4 * np.cos(2 * x)) * np.exp(-x), rtol=1e-10, atol=1e-14)
     assert axes.get_xlabel() == "x"
-    assert len(axes.get_legend().get_texts()) == 3
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["<lambda>", "d <lambda> / d x", "d$^2$ <lambda> / d x$^2$"]
+    axes.figure.canvas.draw()  # the labels can be set
 
 
 def test_given_axes_are_drawn_into(wave: Any) -> None:
@@ -44,7 +45,40 @@ def test_given_axes_are_drawn_into(wave: Any) -> None:
     (lambda f: f.plot("x", 0.0, 1.0), r"a number for k is needed.*k=\.\.\."),
     (lambda f: f.plot("x", 1.0, 0.0, k=1.0), "a range from left to right"),
     (lambda f: f.plot("x", 0.0, 1.0, k=1.0, orders=9), "at most 4 derivatives"),
+    (lambda f: f.plot("x", 0.0, 1.0, sliders={"k": (1.0, 0.0)}), "a range from left to right is expected, of an argument other than x"),
+    (lambda f: f.plot("x", 0.0, 1.0, k=1.0, sliders={"x": (0.0, 1.0)}), "of an argument other than x"),
+    (lambda f: f.plot("x", 0.0, 1.0, k=1.0, sliders={"q": (0.0, 1.0)}), "no argument 'q'"),
+    (lambda f: f.plot("x", 0.0, 1.0, sliders={"phase": (0.0, 1.0)}), "a number for k is needed"),
+    (lambda f: f.plot("x", 0.0, 1.0, ax=object(), sliders={"k": (0.0, 1.0)}), "give plot\\(\\) sliders or ax"),
 ])
 def test_errors(wave: Any, call: Any, message: str) -> None:
     with pytest.raises(cr.ArgumentError, match=message):
         call(wave)
+
+
+def test_sliders_move_the_curves_and_compile_once() -> None:
+    pytest.importorskip("ipywidgets")
+    counted = []
+
+    def shape(x: Any, k: Any, phase: Any = 0.5) -> Any:
+        counted.append(1)  # runs only when it is traced
+        return np.sin(k * x + phase)
+
+    widget = cr.grad(shape).plot("x", 0.0, 3.0, points=20, sliders={"k": (0.0, 4.0), "phase": (-1.0, 1.0)})
+    k, phase, picture = widget.children
+    assert (k.description, k.min, k.max, k.value) == ("k", 0.0, 4.0, 2.0)
+    assert (phase.description, phase.value) == ("phase", 0.5)
+    drawn, traced = [bytes(picture.value)], len(counted)
+    for k.value in (3.0, 1.0):
+        drawn.append(bytes(picture.value))
+    assert len(set(drawn)) == 3
+    assert all(png.startswith(b"\x89PNG") for png in drawn)
+    assert len(counted) == traced
+    k.value = 2.0
+    assert picture.value == drawn[0]
+
+
+def test_sliders_start_where_they_are_told() -> None:
+    pytest.importorskip("ipywidgets")
+    widget = cr.grad(lambda x, k, a=0: a * x * k).plot("x", 0.0, 1.0, orders=0, points=5, k=1.5, sliders={"k": (0.0, 2.0), "a": (1.0, 2.0)})
+    assert [slider.value for slider in widget.children[:2]] == [1.5, 1.0]  # a's default is outside of its range
