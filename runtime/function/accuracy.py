@@ -12,6 +12,7 @@ from ...compiler import exact
 from ...compiler.errors import ArgumentError
 from ...compiler.provenance import at, user_site
 from .decorated import GradFunction
+from .tables import table
 
 __all__ = ["Accuracy", "Errors", "accuracy", "bits_of_error", "spread"]
 
@@ -41,7 +42,7 @@ class Errors:
         return f"{self.mean:.1f} bits on average, {self.worst:.1f} at ({arguments}): {self.result!r} instead of {self.right!r}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Accuracy:
     """What `accuracy` found.
 
@@ -62,10 +63,22 @@ class Accuracy:
         """Mean bits of error of the partial derivatives."""
         return float(np.mean([e.mean for e in self.gradient.values()])) if self.gradient else 0.0
 
+    @property
+    def _head(self) -> str:
+        return f"{self.name}: {self.points} points compared" + (f", {self.skipped} without a real value" if self.skipped else "")
+
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.points} points compared" + (f", {self.skipped} without a real value" if self.skipped else ""),
-                 f"  value    {self.value}"]
+        lines = [self._head, f"  value    {self.value}"]
         return "\n".join([*lines, *(f"  d/d{name:<5} {errors}" for name, errors in self.gradient.items())])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for what, e in (("value", self.value), *((f"d/d{name}", errors) for name, errors in self.gradient.items())):
+            worst = (", ".join(map(repr, e.at)), repr(e.result), repr(e.right)) if e.worst else ("", "", "")
+            rows.append((what, f"{e.mean:.1f}", f"{e.worst:.1f}", *worst))
+        return table(self._head, ("", "mean bits of error", "worst", "at", "result", "instead of"), rows)
 
 
 def bits_of_error(result: float, right: float) -> float:

@@ -107,6 +107,10 @@ class GradFunction:
     def __repr__(self) -> str:
         return f"<grad of {self._name}{self._parameters.signature or '(...)'}>"
 
+    def _repr_latex_(self) -> str | None:
+        """In notebooks, a function that was called is its formula, if that is short enough to be read."""
+        return self._latest().equation if self._programs else None
+
     def __reduce__(self) -> Any:
         raise TypeError(f"{self._name} is decorated and cannot be pickled: pickle the undecorated function, {self._name}.__wrapped__, "
                         "and decorate it again")

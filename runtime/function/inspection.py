@@ -16,6 +16,7 @@ __all__ = ["TraceView", "not_yet"]
 
 _KINDS = {"value": "value", "gradient": "gradient", "grad": "gradient", "value_and_gradient": "value_and_gradient",
           "value_and_grad": "value_and_gradient"}
+MOST_OF_EQUATION = 60  # nodes
 _STAGES = ("traced", "differentiated", "simplified", "scheduled")
 
 
@@ -38,6 +39,17 @@ class TraceView:
     def formula(self) -> Any:
         """The value as a formula."""
         return self._formulas().formula(self._program.graph, **self._allowed)
+
+    @property
+    def equation(self) -> str | None:
+        """LaTeX of the value, as that of a function of its arguments; None where it would fill a page."""
+        graph = self._program.graph
+        if len(graph) > MOST_OF_EQUATION or len(graph.outputs) != 1:
+            return None
+        from ...compiler.formula.latex import symbol
+
+        arguments = ", ".join(symbol(str(n.param("name"))) for n in graph.inputs[: self._program.leaves])
+        return rf"$\displaystyle {symbol(self._program.name)}\left({arguments}\right) = {self.formula.latex}$"
 
     def derivative(self, *names: str) -> Any:
         """The formula of the derivative by these arguments, one after the other.

@@ -9,6 +9,7 @@ from weakref import WeakSet
 from ...compiler.entry_spec import hits, latest_bytes
 from ...compiler.ir import Graph
 from .execution import Execution
+from .tables import table
 
 __all__ = ["Stats"]
 
@@ -86,16 +87,23 @@ class Stats:
         if reason not in self.sweeps:
             self.sweeps.append(reason)
 
-    def __str__(self) -> str:
+    def _facts(self) -> list[tuple[str, str]]:
+        """What there is to say: (heading, text)."""
         stages = ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in self.seconds.items())
-        lines = [f"compiles: {self.compiles}   cache hits: {self.cache_hits}   traces: {self.traces}",
-                 f"latest program: {self.kernels} kernels, {self.temporaries} temporaries, {self.bytes} bytes, about {self.flops} flops",
-                 f"memory of results and temporaries of the latest calls: {self.peak_bytes} bytes at most",
-                 f"seconds: {stages or 'none yet'}"]
-        lines += [f"between steps {k} and {k + 1}: {reason}" for k, reason in enumerate(self.boundaries)]
-        lines += [f"specialised: {note}" for note in self.specialisations]
-        lines += [f"miss: {reason}" for reason in self.misses]
-        lines += self.sweeps
-        return "\n".join(lines)
+        return [
+            ("compiles", f"{self.compiles}   cache hits: {self.cache_hits}   traces: {self.traces}"),
+            ("latest program", f"{self.kernels} kernels, {self.temporaries} temporaries, {self.bytes} bytes, about {self.flops} flops"),
+            ("memory of results and temporaries of the latest calls", f"{self.peak_bytes} bytes at most"),
+            ("seconds", stages or "none yet"),
+            *((f"between steps {k} and {k + 1}", reason) for k, reason in enumerate(self.boundaries)),
+            *(("specialised", note) for note in self.specialisations),
+            *(("miss", reason) for reason in self.misses),
+            *(("in parts", reason) for reason in self.sweeps)]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{heading}: {text}" for heading, text in self._facts())
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return table("", (), self._facts())

@@ -136,7 +136,7 @@ def test_lines_steps_and_ir_are_tied_by_their_marks(report, page):
 
 
 def test_without_the_library_that_lays_out_pictures_there_is_text(report, monkeypatch):
-    monkeypatch.setitem(sys.modules, "igraph", None)
+    monkeypatch.setitem(sys.modules, "fast_sugiyama", None)
     body = fragment(report.content)
     assert "<svg" not in body
     assert body.count("pip install &#x27;chainrule[report]&#x27;") == 3

@@ -10,7 +10,7 @@ import pytest
 from chainrule import grad
 from chainrule.runtime.report import picture
 
-pytest.importorskip("igraph")
+pytest.importorskip("fast_sugiyama")
 
 
 def drawn(function: Any, *args: Any, stage: str = "traced", results: tuple[str, ...] = ("f",)) -> picture.Drawing:
@@ -34,7 +34,7 @@ def test_operations_and_arguments_are_boxes_and_constants_are_in_their_labels() 
     assert [box.kind for box in made.boxes] == ["input", "elementwise", "elementwise", "input", "elementwise", "reduce"]
     assert [box.result for box in made.boxes] == ["", "", "", "", "", "f"]
     assert made.boxes[1].note.startswith("exp: f64[s0]\ntest_report_pictures.py:")
-    assert made.caption.startswith("6 of ")
+    assert made.caption.startswith("8 nodes; those that are constants, ")
 
 
 def test_boxes_do_not_overlap_and_operands_are_above() -> None:
@@ -45,6 +45,26 @@ def test_boxes_do_not_overlap_and_operands_are_above() -> None:
         assert not [1 for u, v, w, h in boxes[:k] if x < u + w and u < x + width and y < v + h and v < y + height]
     assert all(boxes[a][1] + boxes[a][3] < boxes[b][1] for a, b in made.edges)
     assert all(x >= 0 and y >= 0 for x, y, _, _ in boxes)
+
+
+def test_operands_that_one_operation_uses_are_written_into_it_where_there_are_many() -> None:
+    def many(x, y):  # type: ignore[no-untyped-def]
+        total = x
+        for k in range(2, 12):
+            total = total + np.sin(k * x) * np.exp(y) / (x + k)
+        return total
+
+    made = drawn(many, 0.5, 0.5)
+    labels = [box.lines[0] for box in made.boxes]
+    assert len(labels) < 25
+    assert "x" not in labels  # many use it: its name is written
+    assert "y" in labels
+    assert "exp(·)" in labels  # used ten times: a box of its own
+    assert any("sin(" in label and "exp" not in label and "/(" in label for label in labels)
+    for k, box in enumerate(made.boxes):
+        assert len(box.lines[0]) <= 26
+        assert [b for _, b in made.edges].count(k) == box.lines[0].count("·")  # as many edges as places
+    assert "exp, " not in made.boxes[labels.index("exp(·)")].note
 
 
 def test_a_large_graph_has_a_box_for_each_line_and_one_for_a_loop() -> None:
@@ -75,7 +95,7 @@ def test_of_many_lines_those_near_the_result_are_drawn() -> None:
     made = drawn(space["many"], 0.5)
     assert len(made.boxes) == picture.MOST_BOXES
     assert made.boxes[-1].result == "f"
-    assert "of 161 boxes the 120 that are nearest to the results" in made.caption
+    assert "of 161 boxes the 80 that are nearest to the results" in made.caption
 
 
 def test_names_and_labels_stay_text() -> None:
