@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from . import numbers
-from .shown import Shown, make
-from .terms import Function, Label
-from .text import ADD, ATOM, MUL, POWER, Writer, Written
+from .shown import Shown
+from .terms import Function
+from .text import ADD, ATOM, MUL, POWER, Written
+from .typeset import Typeset
 
 __all__ = ["GREEK", "Latex"]
 
@@ -34,7 +35,7 @@ def _escaped(name: str) -> str:
     return name.replace("_", r"\_")
 
 
-class Latex(Writer):
+class Latex(Typeset):
     """LaTeX mathematics."""
 
     def enclose(self, text: str) -> str:
@@ -87,17 +88,12 @@ class Latex(Writer):
 
     def power(self, shown: Shown) -> Written:
         base, exponent = shown.args
-        above = self.write(exponent)
-        if base.kind == "constant" and base.data == "E":
-            return f"e^{{{above}}}", POWER
-        if base.axes and exponent.kind == "number":
-            above = rf"\circ {above}" if exponent.data > 0 else rf"\circ\left({above}\right)"
         if base.kind == "apply" and not base.axes and exponent.kind == "number":
             text = self.of(base)[0]
             head, bracket, rest = text.partition(r"\left(")
             if bracket and head in _POWERED and text.endswith(r"\right)"):
-                return f"{head}^{{{above}}}{bracket}{rest}", POWER
-        return f"{self.inside(base, ATOM)}^{{{above}}}", POWER
+                return f"{head}^{{{self.write(exponent)}}}{bracket}{rest}", POWER
+        return super().power(shown)
 
     def root(self, shown: Shown) -> Written:
         return rf"\sqrt{{{self.write(shown.args[0])}}}", ATOM
@@ -106,23 +102,26 @@ class Latex(Writer):
         return function.names.latex or rf"\operatorname{{{{{_escaped(function.name)}}}}}\left({{0}}\right)"
 
     # ------------------------------------------------------------------------------------------ arrays
-    def transpose(self, shown: Shown) -> Written:
-        text, strength = self.of(shown.args[0])
-        if text.endswith("^{-1}") and strength == POWER:
-            return text.removesuffix("1}") + r"\mathsf T}", POWER
-        return rf"{text if strength >= ATOM else self.enclose(text)}^{{\mathsf T}}", POWER
+    turned = r"\mathsf T"
+    one = r"\mathbf{1}"
+    zero = r"\mathbf{0}"
+    by = r"\times"
+    ring = r"\circ"
 
-    def matmul(self, shown: Shown) -> Written:
-        text, strength = super().matmul(shown)
-        return text.replace(" @ ", " "), strength
+    def raised(self, text: str, above: str) -> str:
+        return f"{text}^{{{above}}}"
 
-    def repeated(self, matrix: Shown, count: int) -> Written:
-        text = self.inside(matrix, POWER)
-        if count == 1:
-            return text, POWER
-        if text.endswith("^{-1}"):
-            return f"{text.removesuffix('1}')}{count}}}", POWER
-        return f"{self.inside(matrix, ATOM) if matrix.kind != 'transpose' else self.enclose(text)}^{{{count}}}", POWER
+    def lowered(self, text: str, below: str, above: str = "") -> str:
+        return f"{text}_{{{below}}}" + (f"^{{{above}}}" if above else "")
+
+    def fraction(self, above: str, below: str) -> str:
+        return rf"\frac{{{above}}}{{{below}}}"
+
+    def length(self, text: str) -> str:
+        return rf"\left\lVert {text} \right\rVert"
+
+    def beside(self, factors: Sequence[str]) -> str:
+        return " ".join(factors)
 
     def scaled(self, shown: Shown) -> Written:
         text, strength = super().scaled(shown)
@@ -132,62 +131,6 @@ class Latex(Writer):
         shown = _OPERATORS.get(name, rf"\operatorname{{{_escaped(name)}}}")
         return rf"{shown}\left({', '.join(args)}\right)", ATOM
 
-    def outer(self, shown: Shown) -> Written:
-        left, right = shown.args
-        return rf"{self.inside(left, POWER)} {self.inside(right, ATOM)}^{{\mathsf T}}", MUL
-
-    def eye(self, shown: Shown) -> Written:
-        shape = r" \times ".join(map(self.size_text, shown.data))
-        return "I" if len(shown.data) == 1 else f"I_{{{shape}}}", ATOM
-
-    def full(self, shown: Shown) -> Written:
-        (inner,) = shown.args
-        shape = r" \times ".join(self.size_text(label.size) for label in shown.axes)
-        ones = rf"\mathbf{{1}}_{{{shape}}}"
-        if inner.kind == "number" and inner.data == 1:
-            return ones, ATOM
-        return f"{self.inside(inner, MUL)} {ones}" if not inner.axes else self._repeated(inner, shown.axes), MUL
-
-    def _repeated(self, inner: Shown, axes: Sequence[Label]) -> str:
-        """A vector repeated along another axis."""
-        text = self.inside(inner, POWER)
-        if len(axes) == 2 and inner.ndim == 1:
-            column = inner.axes[0] == axes[0]
-            return rf"{text} \mathbf{{1}}^{{\mathsf T}}" if column else rf"\mathbf{{1}} {self.inside(inner, ATOM)}^{{\mathsf T}}"
-        return text
-
-    def spread(self, shown: Shown) -> Written:
-        return self._repeated(shown.args[0], shown.axes), MUL
-
-    def add(self, shown: Shown) -> Written:
-        rows = [make("row", [a], shown.axes) if a.axes and a.ndim < shown.ndim else a for a in shown.args]
-        return super().add(make("add", rows, shown.axes, shown.data))
-
-    def row(self, shown: Shown) -> Written:
-        """A vector that is repeated in every row of a matrix."""
-        return self._repeated(shown.args[0], shown.axes), MUL
-
-    def along(self, shown: Shown) -> Written:
-        kind, places = shown.data
-        (inner,) = shown.args
-        if kind == "norm" and places is None:
-            return rf"\left\lVert {self.write(inner)} \right\rVert{'_F' if inner.ndim == 2 else ''}", ATOM
-        if kind in ("sum", "mean") and places is None and _is_square(inner):
-            front = ""
-            if kind == "mean":
-                count = " ".join(self.size_text(label.size) for label in inner.axes)
-                front = rf"\frac{{1}}{{{count}}} "
-            index = "_F" if inner.ndim == 2 else ""
-            return rf"{front}\left\lVert {self.write(inner.args[0])} \right\rVert{index}^{{2}}", MUL if front else POWER
-        if kind == "sum" and inner.ndim == 1:
-            return rf"\mathbf{{1}}^{{\mathsf T}} {self.inside(inner, POWER)}", MUL
-        if kind == "sum" and inner.ndim == 2 and places is None:
-            return rf"\mathbf{{1}}^{{\mathsf T}} {self.inside(inner, POWER)} \mathbf{{1}}", MUL
-        if kind == "sum" and inner.ndim == 2:
-            matrix = self.inside(inner, POWER) if places == (1,) else rf"{self.inside(inner, ATOM)}^{{\mathsf T}}"
-            return rf"{matrix} \mathbf{{1}}", MUL
-        return super().along(shown)
-
     def axis(self, places: tuple[int, ...] | None) -> list[str]:
         return [] if places is None else [rf"\text{{axis {', '.join(map(str, places))}}}"]
 
@@ -196,14 +139,6 @@ class Latex(Writer):
 
     def with_axis(self, template: str) -> str:
         return template.removesuffix(r"\right)") + r", \text{{axis }} {axis}\right)"
-
-    def take(self, shown: Shown) -> Written:
-        base, *rest = shown.args
-        return f"{self.inside(base, ATOM)}_{{{self.subscript(shown.data, rest)}}}", ATOM
-
-    def gather(self, shown: Shown) -> Written:
-        base, *indices = shown.args
-        return f"{self.inside(base, ATOM)}_{{{', '.join(map(self.write, indices))}}}", ATOM
 
     # ------------------------------------------------------------------------------------------ indices
     def element(self, shown: Shown) -> Written:
@@ -220,11 +155,7 @@ class Latex(Writer):
         return rf"{name}_{{{', '.join(map(self.label_name, bound))}}} {self.inside(shown.args[0], MUL)}", ADD
 
 
-def _is_square(shown: Shown) -> bool:
-    return shown.kind == "power" and shown.args[1].kind == "number" and shown.args[1].data == 2
-
-
-_OPERATORS = {"trace": r"\operatorname{tr}", "max": r"\max", "min": r"\min"}
+_OPERATORS = {"exp": r"\exp", "trace": r"\operatorname{tr}", "max": r"\max", "min": r"\min"}
 _POWERED = frozenset((r"\sin", r"\cos", r"\tan", r"\sinh", r"\cosh", r"\tanh", r"\log"))
 
 

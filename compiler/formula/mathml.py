@@ -15,9 +15,11 @@ from html import escape
 from ..provenance import Site
 from . import numbers
 from .latex import GREEK
+from .layout import translated
 from .shown import Shown
-from .terms import Label
-from .text import ADD, ATOM, MUL, POWER, Writer, Written
+from .terms import Function, Label
+from .text import ADD, ATOM, INSIDE, MUL, POWER, Written
+from .typeset import Typeset
 
 __all__ = ["Mark", "MathML", "elements"]
 
@@ -48,7 +50,9 @@ def elements(text: str) -> str:
             parts.append(f"<mi>{escape(letters)}</mi>")
         elif operator in ("*", "@"):
             parts.append(_TIMES)
-        elif not operator.isspace():
+        elif operator in "|‖":
+            parts.append(f"<mo fence='true' lspace='0' rspace='0'>{operator}</mo>")
+        elif operator != INSIDE and not operator.isspace():
             parts.append(f"<mo>{escape(_OPERATORS.get(operator, operator))}</mo>")
     return f"<mrow>{''.join(parts)}</mrow>"
 
@@ -59,7 +63,7 @@ def _element(name: str, *parts: str, attributes: str = "") -> str:
     return f"{_OPEN}{name}{attributes}{_CLOSE}{inner}{_OPEN}/{name}{_CLOSE}"
 
 
-class MathML(Writer):
+class MathML(Typeset):
     """Text with marks; see `elements`."""
 
     def __init__(self, sizes: Callable[[str], str], symbols: Callable[[str], str], labels: Callable[[Label], str],
@@ -121,46 +125,42 @@ class MathML(Writer):
         """A product; `alone`: on one side of a fraction, where a single factor needs no brackets."""
         if alone and not front and len(factors) == 1:
             return self.write(factors[0])
-        return self.times([*front, *(self.factor(s, k > 0 or bool(front)) for k, s in enumerate(factors))] or ["1"])
-
-    def power(self, shown: Shown) -> Written:
-        base, exponent = shown.args
-        return _element("msup", self.inside(base, ATOM), self.write(exponent)), POWER
+        text = self.times(front) if front or factors else "1"
+        for k, factor in enumerate(factors):  # arrays are multiplied by elements, which a product of matrices is not
+            sign = "∘" if k and factor.axes and factors[k - 1].axes else "*" if text else ""
+            text += sign + self.factor(factor, k > 0 or bool(front))
+        return text
 
     def root(self, shown: Shown) -> Written:
         return _element("msqrt", self.write(shown.args[0])), ATOM
 
+    def template(self, function: Function) -> str:
+        made = translated(function.names.latex, _element, _GREEK.__getitem__)
+        return super().template(function) if made is None else made
+
+    def apply(self, shown: Shown) -> Written:
+        return self.binding(super().apply(shown), shown)
+
+    def call(self, shown: Shown) -> Written:
+        return self.binding(super().call(shown), shown)
+
+    def binding(self, written: Written, shown: Shown) -> Written:
+        """What is one element needs no brackets but as the base of a power."""
+        template = self.template(shown.data[0])
+        return (written[0], POWER) if template.startswith(_OPEN) and template.endswith(_CLOSE) else written
+
     # ------------------------------------------------------------------------------------------ arrays
-    def transpose(self, shown: Shown) -> Written:
-        return self.transposed(self.inside(shown.args[0], ATOM)), POWER
+    def raised(self, text: str, above: str) -> str:
+        return _element("msup", text, above)
 
-    def transposed(self, text: str) -> str:
-        """The transpose of what is written."""
-        return _element("msup", text, "T")
+    def lowered(self, text: str, below: str, above: str = "") -> str:
+        return _element("msubsup", text, below, above) if above else _element("msub", text, below)
 
-    def repeated(self, matrix: Shown, count: int) -> Written:
-        return (_element("msup", self.inside(matrix, ATOM), str(count)) if count > 1 else self.inside(matrix, POWER)), POWER
+    def fraction(self, above: str, below: str) -> str:
+        return _element("mfrac", above, below)
 
-    def outer(self, shown: Shown) -> Written:
-        left, right = shown.args
-        return f"{self.inside(left, POWER)} @ {self.transposed(self.inside(right, ATOM))}", MUL
-
-    def full(self, shown: Shown) -> Written:
-        (inner,) = shown.args
-        if shown.ndim == 2 and inner.ndim == 1:
-            column = inner.axes[0] == shown.axes[0]
-            ones = self.called("ones", self.size_text(shown.axes[1 if column else 0].size))[0]
-            factors = (self.inside(inner, MUL), self.transposed(ones)) if column else (ones, self.transposed(self.inside(inner, ATOM)))
-            return " @ ".join(factors), MUL
-        return super().full(shown)
-
-    def take(self, shown: Shown) -> Written:
-        base, *rest = shown.args
-        return _element("msub", self.inside(base, ATOM), self.subscript(shown.data, rest)), ATOM
-
-    def gather(self, shown: Shown) -> Written:
-        base, *indices = shown.args
-        return _element("msub", self.inside(base, ATOM), ",".join(map(self.write, indices))), ATOM
+    def trace(self, shown: Shown) -> Written:
+        return self.called("tr", self.write(shown.args[0]))
 
     # ------------------------------------------------------------------------------------------ indices
     def element(self, shown: Shown) -> Written:

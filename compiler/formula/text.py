@@ -18,8 +18,9 @@ __all__ = ["ATOM", "Writer", "Written", "fill"]
 COMPARISON, ADD, MUL, POWER, ATOM = range(5)
 Written = tuple[str, int]  # the text, and how tightly its outermost sign binds
 
-_OPENING = ("(", ",", "{{", "}}", "|", "[", "\\\\")
-_CLOSING = (")", ",", "}}", "|", r"\right", "]", "&", r"\\", r"\end")
+INSIDE = "\ue002"  # in a template: an operand that stands here needs no brackets
+_OPENING = ("(", ",", "{{", "}}", "|", r"\lvert", "[", "\\\\", INSIDE)
+_CLOSING = (")", ",", "}}", "|", r"\right", "]", "&", r"\\", r"\end", INSIDE)
 _COMPARISON = re.compile(r"\{0\} (==?|!=|<=?|>=?|\\neq|\\leq|\\geq) \{1\}")
 _RAISED = re.compile(r"\w*\{0\}?\^\{\{.*\}\}")
 _PLACE = re.compile(r"\{(\w+)\}|\{\{|\}\}")
@@ -157,7 +158,11 @@ class Writer:
 
     def matmul(self, shown: Shown) -> Written:
         factors = [self.repeated(a, count) for a, count in runs(shown.args)]
-        return " @ ".join(text if strength >= POWER else self.enclose(text) for text, strength in factors), MUL
+        return self.beside([text if strength >= POWER else self.enclose(text) for text, strength in factors]), MUL
+
+    def beside(self, factors: Sequence[str]) -> str:
+        """A product of matrices."""
+        return " @ ".join(factors)
 
     def repeated(self, matrix: Shown, count: int) -> Written:
         """A power of a matrix."""

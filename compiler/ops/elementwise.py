@@ -128,7 +128,7 @@ _unary("cbrt", np.cbrt, lambda y, x: Over(3.0 * f.square(y)), latex=r"\sqrt[3]{{
 
 _op("abs", 1, np.abs, lambda y, x: (f.sign(x),), dtypes=NUMBER, kinks="|x|'(0) = 0",
     parity="even", lowering=Lowering("llvm.fabs", "math abs", "", "abs({0})"),
-    names=Names("Abs", r"\left|{0}\right|", "|{0}|", "np.abs({0})"))
+    names=Names("Abs", r"\left\lvert {0} \right\rvert", "|{0}|", "np.abs({0})"))
 _op("sign", 1, np.sign, lambda y, x: (None,), dtypes=NUMBER, kinks="derivative 0 everywhere",
     parity="each", lowering=Lowering("math sign", "math sign", "", "np.sign({0})"),
     names=Names("sign", r"\operatorname{{sign}}\left({0}\right)", "sign({0})"))
@@ -197,7 +197,7 @@ _unary("erfc", special("erfc"), lambda y, x: -TWO_OVER_SQRT_PI * f.exp(f.neg(f.s
 _unary("erfinv", special("erfinv"), lambda y, x: (1.0 / TWO_OVER_SQRT_PI) * f.exp(f.square(y)), cost=40.0,
        latex=r"\operatorname{{erf}}^{{-1}}\left({0}\right)", source="vm.erfinv({0})",
        written="special.erfinv({0})")
-_unary("lgamma", special("gammaln"), lambda y, x: f.digamma(x), latex=r"\log\left|\Gamma\left({0}\right)\right|",
+_unary("lgamma", special("gammaln"), lambda y, x: f.digamma(x), latex=r"\log\left\lvert \Gamma\left({0}\right) \right\rvert",
        sympy="loggamma", cost=40.0, source="vm.lgamma({0})",
        written="special.gammaln({0})")
 

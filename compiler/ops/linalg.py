@@ -110,7 +110,7 @@ declare(Op(name="solve", kind="opaque", arity=2, batch=of_stacks, infer=solution
 declare(Op(name="det", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, evaluate=np.linalg.det, dtypes=REAL, cost=1000.0,
            tangent=lambda y, position, dx: f.sum(f.cofactor(y.inputs[0]) * dx, axes=(dx.ndim - 2, dx.ndim - 1)),
            transposes=True,
-           names=Names("Determinant", r"\left|{0}\right|", "det({0})", "np.linalg.det({0})")))
+           names=Names("Determinant", r"\left\lvert {0} \right\rvert", "det({0})", "np.linalg.det({0})")))
 # |x| x^-T, the matrix of cofactors C: dC = tr(x^-1 dx) C - C dx^T x^-T, for invertible x
 declare(Op(name="cofactor", kind="opaque", arity=1, batch=of_stacks, infer=_same, evaluate=_cofactors, dtypes=REAL, cost=2000.0,
            tangent=_cofactor_tangent,
@@ -121,7 +121,7 @@ declare(Op(name="cofactor", kind="opaque", arity=1, batch=of_stacks, infer=_same
 declare(Op(name="logabsdet", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, dtypes=REAL, cost=1000.0,
            evaluate=lambda x: np.linalg.slogdet(x).logabsdet, tangent=lambda y, position, dx: _inverse_traced(y, dx),
            transposes=True,
-           names=Names("logabsdet", r"\log\left|\det {0}\right|", "logabsdet({0})",
+           names=Names("logabsdet", r"\log\left\lvert \det {0} \right\rvert", "logabsdet({0})",
                        "np.linalg.slogdet({0}).logabsdet")))
 declare(Op(name="detsign", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, evaluate=_sign, dtypes=REAL, cost=1000.0,
            not_differentiable="a sign is piecewise constant",

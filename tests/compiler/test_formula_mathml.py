@@ -11,7 +11,7 @@ from chainrule.compiler.formula import Formula, derivative, formula
 from chainrule.compiler.ir import Node, f
 from chainrule.compiler.provenance import Site
 
-ARITY = {"mfrac": 2, "msup": 2, "msub": 2, "munder": 2}
+ARITY = {"mfrac": 2, "msup": 2, "msub": 2, "msubsup": 3, "munder": 2}
 MARKS = {"mi", "mn", "mo", "mtext"}
 
 
@@ -116,3 +116,20 @@ def test_parts_are_tied_to_the_lines_that_made_them() -> None:
     assert tied(g.derivative("x"), 2)[0] == "".join(tree(g.derivative("x")).itertext())  # the whole: what is returned is a sum
     assert any("sin" in text for text in tied(g.derivative("y"), 2))
     assert "data-at" not in g.formula.mathml
+
+
+@pytest.mark.parametrize(("function", "shown"), [
+    (lambda A, x: f.inverse(A), "sup(A, -1)"),
+    (lambda A, x: f.logabsdet(A), "log|detspace()A|"),
+    (lambda A, x: f.sum(f.square(A), axes=(0, 1)), "subsup(‖A‖, F, 2)"),
+    (lambda A, x: f.sum(x, axes=(0,)), "sup(𝟏, T)*x"),
+    (lambda A, x: f.sum(A * f.square(A), axes=(0, 1)), "sup(𝟏, T)*sup(A, ∘3)*𝟏"),
+    (lambda A, x: f.sum(f.exp(x) * f.sigmoid(x), axes=(0,)), "sup(𝟏, T)*(σ(x)∘exp(x))"),
+])
+def test_arrays_are_written_as_in_latex(function: Callable[..., Node], shown: str) -> None:
+    assert plain(tree(formula(graph_of(function, A=(3, 3), x=(3,))))) == shown
+
+
+def test_the_transpose_of_an_inverse_is_one_exponent() -> None:
+    made = derivative(graph_of(lambda A: f.logabsdet(A), A=(3, 3)), "A")
+    assert plain(tree(made)) == "sup(A, -T)"

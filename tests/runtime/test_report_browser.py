@@ -92,7 +92,7 @@ def test_a_line_lights_up_its_terms_everywhere(page: Any) -> None:
     page.locator("main .on").first.wait_for()
     terms = lit(page, "math[display] mrow")
     assert len(terms) == 4
-    assert all(term.startswith("sigmoid") for term in terms)
+    assert all(term.startswith("σ") for term in terms)
     assert page.locator("math[display] mrow.on").first.evaluate("part => getComputedStyle(part).backgroundColor") == LIT
     assert "v" in "".join(lit(page, "pre .row"))
     assert any("sigmoid" in text for text in lit(page, "pre .row"))
@@ -100,13 +100,13 @@ def test_a_line_lights_up_its_terms_everywhere(page: Any) -> None:
     assert any("exp" in text for text in lit(page, "svg g"))
     assert not any("exp" in text for text in lit(page, "aside .row") if "p = 1" not in text)
     line(page, "z = x @ w").hover()
-    assert all("sigmoid" not in term for term in lit(page, "math[display] mrow")[:2])
+    assert all("σ" not in term for term in lit(page, "math[display] mrow")[:2])
     page.mouse.move(1, 1)
     assert page.locator(".on").count() == 0
 
 
 def test_a_term_lights_up_its_line(page: Any) -> None:
-    page.locator("math[display] mrow[data-at]", has_text="sigmoid").last.hover()
+    page.locator("math[display] mrow[data-at]", has_text="σ").last.hover()
     assert [text.strip().split(" ")[0] for text in lit(page, "aside .row")] != []
     page.locator("svg g.contract").first.hover()
     assert any("z = x @ w + b" in text for text in lit(page, "aside .row"))
