@@ -30,6 +30,7 @@ _TOKEN = re.compile(rf"{_OPEN}(.*?){_CLOSE}|(\d+(?:\.\d+)?(?:e[+-]?\d+)?)|([^\W\
 _ELEMENT = re.compile(f"{_OPEN}.*?{_CLOSE}")
 _TIMES = "<mo lspace='0.1em' rspace='0.1em'>\u2062</mo>"  # invisible
 _OPERATORS = {"-": "\u2212", "...": "…", "+=": "+=", "<=": "\u2264", ">=": "\u2265", "!=": "\u2260", "==": "="}
+_CLOSED, _FENCES = (")", "]", "..."), ("|", "‖")
 _LEFT = "style='text-align:left'"
 _CONSTANTS = {"pi": "π", "E": "e", "inf": "∞"}
 _GREEK = {name: unicodedata.lookup(f"GREEK {'SMALL' if name.islower() else 'CAPITAL'} LETTER {name.upper().replace('LAMBDA', 'LAMDA')}")
@@ -40,8 +41,12 @@ _SERIES = {"sum": "∑", "prod": "∏"}
 def elements(text: str) -> str:
     """The text of a `MathML` writer as elements, in one row."""
     parts = []
+    sign = True  # whether a minus that came now would be one, rather than a difference: there is nothing yet that it could follow
     for match in _TOKEN.finditer(text):
         name, number, letters, operator = match.groups()
+        if operator == INSIDE or (operator and operator.isspace()):
+            continue
+        before, sign = sign, name[:1] != "/" if name is not None else operator is not None and operator not in _CLOSED
         if name is not None:
             parts.append(f"<{name}>")
         elif number is not None:
@@ -50,10 +55,12 @@ def elements(text: str) -> str:
             parts.append(f"<mi>{escape(letters)}</mi>")
         elif operator in ("*", "@"):
             parts.append(_TIMES)
-        elif operator in "|‖":
+        elif operator in _FENCES:
             parts.append(f"<mo fence='true' lspace='0' rspace='0'>{operator}</mo>")
-        elif operator != INSIDE and not operator.isspace():
-            parts.append(f"<mo>{escape(_OPERATORS.get(operator, operator))}</mo>")
+            sign = before  # it opens where a sign could come
+        else:
+            form = " form='prefix'" if operator == "-" and before else ""
+            parts.append(f"<mo{form}>{escape(_OPERATORS.get(operator, operator))}</mo>")
     return f"<mrow>{''.join(parts)}</mrow>"
 
 

@@ -91,7 +91,7 @@ class Stats:
         """What there is to say: (heading, text)."""
         stages = ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in self.seconds.items())
         return [
-            ("compiles", f"{self.compiles}   cache hits: {self.cache_hits}   traces: {self.traces}"),
+            ("compiles", f"{self.compiles}"), ("cache hits", f"{self.cache_hits}"), ("traces", f"{self.traces}"),
             ("latest program", f"{self.kernels} kernels, {self.temporaries} temporaries, {self.bytes} bytes, about {self.flops} flops"),
             ("memory of results and temporaries of the latest calls", f"{self.peak_bytes} bytes at most"),
             ("seconds", stages or "none yet"),

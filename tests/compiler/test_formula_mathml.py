@@ -82,6 +82,14 @@ def test_shared_terms_are_rows_of_their_own() -> None:
     assert "where" in "".join(rows[1].itertext())
 
 
+def test_a_minus_is_a_sign_where_there_is_nothing_before_it() -> None:
+    minus = "\u2212"
+    made = formula(graph_of(lambda x, y: f.sin(-x) * f.maximum(y, -x) - y, x=(), y=()))
+    signs = [e.get("form") for e in tree(made).iter("mo") if e.text == minus]
+    assert str(made).count("-") == len(signs) == 3
+    assert sorted(signs, key=str) == [None, "prefix", "prefix"]
+
+
 def test_names_stay_names() -> None:
     made = formula(graph_of(lambda *xs: xs[0] * xs[1] + xs[2], **{"x_": (), "p.0": (), "rate_2_x": ()}))
     assert [e.text for e in tree(made).iter("mi")] == ["x_", "p.0", "rate_2_x"]
