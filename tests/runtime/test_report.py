@@ -131,8 +131,20 @@ def test_lines_steps_and_ir_are_tied_by_their_marks(report, page):
     assert len(of_lines) == sum(bool(line.made) for line in report.content.lines)
     for tag in ("span", "details", "mrow", "g"):  # of source and listings; of steps; of formulas; of pictures
         assert {name for t, names in elements if t == tag for name in names} == of_lines
-    code = [row for row in report.content.code if row.text.strip().startswith("v") and "np.log" in row.text]
-    assert all(row.sites for row in code)
+
+
+def test_generated_code_and_kernels_come_from_lines(report):
+    line = {text.strip(): {site} for site, text in ((line.site, line.text) for line in report.content.lines)}
+    product = line["p = 1 / (1 + np.exp(-(x @ w + b)))"]
+    computed = [row for row in report.content.code if re.match(r"\s+(v|acc)\d+ = (?!\w+\[)", row.text)]
+    assert len(computed) > 10
+    assert all(row.sites for row in computed)
+    assert {site for row in computed for site in row.sites} >= set().union(*(line[text] for text in line if "np." in text))
+    total = next(row for row in computed if re.search(r"= v\d+ \* v\d+$", row.text))  # of a row of x with w
+    assert total.sites & product
+    made = [row for row in report.content.schedule if "because" in row.text]
+    assert made
+    assert all(row.sites for row in made)
 
 
 def test_without_the_library_that_lays_out_pictures_there_is_text(report, monkeypatch):
