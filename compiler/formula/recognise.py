@@ -83,7 +83,8 @@ def _softmax(table: Table, term: Mul) -> Term:
                 exponent = table.add(exponent, -here)
                 left += 1
                 fresh = table.fresh(over.size)
-                made.append(_call(table, SOFTMAX, table.substitute(g, {over: fresh}), fresh, label))
+                with table.originating(table.origin(table.exp(here) / base)):  # where it was written, whatever it is a factor of
+                    made.append(_call(table, SOFTMAX, table.substitute(g, {over: fresh}), fresh, label))
         powers[base] = table.number(left)
     if not made:
         return term

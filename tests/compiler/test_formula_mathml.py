@@ -126,6 +126,20 @@ def test_parts_are_tied_to_the_lines_that_made_them() -> None:
     assert "data-at" not in g.formula.mathml
 
 
+def test_a_recognised_function_is_tied_to_the_line_that_computes_it() -> None:
+    @grad
+    def g(z, v):  # type: ignore[no-untyped-def]
+        e = np.exp(z)
+        p = e / e.sum(axis=1, keepdims=True)
+        return np.sum(p @ v)
+
+    first = g.__wrapped__.__code__.co_firstlineno + 2
+    drawn = g.trace(np.ones((2, 3)), np.ones((3, 2))).derivative("v").marked(
+        lambda sites: f" data-at='{' '.join(str(s.line - first) for s in sorted(sites) if s.file == __file__)}'")
+    rows = [row for row in ElementTree.fromstring(f"<math>{drawn}</math>").iter("mrow") if "".join(row.itertext()).startswith("softmax")]
+    assert "1" in [row.get("data-at") for row in rows]
+
+
 @pytest.mark.parametrize(("function", "shown"), [
     (lambda A, x: f.inverse(A), "sup(A, -1)"),
     (lambda A, x: f.logabsdet(A), "log|detspace()A|"),
