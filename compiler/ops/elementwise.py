@@ -262,7 +262,7 @@ def _sinc(x: Any) -> Any:
     return np.where(x == 0, x.dtype.type(1), np.sin(x) / x)
 
 
-def _series(x: Node, coefficients: Sequence[float]) -> Node:
+def series(x: Node, coefficients: Sequence[float]) -> Node:
     """The polynomial with these coefficients, lowest first."""
     total: Node | float = coefficients[-1]
     for c in reversed(coefficients[:-1]):
@@ -282,14 +282,14 @@ def _exprel_slope(y: Node, x: Node) -> Node:
     small, above = f.where(near, x, 0.0), f.reciprocal(f.where(positive, f.where(near, 1.0, x), 1.0))
     below = f.where(f.or_(near, positive), -1.0, x)
     far = f.where(positive, y * (1.0 - above) + above, (f.exp(below) - y) / below)
-    return f.where(near, _series(small, _EXPREL_SLOPE), far)
+    return f.where(near, series(small, _EXPREL_SLOPE), far)
 
 
 def sinc_slope(y: Node, x: Node) -> Node:
     """d/dx sin(x)/x = (cos(x) - y)/x, y being sin(x)/x: minus the spherical Bessel function of order 1 (DLMF 10.49.3)."""
     near = f.lt(f.abs(x), 1.0)
     small, far = f.where(near, x, 0.0), f.where(near, 1.0, x)
-    return f.where(near, small * _series(f.square(small), _SINC_SLOPE), (f.cos(far) - f.where(near, 0.0, y)) / far)
+    return f.where(near, small * series(f.square(small), _SINC_SLOPE), (f.cos(far) - f.where(near, 0.0, y)) / far)
 
 
 def _unit(y: Node, a: Node, b: Node) -> tuple[Node, Node]:

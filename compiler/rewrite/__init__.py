@@ -7,10 +7,11 @@ inf/inf at 1000), and after it once more.
 from __future__ import annotations
 
 from .engine import DEFAULT_LEVELS, RewriteCycleError, Rewriter, RuleSet, Step, compress, simplify
+from .expansion import expand
 from .factors import factors_out
 from .facts import Fact, Facts
 from .rule import Condition, Level, Rule, rule
 from .symmetry import sum_along_inner
 
 __all__ = ["DEFAULT_LEVELS", "Condition", "Fact", "Facts", "Level", "RewriteCycleError", "Rewriter", "Rule", "RuleSet",
-           "Step", "compress", "factors_out", "rule", "simplify", "sum_along_inner"]
+           "Step", "compress", "expand", "factors_out", "rule", "simplify", "sum_along_inner"]

@@ -229,7 +229,7 @@ def test_without_stabilising_the_program_is_what_was_written() -> None:
 
 
 @pytest.mark.parametrize("program", [
-    f.log(x + y), f.sqrt(x + 1.0), f.exp(x) / (2.0 + y), x * f.log(y), 1.0 - f.tanh(x), f.sqrt(x * x + 1.0)])
+    f.log(x + y), f.sqrt(x + 1.0), f.exp(x) / (2.0 + y), x * f.log(y), 1.0 - f.sinh(x), f.sqrt(x * x + 1.0)])
 def test_formulas_that_only_look_alike_are_left(program: Node) -> None:
     _, log = simplify([program])
     assert not [step.rule.name for step in log if step.rule.level.value == "stable"]

@@ -84,6 +84,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "div": _divide,
     "neg": lambda a: -a,
     "square": lambda a: a * a, "reciprocal": lambda a: _divide(mpmath.mpf(1), a), "sqrt": _real(mpmath.sqrt),
+    "cbrt": lambda a: mpmath.sign(a) * mpmath.cbrt(abs(a)),
     "rsqrt": lambda a: _divide(mpmath.mpf(1), _real(mpmath.sqrt)(a)), "abs": abs, "sign": mpmath.sign, "exp": _exp,
     "expm1": lambda a: _exp(a) - 1, "log": _log, "log1p": _log1p, "sin": mpmath.sin, "cos": mpmath.cos,
     "tan": mpmath.tan,

@@ -13,14 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from ...ir import Node, f
-from ...ops.elementwise import sinc_slope
+from ...ir import Node, constant, f
+from ...ops.elementwise import series, sinc_slope
 from ..pattern import Match, Pattern, op
 from ..rule import Level, Rule, property_of, rule
 from . import forms
-from .variables import A, B, C, D, P, X, Y, finite
+from .differences import difference
+from .variables import CONDITION, A, B, C, D, P, X, Y, are_opposite, finite
 
 STABLE = Level.STABLE
+opposite = property_of("are_opposite", are_opposite, A, B)
 unclipped = property_of("is_not_clipped", lambda x: not forms.is_clipped(x), X)
 moderate = property_of("is_moderate", lambda c: 2.0**-20 <= abs(c.value) <= 2.0**20, C)
 fractional = property_of("is_no_whole_number", lambda c: math.isfinite(c.value) and c.value != math.floor(c.value), D)
@@ -42,13 +44,6 @@ def _x_log1p(x: Node, c: Node | float) -> Node:
     at_zero = f.eq(x, 0.0)
     bounded = f.where(at_zero, 1.0, x)
     return f.where(at_zero, 0.0, bounded * f.log1p(c / bounded))
-
-
-def _power_difference(m: Match) -> Node:
-    """(x + c)**p - x**p = x**p expm1(p log1p(c/x)), where x is larger than c."""
-    far = f.gt(m.X, f.abs(m.C))
-    x, near = f.where(far, m.X, f.maximum(f.abs(m.C), 1.0)), f.where(far, 1.0, m.X)
-    return f.where(far, f.pow(x, m.D) * f.expm1(m.D * f.log1p(m.C / x)), f.pow(near + m.C, m.D) - f.pow(near, m.D))
 
 
 def _power_minus_one(m: Match) -> Node:
@@ -75,8 +70,6 @@ FUNCTIONS = (
     rule("reciprocal_sqrt_difference", op.reciprocal(op.sqrt(X)) - op.reciprocal(op.sqrt(X + C)),
          ((C / (op.sqrt(X) + op.sqrt(X + C))) / op.sqrt(X)) / op.sqrt(X + C), STABLE, when=(moderate,), excepted=_tiny,
          exceptions="numbers near the smallest", ulps=4.0, why="0/0, inf/inf", source="Hamming 1987, example 3.6"),
-    rule("power_difference", op.pow(X + C, D) - op.pow(X, D), _power_difference, STABLE, when=(fractional, unclipped),
-         source="Hamming 1987, 3.3", ulps=64.0),
     rule("power_minus_one", op.pow(1 + X, P) - 1, _power_minus_one, STABLE, ulps=750.0),
     rule("one_minus_power", 1 - op.pow(1 + X, P), lambda m: -_power_minus_one(m), STABLE, ulps=750.0),
 )
@@ -112,9 +105,66 @@ ROOTS = (
     rule("plus_root", B + op.sqrt(op.square(B) - P), lambda m: _root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE, ulps=8.0,
          when=(property_of("varies", lambda p: p.op.name != "const", P, gain=True),),
          why="of x + sqrt(x**2 - 1) the logarithm is wanted, which is arccosh(x)"),
+    rule("opposite_minus_root", A - op.sqrt(op.square(B) - P), lambda m: -_root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE,
+         ulps=8.0, when=(opposite,), why="the root is near to b only"),
     rule("hypot_minus", op.hypot(X, Y) - X, lambda m: _hypot_minus(m, m.X), STABLE, ulps=8.0),
     rule("hypot_plus", op.hypot(X, Y) + X, lambda m: _hypot_minus(m, -m.X), STABLE, ulps=8.0),
 )
+
+
+def _cancelled(m: Match) -> Node | None:
+    """(where(condition, a/b, c))/d without the factors that a and d share: there it may be 0/0, and its derivative cancels."""
+    choice, divisor = m.WHOLE.inputs
+    condition, quotient, other = choice.inputs
+    negative = quotient.op.name == "neg"
+    (quotient,) = quotient.inputs if negative else (quotient,)
+    above, below = _factors(quotient.inputs[0]), _factors(divisor)
+    shared = [n for n in below[1] if n in above[1]]
+    if not shared or not below[0]:
+        return None
+    for n in shared:
+        above[1].remove(n)
+        below[1].remove(n)
+    reduced = _product(above[0] / below[0], above[1], m.WHOLE) / quotient.inputs[1]
+    if below[1]:
+        reduced = reduced / _product(1.0, below[1], m.WHOLE)
+    return f.where(condition, f.neg(reduced) if negative else reduced, other / divisor)
+
+
+def _factors(node: Node) -> tuple[float, list[Node]]:
+    """A product as a number and its other factors."""
+    number, found, pending = 1.0, [], [node]
+    while pending:
+        top = pending.pop()
+        if top.op.name == "neg":
+            number = -number
+            pending.append(top.inputs[0])
+        elif top.op.name == "mul":
+            pending += top.inputs
+        elif top.op.name == "const":
+            number *= float(top.value)
+        else:
+            found.append(top)
+    return number, found
+
+
+def _product(number: float, factors: list[Node], like: Node) -> Node:
+    made = constant(number, like.dtype, like.shape)
+    for n in factors:
+        made = n * made
+    return made
+
+
+def _beyond_products(a: Any) -> bool:
+    return np.asarray(a).dtype.kind == "f" and bool(abs(a) > math.sqrt(np.finfo(np.asarray(a).dtype).max))
+
+
+NUMERATORS = {"product": A * X, "multiple": (A * C) * X, "multiple_product": (A * X) * C}
+CANCELLED = tuple(
+    rule(f"shared_factor_of_{sign}{above}_and_{below}", op.where(CONDITION, -(n / B) if sign else n / B, Y) / d, _cancelled, STABLE,
+         ulps=8.0, excepted=_beyond_products, exceptions="numbers whose product overflows",
+         why="0/0 where the factor is 0; what is left may be in range where the product was not")
+    for sign in ("", "negative_") for above, n in NUMERATORS.items() for below, d in (("factor", A), ("multiple", A * D)))
 
 # ------------------------------------------------------------------------------------------------ quotients that are 0/0 at 0
 QUOTIENTS = (
@@ -147,6 +197,12 @@ def _haversine(m: Match) -> Node:
     return 2.0 * f.arctan2(f.sqrt(f.maximum(sine, 0.0)), f.sqrt(f.maximum(cosine, 0.0)))
 
 
+def _opposite_side(m: Match) -> Node:
+    near = f.lt(f.abs(m.A - m.B), 0.5 * f.abs(m.B))
+    far = f.where(near, 0.0, f.square(m.A) + f.square(m.B)) - m.WHOLE.inputs[1]
+    return f.where(near, f.square(m.A - m.B) + ((m.A * 4.0) * m.B) * f.square(f.sin(m.X * 0.5)), far)
+
+
 def _half_excess(first: Node, second: Node, third: Node) -> Node:
     """(first + second - third) / 2, with what the first sum rounds away added at the end (Knuth's two-sum)."""
     total = first + second
@@ -155,7 +211,87 @@ def _half_excess(first: Node, second: Node, third: Node) -> Node:
     return ((total - third) + f.where(f.isfinite(lost), lost, 0.0)) * 0.5
 
 
+# ------------------------------------------------------------------------------------------------ divergences, compound interest
+def _less(a: Node, b: Node) -> Node:
+    found = difference(a, b)
+    return a - b if found is None else found
+
+
+def _deviance(a: Node, b: Node, less: Node) -> Node:
+    """A log(a/b) - a + b = b ((1 + u) log(1 + u) - u), u = (a - b)/b, whose series takes over where u is small."""
+    near = f.lt(f.abs(less), 0.5 * f.abs(b))
+    u = f.where(near, less / b, 0.25)
+    return f.where(near, b * ((1.0 + u) * f.log1p(u) - u), (a * f.log(f.where(near, 1.0, a / b)) - a) + b)
+
+
+def _two_deviances(m: Match) -> Node:
+    """The sum of those of a and b, and of 1 - a and 1 - b."""
+    less, other, other_b = _less(m.A, m.B), 1.0 - m.A, 1.0 - m.B
+    near = f.lt(f.abs(less), 0.5 * f.minimum(f.abs(m.B), f.abs(other_b)))
+    u, v = (f.where(near, d / b, 0.25) for d, b in ((less, m.B), (-less, other_b)))
+    stable = m.B * ((1.0 + u) * f.log1p(u) - u) + other_b * ((1.0 + v) * f.log1p(v) - v)
+    written = m.A * f.log(f.where(near, 1.0, m.A / m.B)) + other * f.log(f.where(near, 1.0, other / other_b))
+    return f.where(near, stable, written)
+
+
+_LOG1P_OVER = [(-1) ** k / (k + 1) for k in range(18)]
+
+
+def _rate(m: Match) -> Node:
+    """B log1p(a/b) = a (log1p(w)/w), w = a/b: the derivative by b is that of the second factor alone."""
+    w = m.A / m.B
+    near = f.and_(f.lt(f.abs(w), 1.0), f.isfinite(m.B))
+    tiny = f.and_(near, f.lt(f.abs(w), 0.1))
+    small, middle = f.where(tiny, w, 0.0), f.where(near, f.where(tiny, 1.0, w), 1.0)
+    rate = m.A * f.where(tiny, series(small, _LOG1P_OVER), f.log1p(middle) / middle)
+    whole = f.log1p(f.where(near, 1.0, w))
+    if "X" in m:
+        return f.where(near, rate * m.X, (m.B * m.X) * whole)
+    return f.where(near, rate, m.B * whole)
+
+
+def _growth(m: Match) -> Node:
+    """(1 + x)**p = exp(p log1p(x)) for small x."""
+    near = f.and_(f.lt(f.abs(m.X), 0.5), f.isfinite(m.P))
+    power = f.exp(f.where(near, m.P, 0.0) * f.log1p(f.where(near, m.X, 0.0)))
+    return f.where(near, power, f.pow(f.where(near, 1.0, 1.0 + m.X), m.P))
+
+
+def _box_cox(m: Match) -> Node:
+    """(x**p - 1)/p = log(x) exprel(p log(x)), which is log(x) at p = 0."""
+    positive = f.and_(f.gt(m.X, 0.0), f.isfinite(m.X))
+    logarithm = f.log(f.where(positive, m.X, 1.0))
+    near = f.and_(positive, f.lt(f.abs(m.P * logarithm), 1.0))
+    far = f.where(near, 1.0, m.P)
+    return f.where(near, logarithm * f.exprel(f.where(near, m.P, 0.0) * logarithm), (f.where(near, 1.0, f.pow(m.X, far)) - 1.0) / far)
+
+
+varying = property_of("varies", lambda p: p.op.name != "const", P)
+large = property_of("is_no_reciprocal", lambda p: p.op.name != "reciprocal", P)
+DIVERGENCES = (
+    rule("deviance", (A * op.log(A / B) - A) + B, lambda m: _deviance(m.A, m.B, _less(m.A, m.B)), STABLE, scale=1.0, ulps=64.0,
+         source="Loader, \"Fast and accurate computation of binomial probabilities\", 2000"),
+    rule("deviance_by_difference", A * op.log(A / B) - (A - B), lambda m: _deviance(m.A, m.B, _less(m.A, m.B)), STABLE, scale=1.0,
+         ulps=64.0, source="Loader 2000"),
+    rule("binary_divergence", A * op.log(A / B) + (1 - A) * op.log((1 - A) / (1 - B)), _two_deviances, STABLE, scale=1.0, ulps=64.0),
+)
+POWERS = (
+    rule("growth", op.pow(1 + X, P), _growth, STABLE, when=(varying, large), ulps=750.0,
+         why="a power by a fixed number keeps its form, and so does a root, which loses nothing"),
+    rule("growth_minus_one", op.where(CONDITION, op.exp(A), B) - 1, op.where(CONDITION, op.expm1(A), B - 1), STABLE),
+    rule("one_minus_growth", 1 - op.where(CONDITION, op.exp(A), B), op.where(CONDITION, -op.expm1(A), 1 - B), STABLE),
+    rule("rate_by_period", B * op.log1p(A / B), _rate, STABLE, ulps=4.0),
+    rule("rate_by_periods", (B * X) * op.log1p(A / B), _rate, STABLE, ulps=4.0),
+    rule("box_cox", (op.pow(X, P) - 1) / P, _box_cox, STABLE, ulps=64.0,
+         when=(property_of("varies", lambda p: p.op.name != "const", P, gain=True),)),
+)
+
 GEOMETRY = (
+    rule("arccos_of_one_minus", op.arccos(1 - X), 2 * op.arctan2(op.sqrt(X), op.sqrt(2 - X)), STABLE, ulps=4.0),
+    rule("law_of_cosines", (op.square(A) + op.square(B)) - ((A * 2) * B) * op.cos(X), _opposite_side, STABLE,
+         ulps=16.0),
+    rule("law_of_cosines_2", (op.square(A) + op.square(B)) - ((A * B) * 2) * op.cos(X), _opposite_side, STABLE,
+         ulps=16.0),
     rule("great_circle", op.arccos(op.sin(A) * op.sin(B) + (op.cos(A) * op.cos(B)) * op.cos(X)), _haversine, STABLE,
          source="Sinnott 1984", ulps=64.0, exceptions="angles beyond a full turn", excepted=lambda a: abs(a) > 7.0),
     rule("half_sum_minus_inner", ((A + B) + Y) * 0.5 - A, lambda m: _half_excess(m.B, m.Y, m.A), STABLE,
@@ -164,4 +300,4 @@ GEOMETRY = (
          source="Kahan 1986", ulps=4.0),
 )
 
-RULES: tuple[Rule, ...] = (*FUNCTIONS, *ROOTS, *QUOTIENTS, *GEOMETRY)
+RULES: tuple[Rule, ...] = (*FUNCTIONS, *ROOTS, *CANCELLED, *QUOTIENTS, *DIVERGENCES, *POWERS, *GEOMETRY)

@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..pattern import Variable, op
+from ..pattern import op
 from ..rule import Level, property_of, rule
-from .variables import DTYPE, DTYPE_2, A, B, X, Y, finite, not_nan, positive
+from .variables import CONDITION, DTYPE, DTYPE_2, A, B, X, Y, finite, not_nan, positive
 
 if TYPE_CHECKING:
     from ...ir import Node
 
 EXACT, ROUNDING = Level.EXACT, Level.ROUNDING
-CONDITION = Variable("CONDITION")
 
 CHOICES = (
     rule("where_true", op.where(True, A, B), A, EXACT),
@@ -26,6 +25,7 @@ CHOICES = (
     rule("where_product_other", op.where(CONDITION, B, op.where(CONDITION, X, A) * Y), op.where(CONDITION, B, A * Y), EXACT),
     rule("add_of_two_branches", op.where(CONDITION, A, 0.0) + op.where(CONDITION, 0.0, B), op.where(CONDITION, A, B), ROUNDING,
          why="-0.0 + 0.0 is 0.0"),
+    rule("where_minus_where", op.where(CONDITION, 0.0, A) - op.where(CONDITION, 0.0, B), op.where(CONDITION, 0.0, A - B), EXACT),
     rule("maximum_same", op.maximum(X, X), X, EXACT),
     rule("minimum_same", op.minimum(X, X), X, EXACT),
 )

@@ -1,7 +1,7 @@
 """Conditions on the form of a node that the stabilising rules ask for."""
 from __future__ import annotations
 
-from ...ir import Node
+from ...ir import Node, f
 from ..pattern import MOVES
 
 TERMS = 6  # terms of an explicit sum that are looked at; longer ones are written with `sum`
@@ -81,6 +81,22 @@ def exponents(node: Node) -> list[Node] | None:
         if len(found) + len(pending) > TERMS:
             return None
     return found
+
+
+def without_term(total: Node, term: Node) -> Node | None:
+    """The sum without one of its terms, None where it is none, or the only one."""
+    if total.op.name != "add":
+        return None
+    left, right = total.inputs
+    if left is term:
+        return right
+    if right is term:
+        return left
+    for changed, kept in ((left, right), (right, left)):
+        found = without_term(changed, term)
+        if found is not None:
+            return f.add(found, kept)
+    return None
 
 
 def is_unshifted_sum_of_exps(node: Node) -> bool:

@@ -19,12 +19,13 @@ from ...ops.reduction import expand_back
 from ..pattern import Match, op
 from ..rule import Level, Rule, property_of, rule
 from . import forms
-from .variables import AXES, AXES_2, LOG_2, A, B, C, P, X, Y, are_opposite, finite, nonzero
+from .variables import AXES, AXES_2, LOG_2, A, B, C, P, X, Y, Z, are_opposite
 
 STABLE, ROUNDING = Level.STABLE, Level.ROUNDING
 opposite = property_of("are_opposite", are_opposite, A, B)
 unshifted = property_of("is_not_shifted", lambda x: not forms.is_shifted(x), X)
 unclipped = property_of("is_not_clipped", lambda x: not forms.is_clipped(x), X)
+positive_number = property_of("is_positive_number", lambda c: c.value > 0 and np.isfinite(c.value), C)
 sum_of_exps = property_of("is_sum_of_exps", forms.is_sum_of_exps, P)
 unshifted_exps = property_of("is_unshifted_sum_of_exps", forms.is_unshifted_sum_of_exps, P)
 
@@ -106,6 +107,12 @@ def _log_inside(m: Match) -> Node:
     return getattr(f, picked.op.name)(f.log(m.P), *picked.inputs[1:], **picked.named_params)  # type: ignore[no-any-return]
 
 
+def _log_quotient_of_exps(m: Match) -> Node | None:
+    """log(exp(a)/(exp(a) + others)) = log_sigmoid(a - log(others))."""
+    others = forms.without_term(m.P, m.WHOLE.inputs[0].inputs[0]) if forms.is_sum_of_exps(m.P) else None
+    return None if others is None else f.log_sigmoid(m.A - f.log(others))
+
+
 is_softmax = property_of("is_softmax", forms.is_softmax, P, gain=True)
 LOGARITHMS = (
     rule("log_one_plus", op.log(1 + X), op.log1p(X), STABLE, why="1 + x loses x where |x| << 1"),
@@ -113,7 +120,7 @@ LOGARITHMS = (
     rule("log1p_exp", op.log1p(op.exp(X)), op.softplus(X), STABLE, why="exp(x) overflows"),
     rule("log_exp_plus_exp", op.log(op.exp(A) + op.exp(B)), op.logaddexp(A, B), STABLE),
     rule("log_exp_plus_constant", op.log(op.exp(A) + C), op.logaddexp(A, op.log(C)), STABLE, scale=1.0,
-         when=(property_of("is_positive_number", lambda c: c.value > 0 and np.isfinite(c.value), C),),
+         when=(positive_number,),
          why="the logarithm of a negative constant is nan"),
     rule("log_exp_plus_exps", op.log(op.exp(A) + P), op.logaddexp(A, op.log(P)), STABLE, scale=1.0, when=(sum_of_exps,),
          why="any other sum may be negative, and gains nothing"),
@@ -122,6 +129,7 @@ LOGARITHMS = (
          when=(unshifted,), why="its derivative is softmax; what is shifted already would be shifted without end"),
     rule("logsumexp_weighted", op.log(op.sum(B * op.exp(X), axes=AXES)), _weighted_logsumexp, STABLE,
          when=(unshifted,), why="what is shifted already would be shifted without end"),
+    rule("log_softmax_of_few", op.log(op.exp(A) / P), _log_quotient_of_exps, STABLE, why="of a sum of exponentials"),
     rule("log_scaled_exps", op.log(P / B), lambda m: _shifted_logarithm(m.P, lambda total: total / m.B), STABLE,
          scale=1.0, when=(unshifted_exps,), why="what is shifted already would be shifted without end"),
     rule("log_multiple_of_exps", op.log(P * C), lambda m: _shifted_logarithm(m.P, lambda total: total * m.C), STABLE,
@@ -129,6 +137,9 @@ LOGARITHMS = (
     rule("softmax", op.exp(X) / op.expand(op.sum(op.exp(X), axes=AXES), axes=AXES_2), _softmax, STABLE,
          when=(unshifted,), why="what is shifted already would be shifted without end"),
     rule("log_softmax", op.log(op.exp(X) / op.expand(op.sum(op.exp(X), axes=AXES), axes=AXES_2)), _log_softmax, STABLE),
+    rule("log_scaled_exp", op.log(op.exp(A) / B), A - op.log(B), STABLE, scale=1.0, excepted=np.isinf,
+         exceptions="infinities: log(-0.0) is -inf, and the logarithm of a negative divisor is not"),
+    rule("log_multiple_of_exp", op.log(op.exp(A) * B), A + op.log(B), STABLE, scale=1.0),
     *(rule(f"log_{pick}_softmax", op.log(pattern), _log_inside, STABLE, when=(is_softmax,),
            why="log(softmax(x)[labels]); elsewhere more logarithms would be taken")
       for pick, pattern in (("gather", op.gather(P, A)), ("gather_2", op.gather(P, A, B)), ("slice", op.slice(P)))),
@@ -188,30 +199,20 @@ EXPONENTIALS = (
     rule("one_minus_tanh_squared", 1 - op.square(op.tanh(X)), op.sech_squared(X), STABLE, ulps=8.0),
     rule("square_over_cosh", op.reciprocal(op.square(op.cosh(X))), op.sech_squared(X), STABLE, ulps=8.0,
          why="inf * 0 when differentiated"),
+    rule("one_minus_tanh", 1 - op.tanh(X), op.sigmoid(X * -2) * 2, STABLE, ulps=4.0),
+    rule("one_plus_tanh", 1 + op.tanh(X), op.sigmoid(X * 2) * 2, STABLE, ulps=4.0),
     rule("one_minus_erf", 1 - op.erf(X), op.erfc(X), STABLE, ulps=8.0),
     rule("one_plus_erf", 1 + op.erf(X), op.erfc(-X), STABLE, ulps=8.0),
     rule("one_minus_erfc", 1 - op.erfc(X), op.erf(X), STABLE, ulps=8.0),
 )
 
 # ------------------------------------------------------------------------------------------------ differences
-nonzero_constant = (nonzero(C), finite(C))
 DIFFERENCES = (
     rule("one_minus_cos", 1 - op.cos(X), op.square(op.sin(X * 0.5)) * 2, STABLE, ulps=4.0),
     rule("cos_minus_one", op.cos(X) - 1, op.square(op.sin(X * 0.5)) * -2, STABLE, ulps=4.0),
+    rule("one_minus_cos_squared", 1 - op.square(op.cos(X)), op.square(op.sin(X)), STABLE, ulps=4.0),
+    rule("one_minus_sin_squared", 1 - op.square(op.sin(X)), op.square(op.cos(X)), STABLE, ulps=4.0),
     rule("tan_of_half", (op.square(op.sin(X * 0.5)) * 2) / op.sin(X), op.tan(X * 0.5), STABLE, ulps=4.0),
-    rule("sin_difference", op.sin(X + B) - op.sin(X),
-         op.cos(X) * op.sin(B) - (op.square(op.sin(B * 0.5)) * op.sin(X)) * 2,
-         STABLE, scale=1.0, ulps=4.0, why="x + b rounds b away; x + b/2 would do so too", source="DLMF 4.21.2"),
-    rule("cos_difference", op.cos(X + B) - op.cos(X),
-         -(op.sin(X) * op.sin(B) + (op.square(op.sin(B * 0.5)) * op.cos(X)) * 2),
-         STABLE, scale=1.0, ulps=4.0, why="x + b rounds b away; x + b/2 would do so too", source="DLMF 4.21.3"),
-    rule("arctan_difference", op.arctan(X + C) - op.arctan(X), op.arctan2(C, 1 + X * (X + C)), STABLE,
-         when=(property_of("has_finite_square", lambda c: abs(float(c.value)) < math.sqrt(np.finfo(c.dtype).max), C),),
-         source="Hamming 1987, example 3.5", why="the product would overflow for a moderate x"),
-    rule("sqrt_difference", op.sqrt(X + C) - op.sqrt(X), C / (op.sqrt(X + C) + op.sqrt(X)), STABLE,
-         when=nonzero_constant, source="Hamming 1987, example 3.1", why="0/0 where x and c are zero, inf/inf"),
-    rule("reciprocal_difference", op.reciprocal(X + C) - op.reciprocal(X), -((C / (X + C)) / X), STABLE,
-         when=(finite(C),), source="Hamming 1987, 3.3.1", why="inf / inf"),
 )
 
 
@@ -231,6 +232,7 @@ def _x_log_x(m: Match) -> Node:
 NORMS = (
     rule("abs_by_sqrt", op.sqrt(op.square(X)), op.abs(X), STABLE),
     rule("hypot_by_sqrt", op.sqrt(op.square(X) + op.square(Y)), op.hypot(X, Y), STABLE),
+    rule("hypot_of_three", op.sqrt((op.square(X) + op.square(Y)) + op.square(Z)), op.hypot(op.hypot(X, Y), Z), STABLE, ulps=4.0),
     rule("norm", op.sqrt(P), _norm, STABLE, when=(property_of("is_sum_of_squares", forms.is_sum_of_squares, P),),
          why="of anything else the root at zero is a kink that the user wrote"),
     rule("x_log_x", X * op.log(X), _x_log_x, STABLE),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LOG_2 = math.log(2.0)
 A, B, P, X, Y, Z = (Variable(name) for name in "ABPXYZ")
 C, D = Constant("C"), Constant("D")
-WHOLE = Variable("WHOLE")
+WHOLE, CONDITION = Variable("WHOLE"), Variable("CONDITION")
 AXES, AXES_2, DTYPE, DTYPE_2, LEFT, ORDER, ORDER_2, OUT, RIGHT, ROLES, ROLES_2, SHAPE, START, STEP = (Parameter(name) for name in (
     "AXES", "AXES_2", "DTYPE", "DTYPE_2", "LEFT", "ORDER", "ORDER_2", "OUT", "RIGHT", "ROLES", "ROLES_2", "SHAPE", "START", "STEP"))
 
