@@ -397,12 +397,28 @@ def _triangle(node: Node) -> str:
     return {"lower": "upper", "upper": "lower"}.get(node.op.triangle, "") if turned else node.op.triangle
 
 
+def _cofactor_change(r: _Reader, node: Node) -> Term:
+    """det(x) * (tr(x**-1 e) x**-T - x**-T e.T x**-T), for an invertible matrix."""
+    x, _ = node.inputs
+    *batch, row, column = axes(node.shape)
+    array = [Lambda(axes(x.shape), r[x])]
+    i, j = (r.table.fresh(row.size) for _ in range(2))
+
+    def inverse(left: Label, right: Label) -> Term:
+        return r.table.call(get("inverse"), array, (), x.shape, [*batch, left, right])
+
+    along = r.moved(node.inputs[1], [*batch, i, j])
+    first = r.table.mul(inverse(j, i), inverse(column, row), along, bound=[i, j])
+    second = r.table.mul(inverse(j, row), inverse(column, i), along, bound=[i, j])
+    return r.table.mul(r.table.call(get("det"), array, (), x.shape[:-2], batch), first - second)
+
+
 _READERS: dict[str, Callable[[_Reader, Node], Term]] = {
     "where": _where, "input": _input, "const": _const, "iota": _iota, "size": _size, "cast": _cast, "sum": _sum, "contract": _contract,
     "expand": _expand, "permute": _permute, "reshape": _reshape, "slice": _slice, "place": _place, "flip": _flip,
     "diagonal": _diagonal, "embed": _embed, "gather": _gather,
     "scatter_add": _scatter_add, "scatter": _scatter, "solve": _solve, "triangular_solve": _triangular_solve,
-    "cofactor": _cofactor,
+    "cofactor": _cofactor, "cofactor_change": _cofactor_change,
 }
 _BY_KIND: dict[str, Callable[[_Reader, Node], Term]] = {"elementwise": _elementwise, "reduce": _reduce}
 

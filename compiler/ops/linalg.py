@@ -83,11 +83,37 @@ def _cofactors(x: Any) -> Any:
     return sign[..., None, None] * ((u * (before * after)[..., None, :]) @ vt)
 
 
-def _cofactor_tangent(y: Node, position: int, dx: Node) -> Node:
-    x = y.inputs[0]
-    trace = expand_back(_inverse_traced(y, dx), x, (x.ndim - 2, x.ndim - 1))
-    inner = matrix_product(matrix_transpose(dx), matrix_transpose(f.inverse(x)))
-    return trace * y - matrix_product(y, inner)
+def _cofactor_change(x: Any, dx: Any) -> Any:
+    """The derivative of the cofactors along dx: in the singular vectors, elements times the products of all but two singular values."""
+    u, s, vt = np.linalg.svd(x)
+    n = s.shape[-1]
+    without = np.zeros((*s.shape, n), x.dtype)  # without[i, j]: the product of the singular values but i and j
+    before = np.ones_like(s[..., 0])
+    for i in range(n):
+        between = np.cumprod(np.concatenate([before[..., None], s[..., i + 1: -1]], -1), -1)[..., : n - 1 - i]
+        after = np.cumprod(np.concatenate([np.ones_like(s[..., :1]), s[..., : i + 1: -1]], -1), -1)[..., : n - 1 - i][..., ::-1]
+        without[..., i, i + 1:] = between * after
+        before = before * s[..., i]
+    without += np.swapaxes(without, -1, -2)
+    turned = np.swapaxes(u, -1, -2) @ dx @ np.swapaxes(vt, -1, -2)
+    diagonal = without @ np.diagonal(turned, axis1=-2, axis2=-1)[..., None]
+    inner = diagonal * np.eye(n, dtype=x.dtype) - without * np.swapaxes(turned, -1, -2)
+    return (np.linalg.det(u) * np.linalg.det(vt))[..., None, None] * (u @ inner @ vt)
+
+
+def _cofactor_change_tangent(y: Node, position: int, dx: Node) -> Node:
+    """Of tr(x^-1 e) C - C e^T x^-T, along dx, for invertible x."""
+    x, e = y.inputs
+    if position == 1:
+        return f.cofactor_change(x, dx)
+    inverse, last = f.inverse(x), (x.ndim - 2, x.ndim - 1)
+    first, second = matrix_product(inverse, dx), matrix_product(inverse, e)
+    both = f.sum(matrix_transpose(first) * second, axes=last)
+    trace = f.sum(matrix_transpose(inverse) * e, axes=last)
+    here, there = f.cofactor(x), f.cofactor_change(x, dx)
+    turned = matrix_transpose(second)
+    return (expand_back(trace, x, last) * there - expand_back(both, x, last) * here - matrix_product(there, turned)
+            + matrix_product(here, matrix_product(turned, matrix_transpose(first))))
 
 
 def _sign(x: Any) -> Any:
@@ -111,12 +137,17 @@ declare(Op(name="det", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, e
            tangent=lambda y, position, dx: f.sum(f.cofactor(y.inputs[0]) * dx, axes=(dx.ndim - 2, dx.ndim - 1)),
            transposes=True,
            names=Names("Determinant", r"\left\lvert {0} \right\rvert", "det({0})", "np.linalg.det({0})")))
-# |x| x^-T, the matrix of cofactors C: dC = tr(x^-1 dx) C - C dx^T x^-T, for invertible x
+# |x| x^-T, the matrix of cofactors, which singular matrices have, too
 declare(Op(name="cofactor", kind="opaque", arity=1, batch=of_stacks, infer=_same, evaluate=_cofactors, dtypes=REAL, cost=2000.0,
-           tangent=_cofactor_tangent,
+           tangent=lambda y, position, dx: f.cofactor_change(y.inputs[0], dx),
            transposes=True,
            names=Names("cofactor", r"\operatorname{{cof}}\left({0}\right)", "cofactor({0})",
                        "np.linalg.det({0})[..., None, None]*np.swapaxes(np.linalg.inv({0}), -1, -2)")))
+# dC = tr(x^-1 dx) C - C dx^T x^-T of the cofactors C, as polynomials of the elements of x; linear in dx, and its own adjoint
+declare(Op(name="cofactor_change", kind="opaque", arity=2, batch=of_stacks, infer=solution_shape, evaluate=_cofactor_change, dtypes=REAL,
+           cost=5000.0, tangent=_cofactor_change_tangent,
+           transpose=lambda ct, node, position: f.cofactor_change(node.inputs[0], ct) if position == 1 else None,
+           names=Names("cofactor_change", r"D \operatorname{{cof}}\left({0}\right)\left[{1}\right]", "cofactor_change({0}, {1})")))
 # log ||x||: d log||x|| = tr(x^-1 dx)
 declare(Op(name="logabsdet", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, dtypes=REAL, cost=1000.0,
            evaluate=lambda x: np.linalg.slogdet(x).logabsdet, tangent=lambda y, position, dx: _inverse_traced(y, dx),

@@ -30,6 +30,7 @@ CASES = {
     "qr_r": (f.qr_r, [TALL]),
     "matrix_exp": (f.matrix_exp, [SQUARE / 4]),
     "matrix_exp_change": (f.matrix_exp_change, [SQUARE / 4, TALL[:, :3]]),
+    "cofactor_change": (f.cofactor_change, [SQUARE, TALL[:, :3]]),
 }
 
 

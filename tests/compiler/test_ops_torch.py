@@ -188,6 +188,9 @@ def structural() -> dict[str, tuple[Builder, Callable[..., Any], list[Any]]]:
     def even(x: Any) -> Any:  # what torch makes of matrices that are not symmetric differs between modes
         return (x + f.permute(x, order=(0, 2, 1))) * 0.5 if isinstance(x, Node) else (x + x.mT) * 0.5
 
+    def cofactors(x: Any) -> Any:  # of three rows: quadratic, so that a difference is a derivative
+        return torch.linalg.det(x)[:, None, None] * torch.linalg.inv(x).mT
+
     return {
         "sum": (lambda n: f.sum(n, axes=(0, 2)), lambda t: t.sum((0, 2)), [x]),
         "prod": (lambda n: f.prod(n, axes=(1,)), lambda t: t.prod(1), [zeros]),
@@ -220,7 +223,8 @@ def structural() -> dict[str, tuple[Builder, Callable[..., Any], list[Any]]]:
         "inverse": (f.inverse, torch.linalg.inv, [matrices]),
         "solve": (f.solve, torch.linalg.solve, [matrices, real(2, 3, 2)]),
         "det": (f.det, torch.linalg.det, [matrices]),
-        "cofactor": (f.cofactor, lambda t: torch.linalg.det(t)[:, None, None] * torch.linalg.inv(t).mT, [matrices]),
+        "cofactor": (f.cofactor, cofactors, [matrices]),
+        "cofactor_change": (f.cofactor_change, lambda a, e: (cofactors(a + e) - cofactors(a - e)) / 2, [matrices, real(2, 3, 3)]),
         "logabsdet": (f.logabsdet, lambda t: torch.linalg.slogdet(t)[1], [matrices]),
         "detsign": (f.detsign, lambda t: torch.linalg.slogdet(t)[0].detach(), [matrices]),
         "cholesky": (lambda n: f.cholesky(even(n)), lambda t: torch.linalg.cholesky(even(t)), [definite]),
