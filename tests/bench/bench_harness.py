@@ -2,7 +2,8 @@
 
 A turn is one untimed call (unless calls are long), then a batch of calls long enough for the clock. The contender that has had the
 least time so far is next, so that each one's turns are spread over the whole measurement, and what disturbs the machine disturbs
-all of them. Between turns there is a pause in which the idle threads of the last contender's pool stop spinning.
+all of them. Between turns there is a pause until the idle threads of the last contender's pool stop spinning: those of NumPy's
+OpenBLAS do so for a tenth of a second, on the processor that the next contender's threads need.
 """
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 BATCH_SECONDS = 0.01
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS, LONGEST_PAUSE = 0.02, 0.5
 LONG_SECONDS = 0.05
 LEAST_TURNS = 5
 OURS, HAND = "chainrule", "hand"
@@ -115,6 +116,16 @@ def check(results: dict[str, Any], tolerance: float) -> None:
             np.testing.assert_allclose(ours, wanted, rtol=tolerance, atol=tolerance * scale, err_msg=f"result {position} of {name}")
 
 
+def pause() -> None:
+    """Sleep until no thread of this process runs."""
+    end = time.perf_counter() + LONGEST_PAUSE
+    while time.perf_counter() < end:
+        before = time.process_time()
+        time.sleep(PAUSE_SECONDS)
+        if time.process_time() - before < PAUSE_SECONDS / 10:
+            return
+
+
 def measure(calls: dict[str, Call], seconds: float) -> dict[str, Timing]:
     """Time contenders in turns, for so many seconds in all (more, if it takes more to give each its least number of turns)."""
     batch, once = {}, {}
@@ -130,7 +141,7 @@ def measure(calls: dict[str, Call], seconds: float) -> dict[str, Timing]:
     deadline = time.perf_counter() + seconds
     while waiting := [name for name in calls if time.perf_counter() < deadline or len(samples[name]) < LEAST_TURNS]:
         name = min(waiting, key=spent_by.__getitem__)
-        time.sleep(PAUSE_SECONDS)
+        pause()
         started = time.perf_counter()
         if once[name] < LONG_SECONDS:
             calls[name].timer.timeit(1)
