@@ -95,15 +95,16 @@ def drawing(graph: Graph, results: Sequence[str], before: Set[Node] = frozenset(
     if len(drawn) > LARGE:
         return _by_lines(drawn, seen, outputs, before, lines)
     labels = _Labels(drawn, seen)
-    caption = f"{len(nodes):,} nodes; those that are constants, repeat or convert are written into those that use them"
     if len(drawn) > SMALL:
         labels.collapse(outputs)
-        caption += ", and so are arguments that many use, and operands that one uses"
     boxes = [n for n in drawn if n in labels.boxed]
     if len(boxes) > MOST_BOXES:
         return _by_lines(drawn, seen, outputs, before, lines)
     at = {n: k for k, n in enumerate(boxes)}
     between = [(at[operand], at[n]) for n in boxes for operand in labels.operands(n)]
+    caption = f"{len(boxes)} boxes for {len(nodes):,} nodes; those that are constants, repeat or convert"
+    caption += ", arguments that many use, and operands that one uses," if len(drawn) > SMALL else ""
+    caption += " are written into those that use them"
     return Drawing(tuple(labels.box(n, outputs.get(n, "")) for n in boxes), tuple(between), caption)
 
 
@@ -210,9 +211,9 @@ def _by_lines(drawn: Sequence[Node], seen: Mapping[Node, Node], outputs: Mapping
         keys[circle[group]].append(named)
     boxes = tuple(_group(keys[c], members[c], outputs) for c in kept)
     between = tuple((kept[a], kept[b]) for b in kept for a in sorted(operands[b]) if a in kept)
-    caption = f"{len(drawn):,} operations and arguments; those of one line, and of all lines of a loop, are one box"
+    caption = f"{len(kept)} boxes for {len(drawn):,} operations and arguments; those of one line, and of all lines of a loop, are one box"
     if len(kept) < len(order):
-        caption += f"; of {len(order):,} boxes the {len(kept)} that are nearest to the results"
+        caption += f"; {len(order) - len(kept):,} that are further from the results are left out"
     return Drawing(boxes, between, caption)
 
 
