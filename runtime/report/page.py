@@ -23,6 +23,8 @@ __all__ = ["fragment", "page"]
 
 SMALL = 30  # boxes of a picture that is shown without being asked for
 _FORMATTER = HtmlFormatter(nowrap=True)
+_STAGES = {"traced": "what the function computes", "differentiated": "what is asked for, before it is simplified",
+           "simplified": "what is scheduled and compiled"}
 
 
 @cache
@@ -136,7 +138,7 @@ def _graph(picture: Picture, before: Set[Node], lines: Set[Site], at: _Marks) ->
     except MissingLayoutError as error:
         body = f"<figcaption>{escape(str(error))}</figcaption>"
     listing = _folded([("as text", _listing(picture.rows, at), False)])
-    return _folded([(picture.title, f"<figure>{body}</figure>{listing}", shown)])
+    return _folded([(f"{picture.title}: {_STAGES[picture.title]}", f"<figure>{body}</figure>{listing}", shown)])
 
 
 def _listing(rows: Sequence[Row], at: _Marks, python: bool = False) -> str:
