@@ -19,17 +19,18 @@ from .fuse import fuse_kernels
 from .half_pairs import half_pairs
 from .ir import Graph, f
 from .kernel import Compiled, compile_kernels, lowering_of, symbol_of
-from .loopnest import Kernel, Product
+from .loopnest import Kernel, Product, RowBlocks, in_turn
 from .lower import lower_plan
 from .lower_products import lower_product
+from .products import Term
 from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
 from .reuse import in_place
+from .rows import in_row_blocks
 from .schedule import LARGEST, CallStep, CheckStep, KernelStep, Plan, ProductStep, schedule
-from .scheduled import PlannedStep
+from .scheduled import PlannedStep, touched_by
 from .sizes import symbols_of
 from .split import main_extent, main_loop, work
 from .stages import stage
-from .statements import Touched
 from .variants import with_variant
 
 __all__ = ["PlannedStep", "assemble", "planned"]
@@ -37,19 +38,9 @@ __all__ = ["PlannedStep", "assemble", "planned"]
 LOOKED_AT = 16  # neighbours of a step, so that the work stays linear
 
 
-def _touched(step: PlannedStep, plan: Plan) -> Touched:
-    """The buffers that a step reads and writes."""
-    if isinstance(step, Kernel | Product):
-        written = {b.name for b in step.buffers if b.written}
-        return Touched({b.name for b in step.buffers} - written, written)
-    if isinstance(step, CallStep):
-        return Touched({plan.buffers[n] for n in step.node.inputs if n in plan.buffers}, {plan.buffers[step.node]})
-    return Touched({plan.buffers[step.indices]}, set())
-
-
 def _beside_their_users(steps: Sequence[PlannedStep], plan: Plan) -> list[PlannedStep]:
     """Kernels moved down past products and calls to the kernel that uses them, where none beside them has an array of theirs."""
-    touched = [_touched(step, plan) for step in steps]
+    touched = [touched_by(step, plan) for step in steps]
     places = list(range(len(steps)))
     for position in reversed(range(len(steps))):
         own = touched[position]
@@ -70,14 +61,17 @@ def _run(places: Sequence[int], steps: Sequence[PlannedStep]) -> list[int]:
     return list(takewhile(lambda k: isinstance(steps[k], Kernel), places))
 
 
-def lowered(plan: Plan) -> list[PlannedStep]:
-    """The plan's steps with kernels lowered, and fused where they run one after another."""
+def lowered(plan: Plan) -> tuple[list[PlannedStep], dict[str, Term]]:
+    """The plan's steps with kernels lowered, and fused where they run one after another; and what each product's loops compute."""
+    terms: dict[str, Term] = {}
     with stage("lower"):
         kernels = iter(lower_plan(plan))
         steps: list[PlannedStep] = []
         for number, planned_step in enumerate(plan.steps):
             if isinstance(planned_step, ProductStep):
-                steps += lower_product(plan, planned_step, f"p{number}")
+                products = lower_product(plan, planned_step, f"p{number}")
+                terms |= {p.loops.name: term for p, term in zip(products, planned_step.terms, strict=True)}
+                steps += products
             else:
                 steps.append(next(kernels) if isinstance(planned_step, KernelStep) else planned_step)
     steps = _beside_their_users(steps, plan)
@@ -86,7 +80,7 @@ def lowered(plan: Plan) -> list[PlannedStep]:
     for position, step in enumerate(steps):
         if isinstance(step, Kernel):
             last.update((b.name, position) for b in step.buffers)
-        elif isinstance(step, Product):
+        elif isinstance(step, Product | RowBlocks):
             outside.update(b.name for b in step.buffers)
         else:
             nodes = [*step.node.inputs, step.node] if isinstance(step, CallStep) else [step.indices]
@@ -107,21 +101,31 @@ def lowered(plan: Plan) -> list[PlannedStep]:
     removable = {name for name, count in users.items() if count == 1} - outside
     finished: list[PlannedStep] = []
     with stage("fuse"):
-        for number, s in enumerate(done):
+        for s in done:
             if isinstance(s, Kernel):
-                s = in_place(replace(s, name=f"k{number}"), shapes, removable)
+                s = in_place(s, shapes, removable)
                 s = with_variant(s, shapes, short, removable)
-            elif isinstance(s, Product):
-                s = replace(s, name=f"k{number}")
             finished.append(s)
-    return finished
+    return finished, terms
+
+
+def _named(step: PlannedStep, name: str) -> PlannedStep:
+    if isinstance(step, RowBlocks):
+        members = tuple(replace(m, step=replace(m.step, name=f"{name}.{number}")) for number, m in enumerate(step.members))
+        plain = tuple(replace(s, name=f"{name}.{number}") for number, s in enumerate(step.plain))
+        copies = tuple(replace(s, name=f"{name}.copy{number}") for number, s in enumerate(step.copies))
+        return replace(step, name=name, members=members, plain=plain, copies=copies)
+    return replace(step, name=name) if isinstance(step, Kernel | Product) else step
 
 
 def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
     """The plan of a graph, and what runs: fused kernels, and the plan's calls and checks."""
     with stage("schedule"):
         plan = schedule(_with_own_outputs(half_pairs(in_memory_order(by_others(graph)))))
-    return by_columns(plan, lowered(plan))
+    steps, terms = lowered(plan)
+    with stage("fuse"):
+        plan, steps = in_row_blocks(*by_columns(plan, steps), terms)
+    return plan, tuple(_named(s, f"k{number}") for number, s in enumerate(steps))
 
 
 def _with_own_outputs(graph: Graph) -> Graph:
@@ -142,7 +146,16 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, driver: str
     number = {name: k for k, name in enumerate(plan.buffers.values())}
     slot = {node: number[name] for node, name in plan.buffers.items()}
 
-    def record(step: PlannedStep) -> StepRecord:
+    def record(step: PlannedStep) -> list[StepRecord]:
+        if isinstance(step, RowBlocks):
+            return [replace(run(s), when=when, otherwise=any(s is p for p in step.plain)) for s, when in in_turn([step])]
+        return [run(step) if isinstance(step, Kernel | Product) else other(step)]
+
+    def run(step: Kernel | Product | RowBlocks) -> KernelRecord:
+        if isinstance(step, RowBlocks):
+            return KernelRecord(step.sizes, tuple(number[b.name] for b in step.buffers),
+                                tuple(number[b.name] for b in step.buffers if b.written), step.parts, BLOCK, True,
+                                tuple((number[name], op) for name, op in step.reduces), scratch=step.scratch)
         if isinstance(step, Kernel):
             loop = main_loop(step.body)
             return KernelRecord(
@@ -150,10 +163,11 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, driver: str
                 tuple(number[b.name] for b in step.buffers if b.written),
                 main_extent(step), 1 + work(loop.body) if loop is not None else 1, step.splittable,
                 tuple((number[name], op) for name, op in step.reduces))
-        if isinstance(step, Product):
-            written = () if step.accumulate else (number[step.out.buffer],)
-            return KernelRecord(step.sizes, tuple(number[b.name] for b in step.buffers), written, step.parts,
-                                BLOCK, True, (), step.routine)
+        written = () if step.accumulate else (number[step.out.buffer],)
+        return KernelRecord(step.sizes, tuple(number[b.name] for b in step.buffers), written, step.parts,
+                            BLOCK, True, (), step.routine)
+
+    def other(step: CallStep | CheckStep) -> CallRecord | CheckRecord:
         if isinstance(step, CheckStep):
             return CheckRecord(slot[step.indices], step.size, step.axis)
         node = step.node
@@ -165,7 +179,7 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, driver: str
     return ProgramRecord(
         symbol, driver, entry, buffers,
         tuple(node.param("name") for node in graph.inputs), tuple(slot[node] for node in graph.outputs),
-        tuple(record(step) for step in steps), tuple(guard._replace(site=None) for guard in graph.guards))
+        tuple(r for step in steps for r in record(step)), tuple(guard._replace(site=None) for guard in graph.guards))
 
 
 def assemble(plan: Plan, steps: Sequence[PlannedStep],
@@ -175,7 +189,7 @@ def assemble(plan: Plan, steps: Sequence[PlannedStep],
     Raises:
         LoweringError: a kernel cannot be emitted.
     """
-    kernels = [s for s in steps if isinstance(s, Kernel | Product)]
+    kernels = in_turn(steps)
     if not kernels:
         return record_of(plan, steps, "", "", ""), None
     driven = drives(plan, steps)
@@ -194,4 +208,4 @@ def assemble(plan: Plan, steps: Sequence[PlannedStep],
             emit_call_entry(driver, plan.graph, entry, f"{symbol}.call")
 
     record = record_of(plan, steps, symbol, f"{symbol}.whole" if driven else "", f"{symbol}.call" if entry else "")
-    return record, compile_kernels(kernels, key, beside=beside if driven else None)
+    return record, compile_kernels([k for k, _ in kernels], key, beside=beside if driven else None)

@@ -17,8 +17,8 @@ from .ir import f
 from .loopnest import Buffer, Index, Kernel, Load, Loop, Names, Product, Statement, Store, StoreAdd, names_of
 from .lower import symbols_read
 from .record import Layout
-from .schedule import CallStep, Plan
-from .scheduled import PlannedStep
+from .schedule import Plan
+from .scheduled import PlannedStep, touched_by
 from .split import with_split
 from .statements import Body
 from .variants import with_variant
@@ -37,7 +37,8 @@ def by_columns(plan: Plan, steps: Sequence[PlannedStep]) -> tuple[Plan, tuple[Pl
     nodes = {name: node for node, name in plan.buffers.items()}
     copies = {name: f.stop_gradient(nodes[name]) for name in chosen if nodes[name] in plan.graph.inputs}
     copies = {name: node for name, node in copies.items() if node not in plan.buffers}
-    fixed = {name for step in steps if not isinstance(step, Kernel) for name in _arrays(step, plan)}
+    others = [touched_by(step, plan) for step in steps if not isinstance(step, Kernel)]
+    fixed = {name for touched in others for name in touched.read | touched.written}
     fixed.update(plan.buffers[n] for n in (*plan.graph.inputs, *plan.graph.outputs))
     fresh = Names(plan.buffers.values())
     called = {name: fresh.fresh(f"{name}_by_columns") for name in copies}
@@ -59,13 +60,6 @@ def by_columns(plan: Plan, steps: Sequence[PlannedStep]) -> tuple[Plan, tuple[Pl
     buffers = plan.buffers | {node: called[name] for name, node in copies.items()}
     reasons = plan.reasons | dict.fromkeys(copies.values(), "loops walk down its columns")
     return replace(plan, buffers=buffers, reasons=reasons, layouts=layouts), tuple(named)
-
-
-def _arrays(step: PlannedStep, plan: Plan) -> list[str]:
-    if isinstance(step, Kernel | Product):
-        return [b.name for b in step.buffers]
-    nodes = [*step.node.inputs, step.node] if isinstance(step, CallStep) else [step.indices]
-    return [plan.buffers[n] for n in nodes if n in plan.buffers]
 
 
 # ------------------------------------------------------------------------------------------------ which arrays

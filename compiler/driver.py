@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any
 
 from llvmlite import ir
@@ -21,7 +22,7 @@ from .blocks import BLOCK, COPIED, MOST_BLOCKS, MOST_COPIES
 from .emit_llvm import emit_kernel, size_arithmetic
 from .entry_spec import ARRAY_TYPE, BYTES, NEW, PREPARE, ROUTINES, TABLE
 from .ir import Graph, Node
-from .loopnest import Buffer, Index, Kernel, Let, Load, Loop, Product, Store
+from .loopnest import Kernel, Product, RowBlocks, in_turn
 from .memory_plan import plan_memory
 from .native import NEW_ARRAY, READY, RELEASE, SCRATCH, SPREAD
 from .native_code import LARGE
@@ -29,7 +30,7 @@ from .ops.lowering import Lowering
 from .packing import ArgumentLayout
 from .schedule import Plan
 from .sizes import Guard, Opaque, Size, SizeExpr, Symbol, symbol as symbol_named, symbols_of
-from .split import main_extent, main_loop, work
+from .split import joining, main_extent, main_loop, work
 
 __all__ = ["FAILED", "MISS", "OK", "Driver", "InputLayout", "drives"]
 
@@ -48,10 +49,11 @@ def drives(plan: Plan, steps: Sequence[Any]) -> bool:
     shapes = [node.shape for node in plan.graph.inputs]
     symbols = {name for shape in shapes for size in shape for name in symbols_of(size)}
     bare = {str(size) for shape in shapes for size in shape if isinstance(size, SizeExpr)}
-    kernels = [s for s in steps if isinstance(s, Kernel | Product)]
+    kernels = [kernel for kernel, _ in in_turn(steps)]
     written = {b.name for k in kernels for b in k.buffers if b.written}
     outputs = [plan.buffers[o] for o in plan.graph.outputs]
-    return (len(kernels) == len(steps) and not symbols - bare and sum(1 + ArgumentLayout.of(k).length for k in kernels) <= MOST_SLOTS
+    return (all(isinstance(s, Kernel | Product | RowBlocks) for s in steps)
+            and not symbols - bare and sum(1 + ArgumentLayout.of(k).length for k in kernels) <= MOST_SLOTS
             and len(set(outputs)) == len(outputs) and written.issuperset(outputs))
 
 
@@ -66,16 +68,6 @@ class InputLayout:
             self.length += 1 + 2 * node.ndim
 
 
-def _join(op: str, dtype: Any) -> Kernel:
-    """`out = op(out, part)` for each part, in order."""
-    part, element = Index("p"), Index("e")
-    body = (Load("a", "out", (element,)), Load("b", "parts", (part, element)), Let("c", op, ("a", "b"), dtype),
-            Store("out", (element,), "c"))
-    loops = Loop("p", symbol_named("parts"), (Loop("e", symbol_named("elements"), body),))
-    buffers = (Buffer("out", dtype, 1, written=True, contiguous=True), Buffer("parts", dtype, 2, contiguous=True))
-    return Kernel("join", buffers, ("parts", "elements"), (loops,))
-
-
 class Driver:
     """The emitted function of a plan.
 
@@ -83,10 +75,14 @@ class Driver:
         function: the LLVM function.
     """
 
-    def __init__(self, module: Any, plan: Plan, kernels: Sequence[Kernel | Product], functions: Sequence[Any], run: Any, symbol: str,
-                 lowering: Callable[[str], Lowering]) -> None:
-        """`run` is `void(i64 which, i64 start, i64 stop, i64* arguments)`, `functions` are the kernels without `which`."""
-        self.module, self.plan, self.kernels, self.functions, self.run = module, plan, kernels, functions, run
+    def __init__(self, module: Any, plan: Plan, kernels: Sequence[tuple[Kernel | Product | RowBlocks, Size]], functions: Sequence[Any],
+                 run: Any, symbol: str, lowering: Callable[[str], Lowering]) -> None:
+        """`run` is `void(i64 which, i64 start, i64 stop, i64* arguments)`, `functions` are the kernels without `which`.
+
+        Each kernel comes with the size that says whether it runs: 1 or 0.
+        """
+        self.module, self.plan, self.functions, self.run = module, plan, functions, run
+        self.kernels, self.when = [kernel for kernel, _ in kernels], [when for _, when in kernels]
         self.symbol, self.lowering = symbol, lowering
         signature = ir.FunctionType(LONG, [POINTER.as_pointer(), LONG.as_pointer(), POINTER.as_pointer(), LONG.as_pointer()])
         self.function = ir.Function(module, signature, symbol)
@@ -265,7 +261,12 @@ class Driver:
         for name in sorted(written):
             if not self.node[name].ndim:
                 self.dense(name, self.builder.bitcast(self.variable(LONG), POINTER))
-        large = {name: self.bytes_of(self.node[name]) for name in written if self.node[name].ndim}
+        when: dict[str, set[Size]] = {}
+        for kernel, size in zip(self.kernels, self.when, strict=True):
+            for b in kernel.buffers:
+                when.setdefault(b.name, set()).add(size)
+        large = {name: self.bytes_of(self.node[name]) * (when[name].pop() if len(when[name]) == 1 else 1)
+                 for name in written if self.node[name].ndim}
         steps = [([b.name for b in k.buffers if b.name in large and not b.written],
                   [b.name for b in k.buffers if b.name in large and b.written]) for k in self.kernels]
         return plan_memory(steps, large)
@@ -299,16 +300,20 @@ class Driver:
         return self.builder.and_(self.builder.add(bytes_, LONG(63)), LONG(-64))
 
     # ------------------------------------------------------------------------------------------- blocks
-    def copy_bytes(self, kernel: Kernel | Product) -> Value:
-        """The bytes of one block's copies of what a kernel reduces, each padded."""
-        total = LONG(0)
+    def copy_bytes(self, kernel: Kernel | Product | RowBlocks) -> Value:
+        """The bytes of one block's copies of what a kernel reduces, and of other memory of its own, each padded."""
+        total = self.own_bytes(kernel)
         for name, _ in kernel.reduces:
             total = self.builder.add(total, self.padded(self.size(self.bytes_of(self.node[name]))))
         return total
 
-    def blocks(self, kernel: Kernel | Product) -> tuple[Value, Value]:
+    def own_bytes(self, kernel: Kernel | Product | RowBlocks) -> Value:
+        """The bytes that each part of row blocks works in, padded."""
+        return self.padded(self.size(kernel.scratch)) if isinstance(kernel, RowBlocks) else LONG(0)
+
+    def blocks(self, kernel: Kernel | Product | RowBlocks) -> tuple[Value, Value]:
         """(how many blocks, iterations of each), as `blocks.block_bounds` has them."""
-        if isinstance(kernel, Product):
+        if isinstance(kernel, Product | RowBlocks):
             return self.size(kernel.parts), LONG(1)
         loop = main_loop(kernel.body)
         assert loop is not None
@@ -347,8 +352,9 @@ class Driver:
             with parts:
                 layout = ArgumentLayout.of(kernel)
                 slots = dict(layout.buffers)
-                words = layout.length + isinstance(kernel, Product)
-                job = [self.run, LONG(number), rows, extent, count, arguments, LONG(words), LONG(len(kernel.reduces))]
+                words = layout.length + isinstance(kernel, Product | RowBlocks)
+                own = len(kernel.reduces) + isinstance(kernel, RowBlocks)
+                job = [self.run, LONG(number), rows, extent, count, arguments, LONG(words), LONG(own)]
                 held: list[tuple[str, str, Value, Value]] = []
                 base = copies
                 for name, op in kernel.reduces:
@@ -357,6 +363,8 @@ class Driver:
                     job += [LONG(slots[name]), base, stride]
                     held.append((name, op, base, stride))
                     base = self.builder.gep(base, [self.builder.mul(stride, count)])
+                if isinstance(kernel, RowBlocks):
+                    job += [LONG(layout.length), base, self.own_bytes(kernel)]
                 self.put(self.job, job)
                 self.builder.call(self.native(SPREAD, VOID, LONG.as_pointer()), [self.job])
                 for name, op, base, stride in held:
@@ -368,7 +376,7 @@ class Driver:
         node, (out, _) = self.node[name], self.arrays[name]
         key = op, node.dtype.str
         if key not in self.joins:
-            self.joins[key] = emit_kernel(self.module, _join(op, node.dtype), f"{self.symbol}.join{len(self.joins)}", self.lowering)
+            self.joins[key] = emit_kernel(self.module, joining(op, node.dtype), f"{self.symbol}.join{len(self.joins)}", self.lowering)
         bytes_ = self.size(self.bytes_of(node))
         elements = self.builder.udiv(bytes_, LONG(node.dtype.itemsize))
         self.builder.call(self.external("memcpy", POINTER, POINTER, POINTER, LONG), [out, copies, bytes_])
@@ -378,10 +386,13 @@ class Driver:
         self.builder.call(self.joins[key], [LONG(0), LONG(1), words])
 
     # ------------------------------------------------------------------------------------------- the whole
-    def work_of(self, kernel: Kernel | Product) -> Value:
+    def work_of(self, kernel: Kernel | Product | RowBlocks) -> Value:
         """About how many statements it runs."""
         if isinstance(kernel, Kernel):
             return self.amount(work(kernel.body))
+        if isinstance(kernel, RowBlocks):
+            works = [self.work_of(member.step) for member in kernel.members]
+            return reduce(self.builder.fadd, works)
         total = DOUBLE(MULTIPLICATIONS)
         for _, size in kernel.extents:
             total = self.builder.fmul(total, self.amount(size))
@@ -406,24 +417,30 @@ class Driver:
             large = builder.fadd(large, self.amount(part))
             offsets.append(kept)
             kept = builder.add(kept, self.padded(self.size(part)))
+        most_copies = self.variable(LONG, LONG(0))
+        for kernel, when in zip(self.kernels, self.when, strict=True):
+            if isinstance(kernel, RowBlocks):
+                large = builder.fadd(large, self.amount(kernel.scratch * when))
+                needed = builder.mul(self.own_bytes(kernel), self.size(when))
+                builder.store(self.larger(needed, builder.load(most_copies)), most_copies)
         self.require(builder.fcmp_ordered("<", large, DOUBLE(MOST_BYTES)))
         heavy = builder.or_(builder.fcmp_ordered(">=", statements, DOUBLE(float(BLOCK))), builder.fcmp_ordered(">=", large, DOUBLE(LARGE)))
         counts: list[tuple[Value, Value] | None] = [
             (self.variable(LONG, LONG(1)), self.variable(LONG, LONG(0))) if k.splittable else None for k in self.kernels]
-        most_copies = self.variable(LONG, LONG(0))
         with self.only_if(heavy):
             self.prepare()
-            for kernel, places in zip(self.kernels, counts, strict=True):
+            for kernel, when, places in zip(self.kernels, self.when, counts, strict=True):
                 if places is None:
                     continue
                 count, rows = self.blocks(kernel)
                 builder.store(count, places[0])
                 builder.store(rows, places[1])
-                if kernel.reduces:
+                if kernel.reduces or isinstance(kernel, RowBlocks):
                     needed = builder.mul(self.copy_bytes(kernel), builder.select(builder.icmp_signed("==", count, LONG(1)), LONG(0), count))
+                    needed = builder.mul(needed, self.size(when))
                     builder.store(self.larger(needed, builder.load(most_copies)), most_copies)
         self.make_results(heavy)
-        needs_block = bool(parts) or any(k.splittable and k.reduces for k in self.kernels)
+        needs_block = bool(parts) or any((k.splittable and k.reduces) or isinstance(k, RowBlocks) for k in self.kernels)
         total = builder.add(kept, builder.load(most_copies))
         used = builder.bitcast(builder.gep(self.context, [LONG(BYTES)]), LONG.as_pointer())
         builder.store(builder.add(result_bytes, total), used)
@@ -437,14 +454,19 @@ class Driver:
             for name, part in place.items():
                 self.dense(name, builder.gep(start, [offsets[part]]))
             copies = builder.gep(start, [kept])
-        packed, first = self.pack()
-        self.job = self.words(8 + 3 * max((len(k.reduces) for k in self.kernels if k.splittable), default=0))
+        packed, first = self.pack(copies)
+        self.job = self.words(8 + 3 * max((1 + len(k.reduces) for k in self.kernels if k.splittable), default=0))
         thread = self.variable(POINTER)
         with builder.if_then(heavy, likely=False):
             builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)
         for number, places in enumerate(counts):
             count, rows = (builder.load(places[0]), builder.load(places[1])) if places is not None else (LONG(1), LONG(1))
-            self.run_kernel(number, builder.gep(packed, [LONG(first[number])]), count, rows, copies)
+            arguments, when = builder.gep(packed, [LONG(first[number])]), self.when[number]
+            if when == 1:
+                self.run_kernel(number, arguments, count, rows, copies)
+                continue
+            with self.only_if(builder.icmp_signed("!=", self.size(when), LONG(0))):
+                self.run_kernel(number, arguments, count, rows, copies)
         with builder.if_then(heavy, likely=False):
             builder.call(self.external("PyEval_RestoreThread", VOID, POINTER), [builder.load(thread)])
         if has_block is not None:
@@ -464,7 +486,7 @@ class Driver:
             self.require(self.builder.not_(self.is_null(answer)), self.failed)
             self.builder.call(self.external("Py_DecRef", VOID, POINTER), [answer])
 
-    def pack(self) -> tuple[Value, list[int]]:
+    def pack(self, copies: Value) -> tuple[Value, list[int]]:
         """The arguments of all kernels, and where each kernel's begin."""
         layouts = [ArgumentLayout.of(k) for k in self.kernels]
         packed = self.words(sum(layout.length + 1 for layout in layouts))
@@ -477,6 +499,8 @@ class Driver:
                 values += [data, *strides]
             if isinstance(kernel, Product):
                 values.append(self.slot(ROUTINES[kernel.routine]))
+            elif isinstance(kernel, RowBlocks):
+                values.append(copies)
             self.put(packed, values, base)
             first.append(base)
             base += layout.length + 1  # a product takes one word more

@@ -13,7 +13,7 @@ from .errors import LoweringError
 from .stages import stage
 
 if TYPE_CHECKING:
-    from .loopnest import Kernel, Product
+    from .loopnest import Kernel, Product, RowBlocks
     from .numba_bridge import Library
     from .ops.lowering import Lowering
 
@@ -43,7 +43,7 @@ class _Entry:
 class Compiled(_Entry):
     """Kernels compiled in this process. The code lives as long as this object."""
 
-    def __init__(self, kernels: Sequence[Kernel | Product], key: str, library: Library) -> None:
+    def __init__(self, kernels: Sequence[Kernel | Product | RowBlocks], key: str, library: Library) -> None:
         super().__init__(library.address(symbol_of(key)))
         self.kernels, self.key, self._library = tuple(kernels), key, library
 
@@ -93,7 +93,7 @@ def lowering_of(name: str) -> Lowering:
     return lowering
 
 
-def compile_kernels(kernels: Sequence[Kernel | Product], key: str, lowering: Callable[[str], Lowering] = lowering_of,
+def compile_kernels(kernels: Sequence[Kernel | Product | RowBlocks], key: str, lowering: Callable[[str], Lowering] = lowering_of,
                     beside: Callable[[Any, Sequence[Any]], None] | None = None) -> Compiled:
     """Compile kernels into one object with one entry.
 
@@ -118,18 +118,24 @@ def compile_kernels(kernels: Sequence[Kernel | Product], key: str, lowering: Cal
         return Compiled(kernels, key, numba_bridge.build(symbol_of(key), emit))
 
 
-def _emit_entry(module: Any, kernels: Sequence[Kernel | Product], key: str, lowering: Callable[[str], Lowering]) -> list[Any]:
+def _emit_entry(module: Any, kernels: Sequence[Kernel | Product | RowBlocks], key: str, lowering: Callable[[str], Lowering]) -> list[Any]:
     from llvmlite import ir
 
     from .emit_llvm import emit_kernel
     from .emit_product import emit_product
-    from .loopnest import Kernel
+    from .emit_rows import emit_row_blocks
+    from .loopnest import Kernel, Product
 
     functions: list[Any] = []
     for i, kernel in enumerate(kernels):
         symbol = f"{symbol_of(key)}.{i}.{kernel.name}"
-        functions.append(emit_kernel(module, kernel, symbol, lowering) if isinstance(kernel, Kernel)
-                         else emit_product(module, kernel, symbol, lowering))
+        if isinstance(kernel, Kernel):
+            functions.append(emit_kernel(module, kernel, symbol, lowering))
+        elif isinstance(kernel, Product):
+            functions.append(emit_product(module, kernel, symbol, lowering))
+        else:
+            made = {k.name: f for k, f in zip(kernels, functions, strict=False) if isinstance(k, Kernel)}
+            functions.append(emit_row_blocks(module, kernel, symbol, lowering, made))
     i64 = ir.IntType(64)
     entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [i64, i64, i64, i64.as_pointer()]), symbol_of(key))
     entry.attributes.add("nounwind")

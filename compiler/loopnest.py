@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .sizes import Size
+from .sizes import Size, floordiv, maximum, minimum
 
 __all__ = [
+    "WIDE",
     "Buffer",
     "Carried",
     "Convert",
@@ -32,17 +33,23 @@ __all__ = [
     "Literal",
     "Load",
     "Loop",
+    "Member",
     "Names",
     "Operand",
     "Product",
+    "RowBlocks",
     "Side",
     "Statement",
     "Store",
     "StoreAdd",
     "Variant",
+    "in_turn",
     "names_of",
     "walk",
 ]
+
+
+WIDE = 256  # columns and terms of a product; BLAS on all rows at once moves more of both from memory more often into registers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -256,6 +263,79 @@ class Product:
     def __str__(self) -> str:
         factor = "" if self.scale == 1.0 else f"{self.scale!r} * "
         return f"{self.out} {'+=' if self.accumulate else '='} {factor}{self.left} * {self.right}, by {self.routine}"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A kernel, or a matrix product along the axis that `label` counts, as a part of row blocks."""
+
+    step: Kernel | Product
+    label: str = ""
+
+    @property
+    def reduces(self) -> tuple[tuple[str, str], ...]:
+        """What it sums over rows: each block adds to it."""
+        summed = isinstance(self.step, Product) and self.label in self.step.groups[2]
+        return ((self.step.buffers[-1].name, "add"),) if summed else self.step.reduces
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlocks:
+    """Kernels and products along the same rows: all of them for some rows, then for the next.
+
+    Every member runs over a range [start, stop) of `extent` rows: of its main loop, or of the axis that its label counts. What
+    is `local` has memory for the rows of one block; nobody else reads it. The rows are cut into `parts` that may run apart, those
+    of a part into blocks of at most `rows`; both depend on sizes alone. It takes a kernel's arguments and one more: the
+    address of `scratch` bytes, its own in each part.
+
+    Attributes:
+        local: with their shapes, of which the first size is `extent`.
+        sums: what kernels reduce, with its shape.
+        copies: kernels that run before it and make what only its products read.
+        plain: the same as steps that run one after another, instead of it where it does not pay.
+        wide: of each product, the smaller of its two other sizes: columns, terms.
+    """
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    sizes: tuple[str, ...]
+    members: tuple[Member, ...]
+    local: tuple[tuple[Buffer, tuple[Size, ...]], ...]
+    sums: tuple[tuple[Buffer, tuple[Size, ...]], ...]
+    extent: Size
+    rows: Size
+    parts: Size
+    scratch: Size
+    copies: tuple[Kernel, ...]
+    plain: tuple[Kernel | Product, ...]
+    wide: tuple[Size, ...]
+
+    @property
+    def large(self) -> Size:
+        """1 where some product is wide: the `plain` steps run; else 0."""
+        return minimum(1, sum((maximum(0, floordiv(size - 1, WIDE)) for size in self.wide), start=0))
+
+    @property
+    def splittable(self) -> bool:
+        """Its parts may run apart."""
+        return True
+
+    @property
+    def reduces(self) -> tuple[tuple[str, str], ...]:
+        """(buffer, combining op) of what its members sum over rows."""
+        return tuple(dict.fromkeys(pair for member in self.members for pair in member.reduces))
+
+
+def in_turn(steps: Iterable[object]) -> list[tuple[Kernel | Product | RowBlocks, Size]]:
+    """The kernels, products and row blocks of a program in order, each with the size that says whether it runs: 1, or 0 if not."""
+    found: list[tuple[Kernel | Product | RowBlocks, Size]] = []
+    for step in steps:
+        if isinstance(step, RowBlocks):
+            found += [(member, step.large) for member in step.plain if step.large != 0]
+            found += [*((copy, 1 - step.large) for copy in step.copies), (step, 1 - step.large)]
+        elif isinstance(step, Kernel | Product):
+            found.append((step, 1))
+    return found
 
 
 def walk(body: tuple[Statement, ...]) -> Iterator[Statement]:

@@ -14,7 +14,7 @@ from .products import Operand, Term
 from .schedule import Plan, ProductStep
 from .sizes import Size, floordiv, maximum, minimum, product
 
-__all__ = ["lower_product"]
+__all__ = ["lower_product", "place_of"]
 
 LEAST = 1 << 22  # multiplications in a part, about a tenth of a millisecond
 SHORTEST = 128  # rows or columns in a part
@@ -76,7 +76,7 @@ def groups(left: str, right: str, out: str) -> tuple[str, str, str, str, bool]:
     return (stack, rights, inner, lefts, True) if swapped else (stack, lefts, inner, rights, False)
 
 
-def _place(side: Side) -> tuple[IndexExpr, ...]:
+def place_of(side: Side) -> tuple[IndexExpr, ...]:
     """Where a side is at the current iteration."""
     return tuple(plus(times(Index(f"i{label}"), by), start) if label else start
                  for start, label, by in zip(side.start, side.labels, side.steps, strict=True))
@@ -91,13 +91,13 @@ def _nest(labels: str, extents: Mapping[str, Size], body: tuple[Statement, ...],
 def _loops(out: Side, left: Side, right: Side, outside: str, columns: str, extents: Mapping[str, Size],
            scale: Literal) -> tuple[Statement, ...]:
     """Sums in memory: the innermost loop is along what is dense in the result."""
-    first: list[Statement] = [Load("a", left.buffer, _place(left))]
+    first: list[Statement] = [Load("a", left.buffer, place_of(left))]
     if scale.value != 1.0:
         first.append(Let("scaled", "mul", ("a", scale), scale.dtype))
     inside: tuple[Statement, ...] = (
-        Load("b", right.buffer, _place(right)),
+        Load("b", right.buffer, place_of(right)),
         Let("p", "mul", ("scaled" if len(first) > 1 else "a", "b"), scale.dtype),
-        StoreAdd(out.buffer, _place(out), "p"))
+        StoreAdd(out.buffer, place_of(out), "p"))
     return _nest(outside, extents, (*first, *_nest(columns, extents, inside)))
 
 

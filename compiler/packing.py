@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .loopnest import Kernel, Product
+from .loopnest import Kernel, Product, RowBlocks
 
 __all__ = ["ArgumentLayout", "pack"]
 
@@ -20,7 +20,7 @@ __all__ = ["ArgumentLayout", "pack"]
 class ArgumentLayout:
     """The slots of a kernel's argument array; make one for each kernel and keep it.
 
-    A product takes one more, after them: the address of its routine.
+    A product takes one more, after them: the address of its routine. So do row blocks: the address of their memory.
 
     Attributes:
         sizes: the size symbols, in slots 0, 1, ...
@@ -33,7 +33,7 @@ class ArgumentLayout:
     length: int
 
     @classmethod
-    def of(cls, kernel: Kernel | Product) -> ArgumentLayout:
+    def of(cls, kernel: Kernel | Product | RowBlocks) -> ArgumentLayout:
         slot, buffers = len(kernel.sizes), []
         for buffer in kernel.buffers:
             buffers.append((buffer.name, slot))

@@ -4,6 +4,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,10 +61,12 @@ class Program:
             self.entry = partial(make_entry, code, record.entry, dtypes, routines, spec)
         kept = {*range(len(record.inputs)), *record.outputs}
         last: dict[int, int] = {}
+        used: set[int] = set()
         for position, step in enumerate(record.steps):
             last.update(dict.fromkeys(_touched(step), position))
+            used.update(() if isinstance(step, KernelRecord) and step.otherwise else _touched(step))
         temporaries = [slot for slot in last if slot not in kept]
-        self.temporaries = [record.buffers[slot].name for slot in temporaries]
+        self.temporaries = [record.buffers[slot].name for slot in temporaries if slot in used]
         finished: dict[int, list[int]] = {}
         for slot in temporaries:
             finished.setdefault(last[slot], []).append(slot)
@@ -106,10 +109,10 @@ class Program:
 
     @property
     def kernels(self) -> tuple[Kernel, ...]:
-        """The fused kernels among the steps."""
-        from .loopnest import Kernel
+        """The fused kernels among the steps, and in row blocks."""
+        from .scheduled import kernels_of
 
-        return tuple(s for s in self.steps if isinstance(s, Kernel))
+        return tuple(kernels_of(self.steps))
 
     @property
     def graph(self) -> Graph:
@@ -122,10 +125,12 @@ class Program:
         assert code is not None
         buffers, written = self.record.buffers, kernel.written
         arguments, names, reduced = kernel.buffers, kernel.sizes, kernel.reduces
-        extent, statements, routine = kernel.extent, kernel.statements, kernel.routine
+        extent, statements, routine, scratch = kernel.extent, kernel.statements, kernel.routine, kernel.scratch
         pointer_slot = kernel.pointers(self._ranks)
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
+            if evaluate(kernel.when, sizes) == 0:
+                return
             for slot in written:
                 values[slot] = buffers[slot].empty(sizes)
             packed = [sizes[name] for name in names]
@@ -137,23 +142,27 @@ class Program:
                 packed.append(blas.address(routine))
             base = np.array(packed, np.int64)
             stop = evaluate(extent, sizes)
-            copied = sum(values[slot].nbytes for slot, _ in reduced)
+            copied = sum(values[slot].nbytes for slot, _ in reduced) if scratch == 0 else 0  # row blocks say how many parts they have
             bounds = block_bounds(stop, evaluate(statements, sizes), copied) if kernel.splittable else [(0, 1)]
+            if scratch != 0:
+                room = np.empty((len(bounds), evaluate(scratch, sizes)), np.uint8)
+                base = np.append(base, room.ctypes.data)
             if len(bounds) == 1:
                 code.run(number, *bounds[0], base)
                 return
             copies = [buffers[slot].empty(sizes, (len(bounds),)) for slot, _ in reduced]
+            apart = [(pointer_slot[slot], copy.ctypes.data, copy.strides[0]) for (slot, _), copy in zip(reduced, copies, strict=True)]
+            if scratch != 0:
+                apart.append((len(base) - 1, room.ctypes.data, room.strides[0]))
             if spread is None:
-                job = [code.address, number, bounds[0][1], stop, len(bounds), base.ctypes.data, len(base), len(copies)]
-                for (slot, _), copy in zip(reduced, copies, strict=True):
-                    job += [pointer_slot[slot], copy.ctypes.data, copy.strides[0]]
-                native.workers.spread(np.array(job, np.int64))
+                job = [code.address, number, bounds[0][1], stop, len(bounds), base.ctypes.data, len(base), len(apart)]
+                native.workers.spread(np.array([*job, *chain.from_iterable(apart)], np.int64))
             else:
                 tasks = []
                 for block, (first, last) in enumerate(bounds):
                     own = base.copy()
-                    for (slot, _), copy in zip(reduced, copies, strict=True):
-                        own[pointer_slot[slot]] = copy.ctypes.data + block * copy.strides[0]
+                    for place, start, stride in apart:
+                        own[place] = start + block * stride
                     tasks.append(partial(code.run, number, first, last, own))
                 spread(tasks)
             for (slot, op), copy in zip(reduced, copies, strict=True):
@@ -260,18 +269,20 @@ class Program:
     def source_lines(self) -> list[tuple[str, frozenset[Site]]]:
         """The source line by line, each with the user's lines that it comes from, as far as is known."""
         from .emit_source import emit_lines
-        from .loopnest import Kernel, Product
+        from .loopnest import Kernel, Product, RowBlocks
         from .schedule import CallStep
 
         steps = self.steps  # lowering them notes where names come from
         origins = {**{name: node.sites for node, name in self.plan.buffers.items()}, **self.plan.origins}
         lines: list[tuple[str, tuple[str, ...]]] = []
-        for step in steps:
+        for step in chain.from_iterable((s, *(m.step for m in s.members)) if isinstance(s, RowBlocks) else (s,) for s in steps):
             lines += [("", ()), ("", ())] if lines else []
             if isinstance(step, Kernel):
                 lines += emit_lines(step, lowering_of)
             elif isinstance(step, Product):
                 lines.append((f"# {step}", (step.out.buffer,)))
+            elif isinstance(step, RowBlocks):
+                lines.append((f"# in blocks of {step.extent} rows, {', '.join(m.step.name for m in step.members)}:", ()))
             elif isinstance(step, CallStep):
                 node = step.node
                 operands = ", ".join(self.plan.buffers[i] for i in node.inputs)

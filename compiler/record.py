@@ -63,6 +63,9 @@ class KernelRecord:
         splittable: whether ranges of the main loop may run apart.
         reduces: (buffer, combining op) of each buffer of which every range needs its own copy.
         routine: of BLAS, whose address is the last argument; empty for loops.
+        scratch: bytes of memory for each range, whose address is the last argument; 0 for none.
+        when: 1 where it runs, 0 where not.
+        otherwise: whether it is for sizes for which row blocks do not pay.
     """
 
     sizes: tuple[str, ...]
@@ -73,6 +76,9 @@ class KernelRecord:
     splittable: bool
     reduces: tuple[tuple[int, str], ...]
     routine: str = ""
+    scratch: Size = 0
+    when: Size = 1
+    otherwise: bool = False
 
     def pointers(self, ranks: Sequence[int]) -> dict[int, int]:
         """For each buffer, the place of its data pointer in the argument array; `ranks` are those of all buffers."""

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from .fuse import aligned, cost
 from .ir import Node
-from .loopnest import Kernel, Loop, Product
+from .loopnest import WIDE, Kernel, Loop, Product, RowBlocks
 from .provenance import Site
 from .schedule import LARGEST, CallStep, CheckStep, Plan
 from .split import main_loop
 from .statements import Touched
 
-__all__ = ["PlannedStep", "Scheduled", "loops_of"]
+__all__ = ["PlannedStep", "Scheduled", "kernels_of", "loops_of", "touched_by"]
 
-PlannedStep = Kernel | Product | CallStep | CheckStep
+PlannedStep = Kernel | Product | RowBlocks | CallStep | CheckStep
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,16 @@ class Scheduled:
 
     @property
     def kernels(self) -> list[Kernel]:
-        return [s for s in self.steps if isinstance(s, Kernel)]
+        """Those that run by themselves, and those that are members of row blocks."""
+        return kernels_of(self.steps)
 
     @property
     def stored(self) -> list[str]:
         """The temporaries that are in memory: of a kernel, or made or read by a call."""
-        names = {name for s in self.steps for name in _touched(s, self.plan)}
+        names: set[str] = set()
+        for step in self.steps:
+            touched = touched_by(step, self.plan)
+            names |= touched.read | touched.written
         return [name for node, name in self.plan.buffers.items() if name in names and node in set(self.plan.temporaries)]
 
     @property
@@ -49,8 +53,11 @@ class Scheduled:
         for number, (step, reason) in enumerate(zip(self.steps, ["", *self.boundaries], strict=True)):
             lines += [(f"   apart: {reason}", frozenset())] if reason else []
             lines.append((f"{number}: {_head(step, self.plan)}", step.node.sites if isinstance(step, CallStep) else frozenset()))
-            if isinstance(step, Kernel | Product):
-                made = [(nodes[b.name], b.name) for b in step.buffers if b.written]
+            if isinstance(step, RowBlocks):
+                lines += [(f"   * {_head(s, self.plan)}", frozenset()) for s in (*step.copies, *(m.step for m in step.members))]
+            if isinstance(step, Kernel | Product | RowBlocks):
+                copied = [b for k in step.copies for b in k.buffers] if isinstance(step, RowBlocks) else []
+                made = [(nodes[b.name], b.name) for b in (*copied, *step.buffers) if b.written]
                 lines += [(f"     {_made(node, name, self.plan)}", node.sites) for node, name in made]
         stored = set(self.stored)
         dropped = [name for node, name in self.plan.buffers.items() if node in set(self.plan.temporaries) and name not in stored]
@@ -69,11 +76,23 @@ def _head(step: PlannedStep, plan: Plan) -> str:
         return f"{step.name}({reads}): {f'loops {found}' if (found := loops_of(step)) else 'no loops'}{_blocks(step)}"
     if isinstance(step, Product):
         return f"{step.name}({step.left.buffer}, {step.right.buffer}): {step.routine}{', added' if step.accumulate else ''}"
+    if isinstance(step, RowBlocks):
+        reads = ", ".join(b.name for b in step.buffers if not b.written)
+        local = ", ".join(b.name for b, _ in step.local)
+        joined = f"; their sums join {', '.join(name for name, _ in step.reduces)}" if step.reduces else ""
+        plain = "" if step.large == 0 else f"; one after another where {' or '.join(map(str, step.wide))} is over {WIDE}"
+        return f"{step.name}({reads}): {step.extent} rows in blocks, {local} in cache{joined}{plain}"
     if isinstance(step, CallStep):
         operands = ", ".join(plan.buffers.get(i, str(i.value)) for i in step.node.inputs)
         name = plan.buffers[step.node]
         return f"call {step.node.op.name}({operands}): {_made(step.node, name, plan)}"
     return f"check that {plan.buffers[step.indices]} is in [0, {step.size})"
+
+
+def kernels_of(steps: Sequence[PlannedStep]) -> list[Kernel]:
+    """The kernels among steps and in row blocks, in order."""
+    inside = [[*s.copies, *(m.step for m in s.members)] if isinstance(s, RowBlocks) else [s] for s in steps]
+    return [s for group in inside for s in group if isinstance(s, Kernel)]
 
 
 def loops_of(kernel: Kernel) -> str:
@@ -94,16 +113,24 @@ def _blocks(kernel: Kernel) -> str:
     return f", in blocks{' that combine ' + joined if joined else ''}{short}"
 
 
-def _touched(step: PlannedStep, plan: Plan) -> list[str]:
-    if isinstance(step, Kernel | Product):
-        return [b.name for b in step.buffers]
-    nodes = [*step.node.inputs, step.node] if isinstance(step, CallStep) else [step.indices]
-    return [plan.buffers[n] for n in nodes if n in plan.buffers]
+def touched_by(step: PlannedStep, plan: Plan) -> Touched:
+    """The buffers that a step reads and writes."""
+    if isinstance(step, Kernel | Product | RowBlocks):
+        buffers = [b for s in (step, *(step.copies if isinstance(step, RowBlocks) else ())) for b in s.buffers]
+        written = {b.name for b in buffers if b.written}
+        return Touched({b.name for b in buffers} - written, written)
+    if isinstance(step, CallStep):
+        return Touched({plan.buffers[n] for n in step.node.inputs if n in plan.buffers}, {plan.buffers[step.node]})
+    return Touched({plan.buffers[step.indices]}, set())
 
 
 def _apart(first: PlannedStep, second: PlannedStep, plan: Plan) -> str:
     """Why two neighbours are not one kernel."""
-    for step in (first, second):
+    for step, neighbour in ((first, second), (second, first)):
+        if isinstance(step, RowBlocks) and isinstance(neighbour, Kernel | Product | RowBlocks):
+            before, after = touched_by(first, plan), touched_by(second, plan)
+            whole = sorted(before.written & (after.read | after.written))
+            return f"{_list(whole)} needed as a whole" if whole else "they do not run along the same rows"
         if isinstance(step, Product):
             return f"{step.out.buffer} is a product of matrices, by a routine of BLAS"
         if isinstance(step, CallStep):

@@ -9,13 +9,25 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from .loopnest import Carried, Index, Kernel, Let, Load, Loop, Product, Statement, Store, StoreAdd, walk
-from .sizes import Size
+import numpy as np
+
+from .loopnest import Buffer, Carried, Index, Kernel, Let, Load, Loop, Product, RowBlocks, Statement, Store, StoreAdd, walk
+from .sizes import Size, symbol
 from .statements import reads
 
-__all__ = ["main_extent", "main_loop", "with_split", "work"]
+__all__ = ["joining", "main_extent", "main_loop", "with_split", "work"]
 
 COMBINED_BY = ("add", "mul", "maximum", "minimum", "and_", "or_")  # associative, with the identity as the start
+
+
+def joining(op: str, dtype: np.dtype) -> Kernel:
+    """`out = op(out, part)` for each part, in order."""
+    part, element = Index("p"), Index("e")
+    body = (Load("a", "out", (element,)), Load("b", "parts", (part, element)), Let("c", op, ("a", "b"), dtype),
+            Store("out", (element,), "c"))
+    loops = Loop("p", symbol("parts"), (Loop("e", symbol("elements"), body),))
+    buffers = (Buffer("out", dtype, 1, written=True, contiguous=True), Buffer("parts", dtype, 2, contiguous=True))
+    return Kernel("join", buffers, ("parts", "elements"), (loops,))
 
 
 def main_loop(body: Sequence[Statement]) -> Loop | None:
@@ -29,9 +41,9 @@ def work(body: Sequence[Statement]) -> Size:
     return sum((loop.extent * (1 + work(loop.body)) for loop in loops), start=len(body) - len(loops))
 
 
-def main_extent(kernel: Kernel | Product) -> Size:
-    """The end of the range of a kernel's main loop, or of a product's parts; 1 where it has no range."""
-    if isinstance(kernel, Product):
+def main_extent(kernel: Kernel | Product | RowBlocks) -> Size:
+    """The end of the range of a kernel's main loop, or of the parts of others; 1 where it has no range."""
+    if isinstance(kernel, Product | RowBlocks):
         return kernel.parts
     loop = main_loop(kernel.body)
     return loop.extent if kernel.splittable and loop is not None else 1

@@ -86,8 +86,9 @@ class Execution:
 
     @property
     def kernels(self) -> int:
-        """How many kernels the program has."""
-        return sum(isinstance(step, KernelRecord) for step in self.program.record.steps) if self.program is not None else 0
+        """How many kernels the program has, row blocks being one."""
+        steps = self.program.record.steps if self.program is not None else ()
+        return sum(isinstance(step, KernelRecord) and not step.otherwise for step in steps)
 
     def temporaries(self, hints: Mapping[str, int]) -> tuple[int, int]:
         """How many arrays live between kernels, and their bytes for the example's sizes."""

@@ -33,7 +33,9 @@ X, Y, K, A = variable(0, N), variable(1, M), variable(2, M, dtype=INT64), variab
     ((f.log(f.sum(X, axes=(0,))),), "is complete only after all iterations"),
     ((f.gather(X, K + 1, axes=(0,)),), "is checked as a whole"),
     ((f.cumsum(f.exp(X), axis=0),), "cumsum is a routine of its own"),
-    ((f.contract(A, variable(4, M, N), left="ab", right="bc", out="ac") + 2.0,), "is a product of matrices"),
+    ((f.permute(f.contract(A, variable(4, M, N), left="ab", right="bc", out="ac"), order=(1, 0)) + 2.0,), "is a product of matrices"),
+    ((f.contract(A, variable(4, N, M), left="ab", right="cb", out="ac") * f.expand(f.exp(f.sum(X, axes=(0,))), shape=(N, N), axes=()),),
+     "is needed as a whole"),
     ((f.exp(f.slice(X, start=(1,), step=(1,), shape=(N - 1,))), f.sin(X)), "different extents, s0 - 1 and s0"),
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_reasons(outputs: tuple[Node, ...], reason: str) -> None:
