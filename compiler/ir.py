@@ -218,7 +218,7 @@ def make(op: Op | str, inputs: Sequence[Node] = (), **params: Any) -> Node:
         if kind_of(node.dtype) not in op.dtypes:
             raise DTypeError(f"{op.name} does not take {node.dtype}")
     try:
-        values = tuple(params[name] for name in op.params)
+        values = tuple(params[name] if name in params else op.optional[name] for name in op.params)
     except KeyError as missing:
         raise InternalError(f"{op.name} needs the parameter {missing}") from None
     shape, dtype = (params["shape"], native(params["dtype"])) if op.kind == "leaf" else op.infer(inputs, params)

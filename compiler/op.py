@@ -5,7 +5,7 @@ it is lowered, how it is written. No pass keeps a list of ops of its own; it loo
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -94,6 +94,7 @@ class Op:
     infer: Callable[[tuple[Node, ...], dict[str, Any]], Aval]
     evaluate: Callable[..., Any]
     params: tuple[str, ...] = ()
+    optional: Mapping[str, Any] = field(default_factory=dict)  # parameters that need not be given, with the values they then have
     wants_aval: bool = False
     binds: tuple[str, ...] = ()  # parameters that are symbols whose value is the length of the result
     dtypes: tuple[str, ...] = ("float", "int", "bool")

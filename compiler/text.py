@@ -90,6 +90,8 @@ def node_lines(nodes: Iterable[Node], names: dict[Node, str]) -> Iterator[str]:
         operands = ", ".join(names[i] for i in node.inputs)
         fields = []
         for key, value in node.named_params.items():
+            if key in node.op.optional and value == node.op.optional[key]:
+                continue
             text = scalar_text(value, node.dtype) if isinstance(value, bytes) else _param_text(value)
             fields.append(f"{key}={text}")
         params = f" {{{', '.join(fields)}}}" if fields else ""
@@ -233,7 +235,7 @@ def _parse_node(line: str, nodes: dict[str, Node]) -> tuple[str, Node]:
     except (KeyError, TypeError) as error:
         raise ValueError(f"unknown op, dtype or operand in {line!r}: {error}") from None
     params = _Reader(line, match.end()).params(dtype, frozenset(["value"]) if op_name == "const" else frozenset())
-    if set(params) != set(op.params):
+    if set(params) | set(op.optional) != set(op.params):
         raise ValueError(f"{op_name} has the parameters {op.params}, not {tuple(params)}: {line!r}")
     node = make(op, inputs, **({**params, "shape": shape, "dtype": dtype} if op.kind == "leaf" else params))
     if node.shape != shape or node.dtype != dtype:

@@ -16,6 +16,7 @@ from ..provenance import Site
 from ..sizes import Opaque, Size, SizeExpr, Symbol
 from . import calls, identities
 from .product import Product
+from .signs import is_positive
 from .terms import (
     Add,
     Apply,
@@ -49,7 +50,10 @@ class Table:
     labels, or from other parts, it still comes from there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, promises: Mapping[str, str] | None = None) -> None:
+        """`promises`: what holds of arguments, by name (see `compiler.promises`)."""
+        self.promises = dict(promises or {})
+        self.signs: dict[Term, int] = {}
         self._sites: frozenset[Site] = frozenset()
         self._origins: dict[int, frozenset[Site]] = {}
         self._interned: dict[tuple[Any, ...], Term] = {}
@@ -297,7 +301,7 @@ class Table:
         for b, e in base.factors:
             if not integer and whole(e) and int(e.value) % 2 == 0:  # type: ignore[attr-defined]
                 product.multiply(self.power(self.apply("abs", (b,)), self.mul(e, exponent)), self.one)
-            elif integer or self._positive_power(b, e) or (len(base.factors) == 1 and base.coefficient == 1 and not whole(e)):
+            elif integer or is_positive(b) or (len(base.factors) == 1 and base.coefficient == 1):
                 product.multiply(self.power(b, self.mul(e, exponent)), self.one)
             else:
                 kept.append((b, e))
@@ -311,9 +315,6 @@ class Table:
         rest = self.make_mul(c, (), tuple(kept))
         if rest is not self.one:
             product.put(rest, exponent)
-
-    def _positive_power(self, base: Term, exponent: Term) -> bool:
-        return base in (self.pi, self.e) or isinstance(base, SizeTerm) or (isinstance(base, Number) and base.value > 0)
 
     def known_negative(self, base: Add) -> Add | None:
         """The sum of the opposite sign, if one of its form was ever made (of whatever labels) and it has a positive term."""

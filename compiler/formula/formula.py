@@ -68,7 +68,7 @@ class Formula:
         """The term as the algebra collects it."""
         if self._given is not None:
             return self._given
-        table, derived = Table(), self._derived
+        table, derived = Table(self._promises), self._derived
         written = (derived.value, derived.node)  # the program first: terms are ordered as they were written
         _, term = read(table, written, pointwise=derived.pointwise, linear_in=derived.tangents)
         at = derived.node.ndim
@@ -84,8 +84,8 @@ class Formula:
         return self._tidied(lambda table, term: self._shortened(tidied(table, term)))
 
     def _shortened(self, term: Term) -> Term:
-        """A derivative in the shortest form; what the user wrote stays as it is."""
-        return term if self._derived.node is self._derived.value else shortened(term.table, term)
+        """A derivative in the shortest form; what the user wrote stays as it is, but for what promises were made for."""
+        return term if self._derived.node is self._derived.value and not self._promises else shortened(term.table, term)
 
     def _tidied(self, way: Callable[[Table, Term], Term]) -> Term:
         table = self._canonical.table
@@ -133,6 +133,11 @@ class Formula:
             return len(self._writer(Writer).write(self._arranged(pieces, arranger)[0][1]))
         except NoNotationError:
             return length(pieces.main)
+
+    @cached_property
+    def _promises(self) -> dict[str, str]:
+        """What the caller promised of arguments."""
+        return {n.param("name"): n.param("promise") for n in self._graph.inputs if n.param("promise")}
 
     @cached_property
     def _shapes(self) -> dict[str, Shape]:
@@ -213,7 +218,7 @@ class Formula:
         try:
             (_, main), *definitions = self._arranged(self._pieces, Matrix(self._canonical.table, self._shapes))
             behind = dict(definitions)
-            return MatrixSymbolic(self._names.size, lambda name: behind.get(name)).convert(main)
+            return MatrixSymbolic(self._names.size, lambda name: behind.get(name), self._promises).convert(main)
         except NoNotationError:
             return elements.convert(self._term)
 

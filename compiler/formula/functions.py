@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import combinations
 from typing import Any
 
 from . import polynomial
@@ -12,6 +13,8 @@ from .polynomial import Monomial, Polynomial
 from .terms import Add, Apply, Constant, Mul, Number, Term
 
 __all__ = ["IN_PRODUCTS", "IN_SUMS"]
+
+MOST_EXPONENTS, MOST_PRODUCTS = 6, 12  # in one sum, of which each is compared with each
 
 # f(u)**n as a sum of c * g(u)**k, from which a sum may get shorter
 _POWERS = (
@@ -109,21 +112,44 @@ def hyperbolic(table: Table, term: Add) -> Iterator[Term]:
         yield table.add(table.mul(table.number(2 * c), table.apply(name, (u,))), rest)
 
 
+def angle_sums(table: Table, term: Add) -> Iterator[Term]:
+    """sin(u)*cos(v) + cos(u)*sin(v) = sin(u + v) and the like."""
+    found = polynomial.of(table, term)
+    circular = [(m, c) for m, c in found.items() if sum(_named(k, "sin", "cos", "sinh", "cosh") for k, _ in m) >= 2]
+    for (m, c), (n, d) in combinations(circular[:MOST_PRODUCTS], 2):
+        if abs(c) != abs(d) or len(m) != len(n):
+            continue
+        one, other, rest = m - n, n - m, m & n
+        for f, g, sign in (("sin", "cos", -1), ("sinh", "cosh", 1)):
+            pair, opposite = ([(k.args[0], k.function.name) for k, e in side if isinstance(k, Apply) and e == 1] for side in (one, other))
+            if len(pair) != 2 or len(one) != 2 or len(other) != 2 or pair[0][0] is pair[1][0]:
+                continue
+            (u, first), (v, second) = sorted(pair, key=lambda p: p[1] != f)
+            swapped = {f: g, g: f}
+            if {*opposite} != {(u, swapped.get(first)), (v, swapped.get(second))}:
+                continue
+            if (first, second) == (f, g):  # sin(u)*cos(v) with cos(u)*sin(v)
+                made = table.apply(f, (u + v if c == d else u - v,))
+            else:  # cos(u)*cos(v) with sin(u)*sin(v); the first of them has the sign
+                lead = c if first == g else d
+                made = table.mul(table.number(lead / c), table.apply(g, (u - v if (c == d) == (sign < 0) else u + v,)))
+            left = {k: value for k, value in found.items() if k not in (m, n)}
+            yield table.add(table.mul(polynomial.monomial(table, rest, c), made), polynomial.to_term(table, left))
+
+
 def of_halves(table: Table, term: Add) -> Iterator[Term]:
-    """sin(2*u) = 2*sin(u)*cos(u) beside other functions of u, likewise for sinh."""
+    """sin(2*u) = 2*sin(u)*cos(u) and cos(2*u) = 2*cos(u)**2 - 1 beside other functions of u, likewise for sinh and cosh."""
     found = polynomial.of(table, term)
     for f, g in (("sin", "cos"), ("sinh", "cosh")):
-        for kernel in _kernels(found, f):
+        for kernel in _kernels(found, f, g):
             half = (table.mul(table.number(HALF), *kernel.args),)
-            both = table.apply(f, half), table.apply(g, half)
-            if any(b in dict(m) for m in found for b in both):
-                pair = frozenset((b, Fraction(1)) for b in both)
-                made: Polynomial = {}
-                for m, c in found.items():
-                    e, rest = _without(m, kernel)
-                    for one, d in polynomial.shifted({rest: 2 * c}, pair).items() if e == 1 else ((m, c),):
-                        _put(made, one, d)
-                yield polynomial.to_term(table, made)
+            one, other = table.apply(f, half), table.apply(g, half)
+            if any(b in dict(m) for m in found for b in (one, other)):
+                double = 2 * one * other if kernel.function.name == f else 2 * other**2 - 1
+                made = table.add(*(table.mul(polynomial.monomial(table, rest, c), double) if e == 1 else polynomial.monomial(table, m, c)
+                                   for m, c in found.items() for e, rest in (_without(m, kernel),)))
+                opened = polynomial.expand(table, polynomial.of(table, made))
+                yield made if opened is None else polynomial.to_term(table, opened)
 
 
 def sigmoid_as_tanh(table: Table, term: Add) -> Iterator[Term]:
@@ -131,6 +157,34 @@ def sigmoid_as_tanh(table: Table, term: Add) -> Iterator[Term]:
     for c, t in term.items:
         if c > 0 and _named(t, "sigmoid") and isinstance(t, Apply) and {*term.items} == {(c, t), (-c / 2, table.one)}:
             yield table.mul(table.number(c / 2), table.apply("tanh", (table.mul(table.number(HALF), t.args[0]),)))
+
+
+def alike_exponentials(table: Table, term: Add) -> Iterator[Term]:
+    """e**u and e**v whose exponents differ by logarithms and numbers, as one: e**(log(x) + v) = x * e**v."""
+    exponents: dict[Term, list[tuple[Fraction, Term]]] = {}
+    for c, t in term.items:
+        for base, e in t.factors if isinstance(t, Mul) else ():
+            if base is table.e:
+                exponents.setdefault(e, []).append((c, t))
+    if not 2 <= len(exponents) <= MOST_EXPONENTS:
+        return
+    for v in exponents:
+        whole = [table.mul(table.number(c), t, table.exp(-v)) for c, t in exponents[v]]
+        used = list(exponents[v])
+        for u, items in exponents.items():
+            difference = polynomial.expand(table, polynomial.of(table, u - v))
+            if u is v or difference is None or not all(_is_logarithm(m) for m in difference):
+                continue
+            ratio = table.exp(polynomial.to_term(table, difference))
+            whole += [table.mul(table.number(c), t, table.exp(-u), ratio) for c, t in items]
+            used += items
+        if len(used) > len(exponents[v]):
+            yield table.add(table.mul(table.add(*whole), table.exp(v)), table.make_add(tuple(i for i in term.items if i not in used)))
+
+
+def _is_logarithm(m: Monomial) -> bool:
+    """Whether it is a number, or the logarithm of something."""
+    return not m or (len(m) == 1 and all(_named(kernel, "log") and e == 1 for kernel, e in m))
 
 
 def logarithms(table: Table, term: Add) -> Iterator[Term]:
@@ -145,6 +199,18 @@ def logarithms(table: Table, term: Add) -> Iterator[Term]:
 
 
 # ------------------------------------------------------------------------------------------------ products
+def halves_in_products(table: Table, term: Mul) -> Iterator[Term]:
+    """sin(2*u) = 2*sin(u)*cos(u) as a factor beside sin(u) or cos(u), likewise for sinh."""
+    powers = dict(term.factors)
+    for f, g in (("sin", "cos"), ("sinh", "cosh")):
+        for base, e in term.factors:
+            if isinstance(base, Apply) and _named(base, f):
+                half = (table.mul(table.number(HALF), *base.args),)
+                one, other = table.apply(f, half), table.apply(g, half)
+                if one in powers or other in powers:
+                    yield table.mul(term, table.power(base, -e), table.power(2 * one * other, e))
+
+
 def quotients(table: Table, term: Mul) -> Iterator[Term]:
     """sin/cos = tan, sinh/cosh = tanh, as often as the product has both."""
     powers = dict(term.factors)
@@ -343,5 +409,8 @@ def quarter_turns(table: Table, term: Term) -> Iterator[Term]:
 
 
 CALLS = (parity, quarter_turns)
-IN_SUMS = (squares, of_halves, doubled, sigmoid_as_tanh, hyperbolic, logarithms)
-IN_PRODUCTS = (quotients, products, squared_factors, absolute, absolutes, roots, logarithms_of_powers, sigmoids, exponentials, parity)
+IN_SUMS = (squares, angle_sums, of_halves, doubled, alike_exponentials, sigmoid_as_tanh, hyperbolic, logarithms)
+IN_PRODUCTS = (
+    quotients, products, halves_in_products, squared_factors, absolute, absolutes, roots, logarithms_of_powers, sigmoids, exponentials,
+    parity,
+)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, TypeGuard
 
 from ..op import Names
+from .signs import is_integer, is_nonnegative, is_positive
 from .terms import Add, Apply, Call, Function, Label, Mul, Number, Position, Presented, SizeTerm, Term, postorder
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _log(table: Table, x: Term) -> Term | None:
             return table.add(outside[0], table.apply("log", (table.mul(x, table.exp(-outside[0])),)))
         if len(x.factors) == 1 and x.coefficient == 1:
             base, e = x.factors[0]
-            if isinstance(e, Number) and e.value.numerator % 2:
+            if is_positive(base) or (isinstance(e, Number) and e.value.numerator % 2):
                 return e * table.apply("log", (base,))
     return None
 
@@ -140,7 +141,29 @@ def _abs(table: Table, x: Term) -> Term | None:
     c, rest = table.unit(x)
     if isinstance(x, Number):
         return table.number(abs(x.value))
+    if is_nonnegative(x) or is_nonnegative(-x):
+        return x if is_nonnegative(x) else -x
     return None if c == 1 else table.number(abs(c)) * table.apply("abs", (rest,))
+
+
+def _sign(table: Table, x: Term) -> Term | None:
+    """1 or -1 where the argument cannot change its sign: formulas are for the generic point, not for zero."""
+    return table.one if is_nonnegative(x) else -table.one if is_nonnegative(-x) else None
+
+
+def _turns(table: Table, x: Term) -> Term | None:
+    """The whole number n of x = n*pi."""
+    turns = x / table.pi
+    return turns if is_integer(table, turns) else None
+
+
+def _sin(table: Table, x: Term) -> Term | None:
+    return table.zero if x is table.zero or _turns(table, x) is not None else None
+
+
+def _cos(table: Table, x: Term) -> Term | None:
+    turns = _turns(table, x)
+    return table.one if x is table.zero else None if turns is None else table.power(-table.one, turns)
 
 
 def _both(table: Table, a: Term, b: Term) -> Term | None:
@@ -297,7 +320,7 @@ _OF_INVERSES: dict[tuple[str, str], Callable[[Table, Term], Term]] = {
 _RULES: dict[str, Callable[..., Term | None]] = {
     "log": _log, "eq": _eq, "lt": _lt,
     "abs": _abs, "where": _where, "and_": _and, "or_": _or, "not_": _not, "maximum": _both, "minimum": _both,
-    "sin": _at_zero(0), "cos": _at_zero(1), "tan": _at_zero(0), "tanh": _at_zero(0), "sinh": _at_zero(0), "cosh": _at_zero(1),
+    "sign": _sign, "sin": _sin, "cos": _cos, "tan": _at_zero(0), "tanh": _at_zero(0), "sinh": _at_zero(0), "cosh": _at_zero(1),
     "log1p": _at_zero(0), "expm1": _at_zero(0), "erf": _at_zero(0), "arctan": _at_zero(0), "arcsin": _at_zero(0),
 }
 

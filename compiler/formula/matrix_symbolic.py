@@ -5,7 +5,7 @@ by elements with indices (`symbolic`).
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..sizes import Size
@@ -13,7 +13,7 @@ from .algebra import Table
 from .arrange import NoNotationError, Order
 from .recognise import KRONECKER, LOGSUMEXP, SOFTMAX
 from .shown import Shown
-from .symbolic import Elements, function_of, rational
+from .symbolic import Elements, function_of, rational, scalar_symbol
 
 __all__ = ["MatrixSymbolic"]
 
@@ -26,11 +26,12 @@ def canonical(made: Any) -> Any:
 class MatrixSymbolic:
     """One method for each kind of notation that SymPy has."""
 
-    def __init__(self, size_name: Callable[[str], str], defined: Callable[[str], Shown | None]) -> None:
-        """`defined`: the notation behind the name of a shared sub-term."""
+    def __init__(self, size_name: Callable[[str], str], defined: Callable[[str], Shown | None],
+                 promises: Mapping[str, str] | None = None) -> None:
+        """`defined`: the notation behind the name of a shared sub-term; `promises`: what holds of arguments, by name."""
         self.size_name = size_name
         self.defined = defined
-        self.table = Table()
+        self.table = Table(promises)
         self.elements = Elements(self.table, size_name, str)
         self.done: dict[Shown, Any] = {}
 
@@ -111,7 +112,7 @@ class MatrixSymbolic:
             if behind.axes != shown.axes and (behind.ndim != shown.ndim or not behind.axes):
                 raise NoNotationError("a repeated array")
             return self.of(behind)
-        return sympy.MatrixSymbol(shown.data, *self.shape(shown.axes)) if shown.axes else sympy.Symbol(shown.data)
+        return sympy.MatrixSymbol(shown.data, *self.shape(shown.axes)) if shown.axes else scalar_symbol(self.table, shown.data)
 
     def eye(self, shown: Shown) -> Any:
         import sympy

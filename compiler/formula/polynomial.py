@@ -18,7 +18,7 @@ Monomial = frozenset[tuple[Term, Fraction]]
 Polynomial = dict[Monomial, Fraction]
 
 MOST_MONOMIALS = 300
-MOST_EFFORT = 30_000  # products of monomials in one formula: about a second
+MOST_EFFORT = 20_000  # products of monomials, and terms that are looked at, in one formula: less than a second
 LARGEST_EXPONENT = 8
 
 
@@ -32,6 +32,13 @@ def rate(table: Table, term: Term) -> tuple[Fraction, Monomial]:
         c, factors = term.coefficient, term.factors
     found: dict[Term, Fraction] = {}
     for base, exponent in factors:
+        apart = table.power(base, exponent) if isinstance(base, Mul) else base
+        if isinstance(apart, Mul) and (base, exponent) not in apart.factors:  # sqrt(2*x) is sqrt(2) times sqrt(x) here
+            d, powers = rate(table, apart)
+            c *= d
+            for kernel, k in powers:
+                found[kernel] = found.get(kernel, Fraction(0)) + k
+            continue
         for k, unit in _addends(table, exponent):
             kernel = base if unit is table.one else table.power(base, unit)
             found[kernel] = found.get(kernel, Fraction(0)) + k

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import functions, quotients
+from . import functions, polynomial, quotients
 from .algebra import Table
 from .cost import cost
 from .terms import Add, Apply, Mul, Term, postorder
 
 __all__ = ["shortened"]
 
-LARGEST = 400  # the weight up to which a term is tried; longer ones are for machines
+LARGEST = 1500  # the weight up to which a term is tried; longer ones are for machines
 MOST_ADDENDS = 40
 OPENED = 8  # characters that a product must save as a sum, where it saves no operation
 
@@ -48,6 +48,7 @@ def _best(table: Table, term: Term, done: dict[Term, Term]) -> Term:
     while True:
         best, least = term, cost(term)
         for candidate in _candidates(table, term):
+            table.effort += candidate.weight
             price = cost(candidate)
             if price < least - (OPENED if isinstance(term, Mul) and isinstance(candidate, Add) else 1):
                 best, least = candidate, price
@@ -68,6 +69,8 @@ def _parts_first(table: Table, term: Term, done: dict[Term, Term]) -> Term:
 
 
 def _candidates(table: Table, term: Term) -> Iterator[Term]:
+    if table.effort > polynomial.MOST_EFFORT:
+        return
     if isinstance(term, Add) and len(term.items) <= MOST_ADDENDS:
         for way in SUMS:
             yield from way(table, term)

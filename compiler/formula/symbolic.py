@@ -30,7 +30,7 @@ from .terms import (
     postorder,
 )
 
-__all__ = ["Elements", "function_of"]
+__all__ = ["Elements", "function_of", "scalar_symbol"]
 
 _EVALUATED = 3000  # SymPy brings sums and products of trees up to this size into its own order
 
@@ -62,6 +62,13 @@ def function_of(function: Any, params: tuple[Any, ...], args: list[Any]) -> Any:
     if names.meaning is not None:
         return names.meaning(sympy, *args)
     return sympy.Function(function.name)(*params, *args)
+
+
+def scalar_symbol(table: Table, name: str) -> Any:
+    """The symbol of an argument that is a number, with what was promised of it."""
+    import sympy
+
+    return sympy.Symbol(name, **dict.fromkeys(table.promises.get(name, "").split(), True))
 
 
 class Elements:
@@ -126,7 +133,7 @@ class Elements:
                 return self.defined(term)
             case At():
                 if not term.indices:
-                    return sympy.Symbol(term.name)
+                    return scalar_symbol(self.table, term.name)
                 return sympy.IndexedBase(term.name)[tuple(map(self.index, term.indices))]
             case Delta():
                 return sympy.KroneckerDelta(self.index(term.left), self.index(term.right))

@@ -21,8 +21,9 @@ def _iota(*, axis: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
     return np.broadcast_to(ramp.reshape([-1 if k == axis else 1 for k in range(len(shape))]), shape)
 
 
-# An argument of the program: `position` counts the program's inputs, `name` is for people.
-declare(Op(name="input", kind="leaf", arity=0, params=("position", "name"), infer=_never, evaluate=_never))
+# An argument of the program: `position` counts the program's inputs, `name` is for people, `promise` see `promises`.
+declare(Op(name="input", kind="leaf", arity=0, params=("position", "name", "promise"), optional={"promise": ""}, infer=_never,
+           evaluate=_never))
 # One scalar in every element of the node's shape; `value` is its bytes.
 declare(Op(name="const", kind="leaf", arity=0, params=("value",), infer=_never, evaluate=_const, wants_aval=True))
 # The index along `axis`.

@@ -142,10 +142,24 @@ def of_type(node: Node) -> Possible:
     return Possible(POS_ZERO | POSITIVE | (NEGATIVE if node.dtype.kind == "i" else 0), True)
 
 
+_PROMISED = {"positive": NAN | POSITIVE | POS_INF, "nonnegative": NAN | ZERO | POSITIVE | POS_INF, "nonzero": ANYTHING & ~ZERO}
+
+
+def _promised(node: Node, top: Possible) -> Possible:
+    """What the caller promised of an argument."""
+    promises = node.param("promise").split()
+    classes = top.classes
+    for name in promises:
+        classes &= _PROMISED.get(name, ANYTHING)
+    return Possible(classes, top.integer or "integer" in promises)
+
+
 def _transfer(node: Node, inputs: list[Possible]) -> Possible:
     op, name, top = node.op, node.op.name, of_type(node)
     if name == "const":
         return of_constant(node)
+    if name == "input":
+        return _promised(node, top)
     if name in ("iota", "size"):
         return Possible(POS_ZERO | POSITIVE, True)
     if op.kind == "movement" or name in ("max", "min", "gather"):

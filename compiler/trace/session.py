@@ -72,13 +72,14 @@ class Session:
     _constants: dict[int, tuple[Any, Node]] = field(default_factory=dict)
 
     # ------------------------------------------------------------------------------------------------ inputs
-    def input(self, shape: Sequence[int | Size], dtype: np.dtype[Any], name: str, *, known: Mapping[int, Size] | None = None) -> Node:
+    def input(self, shape: Sequence[int | Size], dtype: np.dtype[Any], name: str, *, known: Mapping[int, Size] | None = None,
+              promise: str = "") -> Node:
         """The next input of the program: each axis gets a symbol with the example's size as its hint."""
         symbols = tuple(
             known[k] if known is not None and k in known else self.context.fresh(n) if isinstance(n, int) else n
             for k, n in enumerate(shape)
         )
-        node = make("input", shape=symbols, dtype=native(dtype), position=len(self.inputs), name=name)
+        node = make("input", shape=symbols, dtype=native(dtype), position=len(self.inputs), name=name, promise=promise)
         self.inputs.append(node)
         return node
 

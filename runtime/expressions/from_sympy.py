@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import keyword
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, partial, reduce
 from typing import Any
 
@@ -23,7 +23,8 @@ __all__ = ["from_sympy"]
 MOST_WRITTEN = 70  # characters of an expression in a message
 
 
-def from_sympy(expr: Any, args: Any = None, *, wrt: Any = None, stabilise: bool = True, fastmath: bool = False) -> GradFunction:
+def from_sympy(expr: Any, args: Any = None, *, wrt: Any = None, stabilise: bool = True, fastmath: bool = False,
+               assume: Mapping[str, str | Sequence[str]] | None = None) -> GradFunction:
     """A SymPy expression as a function, compiled and differentiable like a decorated one: a lambdify with gradient.
 
     >>> import sympy
@@ -38,7 +39,7 @@ def from_sympy(expr: Any, args: Any = None, *, wrt: Any = None, stabilise: bool 
             `Product` between whole numbers, elements of `IndexedBase` and the usual special functions may occur.
         args: the symbols (`Symbol`, `MatrixSymbol`, `IndexedBase`) that are the arguments, in order; default: all that occur, by
             name. An argument is called like its symbol; characters that no Python name may have become underscores.
-        wrt, stabilise, fastmath: as for `grad`.
+        wrt, stabilise, fastmath, assume: as for `grad`.
 
     Raises:
         ArgumentError: a symbol is no argument, or something has no numerical function: its name is in the message.
@@ -48,7 +49,7 @@ def from_sympy(expr: Any, args: Any = None, *, wrt: Any = None, stabilise: bool 
     reader = _Reader(Steps(names), symbols)
     result = reader.structure(expr)
     function = reader.steps.function("expression", result, "A SymPy expression.")
-    return GradFunction(function, wrt, stabilise, fastmath)
+    return GradFunction(function, wrt, stabilise, fastmath, assume)
 
 
 def _arguments(expr: Any, args: Any) -> list[Any]:

@@ -1,7 +1,7 @@
 """Text as compiled functions with derivatives: a grammar and a table of functions, so that nothing in it can run code."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -63,7 +63,7 @@ class ParseError(ArgumentError):
 
 
 def parse(text: str, args: str | Iterable[str] | None = None, *, wrt: Any = None, stabilise: bool = True,
-          fastmath: bool = False) -> GradFunction:
+          fastmath: bool = False, assume: Mapping[str, str | Sequence[str]] | None = None) -> GradFunction:
     """A formula in NumPy's notation as a function, compiled and differentiable like a decorated one.
 
     >>> f = parse("x**2*y + x*y")
@@ -75,7 +75,7 @@ def parse(text: str, args: str | Iterable[str] | None = None, *, wrt: Any = None
             the constants pi and e. It is read by a grammar: it cannot reach anything else.
         args: the names of the arguments, in order ("x y", "x, y" or a sequence); default: the names in the text, in the order in
             which they occur.
-        wrt, stabilise, fastmath: as for `grad`.
+        wrt, stabilise, fastmath, assume: as for `grad`.
 
     Raises:
         ParseError: the text is no formula, or has an unknown function; the message shows where.
@@ -92,7 +92,7 @@ def parse(text: str, args: str | Iterable[str] | None = None, *, wrt: Any = None
     except UnexpectedInput as error:
         raise _explained(error, text) from None
     reader = _Reader(text, tree, given)
-    return GradFunction(reader.function, wrt, stabilise, fastmath)
+    return GradFunction(reader.function, wrt, stabilise, fastmath, assume)
 
 
 @cache

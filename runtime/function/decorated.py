@@ -73,7 +73,8 @@ class GradFunction:
     __wrapped__: Callable[..., Any]
     _name: str
 
-    def __init__(self, function: Callable[..., Any], wrt: Any = None, stabilise: bool = True, fastmath: bool = False) -> None:
+    def __init__(self, function: Callable[..., Any], wrt: Any = None, stabilise: bool = True, fastmath: bool = False,
+                 assume: Mapping[str, str | Sequence[str]] | None = None) -> None:
         if isinstance(function, GradFunction):
             function = function.__wrapped__
         if not callable(function):
@@ -84,6 +85,7 @@ class GradFunction:
         self._name = self._name.rpartition("<locals>.")[2]
         self._parameters = Parameters(function, self._name, wrt)
         self._options = Options(stabilise=stabilise, fastmath=fastmath)
+        self._promises = self._parameters.promises(assume or {})
         self._prefix: tuple[Any, ...] = ()
         self._programs: OrderedDict[tuple[Any, ...], list[TracedProgram]] = OrderedDict()
         self._integers = Integers(self._name)
@@ -145,7 +147,7 @@ class GradFunction:
 
     def _traced(self, bound: Bound, flat: Flat) -> TracedProgram:
         """A new program, which is kept as the first of its signature."""
-        program = trace_call(self.__wrapped__, self._name, bound, flat, self._options, self.stats)
+        program = trace_call(self.__wrapped__, self._name, bound, flat, self._options, self.stats, self._promises)
         variants = self._programs.setdefault(flat.key, [])
         variants.insert(0, program)
         del variants[MAX_VARIANTS:]
@@ -506,15 +508,16 @@ def signature_text(tree: Tree) -> str:
     if tree.kind == "weak":
         return "a float"
     if tree.kind == "array":
-        dtype, ndim, ones = tree.info
+        dtype, ndim, ones, *promises = tree.info
         stretched = f" with axes {ones} of size 1" if ones else ""
-        return f"{np.dtype(dtype)} with {ndim} axes{stretched}"
+        return f"{np.dtype(dtype)} with {ndim} axes{stretched}{', '.join(['', *promises])}"
     if tree.kind == "static":
         return repr(tree.info)
     return f"{tree.kind} of ({', '.join(map(signature_text, tree.children))})"
 
 
-def grad(function: Callable[..., Any] | None = None, *, wrt: Any = None, stabilise: bool = True, fastmath: bool = False) -> Any:
+def grad(function: Callable[..., Any] | None = None, *, wrt: Any = None, stabilise: bool = True, fastmath: bool = False,
+         assume: Mapping[str, str | Sequence[str]] | None = None) -> Any:
     """Compile a function of NumPy code, and differentiate it.
 
     Use as `@grad`, or with options: `@grad(wrt=("w", "b"))`.
@@ -533,14 +536,18 @@ def grad(function: Callable[..., Any] | None = None, *, wrt: Any = None, stabili
         wrt: the arguments to differentiate with respect to, by name or position; default: every float argument of the call.
         stabilise: replace overflow and undefined values by their limits (log(1 + exp(x)) is right at 1000).
         fastmath: allow rewrites that hold for real numbers only.
+        assume: what you promise of arguments, as in `{"x": "positive", "n": ("nonnegative", "integer")}`: formulas and programs
+            may rest on it. Compiled programs do not check it: where an argument breaks a promise (a nan breaks none), the result
+            is that of the formula that the promise led to. The interpreter checks it (CHAINRULE_TIER=interpret).
 
     Returns:
         A `GradFunction`.
 
     Raises:
-        ArgumentError: not a function, an unknown name in `wrt`, or a parameter with a reserved name.
+        ArgumentError: not a function, an unknown name in `wrt`, a parameter with a reserved name, or a promise that is unknown or
+            contradicts another.
     """
     if function is None:
-        return lambda decorated: GradFunction(decorated, wrt, stabilise, fastmath)
-    return GradFunction(function, wrt, stabilise, fastmath)
+        return lambda decorated: GradFunction(decorated, wrt, stabilise, fastmath, assume)
+    return GradFunction(function, wrt, stabilise, fastmath, assume)
 

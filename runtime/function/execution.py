@@ -10,10 +10,11 @@ import numpy as np
 
 from ...compiler import interpret, pipeline
 from ...compiler.entry_spec import EntrySpec
-from ...compiler.errors import LoweringError, NotYetError
+from ...compiler.errors import ArgumentError, LoweringError, NotYetError
 from ...compiler.ir import Graph
 from ...compiler.pipeline import Options, Request
 from ...compiler.program import written
+from ...compiler.promises import broken
 from ...compiler.provenance import at, user_site
 from ...compiler.record import KernelRecord
 from ...compiler.sizes import SizeExpr, evaluate
@@ -71,6 +72,11 @@ class Execution:
         """
         if self.program is not None:
             return self.program.run(arrays, out)
+        for node, array in zip(self.simplified.inputs, arrays, strict=True):
+            found = broken(node.param("promise"), array)
+            if found is not None:
+                raise ArgumentError(f"{node.param('name')} was promised to be {found[0]}, but {found[1]} is not{at(user_site())}: "
+                                    "call with other numbers, or take the promise back")
         results = [np.array(a, order="C", copy=True) for a in interpret.run(self.simplified, arrays)]
         return results if out is None else written(results, out)
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.errors import ArgumentError, DifferentiationError
+from ...compiler.promises import promised
 from ...compiler.provenance import at, user_site
 from .structure import Identity, Tree, flatten, float_leaves
 
@@ -66,6 +67,19 @@ class Parameters:
         self.wrt = self._listed(wrt)
         if self.signature is not None:
             self._check_names(self.wrt)
+
+    def promises(self, assume: Mapping[str, str | Sequence[str]]) -> dict[str, str]:
+        """What is promised of each argument.
+
+        Raises:
+            ArgumentError: an unknown argument or promise.
+        """
+        where = f"assume={assume!r}{at(user_site())}"
+        for name in assume:
+            if self.signature is not None and name not in self.parameters:
+                raise ArgumentError(f"{where}: {self.name} has no parameter {name!r}; it has {_listed_names(self.parameters)}")
+        return {name: promised(dict.fromkeys(names.split() if isinstance(names, str) else names, True), where)
+                for name, names in assume.items()}
 
     # ------------------------------------------------------------------------------------------------ binding
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:

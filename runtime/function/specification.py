@@ -1,4 +1,4 @@
-"""Arguments described instead of given: `cr.spec("n d", cr.float64)`."""
+"""Arguments described instead of given: `cr.spec("n d", cr.float64)`, `cr.spec(positive=True)`."""
 from __future__ import annotations
 
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 
 from ...compiler.errors import ArgumentError
 from ...compiler.ir import Node
+from ...compiler.promises import combined, promised
 from ...compiler.provenance import at, user_site
 from ...compiler.sizes import Size
 from ...compiler.trace import Session
@@ -18,10 +19,10 @@ _HINTS = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)  # different for each n
 
 
 class Spec:
-    """The shape and dtype of an argument, sizes by name; a name that occurs twice is one size."""
+    """The shape and dtype of an argument, sizes by name; a name that occurs twice is one size; what is promised of its numbers."""
 
-    def __init__(self, sizes: tuple[str | int, ...], dtype: np.dtype[Any]) -> None:
-        self.sizes, self.dtype = sizes, dtype
+    def __init__(self, sizes: tuple[str | int, ...], dtype: np.dtype[Any], promise: str = "") -> None:
+        self.sizes, self.dtype, self.promise = sizes, dtype, promise
 
     @property
     def ndim(self) -> int:
@@ -33,9 +34,9 @@ class Spec:
         return tuple(k for k, s in enumerate(self.sizes) if s == 1)
 
     def __repr__(self) -> str:
-        return f"spec({' '.join(map(str, self.sizes))!r}, {self.dtype})"
+        return f"spec({' '.join(map(str, self.sizes))!r}, {self.dtype}{''.join(f', {p}=True' for p in self.promise.split())})"
 
-    def make_input(self, session: Session, name: str) -> Node:
+    def make_input(self, session: Session, name: str, promise: str) -> Node:
         """An input of the trace with these sizes."""
         known: dict[int, Size] = {}
         hints: list[int | Size] = []
@@ -47,18 +48,20 @@ class Spec:
                 hints.append(known[axis])
             else:
                 hints.append(size)
-        return session.input(hints, self.dtype, name, known=known)
+        return session.input(hints, self.dtype, name, known=known, promise=combined(self.promise, promise))
 
 
-def spec(sizes: str | tuple[str | int, ...] = "", dtype: Any = np.float64) -> Spec:
+def spec(sizes: str | tuple[str | int, ...] = "", dtype: Any = np.float64, **promises: bool) -> Spec:
     """Describe an array argument for `.trace(...)`.
 
     Args:
         sizes: names and numbers, as in "n d" or "batch 3"; nothing for a 0-d array.
         dtype: a NumPy dtype, or one of chainrule's.
+        promises: `positive`, `nonnegative`, `nonzero`, `integer`: what is known of the argument's numbers. Formulas are shorter
+            for it: `sqrt(x**2)` of a positive x is x. They hold for this trace, not for calls of the function (see `grad`).
 
     Raises:
-        ArgumentError: a size that is neither a name nor a number.
+        ArgumentError: a size that is neither a name nor a number; an unknown promise, or one that contradicts another.
         DTypeError: an element type that the compiler does not have.
     """
     parts = sizes.replace(",", " ").split() if isinstance(sizes, str) else sizes
@@ -72,7 +75,7 @@ def spec(sizes: str | tuple[str | int, ...] = "", dtype: Any = np.float64) -> Sp
             raise ArgumentError(f"spec({sizes!r}){at(user_site())}: {part!r} is neither the name of a size nor a number")
     kind = as_numpy_dtype(dtype)
     check_dtype(kind, "an argument")
-    return Spec(tuple(parsed), kind)
+    return Spec(tuple(parsed), kind, promised(promises, f"spec({sizes!r}){at(user_site())}"))
 
 
 def as_numpy_dtype(dtype: Any) -> np.dtype[Any]:

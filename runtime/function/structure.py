@@ -98,7 +98,7 @@ def flatten(value: Any, leaves: list[Any]) -> Tree:
         return _TRACED
     if isinstance(value, Spec):
         leaves.append(value)
-        return Tree("array", (value.dtype.str, value.ndim, value.ones))
+        return Tree("array", (value.dtype.str, value.ndim, value.ones, *((value.promise,) if value.promise else ())))
     if isinstance(value, float):  # a subclass
         leaves.append(float(value))
         return _WEAK

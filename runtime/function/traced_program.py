@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -103,7 +103,7 @@ def _values(guard: Guard, values: dict[str, int]) -> str:
     return ", ".join(f"{name} = {values[name]}" for name in used)
 
 
-def leaf_inputs(session: Session, bound: Bound, flat: Flat) -> list[Any]:
+def leaf_inputs(session: Session, bound: Bound, flat: Flat, promises: Mapping[str, str]) -> list[Any]:
     """An input, as a traced value, for each leaf of the arguments."""
     made: list[Any] = []
     counts = [*flat.starts, len(flat.leaves)][1:]
@@ -111,21 +111,22 @@ def leaf_inputs(session: Session, bound: Bound, flat: Flat) -> list[Any]:
         for k in range(start, stop):
             leaf = flat.leaves[k]
             name = label if stop - start == 1 else f"{label}.{k - start}"
+            promise = promises.get(label, "")
             if isinstance(leaf, np.ndarray):
-                node, weak = session.input(leaf.shape, leaf.dtype, name), None
+                node, weak = session.input(leaf.shape, leaf.dtype, name, promise=promise), None
             else:
-                node, weak = leaf_of_number(session, leaf, name)
+                node, weak = leaf_of_number(session, leaf, name, promise)
             made.append(Traced(View.of(node), session, weak))
     return made
 
 
-def leaf_of_number(session: Session, leaf: Any, name: str) -> tuple[Node, Any]:
+def leaf_of_number(session: Session, leaf: Any, name: str, promise: str = "") -> tuple[Node, Any]:
     """The input of a Python number, which is weak; or of a specification."""
     if isinstance(leaf, float):
-        return session.input((), np.dtype(np.float64), name), float
+        return session.input((), np.dtype(np.float64), name, promise=promise), float
     if isinstance(leaf, int):
-        return session.input((), np.dtype(np.int64), name), int
-    return leaf.make_input(session, name), None
+        return session.input((), np.dtype(np.int64), name, promise=promise), int
+    return leaf.make_input(session, name, promise), None
 
 
 def rebuilt_arguments(bound: Bound, flat: Flat, leaves: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -136,15 +137,19 @@ def rebuilt_arguments(bound: Bound, flat: Flat, leaves: Sequence[Any]) -> tuple[
     return tuple(values[:n]), dict(zip(bound.labels[n:], values[n:], strict=True))
 
 
-def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat, options: Options, stats: Stats) -> TracedProgram:
+def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat, options: Options, stats: Stats,
+               promises: Mapping[str, str]) -> TracedProgram:
     """Run the function once on traced values.
+
+    Args:
+        promises: what holds of arguments, by name (see `compiler.promises`).
 
     Raises:
         TraceError and others: what the function does cannot be traced; with the user's line.
     """
     clock = Clock()
     with shown(f"tracing {name}", clock), ticking(clock), stage("trace"):
-        program = _trace(function, name, bound, flat, options, stats)
+        program = _trace(function, name, bound, flat, options, stats, promises)
     stats.traces += 1
     stats.add_seconds(clock.seconds)
     if not getattr(function, "is_expression", False):  # then no Python loop made the operations
@@ -152,11 +157,12 @@ def trace_call(function: Callable[..., Any], name: str, bound: Bound, flat: Flat
     return program
 
 
-def _trace(function: Callable[..., Any], name: str, bound: Bound, flat: Flat, options: Options, stats: Stats) -> TracedProgram:
+def _trace(function: Callable[..., Any], name: str, bound: Bound, flat: Flat, options: Options, stats: Stats,
+           promises: Mapping[str, str]) -> TracedProgram:
     captures = Captures(function, bound, flat.trees)
     session = Session(origin=captures.origin, rewrite=stabiliser(options))
     with tracing(session), symbolic_ramps():
-        inputs = leaf_inputs(session, bound, flat)
+        inputs = leaf_inputs(session, bound, flat, promises)
         args, kwargs = rebuilt_arguments(bound, flat, inputs)
         try:
             result = captures.call(args, kwargs, session)
