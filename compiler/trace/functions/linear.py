@@ -11,6 +11,7 @@ import numpy as np
 from ... import build
 from ...errors import ShapeError, TraceError
 from ...ir import Node, f
+from ...provenance import at, user_site
 from ..operands import common_dtype, lift, strong, to_dtype, wrap
 from ..session import require_session
 from .registry import array, axes_of, axis_of, row
@@ -61,6 +62,48 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
 @row(np.linalg.svdvals)
 def svdvals(x: Any, /) -> Any:
     return wrap(f.singular_values(*_real(x)))
+
+
+def _refused(name: str, argument: str) -> TraceError:
+    return TraceError(f"np.linalg.{name} cannot be traced with {argument}{at(user_site())}")
+
+
+@row(np.linalg.svd)
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    from numpy.linalg._linalg import SVDResult
+
+    if not compute_uv:
+        return svdvals(a)
+    if full_matrices:
+        raise _refused("svd", "full_matrices=True: pass full_matrices=False")
+    (x,) = _real(a)
+    parts: list[Any] = [wrap(made) for made in (f.left_singular_vectors(x), f.singular_values(x), f.right_singular_vectors(x))]
+    return SVDResult(*parts)
+
+
+def _lower(a: Any, triangle: str, name: str) -> Node:
+    if triangle.upper() != "L":
+        raise _refused(name, f"UPLO={triangle!r}: pass the transpose")
+    return _real(a)[0]
+
+
+@row(np.linalg.eigvalsh)
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+    return wrap(f.eigenvalues(_lower(a, UPLO, "eigvalsh")))
+
+
+@row(np.linalg.eigh)
+def eigh(a: Any, UPLO: str = "L") -> Any:
+    from numpy.linalg._linalg import EighResult
+
+    x = _lower(a, UPLO, "eigh")
+    parts: list[Any] = [wrap(f.eigenvalues(x)), wrap(f.eigenvectors(x))]
+    return EighResult(*parts)
+
+
+@row(np.linalg.pinv)
+def pinv(a: Any) -> Any:
+    return wrap(f.pseudo_inverse(*_real(a)))
 
 
 @row(np.linalg.matrix_power)
@@ -133,9 +176,13 @@ def _matrix_norm(x: Node, axes: tuple[int, ...], order: Any, keepdims: bool) -> 
         result = build.reduce("max" if order > 0 else "min", sums, (outer,), True)
         kept = tuple(1 if k in axes else s for k, s in enumerate(x.shape))
         return build.reshape(result, kept if keepdims else tuple(s for k, s in enumerate(x.shape) if k not in axes))
-    raise TraceError(
-        f"np.linalg.norm with ord={order!r} of matrices needs singular values, which cannot be traced yet: use 'fro', 1, -1, inf or -inf"
-    )
+    if order not in (2, -2, "nuc"):
+        raise TraceError(f"np.linalg.norm of matrices: there is no order {order!r}{at(user_site())}: use 'fro', 'nuc', ±1, ±2, ±inf")
+    last = x.ndim - 1
+    values = f.singular_values(build.moveaxis(build.moveaxis(x, rows, last), columns - (columns > rows), last))
+    place = -1 if order == -2 else 0  # they are sorted
+    result = build.reduce("sum", values, (last - 1,)) if order == "nuc" else build.index(values, (..., place))
+    return build.reshape(result, tuple(1 if k in axes else s for k, s in enumerate(x.shape))) if keepdims else result
 
 
 @row(np.linalg.vector_norm)
