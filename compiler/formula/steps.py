@@ -197,35 +197,34 @@ class Steps(Sequence[DerivationStep]):
         return tuple((name, literal.best(x, {k: v for k, v in names.items() if k is not x})) for x, name in names.items())
 
     # ------------------------------------------------------------------------------------------ showing
-    def _phases(self) -> Iterator[tuple[Phase, list[tuple[int, DerivationStep]]]]:
-        shown = list(enumerate(self[:_MOST_SHOWN], 1))
+    def _phases(self, most: int) -> Iterator[tuple[Phase, list[tuple[int, DerivationStep]]]]:
+        shown = list(enumerate(self[:most], 1))
         for phase in dict.fromkeys(step.phase for _, step in shown):
             yield phase, [(k, step) for k, step in shown if step.phase == phase]
 
-    @property
-    def _left_out(self) -> str:
-        return f"and {len(self) - _MOST_SHOWN} more steps" if len(self) > _MOST_SHOWN else ""
+    def _left_out(self, most: int) -> str:
+        return f"and {len(self) - most} more steps" if len(self) > most else ""
 
     def __str__(self) -> str:
         lines = [f"{self._title or 'derivation'}: {len(self)} step{'s' * (len(self) != 1)}"]
-        for phase, steps in self._phases():
+        for phase, steps in self._phases(_MOST_SHOWN):
             lines.append(_heading(phase, steps))
             lines += [f"  {k}. {step}".replace("\n", "\n   ") for k, step in steps if not step.alike]
             lines += [f"  {alike}"] if (alike := _alike(steps)) else []
-        return "\n".join([*lines, self._left_out]).rstrip()
+        return "\n".join([*lines, self._left_out(_MOST_SHOWN)]).rstrip()
 
     __repr__ = __str__
 
-    def html(self, mark: Mark) -> str:
-        """Every step to be opened, the first of them as mathematics; see `DerivationStep.html`."""
+    def html(self, mark: Mark, most: int = _MOST_SHOWN, drawn: int = _MOST_DRAWN) -> str:
+        """Steps to be opened, `most` of them, the first as mathematics; see `DerivationStep.html`."""
         parts: list[str] = []
-        for phase, steps in self._phases():
+        for phase, steps in self._phases(most):
             parts.append(f"<div><i>{escape(_heading(phase, steps))}</i></div>")
-            parts += [step.html(mark, k <= _MOST_DRAWN) for k, step in steps if not step.alike]
+            parts += [step.html(mark, k <= drawn) for k, step in steps if not step.alike]
             if alike := _alike(steps):
                 hidden = "".join(step.html(mark, draw=False) for _, step in steps if step.alike)
                 parts.append(f"<details><summary><small>{escape(alike)}</small></summary>{hidden}</details>")
-        return "".join([*parts, escape(self._left_out)])
+        return "".join([*parts, escape(self._left_out(most))])
 
     def _repr_html_(self) -> str:
         head = f"<b>{escape(self._title or 'derivation')}</b>: {len(self)} step{'s' * (len(self) != 1)}"

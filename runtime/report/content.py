@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from ..function.stats import Stats
     from ..function.traced_program import TracedProgram
 
-__all__ = ["MOST_MATHEMATICS", "Content", "Line", "Picture", "Row", "Use", "gather"]
+__all__ = ["Content", "Line", "Picture", "Row", "Use", "gather"]
 
 MOST_LINES = 400  # of one listing; a report is for reading
 MOST_OUTPUTS = 8  # whose formulas are shown, and arguments by which
 MOST_MADE = 40  # operations that are shown of one line
-MOST_MATHEMATICS = 2000  # operations that are drawn as mathematics, rather than written as text
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,16 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from ...compiler.formula import Formula
+from ...compiler.formula.steps import Steps
 from ...compiler.ir import Node
 from ...compiler.provenance import Site
-from .content import MOST_MATHEMATICS, Content, Line, Picture, Row
+from .content import Content, Line, Picture, Row
 from .picture import MissingLayoutError, drawing, svg
 
 __all__ = ["fragment", "page"]
 
+MOST_MATHEMATICS = 2000  # operations of formulas that are drawn as mathematics, rather than written as text
+MOST_STEPS, MOST_DRAWN = 600, 150  # steps of all derivations that are shown; that are drawn as mathematics
 SMALL = 30  # boxes of a picture that is shown without being asked for
 _FORMATTER = HtmlFormatter(nowrap=True)
 _STAGES = {"traced": "what the function computes", "differentiated": "what is asked for, before it is simplified",
@@ -42,9 +45,9 @@ def page(content: Content, body: str) -> str:
 def fragment(content: Content) -> str:
     """The report as an element, with its style."""
     at = _Marks(content.lines)
-    parts = [_section("Formulas", "".join(_formula(title, made, at) for title, made in content.formulas)),
+    parts = [_section("Formulas", _formulas(content.formulas, at)),
              _section("What each line made", _made(content.lines, at)),
-             _section("Derivations", _folded((f"{title}: {len(s)} steps", s.html(at), False) for title, s in content.derivations)),
+             _section("Derivations", _derivations(content.derivations, at)),
              _section("Graphs", _graphs(content, at)),
              _section("Rewrites of the program, by numerical class", _rewrites(content, at))]
     if content.schedule:
@@ -113,13 +116,23 @@ def _made(lines: Sequence[Line], at: _Marks) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
-def _formula(title: str, formula: Formula, at: _Marks) -> str:
-    """As mathematics, and as text; a formula that is too large for the one as text alone."""
-    text = f"<pre>{escape(str(formula))}</pre>"
-    if formula.ops > MOST_MATHEMATICS:
-        return f"<h3>{escape(title)}</h3>{text}"
-    return (f"<h3>{escape(title)}</h3><div class='scroll'><math display='block'>{formula.marked(at)}</math></div>"
-            f"<details><summary><small>as text</small></summary>{text}</details>")
+def _formulas(formulas: Iterable[tuple[str, Formula]], at: _Marks) -> str:
+    """As mathematics, and as text; those that would be too much of the one as text alone."""
+    parts: list[str] = []
+    left = MOST_MATHEMATICS
+    for title, formula in formulas:
+        text = f"<pre>{escape(str(formula))}</pre>"
+        if formula.ops <= left:
+            left -= formula.ops
+            text = (f"<div class='scroll'><math display='block'>{formula.marked(at)}</math></div>"
+                    f"<details><summary><small>as text</small></summary>{text}</details>")
+        parts.append(f"<h3>{escape(title)}</h3>{text}")
+    return "".join(parts)
+
+
+def _derivations(derivations: Sequence[tuple[str, Steps]], at: _Marks) -> str:
+    most, drawn = (total // max(len(derivations), 1) for total in (MOST_STEPS, MOST_DRAWN))
+    return _folded((f"{title}: {len(steps)} steps", steps.html(at, most, drawn), False) for title, steps in derivations)
 
 
 def _graphs(content: Content, at: _Marks) -> str:

@@ -12,6 +12,7 @@ import chainrule as cr
 from chainrule import grad
 from chainrule.compiler.formula import Formula
 from chainrule.compiler.stages import STAGES
+from chainrule.runtime.report import page as page_module
 from chainrule.runtime.report.page import fragment
 
 X, Y = np.arange(12.0).reshape(4, 3) / 10, np.array([1.0, 0.0, 1.0, 0.0])
@@ -300,6 +301,16 @@ def test_large_functions_are_cut_short(tmp_path):
     assert "more steps" in target.read_text(encoding="utf-8")
     assert all(len(picture.rows) <= 401 for picture in report.content.pictures)
     assert target.stat().st_size < 2_000_000
+
+
+def test_many_formulas_and_steps_share_what_is_drawn(report, monkeypatch):
+    monkeypatch.setattr(page_module, "MOST_MATHEMATICS", report.content.formulas[0][1].ops)
+    monkeypatch.setattr(page_module, "MOST_STEPS", 9)
+    monkeypatch.setattr(page_module, "MOST_DRAWN", 3)
+    body = fragment(report.content)
+    assert body.count("<math display") == 1
+    assert all(escape(str(formula)) in body for _, formula in report.content.formulas)
+    assert body.count("more steps") == len(report.content.derivations) == 3
 
 
 def test_a_report_of_one_signature():
