@@ -38,6 +38,7 @@ from .tidy import length, tidied
 __all__ = ["Formula", "derivative", "formula"]
 
 LINE = 100  # characters: a longer formula names its shared sub-terms
+LARGEST_TIDIED = 2_500  # terms: more than a person reads are written as the algebra collects them
 LARGEST_TREE = 20_000  # terms: SymPy's matrices take time for the tree, not for the graph
 
 
@@ -89,6 +90,8 @@ class Formula:
 
     def _tidied(self, way: Callable[[Table, Term], Term]) -> Term:
         table = self._canonical.table
+        if self._canonical.weight + sum(table.definitions[name].body.weight for name in self._cut) > LARGEST_TIDIED:
+            return self._canonical
         for name in self._cut:
             labels, body = table.definitions[name]
             table.definitions[name] = Lambda(labels, way(table, body))

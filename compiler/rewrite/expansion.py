@@ -31,8 +31,8 @@ TERMS = 40  # of the interpolating polynomial; two thirds of them may be used
 MOST_TERMS = 18
 SMALL = np.array([1e-3, 1e-6, -1e-3, -1e-6])
 CENTRES = (0.0, 1.0)  # where functions are looked at, beside the infinities
-SAMPLES = np.concatenate([*(c + SMALL for c in CENTRES), 1 / SMALL])
-PLACES = len(CENTRES) + 1
+PLACES = (*CENTRES, math.inf, -math.inf)
+SAMPLES = np.concatenate([*(c + SMALL for c in CENTRES), 1 / np.abs(SMALL), -1 / np.abs(SMALL)])
 CANCELS = 2.0**-7  # of the larger operand
 PRECISION, ORDER_PRECISION = 500, 1600  # bits
 
@@ -78,7 +78,7 @@ class _Functions:
     """For each node the one node that it depends on (itself, where it depends on several), and samples of it.
 
     Attributes:
-        cancels: for each node, whether something cancels in it near each of the centres and near infinity.
+        cancels: for each node, whether something cancels in it near each of the places.
     """
 
     def __init__(self, order: Sequence[Node]) -> None:
@@ -99,19 +99,19 @@ class _Functions:
             of = next(iter(variables)) if alike and size <= LARGEST_TREE else node
         self.of[node] = of
         if of is node:
-            self.size[node], self.cancels[node] = 0, (False,) * PLACES
+            self.size[node], self.cancels[node] = 0, (False,) * len(PLACES)
             self._values[node] = SAMPLES if node.dtype.kind == "f" else np.zeros(len(SAMPLES), node.dtype)
             return
         self.size[node] = size
         if node.op.name == "const":
-            self._values[node], self.cancels[node] = node.value, (False,) * PLACES
+            self._values[node], self.cancels[node] = node.value, (False,) * len(PLACES)
             return
         operands = [self._values[i] for i in node.inputs]
         value = self._values[node] = np.asarray(node.op.evaluate(*operands, **node.named_params))
         if node.op.name in ("add", "sub") and all(i is of or i.op.name == "const" for i in node.inputs):
-            self.cancels[node] = (False,) * PLACES  # it is rounded once, and nothing was lost before
+            self.cancels[node] = (False,) * len(PLACES)  # it is rounded once, and nothing was lost before
             return
-        cancels = np.reshape(_cancels(node, of, operands, value), (PLACES, -1))
+        cancels = np.reshape(_cancels(node, of, operands, value), (len(PLACES), -1))
         here = [bool(row.any()) for row in cancels]
         inside = [self.cancels[i] for i in node.inputs if self.of[i] is of]
         self.cancels[node] = tuple(map(any, zip(here, *inside, strict=True)))
@@ -188,30 +188,28 @@ def _replaced(node: Node, functions: _Functions) -> Node | None:
     before, current.sites = current.sites, node.sites
     try:
         made = node
-        for place, cancels in zip((*CENTRES, math.inf), functions.cancels[node], strict=True):
-            if cancels:
-                for fit, sign in _fits(_sampler(node, x), place):
-                    made = _chosen(made, x, fit, place, sign)
+        for fit, place, sign in _fits(_sampler(node, x), functions.cancels[node]):
+            made = _chosen(made, x, fit, place, sign)
     finally:
         current.sites = before
     return None if made is node else made
 
 
-def _fits(sample: Callable[[Any], Any], place: float) -> Iterator[tuple[Fit, int]]:
-    """The series at a place, each with the sign of the infinity where it holds; 0 where it holds on both sides."""
-    if math.isfinite(place):
-        found = _fit(lambda t: sample(place + t))
-        if found is not None and not (place and found.order == 1):  # a simple zero there is like one anywhere else
-            yield found, 0
-        return
-    both = _fit(lambda t: sample(1 / t))
+def _fits(sample: Callable[[Any], Any], cancels: Sequence[bool]) -> Iterator[tuple[Fit, float, int]]:
+    """The series at the places where something cancels, each with its place and the sign of an infinity that it is for alone."""
+    for centre, there in zip(CENTRES, cancels, strict=False):
+        found = _fit(lambda t, c=centre: sample(c + t)) if there else None  # type: ignore[misc]
+        if found is not None and not (centre and found.order == 1):  # a simple zero there is like one anywhere else
+            yield found, centre, 0
+    above, below = cancels[len(CENTRES):]
+    both = _fit(lambda t: sample(1 / t)) if above or below else None
     if both is not None:
-        yield both, 0
+        yield both, math.inf, 0
         return
-    for sign in (1, -1):
-        found = _fit(lambda t, sign=sign: sample(sign / t), one_sided=True)  # type: ignore[misc]
+    for sign, there in ((1, above), (-1, below)):
+        found = _fit(lambda t, s=sign: sample(s / t), one_sided=True) if there else None  # type: ignore[misc]
         if found is not None:
-            yield found, sign
+            yield found, math.inf, sign
 
 
 def _chosen(node: Node, x: Node, fit: Fit, place: float, sign: int) -> Node:
