@@ -17,7 +17,9 @@ from .shown import Shown, make, number, product
 from .terms import Presented
 from .text import Writer
 
-__all__ = ["LONGEST", "Literal"]
+__all__ = ["LONGEST", "SHIFT", "Literal"]
+
+SHIFT = "shift"  # of an exponent: what it is shifted by, where that is finite, else 0; a constant to differentiation
 
 LONGEST = 90  # characters of one node's text
 _DEPTHS = (7, 5, 4, 3, 2, 1)
@@ -60,6 +62,9 @@ class Literal:
                 return self._leaves[at]
             if left <= 0 or pieces > _MOST_PIECES:
                 return make("symbol", data=_CUT)
+            held = _held(at)
+            if held is not None and known.keys().isdisjoint(at.inputs):
+                return replace(make("call", [show(held, left - 1)], data=(_SHIFT, ())), sites=at.sites)
             args = [show(i, left - (at.op.name not in _UNSEEN)) for i in at.inputs]
             return replace(_SHOWN.get(at.op.name, _call)(at, args), sites=at.sites)
 
@@ -101,6 +106,22 @@ def _along(node: Node, args: list[Shown]) -> Shown:
     return make("along", args, data=(node.op.name, None if len(axes) == node.inputs[0].ndim else axes))
 
 
+def _held(node: Node) -> Node | None:
+    """What an exponent is shifted by, of where(isfinite(m), m, 0) with an m that is not differentiated: that of a softmax."""
+    if node.op.name != "where":
+        return None
+    condition, value, other = (_seen(x) for x in node.inputs)
+    if condition.op.name != "isfinite" or _seen(condition.inputs[0]) is not value or other.value != 0 or value.op.name != "stop_gradient":
+        return None
+    return value.inputs[0]
+
+
+def _seen(node: Node) -> Node:
+    while node.op.name in _UNSEEN:
+        (node,) = node.inputs
+    return node
+
+
 def _contract(node: Node, args: list[Shown]) -> Shown:
     """A product of matrices or vectors with transposes where it is one; else with the letters of its axes."""
     left, right, out = node.params
@@ -118,6 +139,7 @@ _LEAVES: dict[str, Callable[[Node], Shown]] = {
     "iota": lambda n: make("position", data=n.shape[n.param("axis")]),
 }
 _EINSUM = Presented("einsum", Names(text="einsum({0}, {1}, {2})"))
+_SHIFT = Presented(SHIFT, Names(text=f"{SHIFT}({{0}})"))
 _UNSEEN = frozenset({"expand", "cast"})  # written as their operand
 _SHOWN: dict[str, Callable[[Node, list[Shown]], Shown]] = {
     "add": lambda n, a: make("add", a, data=(False, False)),

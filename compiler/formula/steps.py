@@ -17,7 +17,7 @@ from ..differentiate import Passed, recording
 from ..ir import Graph, Node
 from ..provenance import Site
 from ..rewrite import Level, Step, simplify, sum_along_inner
-from .literal import Literal
+from .literal import SHIFT, Literal
 from .mathml import Mark, elements
 from .prepare import derive
 
@@ -237,11 +237,13 @@ def _shown(text: str, drawn: str | None) -> str:
 
 
 def _heading(phase: Phase, steps: list[tuple[int, DerivationStep]]) -> str:
-    if phase != "differentiate":
-        return phase
-    signs = {step.before[0] for _, step in steps}
-    told = {"d": "d[u] is the derivative of u", "D": "D[u] is the derivative of the result by u"}
-    return f"{phase}: {'; '.join(told[sign] for sign in sorted(signs))}"
+    told = []
+    if phase == "differentiate":
+        meaning = {"d": "d[u] is the derivative of u", "D": "D[u] is the derivative of the result by u"}
+        told = [meaning[sign] for sign in sorted({step.before[0] for _, step in steps})]
+    if any(f"{SHIFT}(" in text for _, step in steps for text in (step.before, step.after, *(text for _, text in step.where))):
+        told.append(f"{SHIFT}(u) is u where it is finite, else 0, and is held fixed")
+    return f"{phase}: {'; '.join(told)}" if told else phase
 
 
 def _alike(steps: list[tuple[int, DerivationStep]]) -> str:

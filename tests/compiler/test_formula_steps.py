@@ -167,6 +167,15 @@ def test_both_renderings_say_what_is_in_the_steps() -> None:
     assert "<script" not in page
 
 
+def test_what_an_exponent_is_shifted_by_has_a_name() -> None:
+    graph = graph_of(lambda z: f.exp(z) / f.expand(f.sum(f.exp(z), axes=(0,)), shape=z.shape, axes=()), z=(3,))
+    steps = formula(graph).steps()
+    (step,) = [s for s in steps if s.rule == "softmax"]
+    assert step.after == "exp(z - shift(max(z)))/sum(exp(z - shift(max(z))))"
+    assert "stabilise: shift(u) is u where it is finite, else 0, and is held fixed" in str(steps)
+    assert "shift(u)" not in str(derivative(logistic_graph(), "w").steps())
+
+
 def test_lines_of_the_user_are_shown_and_stay_text() -> None:
     from chainrule import grad
 
