@@ -42,7 +42,7 @@ def fill(template: str, args: Sequence[Written], params: Mapping[str, Any], encl
         closed = before.endswith(_OPENING) and after.startswith(_CLOSING)
         return text if closed or strength >= (ADD if comparison else ATOM) else enclose(text)
 
-    atomic = plain.endswith((")", "|", "}", "]")) or plain == "\0"
+    atomic = plain.endswith((")", "|", "}", "]", r"\rvert")) or plain == "\0"
     strength = POWER if _RAISED.fullmatch(template) else ATOM if atomic else COMPARISON if comparison else ADD
     return _PLACE.sub(put, template), strength
 

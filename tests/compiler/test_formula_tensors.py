@@ -266,6 +266,8 @@ def test_latex_of_matrices() -> None:
     assert formula(affine).latex == r"X W + \mathbf{1} b^{\mathsf T}"
     inverse = derivative(graph_of(lambda A: f.logabsdet(A), A=(3, 3)), "A")
     assert inverse.latex == r"A^{-\mathsf T}"
+    determinant = derivative(graph_of(lambda A: f.det(A), A=(3, 3)), "A")
+    assert determinant.latex == r"\left\lvert A \right\rvert A^{-\mathsf T}"
     tensors = graph_of(lambda T, x: f.contract(T, x, left="abc", right="c", out="ab"), T=(2, 3, 4), x=(4,))
     assert formula(tensors).latex == r"\sum_{l} T_{i j l} x_{l}"
 
