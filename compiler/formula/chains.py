@@ -57,18 +57,20 @@ def _fraction(chains: Sequence[_Chain]) -> Fraction:
 
 
 def _grouped(chains: list[_Chain], axes: Order) -> list[_Chain]:
-    """The chains of the sum, those with a common end joined, the largest groups first."""
+    """The chains of the sum, those with a common end joined where that reads better, the largest groups first."""
     chains = _collected(chains)
     while True:
         groups: dict[Any, list[int]] = {}
         for k, chain in enumerate(chains):
             for end in _ends(chain):
                 groups.setdefault((end, tuple(map(key, _cut(chain.links, end)[0])), chain.scalars()), []).append(k)
-        found, members = max(groups.items(), key=lambda group: len(group[1]), default=((1,), []))
-        if len(members) < 2:
+        for (end, *_), members in sorted(groups.items(), key=lambda group: -len(group[1])):
+            joined = _joined([chains[k] for k in members], end, len(members) == len(chains)) if len(members) > 1 else None
+            if joined is not None:
+                chains = [joined if k == members[0] else c for k, c in enumerate(chains) if k == members[0] or k not in members]
+                break
+        else:
             return chains
-        joined = _joined([chains[k] for k in members], found[0])
-        chains = [joined if k == members[0] else c for k, c in enumerate(chains) if k == members[0] or k not in members]
 
 
 def _collected(chains: Sequence[_Chain]) -> list[_Chain]:
@@ -110,15 +112,21 @@ def _ends(chain: _Chain) -> list[int]:
     return found
 
 
-def _joined(chains: Sequence[_Chain], end: int) -> _Chain:
-    """The sum of chains with the same scalars and the same links at one end as one chain."""
+def _joined(chains: Sequence[_Chain], end: int, whole: bool) -> _Chain | None:
+    """The sum of chains with the same scalars and the same links at one end as one chain.
+
+    None for a part of a sum, where what stays in brackets is a sum of products again.
+    """
     first = chains[0]
     coefficient = abs(first.coefficient) if len({abs(c.coefficient) for c in chains}) == 1 else Fraction(1)
     if all(c.coefficient < 0 for c in chains):
         coefficient = -coefficient
     rests = [_Chain(c.coefficient / coefficient, (), (), _cut(c.links, end)[1]) for c in chains]
     inner_axes = _axes(rests[0].links)
-    inside = _links(_sum(_grouped(rests, inner_axes), inner_axes))
+    inner = _grouped(rests, inner_axes)
+    if not whole and len(inner) > 1 and any(len(c.links) > 1 for c in inner):
+        return None
+    inside = _links(_sum(inner, inner_axes))
     common, _ = _cut(first.links, end)
     return _Chain(coefficient, first.above, first.below, (*common, *inside) if end > 0 else (*inside, *common))
 

@@ -113,17 +113,21 @@ class Formula:
         return names
 
     @cached_property
-    def _pieces(self) -> Pieces:
-        """The formula for matrix notation, with names for shared sub-terms where it is longer than a line."""
+    def _recognised(self) -> Term:
+        """The term for people, compositions by their names."""
         def named(table: Table, term: Term) -> Term:
             return self._shortened(tidied(table, recognised(table, tidied(table, recognised(table, term)))))
 
-        term = self._tidied(named)
-        return self._split(term, Matrix(self._canonical.table, self._shapes))
+        return self._tidied(named)
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        """The formula for matrix notation, with names for shared sub-terms where it is longer than a line."""
+        return self._split(self._recognised, Matrix(self._canonical.table, self._shapes))
 
     @cached_property
     def _indexed_pieces(self) -> Pieces:
-        return self._split(self._term, Indexed(self._canonical.table, self._shapes))
+        return self._split(self._recognised, Indexed(self._canonical.table, self._shapes))
 
     def _split(self, term: Term, arranger: Arranger) -> Pieces:
         whole = split(term, self._labels)

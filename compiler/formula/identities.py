@@ -83,7 +83,18 @@ def total_of_exponentials(table: Table, term: Term) -> tuple[Label, Term] | None
 
 
 def total_cancelled(table: Table, powers: dict[Term, Term], bound: Sequence[Label]) -> Label | None:
-    """In a sum over i, e**g(i) / sum_b e**g(b) is taken out in place where nothing else depends on i; the label i that is gone."""
+    """In a sum over i, t(i) / sum_b t(b) is taken out in place where nothing else depends on i; the label i that is gone."""
+    for base, k in powers.items():
+        if isinstance(base, Mul) and len(base.bound) == 1 and base.coefficient == 1 and isinstance(k, Number) and k.value <= -1:
+            (over,) = base.bound
+            for label in (own for own in bound if own.size == over.size):
+                here = {table.substitute(b, {over: label}): e for b, e in base.factors}
+                with_it = {b: e for b, e in powers.items() if label in b.free or label in e.free}
+                if with_it == here and not any(label in e.free for e in here.values()):
+                    for b in here:
+                        del powers[b]
+                    _put(table, powers, base, table.one)
+                    return label
     exponent = powers.get(table.e)
     if exponent is None:
         return None

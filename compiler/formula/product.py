@@ -165,7 +165,7 @@ class Product:
         return found is not None
 
     def _cancel_total(self) -> bool:
-        """A sum of exponentials that is divided by its own value is 1."""
+        """A sum that is divided by its own value is 1."""
         label = identities.total_cancelled(self.table, self.powers, self.bound) if self.bound else None
         if label is not None:
             self.bound.remove(label)
