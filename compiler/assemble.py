@@ -28,6 +28,7 @@ from .reuse import in_place
 from .rows import in_row_blocks
 from .schedule import LARGEST, CallStep, CheckStep, KernelStep, Plan, ProductStep, schedule
 from .scheduled import PlannedStep, touched_by
+from .shared_factors import shared_factors
 from .sizes import symbols_of
 from .split import main_extent, main_loop, work
 from .stages import stage
@@ -121,7 +122,7 @@ def _named(step: PlannedStep, name: str) -> PlannedStep:
 def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
     """The plan of a graph, and what runs: fused kernels, and the plan's calls and checks."""
     with stage("schedule"):
-        plan = schedule(_with_own_outputs(half_pairs(in_memory_order(by_others(graph)))))
+        plan = schedule(_with_own_outputs(half_pairs(in_memory_order(shared_factors(by_others(graph))))))
     steps, terms = lowered(plan)
     with stage("fuse"):
         plan, steps = in_row_blocks(*by_columns(plan, steps), terms)
@@ -190,19 +191,22 @@ def assemble(plan: Plan, steps: Sequence[PlannedStep],
         LoweringError: a kernel cannot be emitted.
     """
     kernels = in_turn(steps)
-    if not kernels:
-        return record_of(plan, steps, "", "", ""), None
     driven = drives(plan, steps)
+    if not kernels and (entry is None or not driven):
+        return record_of(plan, steps, "", "", ""), None
     if not driven or (entry is not None and not takes(plan.graph, entry)):
         entry = None
     # with the graph's ends: a driver takes all inputs, also those that no kernel reads
     ends = ([(n.dtype.str, n.shape) for n in plan.graph.inputs], [plan.buffers[n] for n in plan.graph.outputs],
             [guard[:3] for guard in plan.graph.guards])
-    key = hashlib.sha256(repr((kernels, driven and (ends, plan.layouts), entry and entry.layout())).encode()).hexdigest()[:24]
+    between = [(k, [plan.buffers[n] for n in (*s.node.inputs, s.node)] if isinstance(s, CallStep) else plan.buffers[s.indices])
+               for k, s in enumerate(steps) if isinstance(s, CallStep | CheckStep)]
+    whole_ = driven and (ends, plan.layouts, between)
+    key = hashlib.sha256(repr((kernels, whole_, entry and entry.layout())).encode()).hexdigest()[:24]
     symbol = symbol_of(key)
 
     def beside(module: Any, functions: Sequence[Any]) -> None:
-        driver = Driver(module, plan, kernels, functions, module.globals[symbol], f"{symbol}.driver", lowering_of)
+        driver = Driver(module, plan, steps, functions, module.globals[symbol], f"{symbol}.driver", lowering_of)
         emit_call_entry(driver, plan.graph, whole(len(plan.graph.inputs), len(plan.graph.outputs)), f"{symbol}.whole")
         if entry is not None:
             emit_call_entry(driver, plan.graph, entry, f"{symbol}.call")

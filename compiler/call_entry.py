@@ -88,7 +88,7 @@ class _Emitter:
         for number, node in enumerate(graph.outputs):
             if node.ndim or number in self.out:
                 self.builder.store(ir.Constant(POINTER, None), self.builder.gep(self.results, [LONG(number)]))
-        self.next_object = FIRST_DTYPE + len(self.dtypes)
+        self.next_object = FIRST_DTYPE + len(self.dtypes) + len(driver.calls)
         held = _changeable(spec.arguments, False)
         self.held = [self.builder.gep(self.words(POINTER, held), [LONG(k)]) for k in range(held)]
         for place in self.held:

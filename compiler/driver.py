@@ -6,21 +6,24 @@ It checks the sizes and guards of the inputs, has NumPy make the results, lays o
 kernels, large ones in blocks on several threads (`blocks` says which blocks, so the results have the same bits as from any
 other way to run them), and combines what the blocks reduced. Around large work it releases the interpreter's lock.
 
+Between kernels it calls Python: a routine gets the sizes of the graph's symbols (in the order of their names) and arrays over
+the memory of its operands, which it must not write or keep, and returns an array; a check returns None, or raises.
+
 For each input `inputs` has its data pointer, its sizes and its strides; `results` receives an array for each output with
 axes, unless the caller has put one there, which is then written; `numbers` has room for the others.
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 
 from .blocks import BLOCK, COPIED, MOST_BLOCKS, MOST_COPIES
 from .emit_llvm import emit_kernel, size_arithmetic
-from .entry_spec import ARRAY_TYPE, BYTES, NEW, PREPARE, ROUTINES, TABLE
+from .entry_spec import ARRAY_TYPE, BYTES, FIRST_DTYPE, NEW, PREPARE, ROUTINES, TABLE, dtypes_of
 from .ir import Graph, Node
 from .loopnest import Kernel, Product, RowBlocks, in_turn
 from .memory_plan import plan_memory
@@ -28,17 +31,22 @@ from .native import NEW_ARRAY, READY, RELEASE, SCRATCH, SPREAD
 from .native_code import LARGE
 from .ops.lowering import Lowering
 from .packing import ArgumentLayout
-from .schedule import Plan
+from .schedule import CallStep, CheckStep, Plan
 from .sizes import Guard, Opaque, Size, SizeExpr, Symbol, symbol as symbol_named, symbols_of
 from .split import joining, main_extent, main_loop, work
+
+if TYPE_CHECKING:
+    from .scheduled import PlannedStep
 
 __all__ = ["FAILED", "MISS", "OK", "Driver", "InputLayout", "drives"]
 
 Value = Any  # llvmlite has no annotations
+Runnable = Kernel | Product | RowBlocks
 BYTE, INT, LONG, DOUBLE = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.DoubleType()
 POINTER = BYTE.as_pointer()
 VOID = ir.VoidType()
 OK, MISS, FAILED = range(3)  # what the driver returns: done; not for these inputs; an error is set
+DATA, STRIDES, ALIGNED = 16, 40, 0x100  # offsets in PyArrayObject_fields, and a flag
 MOST_SLOTS = 4096  # of the kernels' arguments, which lie on the stack
 MULTIPLICATIONS = 1 / 8  # of a matrix product, in statements
 MOST_BYTES = 2.0**62  # and statements; more than any computer has
@@ -50,9 +58,10 @@ def drives(plan: Plan, steps: Sequence[Any]) -> bool:
     symbols = {name for shape in shapes for size in shape for name in symbols_of(size)}
     bare = {str(size) for shape in shapes for size in shape if isinstance(size, SizeExpr)}
     kernels = [kernel for kernel, _ in in_turn(steps)]
-    written = {b.name for k in kernels for b in k.buffers if b.written}
+    calls = [s.node for s in steps if isinstance(s, CallStep)]
+    written = {b.name for k in kernels for b in k.buffers if b.written} | {plan.buffers[node] for node in calls}
     outputs = [plan.buffers[o] for o in plan.graph.outputs]
-    return (all(isinstance(s, Kernel | Product | RowBlocks) for s in steps)
+    return (not any(node.op.binds for node in calls)
             and not symbols - bare and sum(1 + ArgumentLayout.of(k).length for k in kernels) <= MOST_SLOTS
             and len(set(outputs)) == len(outputs) and written.issuperset(outputs))
 
@@ -75,14 +84,18 @@ class Driver:
         function: the LLVM function.
     """
 
-    def __init__(self, module: Any, plan: Plan, kernels: Sequence[tuple[Kernel | Product | RowBlocks, Size]], functions: Sequence[Any],
-                 run: Any, symbol: str, lowering: Callable[[str], Lowering]) -> None:
-        """`run` is `void(i64 which, i64 start, i64 stop, i64* arguments)`, `functions` are the kernels without `which`.
-
-        Each kernel comes with the size that says whether it runs: 1 or 0.
-        """
+    def __init__(self, module: Any, plan: Plan, steps: Sequence[PlannedStep], functions: Sequence[Any], run: Any, symbol: str,
+                 lowering: Callable[[str], Lowering]) -> None:
+        """`run` is `void(i64 which, i64 start, i64 stop, i64* arguments)`, `functions` are the kernels without `which`."""
         self.module, self.plan, self.functions, self.run = module, plan, functions, run
-        self.kernels, self.when = [kernel for kernel, _ in kernels], [when for _, when in kernels]
+        # calls, and kernels with the size that says whether it runs: 1 or 0
+        self.turns: list[tuple[Runnable | CallStep | CheckStep, Size]] = []
+        for step in steps:
+            self.turns += [(step, 1)] if isinstance(step, CallStep | CheckStep) else in_turn([step])
+        self.kernels = [step for step, _ in self.turns if not isinstance(step, CallStep | CheckStep)]
+        self.when = [when for step, when in self.turns if not isinstance(step, CallStep | CheckStep)]
+        self.calls = [step for step, _ in self.turns if isinstance(step, CallStep | CheckStep)]
+        self.called = {plan.buffers[s.node] for s in self.calls if isinstance(s, CallStep)}
         self.symbol, self.lowering = symbol, lowering
         signature = ir.FunctionType(LONG, [POINTER.as_pointer(), LONG.as_pointer(), POINTER.as_pointer(), LONG.as_pointer()])
         self.function = ir.Function(module, signature, symbol)
@@ -92,11 +105,14 @@ class Driver:
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.miss = self.function.append_basic_block("miss")
         self.failed = self.function.append_basic_block("failed")
+        self.raised = self.function.append_basic_block("raised") if self.calls else None
         self.sizes: dict[Size, Value] = {}
         self.arrays: dict[str, tuple[Value, list[Value]]] = {}  # data pointer, byte strides
         self.node = {name: node for node, name in plan.buffers.items()}
         self.outputs = {plan.buffers[node]: k for k, node in enumerate(plan.graph.outputs)}
         self.joins: dict[tuple[str, str], Any] = {}
+        self.held: list[Value] = []  # places of references
+        self.symbols = sorted({name for node in plan.graph.inputs for size in node.shape for name in symbols_of(size)})
         self._emit()
 
     # ------------------------------------------------------------------------------------------- small pieces
@@ -232,6 +248,8 @@ class Driver:
         null = ir.Constant(POINTER, None)
         for name, number in self.outputs.items():
             node = self.node[name]
+            if name in self.called:
+                continue
             if not node.ndim:
                 self.dense(name, self.builder.bitcast(self.builder.gep(self.numbers, [LONG(number)]), POINTER))
                 continue
@@ -252,7 +270,7 @@ class Driver:
                         self.builder.store(made, place)
             made = self.builder.load(place)
             self.require(self.builder.not_(self.is_null(made)), self.failed)
-            data = self.builder.bitcast(self.builder.gep(made, [LONG(16)]), POINTER.as_pointer())  # PyArrayObject_fields.data
+            data = self.builder.bitcast(self.builder.gep(made, [LONG(DATA)]), POINTER.as_pointer())
             self.dense(name, self.builder.load(data))
 
     def temporaries(self) -> tuple[dict[str, int], list[Size]]:
@@ -265,10 +283,22 @@ class Driver:
         for kernel, size in zip(self.kernels, self.when, strict=True):
             for b in kernel.buffers:
                 when.setdefault(b.name, set()).add(size)
+        for call in self.calls:
+            for name in self.operands(call):
+                when.setdefault(name, set()).add(1)
         large = {name: self.bytes_of(self.node[name]) * (when[name].pop() if len(when[name]) == 1 else 1)
                  for name in written if self.node[name].ndim}
-        steps = [([b.name for b in k.buffers if b.name in large and not b.written],
-                  [b.name for b in k.buffers if b.name in large and b.written]) for k in self.kernels]
+        behind: dict[str, set[str]] = {}  # what the result of a routine may be a view of
+        steps = []
+        for step, _ in self.turns:
+            if isinstance(step, CallStep | CheckStep):
+                reads, writes = set(self.operands(step)), set[str]()
+            else:
+                reads, writes = ({b.name for b in step.buffers if b.written == w} for w in (False, True))
+            reads = reads.union(*(behind.get(name, ()) for name in reads))
+            if isinstance(step, CallStep):
+                behind[self.plan.buffers[step.node]] = reads
+            steps.append((sorted(reads & large.keys()), sorted(writes & large.keys())))
         return plan_memory(steps, large)
 
     def allocate(self, heavy: Value, bytes_: Value) -> Value:
@@ -300,18 +330,18 @@ class Driver:
         return self.builder.and_(self.builder.add(bytes_, LONG(63)), LONG(-64))
 
     # ------------------------------------------------------------------------------------------- blocks
-    def copy_bytes(self, kernel: Kernel | Product | RowBlocks) -> Value:
+    def copy_bytes(self, kernel: Runnable) -> Value:
         """The bytes of one block's copies of what a kernel reduces, and of other memory of its own, each padded."""
         total = self.own_bytes(kernel)
         for name, _ in kernel.reduces:
             total = self.builder.add(total, self.padded(self.size(self.bytes_of(self.node[name]))))
         return total
 
-    def own_bytes(self, kernel: Kernel | Product | RowBlocks) -> Value:
+    def own_bytes(self, kernel: Runnable) -> Value:
         """The bytes that each part of row blocks works in, padded."""
         return self.padded(self.size(kernel.scratch)) if isinstance(kernel, RowBlocks) else LONG(0)
 
-    def blocks(self, kernel: Kernel | Product | RowBlocks) -> tuple[Value, Value]:
+    def blocks(self, kernel: Runnable) -> tuple[Value, Value]:
         """(how many blocks, iterations of each), as `blocks.block_bounds` has them."""
         if isinstance(kernel, Product | RowBlocks):
             return self.size(kernel.parts), LONG(1)
@@ -386,7 +416,7 @@ class Driver:
         self.builder.call(self.joins[key], [LONG(0), LONG(1), words])
 
     # ------------------------------------------------------------------------------------------- the whole
-    def work_of(self, kernel: Kernel | Product | RowBlocks) -> Value:
+    def work_of(self, kernel: Runnable) -> Value:
         """About how many statements it runs."""
         if isinstance(kernel, Kernel):
             return self.amount(work(kernel.body))
@@ -454,26 +484,46 @@ class Driver:
             for name, part in place.items():
                 self.dense(name, builder.gep(start, [offsets[part]]))
             copies = builder.gep(start, [kept])
-        packed, first = self.pack(copies)
+        packed, first = self.pack_early(copies)
         self.job = self.words(8 + 3 * max((1 + len(k.reduces) for k in self.kernels if k.splittable), default=0))
         thread = self.variable(POINTER)
         with builder.if_then(heavy, likely=False):
             builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)
-        for number, places in enumerate(counts):
-            count, rows = (builder.load(places[0]), builder.load(places[1])) if places is not None else (LONG(1), LONG(1))
-            arguments, when = builder.gep(packed, [LONG(first[number])]), self.when[number]
-            if when == 1:
-                self.run_kernel(number, arguments, count, rows, copies)
+        number = call = 0
+        for step, when in self.turns:
+            if isinstance(step, CallStep | CheckStep):
+                with builder.if_then(heavy, likely=False):
+                    builder.call(self.external("PyEval_RestoreThread", VOID, POINTER), [builder.load(thread)])
+                self.call(step, call)
+                with builder.if_then(heavy, likely=False):
+                    builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)
+                call += 1
                 continue
-            with self.only_if(builder.icmp_signed("!=", self.size(when), LONG(0))):
+            places, arguments = counts[number], builder.gep(packed, [LONG(first[number])])
+            count, rows = (builder.load(places[0]), builder.load(places[1])) if places is not None else (LONG(1), LONG(1))
+            with nullcontext() if when == 1 else self.only_if(builder.icmp_signed("!=", self.size(when), LONG(0))):
+                if self.reads_calls(step):
+                    self.pack(step, arguments, copies)
                 self.run_kernel(number, arguments, count, rows, copies)
+            number += 1
         with builder.if_then(heavy, likely=False):
             builder.call(self.external("PyEval_RestoreThread", VOID, POINTER), [builder.load(thread)])
-        if has_block is not None:
-            with builder.if_then(has_block):
-                self.free(heavy)
+        self.release(has_block, heavy)
         builder.ret(LONG(OK))
         self.leave()
+        if self.raised is not None:
+            builder.position_at_end(self.raised)
+            self.release(has_block, heavy)
+            self.drop_results()
+            builder.ret(LONG(FAILED))
+
+    def release(self, has_block: Value | None, heavy: Value) -> None:
+        """Give back what a run held."""
+        for place in self.held:
+            self.builder.call(self.external("Py_DecRef", VOID, POINTER), [self.builder.load(place)])
+        if has_block is not None:
+            with self.builder.if_then(has_block):
+                self.free(heavy)
 
     def prepare(self) -> None:
         """Have the shared code loaded, where it is not."""
@@ -486,36 +536,106 @@ class Driver:
             self.require(self.builder.not_(self.is_null(answer)), self.failed)
             self.builder.call(self.external("Py_DecRef", VOID, POINTER), [answer])
 
-    def pack(self, copies: Value) -> tuple[Value, list[int]]:
-        """The arguments of all kernels, and where each kernel's begin."""
-        layouts = [ArgumentLayout.of(k) for k in self.kernels]
-        packed = self.words(sum(layout.length + 1 for layout in layouts))
+    def reads_calls(self, kernel: Runnable) -> bool:
+        """Whether arrays are among its arguments that routines make."""
+        return not self.called.isdisjoint(b.name for b in kernel.buffers)
+
+    def pack_early(self, copies: Value) -> tuple[Value, list[int]]:
+        """Room for the arguments of all kernels, which are put there where they are known, and where each kernel's begin."""
         first: list[int] = []
         base = 0
-        for kernel, layout in zip(self.kernels, layouts, strict=True):
-            values = [self.size(symbol_named(name)) for name in layout.sizes]
-            for buffer in kernel.buffers:
-                data, strides = self.arrays[buffer.name]
-                values += [data, *strides]
-            if isinstance(kernel, Product):
-                values.append(self.slot(ROUTINES[kernel.routine]))
-            elif isinstance(kernel, RowBlocks):
-                values.append(copies)
-            self.put(packed, values, base)
+        for kernel in self.kernels:
             first.append(base)
-            base += layout.length + 1  # a product takes one word more
+            base += ArgumentLayout.of(kernel).length + 1  # a product takes one word more
+        packed = self.words(base)
+        for kernel, place in zip(self.kernels, first, strict=True):
+            if not self.reads_calls(kernel):
+                self.pack(kernel, self.builder.gep(packed, [LONG(place)]), copies)
         return packed, first
+
+    def pack(self, kernel: Runnable, words: Value, copies: Value) -> None:
+        """The arguments of a kernel."""
+        values = [self.size(symbol_named(name)) for name in kernel.sizes]
+        for buffer in kernel.buffers:
+            data, strides = self.arrays[buffer.name]
+            values += [data, *strides]
+        if isinstance(kernel, Product):
+            values.append(self.slot(ROUTINES[kernel.routine]))
+        elif isinstance(kernel, RowBlocks):
+            values.append(copies)
+        self.put(words, values)
+
+    # ------------------------------------------------------------------------------------------- calls of Python
+    def operands(self, step: CallStep | CheckStep) -> list[str]:
+        """The buffers that a call reads."""
+        return [self.plan.buffers[n] for n in (step.node.inputs if isinstance(step, CallStep) else (step.indices,))]
+
+    def call(self, step: CallStep | CheckStep, number: int) -> None:
+        """Call a routine or a check, with the interpreter's lock."""
+        builder, names = self.builder, self.symbols
+        operands = self.operands(step)
+        long = self.external("PyLong_FromLongLong", POINTER, LONG)
+        arguments = [builder.call(long, [self.size(symbol_named(name))]) for name in names] + [self.view(name) for name in operands]
+        places = [self.hold(argument) for argument in arguments]
+        given = self.words(len(arguments))
+        self.put(given, arguments)
+        for argument in arguments:
+            self.require(builder.not_(self.is_null(argument)), self.raised)
+        ends = dtypes_of(n.dtype for n in (*self.plan.graph.inputs, *self.plan.graph.outputs))
+        vectorcall = self.external("PyObject_Vectorcall", POINTER, POINTER, POINTER.as_pointer(), LONG, POINTER)
+        routine, null = self.slot(FIRST_DTYPE + len(ends) + number), ir.Constant(POINTER, None)
+        made = builder.call(vectorcall, [routine, builder.bitcast(given, POINTER.as_pointer()), LONG(len(arguments)), null])
+        result = self.hold(made)
+        self.require(builder.not_(self.is_null(made)), self.raised)
+        for place in places:
+            builder.call(self.external("Py_DecRef", VOID, POINTER), [builder.load(place)])
+            builder.store(null, place)
+        if isinstance(step, CheckStep):
+            return
+        name = self.plan.buffers[step.node]
+        data = builder.load(builder.bitcast(builder.gep(made, [LONG(DATA)]), POINTER.as_pointer()))
+        strides = builder.load(builder.bitcast(builder.gep(made, [LONG(STRIDES)]), LONG.as_pointer().as_pointer()))
+        self.arrays[name] = data, [builder.load(builder.gep(strides, [LONG(axis)])) for axis in range(step.node.ndim)]
+        if name in self.outputs:
+            output = self.outputs[name]
+            if step.node.ndim:  # instead of an array of the caller's, who copies it
+                place = builder.gep(self.results, [LONG(output)])
+                builder.call(self.external("Py_DecRef", VOID, POINTER), [builder.load(place)])
+                builder.store(made, place)
+                builder.store(null, result)
+            else:
+                number_ = builder.bitcast(builder.gep(self.numbers, [LONG(output)]), POINTER)
+                builder.call(self.external("memcpy", POINTER, POINTER, POINTER, LONG), [number_, data, LONG(step.node.dtype.itemsize)])
+
+    def hold(self, obj: Value) -> Value:
+        """A place for a reference, which is given back at the end."""
+        place = self.variable(POINTER, ir.Constant(POINTER, None))
+        self.builder.store(obj, place)
+        self.held.append(place)
+        return place
+
+    def view(self, name: str) -> Value:
+        """An array over the memory of a buffer, which must not be written."""
+        builder, node, (data, strides) = self.builder, self.node[name], self.arrays[name]
+        shape, steps = self.words(node.ndim), self.words(node.ndim)
+        self.put(shape, [self.size(size) for size in node.shape])
+        self.put(steps, strides)
+        kind = ir.FunctionType(POINTER, [POINTER, INT, LONG.as_pointer(), INT, LONG.as_pointer(), POINTER, INT, INT, POINTER])
+        function = builder.bitcast(self.slot(NEW), kind.as_pointer())
+        return builder.call(function, [self.slot(ARRAY_TYPE), INT(node.ndim), shape, INT(node.dtype.num), steps, data, INT(0),
+                                       INT(ALIGNED), ir.Constant(POINTER, None)])
 
     def leave(self) -> None:
         """Nothing has been made where the driver misses; where it fails, what it made is released."""
         self.builder.position_at_end(self.miss)
         self.builder.ret(LONG(MISS))
         self.builder.position_at_end(self.failed)
-        for name, number in self.outputs.items():
-            if self.node[name].ndim:
-                place = self.builder.gep(self.results, [LONG(number)])
-                made = self.builder.load(place)
-                with self.builder.if_then(self.builder.not_(self.is_null(made))):
-                    self.builder.call(self.external("Py_DecRef", VOID, POINTER), [made])
+        self.drop_results()
         self.builder.call(self.external("PyErr_NoMemory", POINTER), [])
         self.builder.ret(LONG(FAILED))
+
+    def drop_results(self) -> None:
+        for name, number in self.outputs.items():
+            if self.node[name].ndim:
+                made = self.builder.load(self.builder.gep(self.results, [LONG(number)]))
+                self.builder.call(self.external("Py_DecRef", VOID, POINTER), [made])

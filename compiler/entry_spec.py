@@ -23,7 +23,7 @@ __all__ = ["ArrayArgument", "DictArgument", "DictResult", "EntrySpec", "FloatArg
            "whole"]
 
 FASTCALL_KEYWORDS = 0x80 | 0x2
-# The context array: fixed slots, then dtypes, then the objects that the spec names.
+# The context array: fixed slots, then dtypes, then what the driver calls, then the objects that the spec names.
 (SLOW, HITS, BYTES, TABLE, PREPARE, ARRAY_TYPE, FLOAT_TYPE, TUPLE_TYPE, LIST_TYPE, DICT_TYPE, NEW, SCALAR, SGEMM, DGEMM,
  FIRST_DTYPE) = range(15)
 ROUTINES = {"sgemm": SGEMM, "dgemm": DGEMM}
@@ -212,12 +212,13 @@ class _Context(np.ndarray[Any, Any]):
     kept: tuple[Any, ...]
 
 
-def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[Any]], routines: Collection[str], spec: EntrySpec,
-               slow: Callable[..., Any], name: str) -> Callable[..., Any]:
+def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[Any]], routines: Collection[str],
+               calls: Sequence[Callable[..., Any]], spec: EntrySpec, slow: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The function object of an emitted entry.
 
     Args:
         routines: those of BLAS that the code calls.
+        calls: the Python functions that the driver calls, in order.
         dtypes: `dtypes_of` the program's inputs and outputs.
         slow: takes every call that does not match.
     """
@@ -225,11 +226,11 @@ def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[A
     context = np.array([id(slow), 0, 0, native.table, id(native.prepare), id(np.ndarray), id(float), id(tuple), id(list), id(dict),
                         native.numpy_function(native.API_NEW), native.numpy_function(native.API_SCALAR),
                         *(blas.address(name) if name in routines else 0 for name in ROUTINES), *map(id, dtypes),
-                        *map(id, objects)], np.int64).view(_Context)
+                        *map(id, calls), *map(id, objects)], np.int64).view(_Context)
     method = _MethodDef(name.encode(), code.address_of(symbol), FASTCALL_KEYWORDS, None)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.POINTER(_MethodDef), ctypes.py_object, ctypes.c_void_p]
-    context.kept = (method, slow, objects, dtypes, code)
+    context.kept = (method, slow, objects, dtypes, calls, code)
     return make(ctypes.byref(method), context, None)  # type: ignore[no-any-return]
 
 

@@ -17,7 +17,7 @@ from .interpret import bind_shapes, evaluate_op, quiet
 from .kernel import Compiled, Loaded, lowering_of
 from .op import get
 from .provenance import Site, at
-from .record import CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
+from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
 from .sizes import evaluate, symbols_of
 
 if TYPE_CHECKING:
@@ -56,9 +56,10 @@ class Program:
         routines = {step.routine for step in record.steps if isinstance(step, KernelRecord)}
         if record.driver and code is not None:
             spec_ = whole(len(record.inputs), len(record.outputs))
-            self._whole = make_entry(code, record.driver, dtypes, routines, spec_, _missed, "driver")
-        if record.entry and code is not None and spec is not None:
-            self.entry = partial(make_entry, code, record.entry, dtypes, routines, spec)
+            calls = self._driven_calls()
+            self._whole = make_entry(code, record.driver, dtypes, routines, calls, spec_, _missed, "driver")
+            if record.entry and spec is not None:
+                self.entry = partial(make_entry, code, record.entry, dtypes, routines, calls, spec)
         kept = {*range(len(record.inputs)), *record.outputs}
         last: dict[int, int] = {}
         used: set[int] = set()
@@ -171,16 +172,12 @@ class Program:
         return run
 
     def _call_run(self, call: CallRecord) -> _Run:
-        op, params, slot, operands = get(call.op), call.params, call.result, call.operands
-        shape, dtype = self.record.buffers[slot].shape, self.record.buffers[slot].dtype
+        slot, operands = call.result, call.operands
         guards = [(k, self.record.guards[k]) for k in call.guards]
-        step = step_of(params[op.params.index(op.body)]) if op.body else None
-        further = {} if step is None else {"step": step}
+        evaluated = _evaluation(call, self.record.buffers[slot])
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
-            with quiet():
-                arrays = [values[k] for k in operands]
-                values[slot] = np.asarray(evaluate_op(op, params, shape, dtype, arrays, sizes, **further))
+            values[slot] = evaluated([values[k] for k in operands], sizes)
             for number, guard in guards:
                 used = sorted(symbols_of(guard.left) | symbols_of(guard.right))
                 if all(s in sizes for s in used) and not guard.holds(sizes):
@@ -189,26 +186,44 @@ class Program:
 
         return run
 
-    def _check_run(self, check: CheckRecord, number: int) -> _Run:
-        slot, size, axis = check.indices, check.size, check.axis
+    def _driven_calls(self) -> list[Callable[..., Any]]:
+        """What the driver calls, in order: see `driver`. None of them holds the program, which would be a cycle."""
+        record = self.record
+        names = sorted({name for b in record.buffers[:len(record.inputs)] for size in b.shape for name in symbols_of(size)})
+        calls: list[Callable[..., Any]] = []
+        checks = 0
+        for step in record.steps:
+            if isinstance(step, CallRecord):
+                calls.append(self._driven_call(step, names))
+            elif isinstance(step, CheckRecord):
+                calls.append(self._driven_check(step, names, checks))
+                checks += 1
+        return calls
 
+    def _driven_call(self, call: CallRecord, names: list[str]) -> Callable[..., Any]:
+        buffer, is_output = self.record.buffers[call.result], call.result in self.record.outputs
+        evaluated = _evaluation(call, buffer)
+
+        def routine(*given: Any) -> Array:
+            made = evaluated(given[len(names):], dict(zip(names, given, strict=False)))
+            own = made.flags.owndata and made.flags.c_contiguous
+            return np.array(made, order="C", copy=True) if is_output and not own else made
+
+        return routine
+
+    def _driven_check(self, check: CheckRecord, names: list[str], number: int) -> Callable[..., Any]:
+        program = weakref.ref(self)
+
+        def checked(*given: Any) -> None:
+            _check_indices(given[-1], check, dict(zip(names, given, strict=False)), lambda: _where(program(), number))
+
+        return checked
+
+    def _check_run(self, check: CheckRecord, number: int) -> _Run:
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
-            indices, limit = values[slot], evaluate(size, sizes)
-            if indices.size:
-                low, high = int(indices.min()), int(indices.max())
-                if low < 0 or high >= limit:
-                    bad = low - limit if low < 0 else high  # negative ones were wrapped once before
-                    raise IndexingError(f"index {bad} is out of bounds for axis {axis} with size {limit}"
-                                        f"{self._where(number)}")
+            _check_indices(values[check.indices], check, sizes, lambda: _where(self, number))
 
         return run
-
-    def _where(self, number: int) -> str:
-        """The user's line behind a check. It is no part of a record: the same program may come from elsewhere."""
-        from .schedule import CheckStep
-
-        check = [s for s in self.plan.steps if isinstance(s, CheckStep)][number]
-        return at(min(check.user.sites, default=None))
 
     # ------------------------------------------------------------------------------------------- running
     def run(self, arrays: Sequence[Any], out: Sequence[Any] | None = None) -> list[Array]:
@@ -292,6 +307,38 @@ class Program:
             else:
                 lines.append((f"# {self.plan.buffers[step.indices]} must lie in [0, {step.size})", ()))
         return [(text, frozenset(site for name in names for site in origins.get(name, ()))) for text, names in lines]
+
+
+def _evaluation(call: CallRecord, buffer: BufferRecord) -> Callable[[Sequence[Any], dict[str, int]], Array]:
+    """An op's own routine, from its operands and the sizes."""
+    op, params = get(call.op), call.params
+    step = step_of(params[op.params.index(op.body)]) if op.body else None
+    further = {} if step is None else {"step": step}
+
+    def evaluated(arrays: Sequence[Any], sizes: dict[str, int]) -> Array:
+        with quiet():
+            return np.asarray(evaluate_op(op, params, buffer.shape, buffer.dtype, arrays, sizes, **further))
+
+    return evaluated
+
+
+def _check_indices(indices: Any, check: CheckRecord, sizes: dict[str, int], where: Callable[[], str]) -> None:
+    limit = evaluate(check.size, sizes)
+    if indices.size:
+        low, high = int(indices.min()), int(indices.max())
+        if low < 0 or high >= limit:
+            bad = low - limit if low < 0 else high  # negative ones were wrapped once before
+            raise IndexingError(f"index {bad} is out of bounds for axis {check.axis} with size {limit}{where()}")
+
+
+def _where(program: Program | None, number: int) -> str:
+    """The user's line behind a check. It is no part of a record: the same program may come from elsewhere."""
+    from .schedule import CheckStep
+
+    if program is None:
+        return ""
+    check = [s for s in program.plan.steps if isinstance(s, CheckStep)][number]
+    return at(min(check.user.sites, default=None))
 
 
 def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:

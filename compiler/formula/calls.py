@@ -11,7 +11,7 @@ from .terms import At, Call, Function, Index, Label, Lambda, Mul, Number, Term
 if TYPE_CHECKING:
     from .algebra import Table
 
-__all__ = ["factors_joined", "inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "orthonormal", "swapped", "turns"]
+__all__ = ["factors_joined", "inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "swapped", "turns"]
 
 
 def turns(function: Function) -> bool:
@@ -97,31 +97,6 @@ def factors_joined(table: Table, powers: dict[Term, Term], bound: Sequence[Label
         if not inverted:
             return shared, table.substitute(matrix.body, dict(zip(matrix.labels, indices, strict=True)))
         return shared, table.call(get("inverse"), [matrix], (), term.shape, indices, symmetric=True)  # type: ignore[attr-defined]
-    return None
-
-
-def orthonormal(table: Table, powers: dict[Term, Term], bound: Sequence[Label]) -> tuple[Label, Term] | None:
-    """Take a matrix of orthonormal rows or columns, and the same matrix, out of a product that sums over the other index.
-
-    Returns:
-        As `inverses_cancelled`.
-    """
-    for term in powers:
-        kind = getattr(getattr(term, "function", None), "orthonormal", "")
-        if not kind or not isinstance(term, Call) or powers[term] is not table.one:
-            continue
-        for own, summed in {"rows": [(-2, -1)], "columns": [(-1, -2)], "both": [(-2, -1), (-1, -2)]}[kind]:
-            shared = term.indices[summed]
-            if not isinstance(shared, Label):
-                continue
-            others = [t for t in powers if t is not term and (shared in t.free or shared in powers[t].free)]
-            if shared not in bound or len(others) != 1 or powers[others[0]] is not table.one:
-                continue
-            (other,) = others
-            same = isinstance(other, Call) and (other.function, other.arrays, other.params) == (term.function, term.arrays, term.params)
-            if same and (other.indices[:-2], other.indices[summed]) == (term.indices[:-2], shared):  # type: ignore[attr-defined]
-                del powers[term], powers[other]
-                return shared, table.delta(term.indices[own], other.indices[own])  # type: ignore[attr-defined]
     return None
 
 

@@ -310,13 +310,13 @@ def svg(drawn: Drawing, mark: Mark, title: str) -> str:
     slot = _slot(drawn, places, routes)
     layer = max(box.height for box in drawn.boxes) + _LAYER
     edges = [x * slot for route in routes for x, _ in route]
-    left = min([*edges, *(x * slot - box.width / 2 for box, (x, _) in zip(drawn.boxes, places, strict=True))]) - _GAP / 2
+    left = min(*edges, *(x * slot - box.width / 2 for box, (x, _) in zip(drawn.boxes, places, strict=True))) - _GAP / 2
 
     def at(point: Point) -> Point:
         return point[0] * slot - left, (point[1] + 0.5) * layer
 
     middles = list(map(at, places))
-    width = max([*(x - left for x in edges), *(x + box.width / 2 for box, (x, _) in zip(drawn.boxes, middles, strict=True))]) + _GAP / 2
+    width = max(*(x - left for x in edges), *(x + box.width / 2 for box, (x, _) in zip(drawn.boxes, middles, strict=True))) + _GAP / 2
     height = max(y for _, y in middles) + layer / 2
     into: dict[int, list[int]] = {}
     for e, (_, b) in enumerate(drawn.edges):

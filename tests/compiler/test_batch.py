@@ -18,6 +18,7 @@ F, INT, B = "float64", "int64", "bool"
 M = ((2, 2, 2), F)  # a stack of matrices
 DEFINITE, TALL = ((1, 1, 1), F), ((3, 2), F)
 TWO = ((2, 3), F)
+FACTORS = ((3, 2), F)  # of a matrix of two rows, and its pivots
 INDEX = ((4,), INT)
 
 
@@ -47,6 +48,9 @@ CASES = {
     "inverse": [((M,), {})], "det": [((M,), {})], "cofactor": [((M,), {})], "cofactor_change": [((M, M), {})],
     "logabsdet": [((M,), {})], "detsign": [((M,), {})],
     "solve": [((((2, 2), F), ((2, 3), F)), {})],
+    "lu": [((((2, 2), F),), {})],
+    "lu_solve": [((FACTORS, ((2, 3), F)), {"transposed": False}), ((FACTORS, ((2, 3), F)), {"transposed": True})],
+    "lu_inverse": [((FACTORS,), {})],
     "triangular_solve": [((((2, 2), F), ((2, 3), F)), {"triangle": "lower", "diagonal": "ones"})],
     "cholesky": [((DEFINITE,), {})], "eigenvalues": [((M,), {})], "eigenvectors": [((M,), {})],
     "singular_values": [((TALL,), {})], "left_singular_vectors": [((TALL,), {})], "right_singular_vectors": [((TALL,), {})],

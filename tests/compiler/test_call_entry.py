@@ -333,11 +333,6 @@ def test_the_slow_path_may_drop_the_entry() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ what has no entry
-def test_programs_with_routines_have_no_entry() -> None:
-    x = variable(0, N)
-    assert compile_program(Graph((x,), (f.cumsum(scaled(x, 2), axis=0),), (), {"s0": 3}), ONE).entry is None
-
-
 def test_each_output_has_its_own_memory() -> None:
     x = variable(0, N)
     double = scaled(x, 2)

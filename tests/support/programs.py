@@ -48,7 +48,8 @@ LOOPS = ("scan",)  # not grown: their bodies are programs
 LINALG = ("inverse", "solve", "det", "cofactor", "logabsdet", "detsign")
 # not grown: of arbitrary matrices they are not defined, or jump (signs of vectors, ties of eigenvalues)
 FACTORIZATIONS = ("cholesky", "triangular_solve", "eigenvalues", "eigenvectors", "singular_values", "left_singular_vectors",
-                  "right_singular_vectors", "qr_q", "qr_r", "pseudo_inverse", "matrix_exp", "matrix_exp_change", "cofactor_change")
+                  "right_singular_vectors", "qr_q", "qr_r", "pseudo_inverse", "matrix_exp", "matrix_exp_change", "cofactor_change",
+                  "lu", "lu_solve", "lu_inverse")
 
 
 @dataclass(frozen=True)

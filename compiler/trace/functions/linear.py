@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ... import build
+from ... import build, sizes
 from ...errors import ShapeError, TraceError
 from ...ir import Node, f
-from ...provenance import at, user_site
 from ..operands import common_dtype, lift, strong, to_dtype, wrap
 from ..session import require_session
 from .registry import array, axes_of, axis_of, row
@@ -59,51 +58,64 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
     return wrap(build.moveaxis(f.cholesky(build.moveaxis(x, x.ndim - 1, x.ndim - 2)), x.ndim - 1, x.ndim - 2) if upper else f.cholesky(x))
 
 
-@row(np.linalg.svdvals)
-def svdvals(x: Any, /) -> Any:
-    return wrap(f.singular_values(*_real(x)))
-
-
-def _refused(name: str, argument: str) -> TraceError:
-    return TraceError(f"np.linalg.{name} cannot be traced with {argument}{at(user_site())}")
-
-
-@row(np.linalg.svd)
-def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
-    from numpy.linalg._linalg import SVDResult
-
-    if not compute_uv:
-        return svdvals(a)
-    if full_matrices:
-        raise _refused("svd", "full_matrices=True: pass full_matrices=False")
-    (x,) = _real(a)
-    parts: list[Any] = [wrap(made) for made in (f.left_singular_vectors(x), f.singular_values(x), f.right_singular_vectors(x))]
-    return SVDResult(*parts)
-
-
-def _lower(a: Any, triangle: str, name: str) -> Node:
-    if triangle.upper() != "L":
-        raise _refused(name, f"UPLO={triangle!r}: pass the transpose")
-    return _real(a)[0]
-
-
 @row(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
-    return wrap(f.eigenvalues(_lower(a, UPLO, "eigvalsh")))
+    return wrap(f.eigenvalues(_triangle_read(a, UPLO)))
 
 
 @row(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     from numpy.linalg._linalg import EighResult
 
-    x = _lower(a, UPLO, "eigh")
-    parts: list[Any] = [wrap(f.eigenvalues(x)), wrap(f.eigenvectors(x))]
-    return EighResult(*parts)
+    x = _triangle_read(a, UPLO)
+    made: Any = EighResult
+    return made(wrap(f.eigenvalues(x)), wrap(f.eigenvectors(x)))
+
+
+def _triangle_read(a: Any, triangle: str) -> Node:
+    """A symmetric matrix, of which the ops read the lower triangle."""
+    (x,) = _real(a)
+    if triangle.upper() not in ("L", "U"):
+        raise ValueError(f"UPLO argument must be 'L' or 'U', not {triangle!r}")
+    return x if triangle.upper() == "L" else build.moveaxis(x, x.ndim - 1, x.ndim - 2)
+
+
+@row(np.linalg.svd)
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    from numpy.linalg._linalg import SVDResult
+
+    (x,) = _real(a)
+    if not compute_uv:
+        return wrap(f.singular_values(x))
+    if full_matrices and not sizes.equal(x.shape[-1], x.shape[-2]):
+        raise TraceError("np.linalg.svd: the full matrices have columns without a derivative: use full_matrices=False")
+    made: Any = SVDResult
+    return made(wrap(f.left_singular_vectors(x)), wrap(f.singular_values(x)), wrap(f.right_singular_vectors(x)))
+
+
+@row(np.linalg.qr)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    from numpy.linalg._linalg import QRResult
+
+    (x,) = _real(a)
+    if mode not in ("reduced", "r"):
+        raise TraceError(f"np.linalg.qr: mode={mode!r} has no derivative: use mode='reduced'")
+    if x.ndim < 2 or sizes.less(x.shape[-2], x.shape[-1]):
+        raise ShapeError(f"np.linalg.qr of an array of shape {x.shape}: matrices with at least as many rows as columns are expected")
+    made: Any = QRResult
+    return wrap(f.qr_r(x)) if mode == "r" else made(wrap(f.qr_q(x)), wrap(f.qr_r(x)))
 
 
 @row(np.linalg.pinv)
-def pinv(a: Any) -> Any:
+def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
+    if rcond is not None or rtol not in (None, np._NoValue):
+        raise TraceError("np.linalg.pinv with a tolerance cannot be traced: leave it out (max(m, n) times the dtype's epsilon is used)")
     return wrap(f.pseudo_inverse(*_real(a)))
+
+
+@row(np.linalg.svdvals)
+def svdvals(x: Any, /) -> Any:
+    return wrap(f.singular_values(*_real(x)))
 
 
 @row(np.linalg.matrix_power)
@@ -177,11 +189,9 @@ def _matrix_norm(x: Node, axes: tuple[int, ...], order: Any, keepdims: bool) -> 
         kept = tuple(1 if k in axes else s for k, s in enumerate(x.shape))
         return build.reshape(result, kept if keepdims else tuple(s for k, s in enumerate(x.shape) if k not in axes))
     if order not in (2, -2, "nuc"):
-        raise TraceError(f"np.linalg.norm of matrices: there is no order {order!r}{at(user_site())}: use 'fro', 'nuc', ±1, ±2, ±inf")
-    last = x.ndim - 1
-    values = f.singular_values(build.moveaxis(build.moveaxis(x, rows, last), columns - (columns > rows), last))
-    place = -1 if order == -2 else 0  # they are sorted
-    result = build.reduce("sum", values, (last - 1,)) if order == "nuc" else build.index(values, (..., place))
+        raise ValueError(f"Invalid norm order {order!r} for matrices.")
+    values = f.singular_values(build.moveaxis(build.moveaxis(x, columns, x.ndim - 1), rows - (rows > columns), x.ndim - 2))
+    result = build.reduce("sum" if order == "nuc" else "max" if order == 2 else "min", values, (values.ndim - 1,), False)
     return build.reshape(result, tuple(1 if k in axes else s for k, s in enumerate(x.shape))) if keepdims else result
 
 

@@ -1,0 +1,61 @@
+"""Systems, inverses and determinants of one matrix share its LU factors.
+
+The derivative of a solution solves a system with the transposed matrix, that of a log-determinant has the inverse: each
+would factor the matrix again.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .ir import Graph, Node, f, with_inputs
+from .ops.linalg import matrix_transpose
+from .ops.lu import lu_detsign, lu_logabsdet
+
+__all__ = ["shared_factors"]
+
+# By op: what it is of the factors of its matrix, which may be known for the transpose: (factors, is it transposed, other inputs).
+FROM_FACTORS: dict[str, Callable[[Node, bool, list[Node]], Node]] = {
+    "solve": lambda lu, transposed, rest: _solution(lu, transposed, *rest),
+    "inverse": lambda lu, transposed, rest: matrix_transpose(f.lu_inverse(lu)) if transposed else f.lu_inverse(lu),
+    "logabsdet": lambda lu, transposed, rest: lu_logabsdet(lu),
+    "detsign": lambda lu, transposed, rest: lu_detsign(lu),
+}
+
+
+def _solution(lu: Node, transposed: bool, right: Node) -> Node:
+    """The solution; a multiple of another right side has that multiple of its solution (which changes no more than rounding)."""
+    if right.op.name == "neg":
+        return f.neg(_solution(lu, transposed, right.inputs[0]))
+    if right.op.name == "mul" and any(i.op.name == "const" for i in right.inputs):
+        factor, other = sorted(right.inputs, key=lambda i: i.op.name != "const")
+        return factor * _solution(lu, transposed, other)
+    return f.lu_solve(lu, right, transposed=transposed)
+
+
+def shared_factors(graph: Graph) -> Graph:
+    """The graph, with the factors of each matrix of which several things are computed."""
+    order = graph.nodes()
+    users: dict[Node, int] = {}
+    for node in order:
+        if node.op.name in FROM_FACTORS:
+            matrix, _ = _base(node.inputs[0])
+            users[matrix] = users.get(matrix, 0) + 1
+    if all(count == 1 for count in users.values()):
+        return graph
+    done: dict[Node, Node] = {}
+    for node in order:
+        inputs = [done[i] for i in node.inputs]
+        matrix, transposed = _base(node.inputs[0]) if node.op.name in FROM_FACTORS else (node, False)
+        if users.get(matrix, 0) > 1 and node.op.name in FROM_FACTORS:
+            done[node] = FROM_FACTORS[node.op.name](f.lu(done[matrix]), transposed, inputs[1:])
+        else:
+            done[node] = node if tuple(inputs) == node.inputs else with_inputs(node, tuple(inputs))
+    return graph.with_outputs(done[n] for n in graph.outputs)
+
+
+def _base(matrix: Node) -> tuple[Node, bool]:
+    """The matrix, or the one whose transpose it is."""
+    swapped = (*range(matrix.ndim - 2), matrix.ndim - 1, matrix.ndim - 2)
+    if matrix.op.name == "permute" and matrix.param("order") == swapped:
+        return matrix.inputs[0], True
+    return matrix, False
