@@ -62,6 +62,7 @@ class Table:
         self.definitions: dict[str, Lambda] = {}
         self.costs: dict[Term, int] = {}
         self.shortest: dict[Term, Term] = {}
+        self.elementwise: dict[Term, bool] = {}
         self.effort = 0
         self.zero: Term = self.number(0)
         self.one: Term = self.number(1)

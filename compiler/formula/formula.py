@@ -116,7 +116,8 @@ class Formula:
     def _recognised(self) -> Term:
         """The term for people, compositions by their names."""
         def named(table: Table, term: Term) -> Term:
-            return self._shortened(tidied(table, recognised(table, tidied(table, recognised(table, term)))))
+            made = tidied(table, recognised(table, term))
+            return self._shortened(made if made is term else tidied(table, recognised(table, made)))
 
         return self._tidied(named)
 

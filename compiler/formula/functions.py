@@ -248,7 +248,7 @@ def squared_factors(table: Table, term: Mul) -> Iterator[Term]:
     for base, e in term.factors:
         if not isinstance(base, Add) or not isinstance(e, Number):
             continue
-        for made in squares(table, base, _IN_FACTORS):
+        for made in squares(table, base, _POWERS if base.free else _IN_FACTORS):
             if not isinstance(made, Add):
                 yield table.mul(*(table.power(made if b is base else b, k) for b, k in term.factors), table.number(term.coefficient))
         for f, g in (("cos", "sin"), ("sin", "cos"), ("cosh", "sinh")):

@@ -137,6 +137,10 @@ def _log(table: Table, x: Term) -> Term | None:
         outside = [e for b, e in x.factors if b is table.e]
         if outside and (x.coefficient > 0):
             return table.add(outside[0], table.apply("log", (table.mul(x, table.exp(-outside[0])),)))
+        (_, first), *others = x.factors
+        if others and first is not table.one and all(e is first for _, e in others) and all(is_positive(b) for b, _ in x.factors) \
+                and x.coefficient == 1:
+            return first * table.apply("log", (table.mul(*(b for b, _ in x.factors)),))
         if len(x.factors) == 1 and x.coefficient == 1:
             base, e = x.factors[0]
             if is_positive(base) or (isinstance(e, Number) and e.value.numerator % 2):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from . import functions, polynomial, quotients
 from .algebra import Table
 from .cost import cost
-from .terms import Add, Apply, Mul, Term, postorder
+from .terms import Add, Apply, Call, Delta, Mul, Position, Reduce, Term, postorder
 
 __all__ = ["shortened"]
 
@@ -23,14 +23,17 @@ PRODUCTS = (*quotients.IN_PRODUCTS, *functions.IN_PRODUCTS)
 
 def shortened(table: Table, term: Term) -> Term:
     """The same value in fewer operations, or as many in fewer characters."""
-    if term.weight > LARGEST or not _plain(term):
-        return term
+    if term.weight > LARGEST or not (_elementwise(term, table.elementwise) or any(isinstance(t, Apply) for t in postorder([term]))):
+        return term  # products of matrices are left as they are
     return _shortened(table, term, table.shortest)
 
 
-def _plain(term: Term) -> bool:
-    """Whether the term is of numbers alone, without indices."""
-    return not any(t.free or (isinstance(t, Mul) and t.bound) for t in postorder([term]))
+def _elementwise(term: Term, known: dict[Term, bool]) -> bool:
+    """Whether the term is a function of numbers, or of elements of arrays, each at one place: nothing is summed in it."""
+    for t in postorder([term], lambda t: t not in known):
+        known[t] = not isinstance(t, Delta | Position | Reduce | Call) and not (isinstance(t, Mul) and t.bound) and all(
+            known[p] for p in t.parts())
+    return known[term]
 
 
 def _shortened(table: Table, term: Term, done: dict[Term, Term]) -> Term:
@@ -38,8 +41,9 @@ def _shortened(table: Table, term: Term, done: dict[Term, Term]) -> Term:
         if t not in done:
             again = table.with_parts(t, done)
             done[t] = again if again is t or again not in done else done[again]
-            with table.originating(table.origin(t)):
-                done[t] = table.inherit(_best(table, done[t], done), t)
+            if _elementwise(done[t], table.elementwise):
+                with table.originating(table.origin(t)):
+                    done[t] = table.inherit(_best(table, done[t], done), t)
     return done[term]
 
 

@@ -19,6 +19,7 @@ def tidied(table: Table, term: Term) -> Term:
     """The same value in fewer signs."""
     if term.weight > LARGEST:
         return term
+    term = _one_sigmoid(table, term)
     done: dict[Term, Term] = {}
     for t in postorder([term]):
         again = table.with_parts(t, done)
@@ -30,7 +31,25 @@ def tidied(table: Table, term: Term) -> Term:
             elif isinstance(again, Mul):
                 again = _expanded(table, again)
         done[t] = table.inherit(again, t)
-    return done[term]
+    again = _one_sigmoid(table, done[term])
+    return done[term] if again is done[term] else tidied(table, again)
+
+
+def _one_sigmoid(table: Table, term: Term) -> Term:
+    """sigmoid(-u) as 1 - sigmoid(u) where both occur."""
+    found = {t.args[0]: t for t in postorder([term]) if isinstance(t, Apply) and t.function.name == "sigmoid"}
+    if len(found) < 2:
+        return term
+    replaced: dict[Term, Term] = {}
+    for u, t in found.items():
+        if t not in replaced and (other := found.get(-u)) is not None and other is not t:
+            first, last = sorted((t, other), key=lambda s: (_leading(table, s.args[0]) < 0, s.serial))
+            replaced[last] = table.one - first
+    return table.replace(term, replaced) if replaced else term
+
+
+def _leading(table: Table, term: Term) -> Fraction:
+    return term.items[0][0] if isinstance(term, Add) else table.unit(term)[0]
 
 
 def length(term: Term) -> int:

@@ -246,7 +246,7 @@ CASES = [
          {"Z": "diag(sum(Y, axis=1)) @ softmax(Z, axis=1) - Y"}),
     Case("entropy", lambda x: -x @ np.log(x), "x:n", {"x": "-log(x) - 1", "x x": "-diag(1/x)"}),
     Case("Kullback-Leibler divergence", lambda p, q: np.sum(p * np.log(p / q)), "p:n q:n", {"p": "log(p/q) + 1", "q": "-p/q"}),
-    Case("Bhattacharyya coefficient", lambda p, q: np.sqrt(p) @ np.sqrt(q), "p:n q:n", {"p": "sqrt(q)/(2*sqrt(p))"}),
+    Case("Bhattacharyya coefficient", lambda p, q: np.sqrt(p) @ np.sqrt(q), "p:n q:n", {"p": "sqrt(q/p)/2"}),
     Case("normalised to sum 1", lambda x: x / np.sum(x), "x:n", {"x": "eye(n)/sum(x) - (x/sum(x)**2)[:, None]"}),
     # Gaussians
     Case("Mahalanobis distance", lambda x, u, S: (x - u) @ inv(S) @ (x - u), "x:n u:n S:nn",
