@@ -18,7 +18,8 @@ from ...compiler.formula.steps import Steps
 from ...compiler.ir import Node
 from ...compiler.provenance import Site
 from .content import Content, Line, Picture, Row
-from .picture import MissingLayoutError, drawing, svg
+from .drawing import drawing
+from .picture import MissingLayoutError, svg
 
 __all__ = ["fragment", "page"]
 

@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 
 from chainrule import grad
-from chainrule.runtime.report import picture
+from chainrule.runtime.report.drawing import MOST_BOXES, Drawing, drawing
+from chainrule.runtime.report.picture import svg
 
 pytest.importorskip("fast_sugiyama")
 
 
-def drawn(function: Any, *args: Any, stage: str = "traced", results: tuple[str, ...] = ("f",)) -> picture.Drawing:
+def drawn(function: Any, *args: Any, stage: str = "traced", results: tuple[str, ...] = ("f",)) -> Drawing:
     made = grad(function)
     view = made.trace(*args)
     before = frozenset(view.ir("traced").nodes()) if stage != "traced" else frozenset()
-    return picture.drawing(view.ir(stage), results, before, view._program.sites)
+    return drawing(view.ir(stage), results, before, view._program.sites)
 
 
-def places(svg: str) -> list[tuple[float, float, float, float]]:
+def places(text: str) -> list[tuple[float, float, float, float]]:
     """x, y, width and height of every box."""
-    boxes = re.findall(r"<rect x='(.*?)' y='(.*?)' width='(.*?)' height='(.*?)'", svg)
+    boxes = re.findall(r"<rect x='(.*?)' y='(.*?)' width='(.*?)' height='(.*?)'", text)
     return [tuple(map(float, box)) for box in boxes]  # type: ignore[misc]
 
 
@@ -39,7 +40,7 @@ def test_operations_and_arguments_are_boxes_and_constants_are_in_their_labels() 
 
 def test_boxes_do_not_overlap_and_operands_are_above() -> None:
     made = drawn(lambda x, y: np.sum(np.sin(x) * np.cos(y) + np.exp(x * y) / (1 + x * x) - np.tanh(np.sin(x) * y)), np.ones(3), np.ones(3))
-    boxes = places(picture.svg(made, lambda sites: "", "graph"))
+    boxes = places(svg(made, lambda sites: "", "graph"))
     assert len(boxes) == len(made.boxes)
     for k, (x, y, width, height) in enumerate(boxes):
         assert not [1 for u, v, w, h in boxes[:k] if x < u + w and u < x + width and y < v + h and v < y + height]
@@ -93,7 +94,7 @@ def test_of_many_lines_those_near_the_result_are_drawn() -> None:
     body = "".join(f"    x = np.sin(x) + {k}\n" for k in range(160))
     exec(compile(f"def many(x):\n{body}    return x\n", "many.py", "exec"), space)
     made = drawn(space["many"], 0.5)
-    assert len(made.boxes) == picture.MOST_BOXES
+    assert len(made.boxes) == MOST_BOXES
     assert made.boxes[-1].result == "f"
     assert made.caption.startswith("80 boxes for 321 operations")
     assert made.caption.endswith("; 81 that are further from the results are left out")
@@ -103,6 +104,6 @@ def test_names_and_labels_stay_text() -> None:
     def plain(x):  # type: ignore[no-untyped-def]
         return x * x  # <script>alert(1)</script>
 
-    svg = picture.svg(drawn(plain, 1.0, results=("<b>",)), lambda sites: "", "<i>")
-    assert not re.search("<(script|b|i)>", svg)
-    assert "&lt;script&gt;" in svg
+    text = svg(drawn(plain, 1.0, results=("<b>",)), lambda sites: "", "<i>")
+    assert not re.search("<(script|b|i)>", text)
+    assert "&lt;script&gt;" in text
