@@ -37,8 +37,12 @@ class TraceView:
 
     @property
     def formula(self) -> Any:
-        """The value as a formula."""
-        return self._formulas().formula(self._program.graph, **self._allowed)
+        """The value as a formula; of several outputs, the first."""
+        return self.output(0)
+
+    def output(self, position: int) -> Any:
+        """One of the outputs as a formula."""
+        return self._formulas().formula(self._program.graph, position, **self._allowed)
 
     @property
     def equation(self) -> str | None:

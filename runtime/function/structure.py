@@ -13,7 +13,7 @@ from ...compiler.provenance import at, user_site
 from ...compiler.trace import is_traced
 from .specification import Spec
 
-__all__ = ["LEAVES", "Tree", "flatten", "float_leaves", "is_tensor", "map_leaves", "unflatten"]
+__all__ = ["LEAVES", "Tree", "flatten", "float_leaves", "is_tensor", "leaf_names", "map_leaves", "unflatten"]
 
 
 class Tree(NamedTuple):
@@ -177,6 +177,22 @@ def unflatten(tree: Tree, leaves: Iterator[Any], static: Callable[[Any], Any] = 
     for name, item in zip(info[1], items, strict=True):
         object.__setattr__(made, name, item)
     return made
+
+
+def leaf_names(tree: Tree, name: str) -> list[str]:
+    """What people call the leaves of a value that is called `name`: `name[0]`, `name['key']`, `name.field`."""
+    kind, info, children = tree
+    if kind in LEAVES:
+        return [name]
+    if kind == "static":
+        return []
+    if kind in ("tuple", "list"):
+        ways = [f"[{k}]" for k in range(len(children))]
+    elif kind == "dict":
+        ways = [f"[{key!r}]" for key in info[1]]
+    else:
+        ways = [f".{field}" for field in (info._fields if kind == "namedtuple" else info[1])]
+    return [leaf for way, child in zip(ways, children, strict=True) for leaf in leaf_names(child, name + way)]
 
 
 def _like_dict(kind: type, items: dict[Any, Any]) -> Any:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
+from ...compiler.differentiate import is_differentiable
 from ...compiler.ir import Graph, Node, toposort
 from ...compiler.provenance import Site
 from ...compiler.rewrite import Level, Step
 from ...compiler.rewrite.rule import Rule
 from ...compiler.stages import STAGES
 from ...compiler.text import dtype_text, node_lines
+from ..function.structure import leaf_names
 
 if TYPE_CHECKING:
     from ...compiler.formula import Formula
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Content", "Line", "Picture", "Row", "Use", "gather"]
 
 MOST_LINES = 400  # of one listing; a report is for reading
+MOST_OUTPUTS = 8  # whose formulas are shown, and arguments by which
 MOST_MADE = 40  # operations that are shown of one line
 
 
@@ -111,14 +114,14 @@ def gather(view: TraceView, function: Any, traced: TracedProgram, stats: Stats) 
     graph, program = traced.graph, execution.program
     formulas = tuple(_formulas(view, traced, request))
     stages = [("traced", graph), ("differentiated", execution.differentiated), ("simplified", execution.simplified)]
-    results = [title for title, _ in formulas]
-    called = [results[:1], *[results if request.kind == "value_and_gradient" else results[1:] or results] * 2]
+    outputs = leaf_names(traced.result, traced.name)
+    results = [*(outputs if request.kind != "gradient" else []), *(_slope(traced, position) for position in request.wrt)]
     inputs = ", ".join(f"{n.param('name')}: {dtype_text(n.dtype)}[{', '.join(map(str, n.shape))}]" for n in graph.inputs)
     allowed = f"stabilise={traced.options.stabilise}, fastmath={traced.options.fastmath}"
     return Content(
         name=traced.name, about=f"{request.kind.replace('_', ' ')} of ({inputs}), with {allowed}", lines=tuple(_lines(function, traced)),
         formulas=formulas, derivations=tuple((title, made.steps()) for title, made in formulas),
-        pictures=tuple(Picture(title, g, tuple(names), tuple(_rows(g))) for (title, g), names in zip(stages, called, strict=True)),
+        pictures=tuple(Picture(title, g, tuple(results if k else outputs), tuple(_rows(g))) for k, (title, g) in enumerate(stages)),
         rewrites=tuple(_rewrites(execution.rewrites)),
         schedule=() if program is None else tuple(starmap(Row, program.scheduled.lines())),
         code=() if program is None else tuple(starmap(Row, program.source_lines())),
@@ -127,10 +130,17 @@ def gather(view: TraceView, function: Any, traced: TracedProgram, stats: Stats) 
 
 
 def _formulas(view: TraceView, traced: TracedProgram, request: Request) -> Iterator[tuple[str, Formula]]:
-    yield traced.name, view.formula
-    for position in request.wrt:
-        name = str(traced.graph.inputs[position].param("name"))
-        yield f"d {traced.name} / d {name}", view.derivative(name)
+    for k, name in enumerate(leaf_names(traced.result, traced.name)[:MOST_OUTPUTS]):
+        yield name, view.output(k)
+    inputs = traced.graph.inputs[: traced.leaves]
+    wrt = request.wrt or [k for k, node in enumerate(inputs) if is_differentiable(node) and is_differentiable(traced.graph.outputs[0])]
+    for position in wrt[:MOST_OUTPUTS]:
+        yield _slope(traced, position), view.derivative(str(inputs[position].param("name")))
+
+
+def _slope(traced: TracedProgram, position: int) -> str:
+    """What the derivative of the first output by an argument is called."""
+    return f"d {leaf_names(traced.result, traced.name)[0]} / d {traced.graph.inputs[position].param('name')}"
 
 
 def _lines(function: Any, traced: TracedProgram) -> Iterator[Line]:

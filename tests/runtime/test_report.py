@@ -213,8 +213,27 @@ def test_a_function_without_a_gradient():
 
     double(np.ones(3))
     report = double.explain()
-    assert [title for title, _ in report.content.formulas] == ["double"]
+    assert [(title, str(made)) for title, made in report.content.formulas] == [("double", "2*x"), ("d double / d x", "2")]
+    assert [picture.results for picture in report.content.pictures] == [("double",)] * 3
     assert report.content.about.startswith("value of (x: f64[s0])")
+
+
+@pytest.mark.parametrize(("function", "names"), [
+    (lambda x: (np.sin(x), np.exp(x)), ["<lambda>[0]", "<lambda>[1]"]),
+    (lambda x: {"sum": x.sum(), "max": x.max()}, ["<lambda>['sum']", "<lambda>['max']"]),
+    (lambda x: x, ["<lambda>"]),
+    (lambda x: 3.0, ["<lambda>"]),
+    (lambda x: (x, [x, x]), ["<lambda>[0]", "<lambda>[1][0]", "<lambda>[1][1]"]),
+])
+def test_every_output_has_its_name(function, names):
+    made = grad(function)
+    made(np.ones(3))
+    report = made.explain()
+    assert [title for title, _ in report.content.formulas] == [*names, f"d {names[0]} / d x"]
+    assert report.content.pictures[0].results == tuple(names)
+    body = report._repr_html_()
+    assert Elements(body).open == []
+    assert body.count("<svg") == 3
 
 
 def test_an_interpreted_function(monkeypatch):
