@@ -11,7 +11,7 @@ from .terms import At, Call, Function, Index, Label, Lambda, Mul, Number, Term
 if TYPE_CHECKING:
     from .algebra import Table
 
-__all__ = ["factors_joined", "inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "swapped", "turns"]
+__all__ = ["factors_joined", "inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "orthonormal", "swapped", "turns"]
 
 
 def turns(function: Function) -> bool:
@@ -80,36 +80,67 @@ def factors_joined(table: Table, powers: dict[Term, Term], bound: Sequence[Label
         As `inverses_cancelled`.
     """
     for term in powers:
-        found = _cholesky(term)
-        if found is None:
+        found = _cholesky(term) if isinstance(term, Call) else None
+        if found is None or not isinstance(term, Call):
             continue
         matrix, inverted = found
-        own, shared = term.indices[::-1] if inverted else term.indices  # type: ignore[attr-defined]
+        own, shared = term.indices[::-1] if inverted else term.indices
         others = [t for t in powers if shared in t.free or shared in powers[t].free]
-        if shared not in bound or sum(int(p.value) if isinstance(p := powers[t], Number) else 3 for t in others) != 2:
+        if not isinstance(shared, Label) or shared not in bound or sum(_times(powers[t]) for t in others) != 2:
             continue
         other = others[-1] if others[0] is term else others[0]
-        if _cholesky(other) != found or other.indices[0 if inverted else 1] != shared:  # type: ignore[attr-defined]
+        if not isinstance(other, Call) or _cholesky(other) != found or other.indices[0 if inverted else 1] != shared:
             continue
-        indices = [own, other.indices[1 if inverted else 0]]  # type: ignore[attr-defined]
+        indices = [own, other.indices[1 if inverted else 0]]
         for t in others:
             del powers[t]
         if not inverted:
             return shared, table.substitute(matrix.body, dict(zip(matrix.labels, indices, strict=True)))
-        return shared, table.call(get("inverse"), [matrix], (), term.shape, indices, symmetric=True)  # type: ignore[attr-defined]
+        return shared, table.call(get("inverse"), [matrix], (), term.shape, indices, symmetric=True)
     return None
 
 
-def _cholesky(term: Term) -> tuple[Lambda, bool] | None:
+def _times(exponent: Term) -> int:
+    """How often a factor occurs; 3 where that is not once or twice."""
+    return int(exponent.value) if isinstance(exponent, Number) and exponent.value in (1, 2) else 3
+
+
+def orthonormal(table: Table, powers: dict[Term, Term], bound: Sequence[Label]) -> tuple[Label, Term] | None:
+    """Take a matrix of orthonormal rows or columns, and the same matrix, out of a product that sums over the other index.
+
+    Returns:
+        As `inverses_cancelled`.
+    """
+    for term in powers:
+        kind = getattr(getattr(term, "function", None), "orthonormal", "")
+        if not kind or not isinstance(term, Call) or powers[term] is not table.one:
+            continue
+        for own, summed in {"rows": [(-2, -1)], "columns": [(-1, -2)], "both": [(-2, -1), (-1, -2)]}[kind]:
+            shared = term.indices[summed]
+            if not isinstance(shared, Label):
+                continue
+            others = [t for t in powers if t is not term and (shared in t.free or shared in powers[t].free)]
+            if shared not in bound or len(others) != 1 or powers[others[0]] is not table.one:
+                continue
+            (other,) = others
+            if not isinstance(other, Call) or (other.function, other.arrays, other.params) != (term.function, term.arrays, term.params):
+                continue
+            if (other.indices[:-2], other.indices[summed]) == (term.indices[:-2], shared):
+                del powers[term], powers[other]
+                return shared, table.delta(term.indices[own], other.indices[own])
+    return None
+
+
+def _cholesky(term: Call) -> tuple[Lambda, bool] | None:
     """The matrix whose Cholesky factor the term is an element of, and whether of the factor's inverse."""
-    if not isinstance(term, Call) or len(term.indices) != 2:
+    if len(term.indices) != 2:
         return None
     if term.function.name == "cholesky":
         return term.arrays[0], False
-    (array, *_) = term.arrays
-    inside = array.body
-    factor = isinstance(inside, Call) and inside.function.name == "cholesky" and inside.indices == array.labels
-    return (inside.arrays[0], True) if term.function.name == "inverse" and factor else None  # type: ignore[attr-defined]
+    labels, inside = term.arrays[0]
+    if term.function.name == "inverse" and isinstance(inside, Call) and inside.function.name == "cholesky" and inside.indices == labels:
+        return inside.arrays[0], True
+    return None
 
 
 def _cancelled(table: Table, powers: dict[Term, Term], inverse: Call, side: int) -> Term | None:

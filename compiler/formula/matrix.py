@@ -21,12 +21,8 @@ from .terms import Add, Apply, At, Call, Delta, Index, Label, Mul, Number, Posit
 
 __all__ = ["Matrix"]
 
-def _untransposed(shown: Shown, other: Shown) -> Shown | None:
-    """`other`, if `shown` is its transpose."""
-    return other if shown.kind == "transpose" and key(shown.args[0]) == key(other) else None
-
-
 MOST_ADDENDS = 16  # of a sum that is multiplied out to be written
+LARGEST = 400  # the weight of a product in which that is tried
 
 
 class Matrix(Arranger):
@@ -242,7 +238,9 @@ class Matrix(Arranger):
         if not term.bound and len(labels) <= 1:
             return self.elements(term.coefficient, term.factors, order)
         if not term.bound and any(self._is_repeated(b, e) for b, e in term.factors):
-            return self.show(self._distributed(term) or term, order)
+            parts = self._distributed(term)
+            if parts is not None:
+                return self.show(parts, order)
         try:
             return Network(self, term, order).shown()
         except NoNotationError:
@@ -263,10 +261,10 @@ class Matrix(Arranger):
         return few and len(base.free) == 2 and any(len(t.free) == 1 for _, t in base.items)  # type: ignore[attr-defined]
 
     def _distributed(self, term: Mul) -> Term | None:
-        """The sum of products over the widest factor that is a sum, None where there is none or it is long."""
+        """The sum of products over the widest factor that is a sum, None where there is none, or that would be long."""
         factors, bound = self.table.opened(term)
         sums = [b for b, e in factors if isinstance(b, Add) and e is self.table.one and 1 < len(b.items) <= MOST_ADDENDS]
-        if not sums:
+        if not sums or term.weight > LARGEST:
             return None
         over = max(sums, key=lambda b: len(b.free))
         rest = [self.table.power(b, e) for b, e in factors if b is not over]
@@ -287,3 +285,8 @@ class Matrix(Arranger):
                 addends[k], addends[plain] = addends[plain], addends[k]
         signs, args = zip(*addends, strict=True)
         return factored(signs, args, made.axes) or make("add", args, made.axes, signs)
+
+
+def _untransposed(shown: Shown, other: Shown) -> Shown | None:
+    """`other`, if `shown` is its transpose."""
+    return other if shown.kind == "transpose" and key(shown.args[0]) == key(other) else None
