@@ -81,6 +81,7 @@ class Op:
         by_others: `(node) -> Node`, the same by ops that are lowered to loops, where this one is not.
         dtypes: which element types it takes: any of "float", "int", "bool".
         transposes: of a transposed matrix, the function is the transpose of the function (a number is its own).
+        orthonormal: of a result that is a matrix, what of it has length 1 and stands at right angles.
         triangle: of a result that is a triangular matrix, which triangle has it.
         parity: what a change of sign does to an elementwise op: of one operand changes the sign of the result (each), of all
             numeric ones together does (joint), or of any operand changes nothing (even).
@@ -113,6 +114,7 @@ class Op:
     homogeneous: Literal["", "each", "first", "joint"] = ""
     transposes: bool = False
     triangle: Literal["", "lower", "upper"] = ""
+    orthonormal: Literal["", "rows", "columns", "both"] = ""
     lowering: Lowering | None = None
     identity: Callable[[np.dtype[Any]], Any] | None = None  # of a reduction: what an empty one gives
     combine: str = ""  # of a reduction: the elementwise op that joins two partial results

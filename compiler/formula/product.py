@@ -154,11 +154,11 @@ class Product:
         return False
 
     def _cancel_inverse(self) -> bool:
-        """Sum over a bound index between an inverse and what it is the inverse of, or between two Cholesky factors."""
+        """Sum over a bound index between an inverse and what it is the inverse of, or between two Cholesky or orthonormal factors."""
         found = None
         if self.bound:
             here = self.table, self.powers, self.bound
-            found = calls.inverses_cancelled(*here) or calls.factors_joined(*here)
+            found = calls.inverses_cancelled(*here) or calls.factors_joined(*here) or calls.orthonormal(*here)
         if found is not None:
             self.bound.remove(found[0])
             self.put(found[1], self.table.one)

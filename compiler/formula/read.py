@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from ..ir import Node, toposort
-from ..op import get
 from ..provenance import Site
 from ..sizes import Size
-from . import numbers, reshapes
+from . import numbers, read_matrices, reshapes
 from .algebra import Table
-from .terms import Apply, At, Index, Label, Lambda, Number, Term, postorder
+from .terms import Apply, Index, Label, Lambda, Number, Term, axes, postorder
 
 __all__ = ["axes", "is_pointwise", "read"]
 
@@ -21,11 +20,6 @@ LARGEST_WEIGHT = 4000
 LARGEST_HEIGHT = 100
 HALF = Fraction(1, 2)
 _SIGNS = {"add": (1, 1), "sub": (1, -1), "neg": (-1,)}
-
-
-def axes(shape: Sequence[Size]) -> tuple[Label, ...]:
-    """The labels of an array's axes."""
-    return tuple(Label(f"a{k}", size) for k, size in enumerate(shape))
 
 
 def is_pointwise(outputs: Sequence[Node]) -> bool:
@@ -320,6 +314,21 @@ def _scatter_add(r: _Reader, node: Node) -> Term:
     return r.table.mul(r.moved(values, [*bound, *rest]), *deltas, bound=bound)
 
 
+def _scatter(r: _Reader, node: Node) -> Term:
+    """Elements written to places that are known to differ: what was there before, but where one of them is written."""
+    x, values, *indices = node.inputs
+    labels = axes(node.shape)
+    bound = [r.table.fresh(size) for size in indices[0].shape]
+    inner: dict[Label, Index] = dict(zip(axes(indices[0].shape), bound, strict=True))
+    places = [_place_of(r, i, inner) for i in indices]
+    if not set(bound) <= {p for p in places if isinstance(p, Label)}:
+        return _call(r, node)
+    written = node.param("axes")
+    here = [r.table.delta(labels[a], p) for a, p in zip(written, places, strict=True)]
+    rest = [label for k, label in enumerate(labels) if k not in written]
+    return (1 - r.table.mul(*here, bound=bound)) * r[x] + r.table.mul(r.moved(values, [*bound, *rest]), *here, bound=bound)
+
+
 def _diagonal(r: _Reader, node: Node) -> Term:
     labels = axes(node.shape)
     return r.moved(node.inputs[0], [labels[role] for role in node.param("roles")])
@@ -338,87 +347,11 @@ def _call(r: _Reader, node: Node) -> Term:
     return r.table.call(node.op, arrays, node.params, node.shape, axes(node.shape))
 
 
-def _solve(r: _Reader, node: Node) -> Term:
-    """The solution of a x = b is written a**-1 b."""
-    return _solution(r, node, Lambda(axes(node.inputs[0].shape), r[node.inputs[0]]))
-
-
-def _solution(r: _Reader, node: Node, matrix: Lambda) -> Term:
-    a, b = node.inputs
-    *batch, row, column = axes(node.shape)
-    inner = r.table.fresh(row.size)
-    inverse = r.table.call(get("inverse"), [matrix], (), a.shape, [*batch, row, inner])
-    return r.table.mul(inverse, r.moved(b, [*batch, inner, column]), bound=[inner])
-
-
-def _cofactor(r: _Reader, node: Node) -> Term:
-    """The cofactors of an invertible matrix are det(x) * x**-T."""
-    (x,) = node.inputs
-    *batch, row, column = axes(node.shape)
-    array = [Lambda(axes(x.shape), r[x])]
-    inverse = r.table.call(get("inverse"), array, (), x.shape, [*batch, column, row])
-    return r.table.mul(r.table.call(get("det"), array, (), x.shape[:-2], batch), inverse)
-
-
-def _scatter(r: _Reader, node: Node) -> Term:
-    """Elements written to places that are known to differ: what was there before, but where one of them is written."""
-    x, values, *indices = node.inputs
-    labels = axes(node.shape)
-    bound = [r.table.fresh(size) for size in indices[0].shape]
-    inner: dict[Label, Index] = dict(zip(axes(indices[0].shape), bound, strict=True))
-    places = [_place_of(r, i, inner) for i in indices]
-    if not set(bound) <= {p for p in places if isinstance(p, Label)}:
-        return _call(r, node)
-    written = node.param("axes")
-    here = [r.table.delta(labels[a], p) for a, p in zip(written, places, strict=True)]
-    rest = [label for k, label in enumerate(labels) if k not in written]
-    return (1 - r.table.mul(*here, bound=bound)) * r[x] + r.table.mul(r.moved(values, [*bound, *rest]), *here, bound=bound)
-
-
-def _triangular_solve(r: _Reader, node: Node) -> Term:
-    """As `solve`, with the triangle that counts."""
-    a, _ = node.inputs
-    lower = node.param("triangle") == "lower"
-    *batch, row, column = axes(a.shape)
-    body = r[a]
-    if _triangle(a) != node.param("triangle"):
-        below = r.table.apply("lt", tuple(map(r.table.position, (column, row) if lower else (row, column))))
-        on = r.table.delta(row, column)
-        diagonal = r.table.one if node.param("diagonal") == "ones" else body
-        body = on * diagonal + r.table.apply("where", (below, body, r.table.zero))
-    return _solution(r, node, Lambda((*batch, row, column), body))
-
-
-def _triangle(node: Node) -> str:
-    """Which triangle of a matrix is all of it, as far as its op says."""
-    turned = False
-    while node.op.name == "permute" and node.param("order") == (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2):
-        turned, (node,) = not turned, node.inputs
-    return {"lower": "upper", "upper": "lower"}.get(node.op.triangle, "") if turned else node.op.triangle
-
-
-def _cofactor_change(r: _Reader, node: Node) -> Term:
-    """det(x) * (tr(x**-1 e) x**-T - x**-T e.T x**-T), for an invertible matrix."""
-    x, _ = node.inputs
-    *batch, row, column = axes(node.shape)
-    array = [Lambda(axes(x.shape), r[x])]
-    i, j = (r.table.fresh(row.size) for _ in range(2))
-
-    def inverse(left: Label, right: Label) -> Term:
-        return r.table.call(get("inverse"), array, (), x.shape, [*batch, left, right])
-
-    along = r.moved(node.inputs[1], [*batch, i, j])
-    first = r.table.mul(inverse(j, i), inverse(column, row), along, bound=[i, j])
-    second = r.table.mul(inverse(j, row), inverse(column, i), along, bound=[i, j])
-    return r.table.mul(r.table.call(get("det"), array, (), x.shape[:-2], batch), first - second)
-
-
 _READERS: dict[str, Callable[[_Reader, Node], Term]] = {
     "where": _where, "input": _input, "const": _const, "iota": _iota, "size": _size, "cast": _cast, "sum": _sum, "contract": _contract,
     "expand": _expand, "permute": _permute, "reshape": _reshape, "slice": _slice, "place": _place, "flip": _flip,
     "diagonal": _diagonal, "embed": _embed, "gather": _gather,
-    "scatter_add": _scatter_add, "scatter": _scatter, "solve": _solve, "triangular_solve": _triangular_solve,
-    "cofactor": _cofactor, "cofactor_change": _cofactor_change,
+    "scatter_add": _scatter_add, "scatter": _scatter, **read_matrices.READERS,
 }
 _BY_KIND: dict[str, Callable[[_Reader, Node], Term]] = {"elementwise": _elementwise, "reduce": _reduce}
 
@@ -426,15 +359,3 @@ _BY_KIND: dict[str, Callable[[_Reader, Node], Term]] = {"elementwise": _elementw
 def _at_a_point(condition: Term) -> bool:
     """Whether it is an equality with a number."""
     return isinstance(condition, Apply) and condition.function.name == "eq" and any(isinstance(a, Number) for a in condition.args)
-
-
-def is_definition(term: Term) -> bool:
-    """Whether the term stands for a named sub-term."""
-    return isinstance(term, At) and term.name.startswith("@")
-
-
-def number_of(term: Term) -> int | None:
-    """The whole number that a term is, if it is one."""
-    return int(term.value) if isinstance(term, Number) and term.value.denominator == 1 else None
-
-

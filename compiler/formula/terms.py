@@ -27,6 +27,11 @@ class Label(NamedTuple):
 Index = Union[Label, "Term"]
 
 
+def axes(shape: Sequence[Size]) -> tuple[Label, ...]:
+    """The labels of an array's axes."""
+    return tuple(Label(f"a{k}", size) for k, size in enumerate(shape))
+
+
 class Function(Protocol):
     """What a function of numbers needs to be written: an op of the table, or a `Presented`."""
 

@@ -162,6 +162,7 @@ declare(Op(name="eigenvalues", kind="opaque", arity=1, batch=of_stacks, infer=_e
            names=Names("eigenvalues", r"\lambda\left({0}\right)", "eigvalsh({0})", "np.linalg.eigvalsh({0})")))
 declare(Op(name="eigenvectors", kind="opaque", arity=1, batch=of_stacks, infer=_square("an eigenvalue decomposition"), dtypes=REAL,
            cost=3000.0, evaluate=lambda x: np.linalg.eigh(x).eigenvectors, tangent=_eigenvectors_tangent,
+           orthonormal="both",
            names=Names("eigenvectors", r"\operatorname{{eig}}\left({0}\right)", "eigh({0})[1]", "np.linalg.eigh({0})[1]")))
 
 
@@ -201,9 +202,11 @@ declare(Op(name="singular_values", kind="opaque", arity=1, batch=of_stacks, infe
            names=Names("singular_values", r"\sigma\left({0}\right)", "svdvals({0})", "np.linalg.svdvals({0})")))
 declare(Op(name="left_singular_vectors", kind="opaque", arity=1, batch=of_stacks, infer=_factor(True, False), dtypes=REAL, cost=5000.0,
            evaluate=lambda x: _svd(x).U, tangent=_left_tangent,
+           orthonormal="columns",
            names=Names("left_singular_vectors", r"U\left({0}\right)", "svd({0})[0]", "np.linalg.svd({0}, full_matrices=False)[0]")))
 declare(Op(name="right_singular_vectors", kind="opaque", arity=1, batch=of_stacks, infer=_factor(False, True), dtypes=REAL, cost=5000.0,
            evaluate=lambda x: _svd(x).Vh, tangent=_right_tangent,
+           orthonormal="rows",
            names=Names("right_singular_vectors", r"V^{{\mathsf T}}\left({0}\right)", "svd({0})[2]",
                        "np.linalg.svd({0}, full_matrices=False)[2]")))
 
@@ -240,6 +243,7 @@ def _qr_r_tangent(y: Node, position: int, dx: Node) -> Node:
 
 declare(Op(name="qr_q", kind="opaque", arity=1, batch=of_stacks, infer=_qr_shape(True), dtypes=REAL, cost=2000.0,
            evaluate=lambda x: np.linalg.qr(x).Q, tangent=_qr_q_tangent,
+           orthonormal="columns",
            names=Names("qr_q", r"Q\left({0}\right)", "qr({0})[0]", "np.linalg.qr({0})[0]")))
 declare(Op(name="qr_r", kind="opaque", arity=1, batch=of_stacks, infer=_qr_shape(False), dtypes=REAL, cost=2000.0,
            triangle="upper", evaluate=lambda x: np.linalg.qr(x).R, tangent=_qr_r_tangent,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import trace
-from numpy.linalg import cholesky, det, inv, matrix_power, norm, solve, svdvals
+from numpy.linalg import cholesky, det, eigvalsh, inv, matrix_power, norm, pinv, solve, svdvals
 
 
 def logdet(X: Any) -> Any:
@@ -356,4 +356,14 @@ CASES = [
     Case("Kronecker product, times a vector", lambda A, B, x: np.kron(A, B) @ x, "A:nm B:kp x:r", {"x": "kron(A, B)"}),
     Case("Kronecker product", lambda A, B, C: np.sum(C * np.kron(A, B)), "A:nm B:kp C:qr",
          {"A": "sum_l_r B[l,r]*reshape(C, (n, k, m, p))[i,l,j,r]", "B": "sum_l_r A[l,r]*reshape(C, (n, k, m, p))[l,i,r,j]"}),
+    # Eigenvalues, singular values, pseudo-inverses
+    Case("smallest eigenvalue", lambda A: eigvalsh(A @ A.T)[0], "A:nn",
+         {"A": "2 * eigh(A @ A.T)[1][:, 0] @ (A.T @ eigh(A @ A.T)[1][:, 0]).T"}),
+    Case("sum of eigenvalues", lambda A: np.sum(eigvalsh(A @ A.T)), "A:nn", {"A": "2*A"}),
+    Case("logarithms of eigenvalues", lambda A: np.sum(np.log(eigvalsh(A @ A.T))), "A:nn",
+         {"A": "2 * eigh(A @ A.T)[1] @ diag(1/eigvalsh(A @ A.T)) @ eigh(A @ A.T)[1].T @ A"}),
+    Case("spectral norm", lambda X: norm(X, 2), "X:nm", {"X": "svd(X)[0][:, 0] @ svd(X)[2][0].T"}),
+    Case("logarithms of singular values", lambda X: np.sum(np.log(svdvals(X))), "X:nm",
+         {"X": "svd(X)[0] @ diag(1/svdvals(X)) @ svd(X)[2]"}),
+    Case("least squares by a pseudo-inverse", lambda X, b: pinv(X) @ b, "X:nm b:n", {"b": "pinv(X)"}),
 ]
