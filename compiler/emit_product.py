@@ -13,8 +13,8 @@ Small products run as loops, and so do those whose sizes do not fit the integers
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -23,6 +23,7 @@ from llvmlite import ir
 
 from .emit_llvm import POINTER, SIGNATURE, Lookup, Value, emit_kernel, internal, size_value, slot
 from .loopnest import Product, Side
+from .micro_kernel import counted
 from .packing import ArgumentLayout
 from .scalar_llvm import BOOL, BYTE, INT64, register_type
 from .sizes import Size
@@ -284,20 +285,3 @@ class _Emitter:
                 inner.store(value, inner.gep(target, [inner.add(inner.mul(j, leading), i)]))
             inner.ret_void()
         return function
-
-
-@contextmanager
-def counted(builder: Any, start: Value, stop: Value) -> Iterator[Value]:
-    """`for index in range(start, stop)`."""
-    before, head = builder.block, builder.append_basic_block()
-    inside, after = builder.append_basic_block(), builder.append_basic_block()
-    builder.branch(head)
-    builder.position_at_end(head)
-    index = builder.phi(INT64)
-    index.add_incoming(start, before)
-    builder.cbranch(builder.icmp_signed("<", index, stop), inside, after)
-    builder.position_at_end(inside)
-    yield index
-    index.add_incoming(builder.add(index, INT64(1)), builder.block)
-    builder.branch(head)
-    builder.position_at_end(after)

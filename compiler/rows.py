@@ -45,11 +45,13 @@ def _of_kernel(kernel: Kernel) -> dict[str, str]:
     assert loop is not None
     reduces = dict(kernel.reduces)
     found: dict[str, str] = {}
-    for buffer, index, is_write in accesses(kernel.body):
-        kind = SUM if buffer in reduces else ROWS if index and index[0] == Index(loop.index) else OTHER if is_write else WHOLE
-        before = found.setdefault(buffer, kind)
-        if before != kind:
-            found[buffer] = WHOLE if {before, kind} == {ROWS, WHOLE} else OTHER
+    for s in kernel.body:
+        for buffer, index, is_write in accesses((s,)):
+            along = s is loop and index[:1] == (Index(loop.index),)
+            kind = SUM if buffer in reduces else ROWS if along else OTHER if is_write else WHOLE
+            before = found.setdefault(buffer, kind)
+            if before != kind:
+                found[buffer] = WHOLE if {before, kind} == {ROWS, WHOLE} else OTHER
     return found
 
 
@@ -140,11 +142,13 @@ def in_row_blocks(plan: Plan, steps: Sequence[PlannedStep], terms: Mapping[str, 
             inside = Counter(name for member in group.members for name in _names(member.step, plan))
             local = {name for name in group.written - kept if group.kinds[name] == ROWS and inside[name] == users[name]}
             if local:
-                plan, blocks = _made(plan, group, [name for name in plan.buffers.values() if name in local], terms)
-                for _ in later:
-                    waiting.popleft()
-                waiting.extendleft(reversed([*before, blocks, *after]))
-                continue
+                larger, blocks = _made(plan, group, [name for name in plan.buffers.values() if name in local], terms)
+                if blocks.large != 1:
+                    plan = larger
+                    for _ in later:
+                        waiting.popleft()
+                    waiting.extendleft(reversed([*before, blocks, *after]))
+                    continue
         done.append(first)
     return plan, done
 
@@ -208,6 +212,7 @@ def _made(plan: Plan, group: _Group, local: Sequence[str], terms: Mapping[str, T
     sums = [(buffers[name], shapes[name]) for m in members for name, _ in m.reduces if isinstance(m.step, Kernel)]
     row = sum((_bytes(b, shape[1:]) for b, shape in own), start=0)
     rows = maximum(LEAST_ROWS, minimum(MOST_ROWS, floordiv(floordiv(CACHE, maximum(1, row)), TALL) * TALL))
+    rows = minimum(rows, maximum(1, group.extent))
     scratch = rows * row + sum((_bytes(b, shape) for b, shape in sums), start=0) + 64 * (len(own) + len(sums) + 1)
     reduced = dict.fromkeys(name for m in members for name, _ in m.reduces)
     copied = sum((_bytes(buffers[name], shapes[name]) for name in reduced), start=scratch)

@@ -54,7 +54,9 @@ class Scheduled:
             lines += [(f"   apart: {reason}", frozenset())] if reason else []
             lines.append((f"{number}: {_head(step, self.plan)}", step.node.sites if isinstance(step, CallStep) else frozenset()))
             if isinstance(step, RowBlocks):
-                lines += [(f"   * {_head(s, self.plan)}", frozenset()) for s in (*step.copies, *(m.step for m in step.members))]
+                for member in (*step.copies, *(m.step for m in step.members)):
+                    sites = frozenset(site for b in member.buffers if b.written for site in nodes[b.name].sites)
+                    lines.append((f"   * {_head(member, self.plan)}", sites))
             if isinstance(step, Kernel | Product | RowBlocks):
                 copied = [b for k in step.copies for b in k.buffers] if isinstance(step, RowBlocks) else []
                 made = [(nodes[b.name], b.name) for b in (*copied, *step.buffers) if b.written]
