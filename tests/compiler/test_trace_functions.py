@@ -352,6 +352,7 @@ ROWS = [
     ("linalg.qr", "np.linalg.qr(x, 'r') ** 2", Q),
     ("linalg.pinv", "np.linalg.pinv(x)", A),
     ("linalg.norm", "np.linalg.norm(x, 2)", A),
+    ("linalg.norm", "np.linalg.norm(x, -2, axis=(0, 2))", Q.reshape(2, 4, 2)),
     ("linalg.norm", "np.linalg.norm(x, 'nuc', axis=(1, 0), keepdims=True)", A),
     ("linalg.solve", "np.linalg.solve(x, y)", Q, S[:4]),
     ("linalg.solve", "np.linalg.solve(x, y)", Q, A.T),

@@ -191,7 +191,8 @@ def _matrix_norm(x: Node, axes: tuple[int, ...], order: Any, keepdims: bool) -> 
     if order not in (2, -2, "nuc"):
         raise ValueError(f"Invalid norm order {order!r} for matrices.")
     values = f.singular_values(build.moveaxis(build.moveaxis(x, columns, x.ndim - 1), rows - (rows > columns), x.ndim - 2))
-    result = build.reduce("sum" if order == "nuc" else "max" if order == 2 else "min", values, (values.ndim - 1,), False)
+    place = 0 if order == 2 else -1  # they are sorted
+    result = build.reduce("sum", values, (values.ndim - 1,)) if order == "nuc" else build.index(values, (..., place))
     return build.reshape(result, tuple(1 if k in axes else s for k, s in enumerate(x.shape))) if keepdims else result
 
 
