@@ -12,7 +12,7 @@ from . import numbers
 from .algebra import Table
 from .terms import Add, Mul, Number, Term
 
-__all__ = ["Monomial", "Polynomial", "content", "divide", "expand", "monomial", "of", "rate", "shifted", "to_term"]
+__all__ = ["Monomial", "Polynomial", "apart", "content", "divide", "expand", "monomial", "of", "shifted", "to_term"]
 
 Monomial = frozenset[tuple[Term, Fraction]]
 Polynomial = dict[Monomial, Fraction]
@@ -22,7 +22,7 @@ MOST_EFFORT = 20_000  # products of monomials, and terms that are looked at, in 
 LARGEST_EXPONENT = 8
 
 
-def rate(table: Table, term: Term) -> tuple[Fraction, Monomial]:
+def apart(table: Table, term: Term) -> tuple[Fraction, Monomial]:
     """A term that is not a sum, as a coefficient and a monomial."""
     c = Fraction(1)
     factors: tuple[tuple[Term, Term], ...] = ((term, table.one),)
@@ -32,9 +32,9 @@ def rate(table: Table, term: Term) -> tuple[Fraction, Monomial]:
         c, factors = term.coefficient, term.factors
     found: dict[Term, Fraction] = {}
     for base, exponent in factors:
-        apart = table.power(base, exponent) if isinstance(base, Mul) else base
-        if isinstance(apart, Mul) and (base, exponent) not in apart.factors:  # sqrt(2*x) is sqrt(2) times sqrt(x) here
-            d, powers = rate(table, apart)
+        opened = table.power(base, exponent) if isinstance(base, Mul) else base
+        if isinstance(opened, Mul) and (base, exponent) not in opened.factors:  # sqrt(2*x) is sqrt(2) times sqrt(x) here
+            d, powers = apart(table, opened)
             c *= d
             for kernel, k in powers:
                 found[kernel] = found.get(kernel, Fraction(0)) + k
@@ -58,7 +58,7 @@ def of(table: Table, term: Term) -> Polynomial:
     """A sum as a polynomial; anything else as one monomial."""
     made: Polynomial = {}
     for c, t in term.items if isinstance(term, Add) else ((Fraction(1), term),):
-        k, m = rate(table, t)
+        k, m = apart(table, t)
         _add(made, m, c * k)
     return made
 

@@ -82,7 +82,7 @@ def square(table: Table, rest: Polynomial) -> Term | None:
         if u is None or v is None:
             continue
         one, other = polynomial.monomial(table, u[1], u[0]), polynomial.monomial(table, v[1], v[0])
-        product = polynomial.rate(table, table.mul(table.number(2), one, other))
+        product = polynomial.apart(table, table.mul(table.number(2), one, other))
         if product == (rest[cross], cross):
             return table.power(one + other, table.number(2))
         if product == (-rest[cross], cross):

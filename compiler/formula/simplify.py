@@ -9,9 +9,11 @@ from typing import Any
 
 from ..op import all_ops
 from .algebra import Table
+from .cost import cost
 from .identities import HEAVISIDE
+from .shorter import shortened
 from .terms import Term
-from .tidy import length, tidied
+from .tidy import tidied
 
 __all__ = ["from_sympy", "simplified", "within"]
 
@@ -53,8 +55,8 @@ def simplified(expression: Any, term: Term, seconds: float) -> Term | None:
     made = from_sympy(term.table, found)
     if made is None:
         return None
-    made = tidied(term.table, made)
-    return made if length(made) < length(term) else None
+    made = shortened(term.table, tidied(term.table, made))
+    return made if cost(made) < cost(term) else None
 
 
 def _agree(one: Any, other: Any) -> bool:
@@ -67,7 +69,7 @@ def _agree(one: Any, other: Any) -> bool:
     symbols = sorted(one.free_symbols | other.free_symbols, key=str)
     agreed = 0
     for _ in range(_ATTEMPTS):
-        at = {s: sympy.Rational(rng.randint(-300, 300), 97) for s in symbols}
+        at = {s: _drawn(sympy, rng, s) for s in symbols}
         a, b = (e.subs(at).evalf(_DIGITS) for e in (one, other))
         if not (a.is_real and a.is_finite):
             continue
@@ -77,6 +79,12 @@ def _agree(one: Any, other: Any) -> bool:
         if agreed == _POINTS or not symbols:
             return True
     return False
+
+
+def _drawn(sympy: Any, rng: Any, symbol: Any) -> Any:
+    """A number that keeps what was promised of a symbol."""
+    lowest = 1 if symbol.is_nonnegative else -300
+    return sympy.Integer(rng.randint(lowest, 9)) if symbol.is_integer else sympy.Rational(rng.randint(lowest, 300), 97)
 
 
 def from_sympy(table: Table, expression: Any) -> Term | None:
