@@ -209,7 +209,8 @@ def _log_of_quotient(m: Match) -> Node | None:
     if d is None or m.A.op.name == "const":
         return None
     near = f.lt(f.abs(d), _of_its_size(m.B))
-    return f.where(near, f.log1p(f.where(near, d / m.B, 0.0)), f.log(f.where(near, 1.0, m.A / m.B)))
+    quotient = f.where(near, d, m.A) / m.B  # one division for either
+    return f.where(near, f.log1p(f.where(near, quotient, 0.0)), f.log(f.where(near, 1.0, quotient)))
 
 
 LIMITS: dict[str, Any] = {  # ulps, and the scale of the error where it is absolute
