@@ -33,8 +33,9 @@ SMALL = np.array([1e-3, 1e-6, -1e-3, -1e-6])
 CENTRES = (0.0, 1.0)  # where functions are looked at, beside the infinities
 PLACES = (*CENTRES, math.inf, -math.inf)
 SAMPLES = np.concatenate([*(c + SMALL for c in CENTRES), 1 / np.abs(SMALL), -1 / np.abs(SMALL)])
+RADII = (4, 3, 2, 1.5, 1, 0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -4, -5, -6, -8, -10)  # base-2 logarithms, tried in this order
 CANCELS = 2.0**-7  # of the larger operand
-PRECISION, ORDER_PRECISION = 500, 1600  # bits
+PRECISION, ORDER_PRECISION = 340, 800  # bits
 
 EXPANSION = rule("series", AnyOf("elementwise", "", "f(x) near 0 or infinity"), lambda m: None, Level.STABLE, ulps=8.0,
                  why="sampled with many digits, and compared with them at other points: value and derivative agree to the last bit")
@@ -198,8 +199,9 @@ def _replaced(node: Node, functions: _Functions) -> Node | None:
 def _fits(sample: Callable[[Any], Any], cancels: Sequence[bool]) -> Iterator[tuple[Fit, float, int]]:
     """The series at the places where something cancels, each with its place and the sign of an infinity that it is for alone."""
     for centre, there in zip(CENTRES, cancels, strict=False):
-        found = _fit(lambda t, c=centre: sample(c + t)) if there else None  # type: ignore[misc]
-        if found is not None and not (centre and found.order == 1):  # a simple zero there is like one anywhere else
+        simple = 1 if centre else None  # a simple zero there is like one anywhere else
+        found = _fit(lambda t, c=centre: sample(c + t), without=simple) if there else None  # type: ignore[misc]
+        if found is not None:
             yield found, centre, 0
     above, below = cancels[len(CENTRES):]
     both = _fit(lambda t: sample(1 / t)) if above or below else None
@@ -245,16 +247,16 @@ def _sampler(node: Node, x: Node) -> Callable[[Any], Any]:
     return sample
 
 
-def _fit(sample: Callable[[Any], Any], *, one_sided: bool = False) -> Fit | None:
-    """The series of a function of t at 0, None where it has none."""
+def _fit(sample: Callable[[Any], Any], *, one_sided: bool = False, without: int | None = None) -> Fit | None:
+    """The series of a function of t at 0, None where it has none, or begins with the power that is not wanted."""
     import mpmath
 
     order = _order(sample, one_sided)
-    if order is None:
+    if order is None or order == without:
         return None
     with mpmath.workprec(PRECISION):
-        for k in range(8, -21, -1):
-            radius = mpmath.mpf(2) ** (mpmath.mpf(k) / 2)
+        for k in RADII:
+            radius = mpmath.mpf(2) ** k
             found = _at(sample, order, radius, one_sided)
             if found is not None:
                 return found
@@ -266,7 +268,7 @@ def _order(sample: Callable[[Any], Any], one_sided: bool) -> int | None:
     import mpmath
 
     with mpmath.workprec(ORDER_PRECISION):
-        t = mpmath.mpf(2) ** -80
+        t = mpmath.mpf(2) ** -40
         values = [sample(t), sample(t / 2), *([] if one_sided else [sample(-t), sample(-t / 2)])]
         if any(v is None or v == 0 for v in values):
             return None
