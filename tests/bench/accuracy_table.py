@@ -28,7 +28,7 @@ from chainrule.runtime.function.accuracy import bits_of_error, spread  # noqa: E
 PAGE = ROOT / "compiler" / "rewrite" / "README.md"
 BEGIN, END = "<!-- accuracy: begin (written by tests/bench/accuracy_table.py) -->", "<!-- accuracy: end -->"
 POINTS = 24
-NAMES = ("sin", "cos", "tan", "exp", "log", "sqrt")
+NAMES = ("sin", "cos", "tan", "sinh", "tanh", "exp", "log", "sqrt")
 Evaluation = tuple[float, list[float]]
 
 jax.config.update("jax_enable_x64", True)

@@ -26,7 +26,8 @@ UNIT, ONE = (0.1, 0.9), (1.0, 5.0)
 FORMULAS = {
     # mechanics and relativity
     "relativistic mass": _of("m/sqrt(1 - v**2/c**2)", m=ONE, v=(1.0, 2.0), c=(3.0, 10.0)),
-    "gravity": _of("G*m1*m2/((x2 - x1)**2 + (y2 - y1)**2)", G=ONE, m1=ONE, m2=ONE, x1=(1.0, 2.0), x2=(3.0, 4.0), y1=(1.0, 2.0), y2=(3.0, 4.0)),
+    "gravity": _of("G*m1*m2/((x2 - x1)**2 + (y2 - y1)**2)", G=ONE, m1=ONE, m2=ONE, x1=(1.0, 2.0), x2=(3.0, 4.0), y1=(1.0, 2.0),
+                   y2=(3.0, 4.0)),
     "spring": _of("k*x**2/2", k=ONE, x=ONE),
     "kinetic energy": _of("m*(u**2 + v**2 + w**2)/2", m=ONE, u=ONE, v=ONE, w=ONE),
     "Lorentz time": _of("(t - u*x/c**2)/sqrt(1 - u**2/c**2)", t=ONE, u=(1.0, 2.0), x=ONE, c=(3.0, 10.0)),
@@ -95,9 +96,11 @@ FORMULAS = {
     "bond": _of("c*(1 - (1 + r)**(-n))/r + F*(1 + r)**(-n)", c=ONE, r=(0.01, 0.1), n=(5.0, 30.0), F=(90.0, 110.0)),
     "continuous compounding": _of("P*(1 + r/n)**(n*t)", P=ONE, r=(0.01, 0.2), n=(1.0, 12.0), t=(1.0, 30.0)),
     # geometry, calculus
-    "Heron": _of("sqrt((a + b + c)/2*((a + b + c)/2 - a)*((a + b + c)/2 - b)*((a + b + c)/2 - c))", a=(3.0, 4.0), b=(3.0, 4.0), c=(3.0, 4.0)),
+    "Heron": _of("sqrt((a + b + c)/2*((a + b + c)/2 - a)*((a + b + c)/2 - b)*((a + b + c)/2 - c))", a=(3.0, 4.0), b=(3.0, 4.0),
+                   c=(3.0, 4.0)),
     "law of cosines": _of("sqrt(a**2 + b**2 - 2*a*b*cos(t))", a=ONE, b=ONE, t=(0.5, 2.5)),
-    "sphere": _of("2*asin(sqrt(sin((p - q)/2)**2 + cos(p)*cos(q)*sin((l - m)/2)**2))", p=(0.1, 0.5), q=(0.6, 1.0), l=(0.1, 0.5), m=(0.6, 1.2)),
+    "sphere": _of("2*asin(sqrt(sin((p - q)/2)**2 + cos(p)*cos(q)*sin((l - m)/2)**2))", p=(0.1, 0.5), q=(0.6, 1.0), l=(0.1, 0.5),
+                   m=(0.6, 1.2)),
     "spiral": _of("sqrt(x**2 + y**2)*exp(-atan2(y, x))", x=ONE, y=ONE),
     "Rosenbrock": _of("100*(y - x**2)**2 + (1 - x)**2", x=(2.0, 3.0), y=ONE),
     "Himmelblau": _of("(x**2 + y - 11)**2 + (x + y**2 - 7)**2", x=(4.0, 5.0), y=(4.0, 5.0)),
