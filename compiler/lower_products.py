@@ -76,9 +76,9 @@ def groups(left: str, right: str, out: str) -> tuple[str, str, str, str, bool]:
     return (stack, rights, inner, lefts, True) if swapped else (stack, lefts, inner, rights, False)
 
 
-def place_of(side: Side) -> tuple[IndexExpr, ...]:
-    """Where a side is at the current iteration."""
-    return tuple(plus(times(Index(f"i{label}"), by), start) if label else start
+def place_of(side: Side, at: Mapping[str, IndexExpr] | None = None) -> tuple[IndexExpr, ...]:
+    """Where a side is at the current iteration, or at these indices of its labels."""
+    return tuple(plus(times(Index(f"i{label}") if at is None else at[label], by), start) if label else start
                  for start, label, by in zip(side.start, side.labels, side.steps, strict=True))
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from .ir import Node, f
-from .loopnest import Buffer, Index, Kernel, Load, Loop, Member, Names, Product, RowBlocks, Side, Store
-from .lower import symbols_read
+from .loopnest import Buffer, Index, IndexExpr, Kernel, Load, Loop, Member, Names, Product, RowBlocks, Side, Store
+from .lower import plus, symbols_read, times
 from .lower_products import place_of
 from .micro_kernel import TALL
 from .op import Shape
@@ -25,7 +25,7 @@ from .products import Term
 from .schedule import Plan
 from .scheduled import PlannedStep, touched_by
 from .sizes import Size, floordiv, maximum, minimum, product, symbols_of
-from .split import main_loop, with_split
+from .split import main_loop
 from .statements import Touched, accesses
 
 __all__ = ["in_row_blocks"]
@@ -36,6 +36,7 @@ MOST_ROWS, LEAST_ROWS = 24, 12
 APART = 64  # rows in a part; twice as many where parts are added up
 MOST_PARTS = 64
 MOST_MEMORY = 1 << 24  # bytes of all parts
+STRIPE = 16  # columns that are copied at once
 LEAST_WORK = 1 << 20  # multiplications in a part
 ROWS, WHOLE, SUM, OTHER = "rows", "whole", "sum", "other"  # how a member touches a buffer
 
@@ -255,13 +256,20 @@ def _packed(plan: Plan, step: Product, term: Term) -> tuple[Plan, Kernel, Produc
     name = taken.fresh(f"{step.right.buffer}_by_rows")
     reason = f"the columns of {step.right.buffer} are not dense where a product of row blocks reads it"
     plan = replace(plan, buffers={**plan.buffers, node: name}, reasons={**plan.reasons, node: reason})
-    place = Index(f"i{inner}"), Index(f"i{column}")
     extents = dict(step.extents)
-    body = (Loop(place[0].name, extents[inner], (Loop(place[1].name, extents[column], (
-        Load("a", step.right.buffer, place_of(step.right)), Store(name, place, "a"))),)),)
+    whole = floordiv(extents[column], STRIPE)
+
+    def stripe(start: IndexExpr, width: Size) -> Loop:
+        """Some columns, from the first term to the last one: what is read for one term is in cache for the next."""
+        place = Index("i"), plus(Index("j"), start)
+        read = Load("a", step.right.buffer, place_of(step.right, dict(zip((inner, column), place, strict=True))))
+        return Loop("i", extents[inner], (Loop("j", width, (read, Store(name, place, "a"))),))
+
+    rest = stripe(whole * STRIPE, extents[column] - whole * STRIPE)
+    body = (Loop("s", whole, (stripe(times(Index("s"), STRIPE), STRIPE),)), rest)
     source = next(b for b in step.buffers if b.name == step.right.buffer)
     target = Buffer(name, node.dtype, 2, written=True, contiguous=True)
-    kernel = with_split(Kernel("", (source, target), symbols_read(body), body))
+    kernel = Kernel("", (source, target), symbols_read(body), body)
     right = Side(name, (0, 0), (inner, column), (1, 1))
     read = {step.left.buffer, name, step.out.buffer}
     buffers = tuple(b for b in (*step.buffers[:-1], replace(target, written=False), step.buffers[-1]) if b.name in read)

@@ -220,9 +220,8 @@ def test_what_the_right_operand_has_by_columns_is_copied_once() -> None:
 
 
 def test_a_product_that_is_wide_both_ways_is_one_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    program, asked = made("layers", F8, False), list[str]()
     monkeypatch.setattr(blas, "address", lambda name, real=blas.address: asked.append(name) or real(name))
-    program = made("layers", F8, False)
     for hidden, calls in ((256, 0), (257, 2)):
         arguments = normal(50, 300), normal(300, hidden), normal(hidden, 20)
         check(program, *arguments)

@@ -24,14 +24,16 @@ EXPECTED: dict[str, tuple[int, int, list[str]]] = {
     "two numbers": (0, 0, [""]),
     "rosenbrock": (0, 0, ["[s0]"]),
     "logistic": (0, 1, ["[s0, s1 [s0, s0]]", ""]),
-    "perceptron": (5, 2, ["[s4 [s1]]", "[s6 [s1]]", "[s4, s6 [s4, s4, s4, s4]]", "[s1, s6 [s1]]", ""]),
+    "perceptron": (5, 2, ["[floordiv(s1, 16) [s4 [16]], s4 [-16*floordiv(s1, 16) + s1]]",
+                          "[s6 [s1]]", "[s4, s6 [s4, s4, s4, s4]]", "[s1, s6 [s1]]", ""]),
     "black-scholes": (0, 0, ["[s0]"]),
     "lennard-jones": (0, 5, ["[s0 [s1]]", "[s0 [s1], s0 [s1, s0 [s1, s1]]]", "", "[s0 [s1]]"]),
     "row logsumexp": (0, 0, ["[s0 [s1, s1, s1]]"]),
     "kinematic chain": (0, 55, ["", "[s0]"]),
     "softmax energy": (0, 6, ["[s1 [s0]]", "[s0]", "[s1]", "", "[s0, s1 [s0]]", "[s0]"]),
     "six variables": (0, 0, ["[s0]"]),
-    "attention": (4, 3, ["[s2 [s5]]", "[s1 [s2]]", "[s0 [s2, s2]]", "[s2, s0 [s2]]", "[s0 [s5]]", "[s0 [s2, s2]]", "[s2 [s5]]"]),
+    "attention": (4, 3, ["[s2 [s5]]", "[floordiv(s2, 16) [s1 [16]], s1 [-16*floordiv(s2, 16) + s2]]",
+                         "[s0 [s2, s2]]", "[s2, s0 [s2]]", "[s0 [s5]]", "[s0 [s2, s2]]", "[s2 [s5]]"]),
 }
 
 
