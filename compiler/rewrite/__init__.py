@@ -10,8 +10,9 @@ from .engine import DEFAULT_LEVELS, RewriteCycleError, Rewriter, RuleSet, Step, 
 from .expansion import expand
 from .factors import factors_out
 from .facts import Fact, Facts
+from .quotients import share_divisions
 from .rule import Condition, Level, Rule, rule
 from .symmetry import sum_along_inner
 
 __all__ = ["DEFAULT_LEVELS", "Condition", "Fact", "Facts", "Level", "RewriteCycleError", "Rewriter", "Rule", "RuleSet",
-           "Step", "compress", "expand", "factors_out", "rule", "simplify", "sum_along_inner"]
+           "Step", "compress", "expand", "factors_out", "rule", "share_divisions", "simplify", "sum_along_inner"]

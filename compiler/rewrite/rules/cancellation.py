@@ -177,6 +177,8 @@ QUOTIENTS = (
          ulps=8.0, scale=1e-3),
     rule("cotangent_minus_reciprocal", op.reciprocal(op.tan(X)) - op.reciprocal(X), lambda m: _cotangent_slope(m.X), STABLE,
          ulps=8.0, scale=1e-3),
+    rule("quotient_over_denominator", (X / (A / B)) / B, X / A, STABLE, why="of the derivatives of log(a/b); undefined for b = 0"),
+    rule("quotient_times_inverse", (Y / B) * (X / Y), X / B, STABLE, why="of the derivatives of log(a/b); undefined for y = 0"),
 )
 
 
