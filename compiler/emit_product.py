@@ -1,4 +1,4 @@
-"""Matrix products to LLVM IR: calls of a BLAS routine on matrices where they lie, or loops where they are small.
+"""Matrix products to LLVM IR: calls of a BLAS routine, or code of our own, on matrices where they lie; loops where they are small.
 
 A product becomes `void product(i64 start, i64 stop, i64* arguments)`, as a kernel does, with one argument more: the address
 of the routine. Its parts lie side by side in the result, with bounds that depend on sizes alone, and BLAS runs on the thread
@@ -9,7 +9,9 @@ either axis, with any distance between rows. Several axes that lie like one are 
 matrices is. Only a matrix that is dense along no axis (every second column, a row repeated, a reversed row) is copied first,
 one matrix of the stack at a time.
 
-Small products run as loops, and so do those whose sizes do not fit the integers of BLAS, or for which memory is short.
+Where the columns of the right operand are dense and all of it stays in a cache, `micro_kernel` multiplies faster than BLAS, which
+packs what it reads. It also multiplies what BLAS cannot: sizes that do not fit its integers, matrices for whose copies memory is
+short. Small products run as loops.
 """
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from llvmlite import ir
 
 from .emit_llvm import POINTER, SIGNATURE, Lookup, Value, emit_kernel, internal, size_value, slot
 from .loopnest import Product, Side
-from .micro_kernel import counted
+from .micro_kernel import counted, multiply
 from .packing import ArgumentLayout
 from .scalar_llvm import BOOL, BYTE, INT64, register_type
 from .sizes import Size
@@ -34,6 +36,8 @@ SMALL = 1024  # multiplications; below, a call of BLAS costs more than it saves
 WIDTH = 16  # parts begin at multiples of it: no more than one of them ends with rows that fill no register
 INT = ir.IntType(32)
 LARGEST = (1 << 31) - 1
+CACHED = 1 << 21  # bytes of a right operand that is read from a cache again and again
+WIDE, FEW = 64, 4  # columns and rows from which on tiles of `multiply` are whole enough
 
 
 def emit_product(module: Any, product: Product, symbol: str, lowering: Lookup) -> Any:
@@ -161,7 +165,8 @@ class _Emitter:
         """The leading dimension of runs that fit."""
         return self.builder.select(self.is_(others, "==", INT64(1)), count, self.builder.sdiv(step, self.item))
 
-    def operand(self, tensor: _Tensor, rows: tuple[Value, str], columns: tuple[Value, str]) -> _Operand:
+    def operand(self, tensor: _Tensor, rows: tuple[Value, str], columns: tuple[Value, str], as_it_lies: Value) -> _Operand:
+        """How BLAS is told of a matrix; memory for its copy, where it needs one and the matrix is not multiplied `as_it_lies`."""
         builder, (u, u_label), (v, v_label) = self.builder, rows, columns
         su, sv = tensor.strides[u_label], tensor.strides[v_label]
         plain, transposed = self.fits(u, su, v, sv), self.fits(v, sv, u, su)
@@ -169,7 +174,7 @@ class _Emitter:
         copied = builder.not_(builder.or_(plain, transposed))
         leading = builder.select(plain, self.leading(u, v, sv), builder.select(transposed, self.leading(v, u, su), u))
         place = self.place(POINTER, ir.Constant(POINTER, None))
-        with builder.if_then(copied, likely=False):
+        with builder.if_then(builder.and_(copied, builder.not_(as_it_lies)), likely=False):
             builder.store(builder.call(self.c_function("malloc", POINTER, INT64), [self.times(u, v, self.item)]), place)
         return _Operand(tensor, (su, sv), transposed, leading, copied, builder.load(place))
 
@@ -195,15 +200,17 @@ class _Emitter:
         k, inner_loops = self.joined(inner, (left, right))
         n, column_loops = self.joined(columns, (out, right))
         apart = self.leading(n, m, out.strides[rows[-1]])
-        self.require(self.is_(routine, "!=", INT64(0)), self.by_loops)
-        self.require(self.all(*(self.is_(extent, "<=", INT64(LARGEST)) for extent in (m, k, n, apart))), self.by_loops)
         self.require(self.is_(self.times(m, k, n), ">", INT64(SMALL)), self.by_loops)
+        by_blas = self.all(self.is_(routine, "!=", INT64(0)), *(self.is_(extent, "<=", INT64(LARGEST)) for extent in (m, k, n, apart)))
+        cached = self.all(self.is_(right.strides[columns[-1]], "==", self.item), self.is_(n, ">=", INT64(WIDE)),
+                          self.is_(m, ">=", INT64(FEW)), self.is_(self.times(k, n, self.item), "<=", INT64(CACHED)))
+        by_blas = builder.and_(by_blas, builder.not_(cached))
         # by columns, the transpose of the result is the product of the transposes
-        first = self.operand(right, (n, columns[-1]), (k, inner[-1]))
-        second = self.operand(left, (k, inner[-1]), (m, rows[-1]))
-        short = self.function.append_basic_block("short")
-        self.require(self.all(*(builder.or_(builder.not_(x.copied), builder.icmp_unsigned("!=", x.block, ir.Constant(POINTER, None)))
-                                for x in (first, second))), short)
+        first = self.operand(right, (n, columns[-1]), (k, inner[-1]), builder.not_(by_blas))
+        second = self.operand(left, (k, inner[-1]), (m, rows[-1]), builder.not_(by_blas))
+        for x in (first, second):
+            has_block = builder.icmp_unsigned("!=", x.block, ir.Constant(POINTER, None))
+            by_blas = builder.and_(by_blas, builder.or_(builder.not_(x.copied), has_block))
 
         loops = [*((c, self.extents[c]) for c in stack), *row_loops, *column_loops]
         by_stack = self.is_(loops[0][1], ">=", self.parts) if loops else BOOL(0)
@@ -222,13 +229,19 @@ class _Emitter:
             r, c = (self.cut(extent, chosen, part, WIDTH) for extent, chosen in ((m, by_rows), (n, by_columns)))
             moves = [(rows[-1], r[0]), (columns[-1], c[0]), *at.items()]
             extents = builder.sub(c[1], c[0]), builder.sub(r[1], r[0]), k
-            self.call(routine, extents, first, second, self.moved(out, moves), apart, start, moves)
+            target = self.moved(out, moves)
+            with builder.if_else(by_blas) as (by_routine, as_they_lie):
+                with by_routine:
+                    self.call(routine, extents, first, second, target, apart, start, moves)
+                with as_they_lie:
+                    a, b = ((self.moved(x, moves), x.strides[u], x.strides[v])
+                            for x, u, v in ((left, rows[-1], inner[-1]), (right, inner[-1], columns[-1])))
+                    scale = ir.Constant(self.number, product.scale)
+                    builder.call(multiply(self.module, self.number), [
+                        *a, *b, target, out.strides[rows[-1]], extents[1], k, extents[0], scale, builder.not_(start)])
         self.release(first, second)
         builder.ret_void()
 
-        builder.position_at_end(short)
-        self.release(first, second)
-        builder.branch(self.by_loops)
         builder.position_at_end(self.by_loops)
         with builder.if_then(self.is_(self.function.args[0], "==", INT64(0))):  # all at once, by whoever has the first part
             builder.call(self.loops, [INT64(0), INT64(1), self.arguments])

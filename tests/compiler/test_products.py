@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,42 @@ def test_without_a_library_loops_give_the_same(monkeypatch: pytest.MonkeyPatch) 
     close(matmul().run_steps([a, b])[0], a @ b)
 
 
+@pytest.mark.parametrize("dtype", ROUTINES, ids=str)
+def test_dense_columns_of_a_matrix_in_cache_are_multiplied_without_a_library(dtype: Any, watched: Watched) -> None:
+    b = RNG.normal(size=(300, 70)).astype(dtype)
+    for made in (READABLE | COPIED).values():
+        a = made(RNG.normal(size=(130, 300)).astype(dtype))
+        close(matmul(dtype).run_steps([a, b])[0], a @ b)
+        close(matmul(dtype).run_steps([a[:5], b])[0], a[:5] @ b)
+    assert watched.calls == []
+    for few, wide in ((a[:3], b), (a, np.asfortranarray(b)), (a, b[:, :63]), (a, RNG.normal(size=(300, 2000)).astype(dtype))):
+        close(matmul(dtype).run_steps([few, wide])[0], few @ wide)
+    assert len(watched.calls) >= 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads how much memory the process has")
+def test_without_memory_for_a_copy_each_part_multiplies_what_lies_there(watched: Watched) -> None:
+    resource = pytest.importorskip("resource")
+    a, b, d = (RNG.normal(size=s) for s in ((400, 60), (60, 50), (40_000, 50)))
+    c = np.lib.stride_tricks.as_strided(RNG.normal(size=90_000), (400, 40_000), (16, 16))  # a copy takes 128 MB
+    program = program_of(lambda a, b, c, d: a @ b + c @ d, a, b, c, d)
+    expected = a @ b + c @ d
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    found = []
+    for room in (None, 100 << 20):
+        watched.calls.clear()
+        try:
+            if room is not None:
+                used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+                resource.setrlimit(resource.RLIMIT_AS, (used + room, before[1]))
+            (result,) = program.run_steps([a, b, c, d])
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
+        close(result, expected)
+        found.append(len(watched.calls))
+    assert found == [4, 1]  # three parts, and the product that needs no copy
+
+
 def test_the_result_has_the_same_bits_each_time() -> None:
     a, b = RNG.normal(size=(130, 200)), RNG.normal(size=(200, 150))
     first, second = (matmul().run_steps([a, b])[0] for _ in range(2))
@@ -254,11 +291,11 @@ def test_undefined_and_infinite_elements_reach_what_they_are_a_part_of(size: int
 # ------------------------------------------------------------------------------------------------ labels
 @pytest.mark.parametrize(("left", "right", "out", "calls"), [
     ("byx", "bxz", "byz", 12), ("byx", "xz", "byz", 1), ("yx", "bxz", "byz", 12), ("byx", "bzx", "bzy", 12), ("xby", "xbz", "byz", 12),
-    ("yabx", "abxz", "yabz", 132), ("abx", "xcd", "abcd", 2), ("abc", "bcd", "ad", 1), ("acb", "bcd", "ad", 13),
+    ("yabx", "abxz", "yabz", 132), ("abx", "xcd", "abcd", 0), ("abc", "bcd", "ad", 1), ("acb", "bcd", "ad", 13),
     ("abx", "xc", "bac", 12), ("abx", "xc", "acb", 11), ("yx", "zx", "zy", 1), ("xy", "xz", "zy", 1), ("aybx", "bxaz", "abyz", 132),
 ])
 def test_stacks_and_several_axes(left: str, right: str, out: str, calls: int, watched: Watched) -> None:
-    extent = dict(zip("abcdxyz", (11, 12, 13, 90, 60, 31, 32), strict=True))
+    extent = dict(zip("abcdxyz", (11, 12, 13, 50, 60, 31, 32), strict=True))
     a, b = (RNG.normal(size=[extent[c] for c in labels]) for labels in (left, right))
     (result,) = contraction(left, right, out).run_steps([a, b])
     close(result, np.einsum(f"{left},{right}->{out}", a, b))
