@@ -204,13 +204,13 @@ def _row(m: Match) -> Node | None:
 
 
 def _log_of_quotient(m: Match) -> Node | None:
-    """log(a/b) = log1p((a - b)/b), where they are near."""
+    """log(a/b) = log1p((a - b)/b) = -log1p((b - a)/a): the one that divides by what is smaller cancels nowhere."""
     d = difference(m.A, m.B)
     if d is None or m.A.op.name == "const":
         return None
-    near = f.lt(f.abs(d), _of_its_size(m.B))
-    quotient = f.where(near, d, m.A) / m.B  # one division for either
-    return f.where(near, f.log1p(f.where(near, quotient, 0.0)), f.log(f.where(near, 1.0, quotient)))
+    above = f.ge(f.abs(m.A), f.abs(m.B))
+    size = f.log1p(f.where(above, d, f.neg(d)) / f.where(above, m.B, m.A))
+    return f.where(above, size, f.neg(size))
 
 
 LIMITS: dict[str, Any] = {  # ulps, and the scale of the error where it is absolute
@@ -223,7 +223,8 @@ RULES: tuple[Rule, ...] = (
     rule("difference_of_powers", op.pow(A, D) - op.pow(B, D), _row, STABLE, last=True, inside=True, ulps=64.0),
     rule("difference_of_powers_of_one", op.pow(A, P) - op.pow(B, P), _row, STABLE, last=True, inside=True, ulps=750.0,
          exceptions="powers that overflow", excepted=lambda a: abs(a) > 30),
-    rule("log_of_near_quotient", op.log(A / B), _log_of_quotient, STABLE, last=True, inside=True, ulps=4.0),
+    rule("log_of_quotient", op.log(A / B), _log_of_quotient, STABLE, last=True, inside=True, ulps=4.0,
+         exceptions="numbers so large that the inverse of the quotient overflows", excepted=lambda a: abs(a) > 2.0**126),
     rule("difference_of_sums", (X + A) - (X + B), _row, STABLE, last=True, inside=True),
     rule("difference_of_multiples", (X * A) - (X * B), _row, STABLE, last=True, inside=True),
     rule("difference_of_cubes", op.square(A) * A - op.square(B) * B, _row, STABLE, last=True, inside=True, ulps=8.0,
