@@ -6,7 +6,6 @@ is asked for.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -27,40 +26,11 @@ def routine(dtype: Any) -> str:
 
 @cache
 def _capsules() -> dict[str, Any]:
-    """The capsules by name, and the file they are from under an empty name."""
+    """The capsules by name."""
     module: Any = extension("cython_blas")
     if module is None:
         return {}
-    return {**module.__pyx_capi__, "": module.__file__}
-
-
-def threads_of(library: str) -> tuple[Callable[[], int], Callable[[int], None]] | None:
-    """The functions that say and set how many threads OpenBLAS uses, None for another BLAS.
-
-    Args:
-        library: the file that has it, or that depends on it.
-    """
-    try:
-        loaded = ctypes.CDLL(library)
-    except OSError:
-        return None
-    for prefix in ("scipy_openblas", "openblas"):
-        get, put = (getattr(loaded, f"{prefix}_{verb}_num_threads", None) for verb in ("get", "set"))
-        if get is not None and put is not None:
-            return get, put
-    return None
-
-
-@cache
-def _on_one_thread() -> None:
-    """Have SciPy's BLAS run on the thread that calls it.
-
-    Products run in parts on our own threads. Those of OpenBLAS would compete with them, and wait for each other by spinning.
-    The number is not changed back and forth: OpenBLAS releases memory then that a call on another thread may be using.
-    """
-    found = threads_of(_capsules()[""])
-    if found is not None:
-        found[1](1)
+    return dict(module.__pyx_capi__)
 
 
 @cache
@@ -79,5 +49,4 @@ def address(name: str) -> int:
     number = next((w for w in signature.replace(b",", b" ").split() if w.startswith(b"__pyx_t")), b"T")
     if signature.replace(number, b"T") != _GEMM:
         return 0
-    _on_one_thread()
     return int(pointer(capsule, signature) or 0)

@@ -107,7 +107,10 @@ def stack(nodes: Sequence[Node], axis: int) -> Node:
 def roll(x: Node, shift: int, axis: int) -> Node:
     """Rotated by a whole number of places along an axis."""
     size = x.shape[axis]
-    places = sizes.mod(shift, size) if not sizes.equal(size, 0) else 0
+    if shift == 0 or sizes.equal(size, 0):
+        return x
+    is_short = sizes.less(abs(shift), size)  # then the loops know where it begins again
+    places = (shift if shift > 0 else size + shift) if is_short else sizes.mod(shift, size)
     if places == 0:
         return x
     return concatenate([window(x, axis, size - places, places), window(x, axis, 0, size - places)], axis)

@@ -14,7 +14,8 @@ from .. import sizes
 from ..errors import ShapeError
 from ..ir import constant, f, make
 from ..op import Names, Op, declare
-from .linalg import REAL, check_square, matrix_product as mm, matrix_transpose as mt, of_stacks, solution_shape
+from ..scipy_extensions import lapack
+from .linalg import REAL, check_square, each_matrix, matrix_product as mm, matrix_transpose as mt, of_stacks, solution_shape
 from .reduction import expand_back
 from .rules import aval_text
 
@@ -105,8 +106,20 @@ def _cholesky_tangent(y: Node, position: int, dx: Node) -> Node:
     return mm(y, _triangle(inner, True, 0.5))
 
 
+def _cholesky(x: Any) -> Any:
+    """By SciPy's LAPACK on the calling thread: the threads of NumPy's wait for each other by spinning, where a machine is busy."""
+    def factor(matrix: Any) -> Any:
+        upper, failed = lapack(x.dtype, "potrf")(matrix.T, lower=False, clean=True)  # the transpose is in Fortran's order
+        if failed:
+            raise np.linalg.LinAlgError("Matrix is not positive definite")
+        return upper.T
+
+    found = each_matrix(factor, x) if x.size else None
+    return np.empty_like(x) if found is None else found
+
+
 declare(Op(name="cholesky", kind="opaque", arity=1, batch=of_stacks, infer=_square("a Cholesky factorisation"), dtypes=REAL, cost=1000.0,
-           triangle="lower", evaluate=np.linalg.cholesky, tangent=_cholesky_tangent,
+           triangle="lower", evaluate=_cholesky, tangent=_cholesky_tangent,
            names=Names("cholesky", r"\operatorname{{chol}}\left({0}\right)", "cholesky({0})", "np.linalg.cholesky({0})")))
 
 

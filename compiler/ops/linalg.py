@@ -35,6 +35,16 @@ def matrix_product(x: Node, y: Node) -> Node:
     return f.contract(x, y, left=batch + "nk", right=batch + "km", out=batch + "nm")
 
 
+def each_matrix(function: Any, *stacks: Any) -> Any:
+    """A function of matrices for every matrix of stacks."""
+    if stacks[0].ndim == 2:
+        return function(*stacks)
+    lead = stacks[0].shape[:-2]
+    flat = [x.reshape(-1, *x.shape[-2:]) for x in stacks]
+    made = [function(*matrices) for matrices in zip(*flat, strict=True)]
+    return np.array(made).reshape(*lead, *made[0].shape) if made else None
+
+
 def of_stacks(node: Node, inputs: tuple[Node, ...], size: Size) -> Node:
     """How ops on stacks of matrices batch: a stack more."""
     return make(node.op, inputs, **node.named_params)

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..ir import constant, f, make
 from ..op import Names, Op, declare
-from ..scipy_extensions import extension
-from .linalg import REAL, check_square, of_stacks
+from ..scipy_extensions import lapack
+from .linalg import REAL, check_square, each_matrix, of_stacks
 
 if TYPE_CHECKING:
     from ..ir import Node
@@ -37,20 +37,6 @@ def _solution_shape(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
     return inputs[1].shape, inputs[1].dtype
 
 
-def _routine(like: Any, name: str) -> Any:
-    return getattr(extension("_flapack"), ("s" if like.dtype == np.float32 else "d") + name)
-
-
-def _each(function: Any, *stacks: Any) -> Any:
-    """A function of matrices for every matrix of stacks."""
-    if stacks[0].ndim == 2:
-        return function(*stacks)
-    lead = stacks[0].shape[:-2]
-    flat = [x.reshape(-1, *x.shape[-2:]) for x in stacks]
-    made = [function(*matrices) for matrices in zip(*flat, strict=True)]
-    return np.array(made).reshape(*lead, *made[0].shape) if made else None
-
-
 def _lu(x: Any) -> Any:
     n = x.shape[-1]
 
@@ -58,11 +44,11 @@ def _lu(x: Any) -> Any:
         made = np.empty((n + 1, n), x.dtype)
         if n:
             made[:n] = matrix
-            _, pivots, _ = _routine(x, "getrf")(made[:n].T, overwrite_a=True)  # in place: the transpose is in Fortran's order
+            _, pivots, _ = lapack(x.dtype, "getrf")(made[:n].T, overwrite_a=True)  # in place: the transpose is in Fortran's order
             made[n] = pivots
         return made
 
-    found = _each(factors, x)
+    found = each_matrix(factors, x)
     return np.empty((*x.shape[:-2], n + 1, n), x.dtype) if found is None else found
 
 
@@ -81,18 +67,18 @@ def _regular(factors: Any) -> Any:
 def _lu_solve(lu: Any, b: Any, *, transposed: bool) -> Any:
     def solution(factors: Any, right: Any) -> Any:
         matrix, pivots = _regular(factors)
-        return _routine(b, "getrs")(matrix, pivots, right, trans=0 if transposed else 1)[0]
+        return lapack(b.dtype, "getrs")(matrix, pivots, right, trans=0 if transposed else 1)[0]
 
-    found = _each(solution, lu, b) if b.size else None
+    found = each_matrix(solution, lu, b) if b.size else None
     return np.empty(b.shape, b.dtype) if found is None else found
 
 
 def _lu_inverse(lu: Any) -> Any:
     def inverse(factors: Any) -> Any:
-        return _routine(lu, "getri")(*_regular(factors))[0].T
+        return lapack(lu.dtype, "getri")(*_regular(factors))[0].T
 
     shape = (*lu.shape[:-2], lu.shape[-1], lu.shape[-1])
-    found = _each(inverse, lu) if lu.size else None
+    found = each_matrix(inverse, lu) if lu.size else None
     return np.empty(shape, lu.dtype) if found is None else found
 
 

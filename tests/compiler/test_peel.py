@@ -228,3 +228,26 @@ def test_index_names_in_a_stop_are_values_of_the_nest() -> None:
     assert peeled is not None
     (stop,) = [s.stop for s in peeled.segments if s.stop is not None]
     assert stop == IndexOp("+", Index("j"), 1)
+
+
+def test_a_rotation_has_three_stretches() -> None:
+    """Where it begins again is known, so that a stencil with two of them is not compiled in many versions."""
+    def smoothed(x: Any) -> Any:
+        return np.sum(np.sin(x) * (np.roll(x, 1) + np.roll(x, -1) + np.roll(x, 3)))
+
+    f = grad(smoothed)
+    rng = np.random.default_rng(0)
+    for n in (9, 5, 4, 3, 2, 1, 0):  # for the shortest ones another program
+        x = rng.normal(size=n)
+        neighbours = np.roll(x, 1) + np.roll(x, -1) + np.roll(x, 3)
+        expected = np.cos(x) * neighbours + np.roll(np.sin(x), -1) + np.roll(np.sin(x), 1) + np.roll(np.sin(x), -3)
+        np.testing.assert_allclose(f.grad(x), expected, rtol=1e-13, atol=1e-15)
+    assert f.stats.traces <= 5
+    rows = grad(lambda x: np.roll(x, 1, axis=0) - np.roll(x, -1, axis=0))
+    x = rng.normal(size=(6, 4))
+    rows(x)
+    (loop,) = (s for k in rows.trace(x)._execution("value").program.kernels for s in k.body if isinstance(s, Loop))
+    meaning = {s.target: s.index for k in rows.trace(x)._execution("value").program.kernels for s in k.body if isinstance(s, Convert)}
+    peeled = peel(loop, meaning)
+    assert peeled is not None
+    assert (len(peeled.segments), peeled.unproven) == (3, ())
