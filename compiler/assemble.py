@@ -1,11 +1,10 @@
 """From a graph to a program's steps, its record and its machine code: schedule, lower, fuse, compile."""
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby, takewhile
+from itertools import count, groupby, takewhile
 from typing import Any
 
 from .axis_order import in_memory_order
@@ -36,6 +35,7 @@ from .variants import with_variant
 
 __all__ = ["PlannedStep", "assemble", "planned"]
 
+_numbers = count()  # of programs: of two modules with one symbol in a process, only the later one's would be found
 LOOKED_AT = 16  # neighbours of a step, so that the work stays linear
 
 
@@ -196,13 +196,7 @@ def assemble(plan: Plan, steps: Sequence[PlannedStep],
         return record_of(plan, steps, "", "", ""), None
     if not driven or (entry is not None and not takes(plan.graph, entry)):
         entry = None
-    # with the graph's ends: a driver takes all inputs, also those that no kernel reads
-    ends = ([(n.dtype.str, n.shape) for n in plan.graph.inputs], [plan.buffers[n] for n in plan.graph.outputs],
-            [guard[:3] for guard in plan.graph.guards])
-    between = [(k, [plan.buffers[n] for n in (*s.node.inputs, s.node)] if isinstance(s, CallStep) else plan.buffers[s.indices])
-               for k, s in enumerate(steps) if isinstance(s, CallStep | CheckStep)]
-    whole_ = driven and (ends, plan.layouts, between)
-    key = hashlib.sha256(repr((kernels, whole_, entry and entry.layout())).encode()).hexdigest()[:24]
+    key = str(next(_numbers))
     symbol = symbol_of(key)
 
     def beside(module: Any, functions: Sequence[Any]) -> None:

@@ -51,6 +51,7 @@ POINTER = BYTE.as_pointer()
 # Lists have a pointer to their items where tuples have them.
 TYPE, NUMBER, LENGTH, ITEMS, DATA, NDIM, SHAPE, STRIDES, DESCR, FLAGS = 8, 16, 16, 24, 16, 24, 32, 40, 56, 64
 ALIGNED = 0x100
+EQUAL = 2  # Py_EQ
 
 
 def takes(graph: Graph, spec: EntrySpec) -> bool:
@@ -166,15 +167,31 @@ class _Emitter:
         self.require(self.same(self.field(obj, TYPE, POINTER), self.slot(kind)))
         self.require(self.same(self.field(obj, LENGTH, LONG), LONG(len(argument.items))))
         if isinstance(argument, DictArgument):
-            find = self.driver.external("PyDict_GetItem", POINTER, POINTER, POINTER)
-            found = [self.builder.call(find, [obj, self.object()]) for _ in argument.keys]
-            for item in found:
-                self.require(self.builder.icmp_unsigned("!=", self.builder.ptrtoint(item, LONG), LONG(0)))
+            found = self.values(obj, len(argument.keys))
         else:
             items = self.field(obj, ITEMS, POINTER) if kind == LIST_TYPE else self.builder.gep(obj, [LONG(ITEMS)])
             found = [self.field(items, 8 * k, POINTER) for k in range(len(argument.items))]
         for item, inner in zip(found, argument.items, strict=True):
             self.argument(item, inner, changeable or kind != TUPLE_TYPE)
+
+    def values(self, dictionary: Value, count: int) -> list[Value]:
+        """The values of a dict that has so many, whose keys are the next objects, in their order.
+
+        Only keys of the same types are compared, str or int: others could run Python code.
+        """
+        place, words = self.words(LONG, 1), self.words(POINTER, 2)
+        self.builder.store(LONG(0), place)
+        following = self.driver.external("PyDict_Next", INT, POINTER, LONG.as_pointer(), POINTER.as_pointer(), POINTER.as_pointer())
+        equal = self.driver.external("PyObject_RichCompareBool", INT, POINTER, POINTER, INT)
+        found = []
+        for _ in range(count):
+            key, value = (self.builder.gep(words, [LONG(k)]) for k in range(2))
+            self.require(self.same(self.builder.call(following, [dictionary, place, key, value]), INT(1)))
+            given, wanted = self.builder.load(key), self.object()
+            self.require(self.same(self.field(given, TYPE, POINTER), self.field(wanted, TYPE, POINTER)))
+            self.require(self.same(self.builder.call(equal, [given, wanted, INT(EQUAL)]), INT(1)))
+            found.append(self.builder.load(value))
+        return found
 
     def release(self, places: Sequence[Value]) -> None:
         """Give up the references in these places; some may be null."""

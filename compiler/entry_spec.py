@@ -74,7 +74,7 @@ class ListArgument:
 
 @dataclass(frozen=True)
 class DictArgument:
-    """A dict of arguments, in any order. Looking a key up must not run Python code: the keys are str or int."""
+    """A dict of arguments, in this order, which is what a function that loops over it sees. The keys are str or int."""
 
     keys: tuple[str | int, ...]
     items: tuple[Argument, ...]

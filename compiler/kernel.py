@@ -99,7 +99,7 @@ def compile_kernels(kernels: Sequence[Kernel | Product | RowBlocks], key: str, l
 
     Args:
         kernels: kernel (or product) number i is run by `.run(i, ...)`.
-        key: identifies the program; letters, digits and underscores.
+        key: identifies the program in this process; letters, digits and underscores.
         lowering: the op table.
         beside: emits more functions into the same module, given the module and the kernels' functions.
 

@@ -18,7 +18,7 @@ __all__ = ["Library", "build"]
 
 
 class Library:
-    """Machine code of one module; it is freed with this object."""
+    """Machine code of one module. Numba frees none, and finds a symbol in the latest module that has it: each is used once."""
 
     def __init__(self, library: Any) -> None:
         self._library = library

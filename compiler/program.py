@@ -1,6 +1,7 @@
 """A compiled program: the steps of its record, run in order over arrays."""
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
@@ -194,9 +195,9 @@ class Program:
         checks = 0
         for step in record.steps:
             if isinstance(step, CallRecord):
-                calls.append(self._driven_call(step, names))
+                calls.append(_lending(self._driven_call(step, names)))
             elif isinstance(step, CheckRecord):
-                calls.append(self._driven_check(step, names, checks))
+                calls.append(_lending(self._driven_check(step, names, checks)))
                 checks += 1
         return calls
 
@@ -307,6 +308,25 @@ class Program:
             else:
                 lines.append((f"# {self.plan.buffers[step.indices]} must lie in [0, {step.size})", ()))
         return [(text, frozenset(site for name in names for site in origins.get(name, ()))) for text, names in lines]
+
+
+def _lending(called: Callable[..., Any]) -> Callable[..., Any]:
+    """What a driver calls, of whose errors no traceback shows the arguments: the driver frees the memory that they lie in."""
+    def lent(*given: Any) -> Any:
+        outside = sys.exc_info()[1]  # what the caller is handling, which is not ours to change
+        try:
+            return called(*given)
+        except BaseException as error:
+            del given
+            reasons: list[BaseException | None] = [error]
+            while reasons:  # tracebacks hold the frames of all that was called, and those their arguments
+                reason = reasons.pop()
+                if reason is not None and reason is not outside and reason.__traceback__ is not None:
+                    reason.__traceback__ = None
+                    reasons += [reason.__cause__, reason.__context__]
+            raise
+
+    return lent
 
 
 def _evaluation(call: CallRecord, buffer: BufferRecord) -> Callable[[Sequence[Any], dict[str, int]], Array]:

@@ -28,9 +28,9 @@ _START = struct.Struct("<8sII32s")  # magic, format version, header's length, sh
 _PER_WIDTH = ("ceil", "floor", "fma", "fmod", "nearbyint", "rint", "roundeven", "trunc")
 ALLOWED = frozenset({
     "free", "malloc", "memcpy", "memmove", "memset", *_PER_WIDTH, *(f"{name}f" for name in _PER_WIDTH),
-    "PyDict_GetItem", "PyDict_New", "PyDict_SetItem", "PyErr_NoMemory", "PyEval_RestoreThread", "PyEval_SaveThread", "PyList_New",
-    "PyList_SetItem", "PyLong_FromLongLong", "PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem", "Py_DecRef",
-    "Py_IncRef",  # drivers and call entries
+    "PyDict_New", "PyDict_Next", "PyDict_SetItem", "PyErr_NoMemory", "PyEval_RestoreThread", "PyEval_SaveThread", "PyList_New",
+    "PyList_SetItem", "PyLong_FromLongLong", "PyObject_RichCompareBool", "PyObject_Vectorcall", "PyTuple_New", "PyTuple_SetItem",
+    "Py_DecRef", "Py_IncRef",  # drivers and call entries
 })
 
 

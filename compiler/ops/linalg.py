@@ -5,6 +5,7 @@ Derivatives: Giles, "Collected matrix derivative results for forward and reverse
 """
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def each_matrix(function: Any, *stacks: Any) -> Any:
     if stacks[0].ndim == 2:
         return function(*stacks)
     lead = stacks[0].shape[:-2]
-    flat = [x.reshape(-1, *x.shape[-2:]) for x in stacks]
+    flat = [x.reshape(math.prod(lead), *x.shape[-2:]) for x in stacks]
     made = [function(*matrices) for matrices in zip(*flat, strict=True)]
     return np.array(made).reshape(*lead, *made[0].shape) if made else None
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from chainrule.compiler import native
+from chainrule.compiler.entry_spec import ArrayArgument, EntrySpec
 from chainrule.compiler.ir import Graph, Node, f, make
 from chainrule.compiler.memory_plan import plan_memory
 from chainrule.compiler.program import Program, compile_program
@@ -131,6 +132,32 @@ def test_a_forked_child_has_its_own_workers() -> None:
     process.join(timeout=60)
     assert process.exitcode == 0
     assert [r.tobytes() for r in program.run([given])] == expected
+
+
+# ------------------------------------------------------------------------------------------------ calls of Python
+def test_programs_that_differ_in_their_routines_alone() -> None:
+    x, given = variable(0, N, N), RANDOM.normal(size=(3, 3))
+    spec = EntrySpec((ArrayArgument(0),), 0)
+    programs = [compile_program(Graph((x,), (made,), (), {"s0": 5}), spec) for made in (f.inverse(x), f.det(x))]
+    for program, expected in zip(programs, (np.linalg.inv(given), np.linalg.det(given)), strict=True):
+        assert program.entry is not None
+        np.testing.assert_allclose(program.entry(np.sum, "direct")(given), expected, rtol=1e-12)
+
+
+def test_errors_of_routines_hold_no_memory_of_the_driver() -> None:
+    x = variable(0, N, N)
+    program = compile_program(Graph((x,), (f.inverse(f.sin(x)),), (), {"s0": 5}))
+    try:
+        raise KeyError
+    except KeyError:
+        with pytest.raises(np.linalg.LinAlgError) as found:
+            program.run([np.zeros((3, 3))])
+    outside = found.value.__context__
+    assert isinstance(outside, KeyError)
+    assert outside.__traceback__ is not None
+    seen = [value for entry in found.traceback for value in entry.frame.f_locals.values()]
+    arrays = [item for value in seen for item in (value if isinstance(value, tuple) else (value,)) if isinstance(item, np.ndarray)]
+    assert all(array.flags.owndata for array in arrays)
 
 
 # ------------------------------------------------------------------------------------------------ memory of temporaries
