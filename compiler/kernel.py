@@ -121,16 +121,21 @@ def compile_kernels(kernels: Sequence[Kernel | Product | RowBlocks], key: str, l
 def _emit_entry(module: Any, kernels: Sequence[Kernel | Product | RowBlocks], key: str, lowering: Callable[[str], Lowering]) -> list[Any]:
     from llvmlite import ir
 
+    from .alike import pattern
     from .emit_llvm import emit_kernel
     from .emit_product import emit_product
     from .emit_rows import emit_row_blocks
     from .loopnest import Kernel, Product
 
     functions: list[Any] = []
+    known: dict[Any, Any] = {}
     for i, kernel in enumerate(kernels):
         symbol = f"{symbol_of(key)}.{i}.{kernel.name}"
         if isinstance(kernel, Kernel):
-            functions.append(emit_kernel(module, kernel, symbol, lowering))
+            alike = pattern(kernel)
+            if alike not in known:
+                known[alike] = emit_kernel(module, kernel, symbol, lowering)
+            functions.append(known[alike])
         elif isinstance(kernel, Product):
             functions.append(emit_product(module, kernel, symbol, lowering))
         else:
