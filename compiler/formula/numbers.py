@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -95,10 +96,18 @@ def _extracted(n: int, degree: int) -> tuple[int, int]:
 def text(value: Fraction) -> str:
     """`3`, `1/2`, `0.3`, `1e-08`."""
     if value.denominator == 1:
-        return str(value.numerator) if abs(value.numerator) < 10**16 else repr(float(value))
+        return str(value.numerator) if abs(value.numerator) < 10**16 else _rounded(value)
     if value.denominator <= SMALL_DENOMINATOR and not _is_decimal(value):
         return f"{value.numerator}/{value.denominator}"
-    return repr(float(value))
+    return _rounded(value)
+
+
+def _rounded(value: Fraction) -> str:
+    try:
+        near = float(value)
+    except OverflowError:
+        near = 0.0
+    return repr(near) if near else f"{Decimal(value.numerator) / value.denominator:.16e}"  # beyond all floats
 
 
 def is_fraction(value: Fraction) -> bool:

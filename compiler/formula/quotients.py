@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations
+from math import isqrt
 
 from . import polynomial
 from .algebra import Table
@@ -143,7 +144,7 @@ def radicals(table: Table, term: Mul) -> Iterator[Term]:
 
 
 def _root(m: Monomial, c: Fraction) -> tuple[Fraction, Monomial] | None:
-    top, bottom = (round(n**0.5) for n in (c.numerator, c.denominator))
+    top, bottom = isqrt(c.numerator), isqrt(c.denominator)
     if top * top != c.numerator or bottom * bottom != c.denominator or any(e.denominator != 1 or e % 2 for _, e in m):
         return None
     return Fraction(top, bottom), frozenset((k, e / 2) for k, e in m)

@@ -3,8 +3,9 @@
 `(x - sin(x))/(x - tan(x))`, `1/(x + 1) - 2/x + 1/(x - 1)` and the derivatives of either have a limit that no rule about the
 operations in them reaches. What depends on one node only, and is seen to cancel when it is evaluated with floats, is sampled
 with many digits; if it is a power of the variable times a polynomial there, to the last bit of a float and with its derivative,
-`where` chooses the polynomial. That is measured, at many digits and at other points than those that it was made from, not
-proved; elsewhere the program stays what it is. Compare the series expansions of Herbie (Panchekha et al., PLDI 2015).
+`where` chooses the polynomial. That is measured, not proved: at many digits, and at other points than those that it was made
+from, those where the program itself chooses among them. Elsewhere the program stays what it is. Compare the series expansions of
+Herbie (Panchekha et al., PLDI 2015).
 """
 from __future__ import annotations
 
@@ -33,6 +34,8 @@ SMALL = np.array([1e-3, 1e-6, -1e-3, -1e-6])
 CENTRES = (0.0, 1.0)  # where functions are looked at, beside the infinities
 PLACES = (*CENTRES, math.inf, -math.inf)
 SAMPLES = np.concatenate([*(c + SMALL for c in CENTRES), 1 / np.abs(SMALL), -1 / np.abs(SMALL)])
+POINTS = np.concatenate([SAMPLES, CENTRES])
+CHOICES = frozenset(("eq", "ne", "lt", "le", "gt", "ge", "maximum", "minimum"))
 RADII = (4, 3, 2, 1.5, 1, 0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -4, -5, -6, -8, -10)  # base-2 logarithms, tried in this order
 CANCELS = 2.0**-7  # of the larger operand
 PRECISION, ORDER_PRECISION = 340, 800  # bits
@@ -60,6 +63,13 @@ class Fit:
         if power is None:
             return total if isinstance(total, Node) else f.where(f.eq(t, t), total, t)
         return power * total if self.order > 0 else total / power
+
+    def agrees_at_zero(self, value: float) -> bool:
+        """Whether a program that has this value at 0 has the limit there, or none; else it has one that somebody chose."""
+        if not math.isfinite(value):
+            return True
+        limit = 0.0 if self.order > 0 else math.inf if self.order < 0 else self.coefficients[0]
+        return math.isclose(value, limit, rel_tol=1e-6)
 
 
 def _power(t: Node, exponent: int) -> Node | None:
@@ -101,7 +111,7 @@ class _Functions:
         self.of[node] = of
         if of is node:
             self.size[node], self.cancels[node] = 0, (False,) * len(PLACES)
-            self._values[node] = SAMPLES if node.dtype.kind == "f" else np.zeros(len(SAMPLES), node.dtype)
+            self._values[node] = POINTS if node.dtype.kind == "f" else np.zeros(len(POINTS), node.dtype)
             return
         self.size[node] = size
         if node.op.name == "const":
@@ -112,17 +122,21 @@ class _Functions:
         if node.op.name in ("add", "sub") and all(i is of or i.op.name == "const" for i in node.inputs):
             self.cancels[node] = (False,) * len(PLACES)  # it is rounded once, and nothing was lost before
             return
-        cancels = np.reshape(_cancels(node, of, operands, value), (len(PLACES), -1))
+        cancels = np.reshape(_cancels(node, of, operands, value)[:len(SAMPLES)], (len(PLACES), -1))
         here = [bool(row.any()) for row in cancels]
         inside = [self.cancels[i] for i in node.inputs if self.of[i] is of]
         self.cancels[node] = tuple(map(any, zip(here, *inside, strict=True)))
+
+    def at_centres(self, node: Node) -> list[float]:
+        """What the program gives exactly at each centre; not finite where it is undefined there."""
+        return [float(v) for v in np.broadcast_to(self._values[node], POINTS.shape)[len(SAMPLES):]]
 
 
 def _cancels(node: Node, of: Node | None, operands: Sequence[Any], value: Any) -> Any:
     """At which samples a sum is much smaller than its terms, or a logarithm than what it is of; or a quotient is 0/0 (in
     infinity over infinity, which x/(1 + x) is, overflow is the only harm), or a product 0 times infinity.
     """
-    no = np.zeros(len(SAMPLES), bool)
+    no = np.zeros(len(POINTS), bool)
     name = node.op.name
     if name == "log" and node.inputs[0] is not of:
         return np.abs(value) < CANCELS
@@ -184,32 +198,47 @@ def _walk(pending: list[Node], functions: _Functions, made: dict[Node, Node]) ->
 def _replaced(node: Node, functions: _Functions) -> Node | None:
     x = functions.of[node]
     assert x is not None
-    if len(toposort([node])) - len(toposort([x])) > LARGEST:
+    below = set(toposort([x]))
+    own = [n for n in toposort([node]) if n not in below]
+    if len(own) > LARGEST:
         return None
     before, current.sites = current.sites, node.sites
     try:
         made = node
-        for fit, place, sign in _fits(_sampler(node, x), functions.cancels[node]):
+        for fit, place, sign in _fits(_sampler(node, x), functions.cancels[node], functions.at_centres(node), _compared(own)):
             made = _chosen(made, x, fit, place, sign)
     finally:
         current.sites = before
     return None if made is node else made
 
 
-def _fits(sample: Callable[[Any], Any], cancels: Sequence[bool]) -> Iterator[tuple[Fit, float, int]]:
+def _compared(nodes: Sequence[Node]) -> list[float]:
+    """The sizes of numbers in what is compared; and their roots, for what may be a square."""
+    own = set(nodes)
+    chosen = own.intersection(toposort(n for n in nodes if n.op.name in CHOICES))
+    constants = (float(i.value) for n in nodes if n in chosen for i in n.inputs if i.op.name == "const")
+    sizes = dict.fromkeys(abs(c) for c in constants if c and math.isfinite(c))
+    return [*sizes, *(math.sqrt(c) for c in sizes)]
+
+
+def _fits(sample: Callable[[Any], Any], cancels: Sequence[bool], at_centres: Sequence[float],
+          compared: Sequence[float]) -> Iterator[tuple[Fit, float, int]]:
     """The series at the places where something cancels, each with its place and the sign of an infinity that it is for alone."""
-    for centre, there in zip(CENTRES, cancels, strict=False):
+    near = [k * c for c in compared for k in (0.5, -0.5, 1.0, -1.0)]
+    for centre, there, value in zip(CENTRES, cancels, at_centres, strict=False):
         simple = 1 if centre else None  # a simple zero there is like one anywhere else
-        found = _fit(lambda t, c=centre: sample(c + t), without=simple) if there else None  # type: ignore[misc]
-        if found is not None:
+        points = [*near, *(sign * c - centre for c in compared for sign in (1.0, -1.0))]
+        found = _fit(lambda t, c=centre: sample(c + t), points, without=simple) if there else None  # type: ignore[misc]
+        if found is not None and found.agrees_at_zero(value):
             yield found, centre, 0
     above, below = cancels[len(CENTRES):]
-    both = _fit(lambda t: sample(1 / t)) if above or below else None
+    far = [k / c for c in compared for k in (0.5, -0.5, 1.0, -1.0)]
+    both = _fit(lambda t: sample(1 / t), far) if above or below else None
     if both is not None:
         yield both, math.inf, 0
         return
     for sign, there in ((1, above), (-1, below)):
-        found = _fit(lambda t, s=sign: sample(s / t), one_sided=True) if there else None  # type: ignore[misc]
+        found = _fit(lambda t, s=sign: sample(s / t), far, one_sided=True) if there else None  # type: ignore[misc]
         if found is not None:
             yield found, math.inf, sign
 
@@ -247,8 +276,12 @@ def _sampler(node: Node, x: Node) -> Callable[[Any], Any]:
     return sample
 
 
-def _fit(sample: Callable[[Any], Any], *, one_sided: bool = False, without: int | None = None) -> Fit | None:
-    """The series of a function of t at 0, None where it has none, or begins with the power that is not wanted."""
+def _fit(sample: Callable[[Any], Any], points: Sequence[float], *, one_sided: bool = False, without: int | None = None) -> Fit | None:
+    """The series of a function of t at 0, None where it has none, or begins with the power that is not wanted.
+
+    Args:
+        points: where it is looked at as well, since the function may be another one from there on.
+    """
     import mpmath
 
     order = _order(sample, one_sided)
@@ -257,7 +290,7 @@ def _fit(sample: Callable[[Any], Any], *, one_sided: bool = False, without: int 
     with mpmath.workprec(PRECISION):
         for k in RADII:
             radius = mpmath.mpf(2) ** k
-            found = _at(sample, order, radius, one_sided)
+            found = _at(sample, points, order, radius, one_sided)
             if found is not None:
                 return found
     return None
@@ -280,7 +313,7 @@ def _order(sample: Callable[[Any], Any], one_sided: bool) -> int | None:
         return whole if all(abs(v - limits[0]) <= abs(limits[0]) * mpmath.mpf(2) ** -30 for v in limits) else None
 
 
-def _at(sample: Callable[[Any], Any], order: int, radius: Any, one_sided: bool) -> Fit | None:
+def _at(sample: Callable[[Any], Any], points: Sequence[float], order: int, radius: Any, one_sided: bool) -> Fit | None:
     """The polynomial that interpolates g(t) = f(t)/t**order, where it is accurate for |t| < radius."""
     import mpmath
 
@@ -309,7 +342,7 @@ def _at(sample: Callable[[Any], Any], order: int, radius: Any, one_sided: bool) 
     if len(coefficients) > MOST_TERMS or not all(map(math.isfinite, coefficients)):
         return None
     fit = Fit(order, tuple(coefficients), step, float(radius), one_sided)
-    return fit if _holds(fit, sample) else None
+    return fit if _holds(fit, sample, points) else None
 
 
 def _interpolated(nodes: Sequence[Any], values: Sequence[Any]) -> list[Any]:
@@ -326,7 +359,7 @@ def _interpolated(nodes: Sequence[Any], values: Sequence[Any]) -> list[Any]:
     return terms
 
 
-def _holds(fit: Fit, sample: Callable[[Any], Any]) -> bool:
+def _holds(fit: Fit, sample: Callable[[Any], Any], points: Sequence[float]) -> bool:
     """Whether the polynomial and its derivative are right at other points, small ones among them."""
     import mpmath
 
@@ -342,5 +375,9 @@ def _holds(fit: Fit, sample: Callable[[Any], Any]) -> bool:
         found = [polynomial(t), polynomial(t + step), polynomial(t - step)]
         slopes = [(v[1] - v[2]) / (2 * step) for v in (found, right)]
         if abs(found[0] - right[0]) > mpmath.ldexp(abs(right[0]), -51) or abs(slopes[0] - slopes[1]) > mpmath.ldexp(abs(slopes[1]), -50):
+            return False
+    for t in map(mpmath.mpf, points):
+        if 0 < (t if fit.one_sided else abs(t)) < fit.radius and (value := sample(t)) is not None \
+                and abs(polynomial(t) - value) > mpmath.ldexp(abs(value), -40):
             return False
     return True

@@ -115,19 +115,23 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
         precision of what is written, so that neither a rewrite rule nor a derivative is trusted.
 
     Raises:
-        ArgumentError: an argument has no range, or no point has a real value.
+        ArgumentError: an argument has no range, or it is none; the function returns several numbers; no point has a real value.
         NotYetError: an operation is not elementwise.
     """
     compiled = function if isinstance(function, GradFunction) else GradFunction(function)
     names = [p for p in compiled._parameters.parameters]
-    given = dict(zip(names, ranges, strict=False)) if not isinstance(ranges, Mapping) else dict(ranges)
+    given = dict(ranges) if isinstance(ranges, Mapping) else dict(zip(names, ranges, strict=False))
     if set(given) != set(names):
         raise ArgumentError(f"accuracy needs a range for each of {', '.join(names)}{at(user_site())}; there are ranges for "
                             f"{', '.join(given) or 'none'}")
+    bounds = {name: _bounds(name, given[name]) for name in names}
     graph = compiled.trace(*[1.5] * len(names)).ir("traced")
+    if [node.shape for node in graph.outputs] != [()]:
+        raise ArgumentError(f"accuracy is for functions that return one number{at(user_site())}; {compiled._name} returns "
+                            f"{len(graph.outputs)} values, of shapes {', '.join(str(node.shape) for node in graph.outputs)}")
     (output,) = graph.outputs
     rng = np.random.default_rng(seed)
-    columns = [spread(*given[name], points, rng) for name in names]
+    columns = [spread(*bounds[name], points, rng) for name in names]
     rows: list[tuple[tuple[float, ...], float, list[float]]] = []
     for point in zip(*columns, strict=True):
         try:
@@ -137,12 +141,22 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
         rows.append((point, float(value), [float(s) for s in slopes]))
     if not rows:
         raise ArgumentError(f"{compiled._name} has no real value at any of {points} points in these ranges{at(user_site())}")
-    results = [compiled.value_and_grad(*point) for point, _, _ in rows]
+    results = [compiled.value_and_grad(*point, wrt=tuple(names)) for point, _, _ in rows]
     arguments = [point for point, _, _ in rows]
     pulled = [g if isinstance(g, tuple) else (g,) for _, g in results]
     of_value = _errors(arguments, [float(v) for v, _ in results], [v for _, v, _ in rows])
     of_slopes = {name: _errors(arguments, [float(p[k]) for p in pulled], [s[k] for _, _, s in rows]) for k, name in enumerate(names)}
     return Accuracy(compiled._name, of_value, of_slopes, len(rows), points - len(rows))
+
+
+def _bounds(name: str, given: Any) -> tuple[float, float]:
+    try:
+        low, high = map(float, given)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if math.isnan(low) or math.isnan(high):
+        raise ArgumentError(f"the range of {name} is {given!r}{at(user_site())}; two numbers, (lowest, highest), are expected")
+    return low, high
 
 
 def spread(low: float, high: float, points: int, rng: np.random.Generator) -> list[float]:

@@ -46,6 +46,23 @@ def test_what_does_not_cancel_or_has_no_series_is_left(program: Node) -> None:
     assert not steps
 
 
+@pytest.mark.parametrize(("program", "chosen", "points"), [
+    (f.where(f.eq(x, 0.0), 7.0, (1.0 - f.cos(x)) / f.square(x)), 7.0, (0.0,)),
+    (f.where(f.eq(x, 0.0), 0.0, (1.0 - f.cos(x)) / (x * x * x)), 0.0, (0.0,)),
+    (f.where(f.lt(f.abs(x), 1e-13), 7.0, (1.0 - f.cos(x)) / f.square(x)), 7.0, (0.0, 1e-14, -1e-14)),
+    (f.where(f.lt(f.square(x), 1e-6), 7.0, (1.0 - f.cos(x)) / f.square(x)), 7.0, (0.0, 1e-4)),
+    (f.where(f.lt(f.abs(x - 0.5), 1e-3), 7.0, (1.0 - f.cos(x)) / f.square(x)), 7.0, (0.5,)),
+    (f.where(f.eq(x, 1.0), 5.0, f.log(x) / (x - 1.0)), 5.0, (1.0,)),
+])
+def test_what_the_program_chooses_at_single_points_stays(program: Node, chosen: float, points: tuple[float, ...]) -> None:
+    (stable,), steps = expand([program])
+    assert steps  # within the choice
+    for point in points:
+        assert evaluate_nodes([stable], {x: np.float64(point)}, {})[0] == chosen
+    (near,), (far,) = (evaluate_nodes([stable], {x: np.float64(t)}, {}) for t in (0.02, 0.3))
+    assert [near, far] == pytest.approx([float(evaluate_nodes([program], {x: np.float64(t)}, {})[0]) for t in (0.02, 0.3)], rel=1e-10)
+
+
 def test_a_function_of_a_value_that_is_computed() -> None:
     y = make("input", shape=(), dtype=np.dtype(np.float64), position=1, name="y")
     z = x * y

@@ -1,5 +1,6 @@
 """Formulas of scalar and elementwise functions: how they print, and that every form evaluates to the same numbers."""
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import scipy.special
 from formula_graphs import graph_of
 
 from chainrule.compiler.errors import ArgumentError, DifferentiationError
-from chainrule.compiler.formula import Formula, derivative, formula
+from chainrule.compiler.formula import Formula, derivative, formula, numbers
 from chainrule.compiler.ir import Node, constant, f
 
 Function = Callable[..., Node]
@@ -202,3 +203,10 @@ def test_titles_and_operation_counts() -> None:
     assert repr(made) == "loss = 3*a**2"
     assert made._repr_latex_() == r"$\displaystyle \text{loss} = 3 a^{2}$"
     assert made.ops == 2
+
+
+def test_numbers_beyond_all_floats_are_written() -> None:
+    graph = graph_of(lambda x, y: f.pow(1e200 * x + y, 3.0), x=(), y=())
+    assert str(derivative(graph, "x")) == "3e+200*(1e+200*x + y)**2"
+    assert numbers.text(Fraction(10) ** 400) == "1.0000000000000000e+400"
+    assert numbers.text(Fraction(1, 10**400)) == "1.0000000000000000e-400"

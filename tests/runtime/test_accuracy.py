@@ -44,9 +44,18 @@ def test_points_without_a_real_value_are_skipped() -> None:
     assert found.value.worst <= 1
 
 
+def test_every_argument_has_errors_whatever_is_differentiated_by() -> None:
+    found = cr.accuracy(cr.grad(lambda x, y: x * np.exp(-y), wrt="y"), {"x": (0.5, 1.0), "y": (0.0, 3.0)}, points=5)
+    assert list(found.gradient) == ["x", "y"]
+    assert max(e.worst for e in found.gradient.values()) <= 2
+
+
 @pytest.mark.parametrize(("function", "ranges", "message"), [
     (lambda x, y: x * y, {"x": (0.0, 1.0)}, "a range for each of x, y"),
     (lambda x: np.sqrt(x), {"x": (-2.0, -1.0)}, "no real value at any of 20 points"),
+    (lambda x: x, (0.0, 1.0), r"the range of x is 0.0.*\(lowest, highest\)"),
+    (lambda x: x, {"x": (0.0, math.nan)}, "the range of x is"),
+    (lambda x: (x, 2 * x), {"x": (0.0, 1.0)}, "returns 2 values"),
 ])
 def test_errors(function, ranges, message: str) -> None:
     with pytest.raises(cr.ArgumentError, match=message):
