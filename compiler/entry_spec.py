@@ -82,8 +82,8 @@ class DictArgument:
 
 @dataclass(frozen=True)
 class OutArgument:
-    """None, or an array that the output of this position is written into. It must be one that NumPy could have made for
-    it, and share no memory with any other argument: that is not checked.
+    """None, or an array with axes that the output of this position is written into. It must be one that NumPy could have made
+    for it, and share no memory with any other argument: that is not checked.
     """
 
     position: int

@@ -414,10 +414,11 @@ def _touched(step: StepRecord) -> tuple[int, ...]:
 
 
 def _places(out: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
-    """The arrays of `out` that can be written at once: dense, and sharing no memory with an input or one before them."""
+    """The arrays of `out` that can be written at once: with axes, dense, and sharing no memory with an input or one before them."""
     places: list[Any] = []
     for array in out:
-        fits = array is not None and array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative and not any(
+        dense = array is not None and array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative
+        fits = dense and array.ndim and not any(
             np.may_share_memory(array, other) for other in (*arrays, *places) if other is not None)
         places.append(array if fits else None)
     return places

@@ -85,4 +85,5 @@ def _by_file(name: str, whole: str) -> ModuleType | None:
 
 def lapack(dtype: Any, name: str) -> Any:
     """A routine of LAPACK for float32 or float64, as SciPy wraps it."""
-    return getattr(extension("_flapack"), ("s" if dtype.itemsize == 4 else "d") + name)
+    module = extension("_flapack") or importlib.import_module("scipy.linalg.lapack")  # which has the same, should the file be gone
+    return getattr(module, ("s" if dtype.itemsize == 4 else "d") + name)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -132,6 +133,14 @@ def test_a_forked_child_has_its_own_workers() -> None:
     process.join(timeout=60)
     assert process.exitcode == 0
     assert [r.tobytes() for r in program.run([given])] == expected
+
+
+def test_numbers_are_put_into_arrays_of_the_callers() -> None:
+    x, place = variable(0, N), np.zeros(())
+    program = compile_program(Graph((x,), (f.sum(x, axes=(0,)),), (), {"s0": 5}))
+    before = sys.getrefcount(place)
+    assert program.run([np.ones(3)], [place])[0] is place
+    assert (float(place), sys.getrefcount(place)) == (3.0, before)
 
 
 # ------------------------------------------------------------------------------------------------ calls of Python

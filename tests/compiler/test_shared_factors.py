@@ -10,6 +10,7 @@ import pytest
 from tracing import traced
 
 from chainrule import grad
+from chainrule.compiler import scipy_extensions
 from chainrule.compiler.entry_spec import hits
 from chainrule.compiler.errors import IndexingError
 from chainrule.compiler.interpret import evaluate_nodes
@@ -183,3 +184,10 @@ def test_memory_does_not_grow() -> None:
         assert tracemalloc.get_traced_memory()[0] - before < 20_000
     finally:
         tracemalloc.stop()
+
+
+def test_routines_of_lapack_have_a_public_name_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scipy.linalg import lapack
+
+    monkeypatch.setattr(scipy_extensions, "extension", lambda name: None)
+    assert scipy_extensions.lapack(F8, "getrf") is lapack.dgetrf
