@@ -95,8 +95,9 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
     if (cut := segments(kernel)) is not None:
         pieces, frames = cut
         given = {buffer.name: pointer for buffer, pointer in zip(kernel.buffers, pointers, strict=True)}
-        for frame in frames:
-            given[frame.buffer.name] = builder.bitcast(builder.alloca(ir_type(frame.buffer.dtype), frame.length), POINTER)
+        for frame in frames:  # not on the stack, which is short in some threads
+            bytes_ = INT64(frame.length * frame.buffer.dtype.itemsize)
+            given[frame.buffer.name] = builder.call(_c_function(module, "malloc", POINTER, INT64), [bytes_])
         less_one = iter(passed)
         steps = {buffer.name: [next(less_one) for _ in range(buffer.rank)] for buffer in kernel.buffers}
         steps |= {frame.buffer.name: [INT64(0)] for frame in frames}  # not looked at: a frame is contiguous
@@ -104,6 +105,8 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
             made = _Body(module, piece, f"{symbol}.{number}", lowering, {}).emit()
             builder.call(made, [start, stop, arguments, *(given[b.name] for b in piece.buffers),
                                 *(step for b in piece.buffers for step in steps[b.name])])
+        for frame in frames:
+            builder.call(_c_function(module, "free", ir.VoidType(), POINTER), [given[frame.buffer.name]])
         builder.ret_void()
         return entry
 
@@ -128,6 +131,10 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
         where(_stride_slots_of(kernel, dense), kernel, "dense", dense)
     run(kernel, "strided" if dense else "body", {})
     return entry
+
+
+def _c_function(module: Any, name: str, result: Any, *arguments: Any) -> Any:
+    return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, arguments), name)
 
 
 def internal(module: Any, signature: Any, symbol: str) -> Any:

@@ -2,7 +2,7 @@
 
 The time that LLVM takes for a function grows faster than the function: its register allocator looks at all values that
 are alive at once. In segments of limited length the time is proportional to the whole. What a later segment uses, an
-earlier one leaves in a *frame*, one array for each dtype on the stack of the kernel.
+earlier one leaves in a *frame*, one array for each dtype that lasts as long as a run of the kernel.
 """
 from __future__ import annotations
 

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from kernels import let, literal, reads, writes
+from llvmlite import ir
 
 from chainrule import UnrolledLoopWarning, grad
 from chainrule.compiler import segments as cutting
 from chainrule.compiler.collector import collector_paused
+from chainrule.compiler.emit_llvm import emit_kernel
+from chainrule.compiler.kernel import lowering_of
 from chainrule.compiler.loopnest import Kernel, Load, Loop, Store
 from chainrule.compiler.segments import segments
 from chainrule.compiler.statements import accesses, defines, reads as names_read
@@ -60,6 +63,13 @@ def test_the_length_of_what_is_cut_is_linear(monkeypatch: pytest.MonkeyPatch) ->
         assert found is not None
         added.append(sum(len(piece.body) for piece in found[0]) - len(chain(length).body))
     assert added[2] < 4.2 * added[0]
+
+
+def test_frames_are_not_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "LENGTH", 10)
+    module = ir.Module()
+    entry = str(emit_kernel(module, chain(100), "chain", lowering_of))
+    assert (entry.count('@"malloc"'), entry.count('@"free"'), entry.count("alloca")) == (1, 1, 0)
 
 
 def mixed(x: Any, n: Any) -> Any:
