@@ -13,6 +13,8 @@ from .ops.lu import lu_detsign, lu_logabsdet
 
 __all__ = ["shared_factors"]
 
+MODERATE = 1000.0  # a solution without a larger factor, or without a smaller one, could overflow where the one with it does not
+
 # By op: what it is of the factors of its matrix, which may be known for the transpose: (factors, is it transposed, other inputs).
 FROM_FACTORS: dict[str, Callable[[Node, bool, list[Node]], Node]] = {
     "solve": lambda lu, transposed, rest: _solution(lu, transposed, *rest),
@@ -23,12 +25,13 @@ FROM_FACTORS: dict[str, Callable[[Node, bool, list[Node]], Node]] = {
 
 
 def _solution(lu: Node, transposed: bool, right: Node) -> Node:
-    """The solution; a multiple of another right side has that multiple of its solution (which changes no more than rounding)."""
+    """The solution; a moderate multiple of another right side has that multiple of its solution, with another rounding."""
     if right.op.name == "neg":
         return f.neg(_solution(lu, transposed, right.inputs[0]))
-    if right.op.name == "mul" and any(i.op.name == "const" for i in right.inputs):
+    if right.op.name == "mul":
         factor, other = sorted(right.inputs, key=lambda i: i.op.name != "const")
-        return factor * _solution(lu, transposed, other)
+        if factor.op.name == "const" and 1 / MODERATE <= abs(factor.value) <= MODERATE:
+            return factor * _solution(lu, transposed, other)
     return f.lu_solve(lu, right, transposed=transposed)
 
 

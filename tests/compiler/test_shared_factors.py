@@ -77,6 +77,13 @@ def test_one_factorisation_for_a_matrix_and_its_transpose() -> None:
         np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
+def test_a_small_multiple_keeps_a_solution_from_overflow() -> None:
+    a, b = variable(0, 2, 2), variable(1, 2, 1)
+    graph = shared_factors(Graph((a, b), (f.solve(a, b * 1e-200), f.logabsdet(a)), (), {}))
+    values = {a: np.diag([1e-250, 1.0]), b: np.array([[1e80], [1.0]])}
+    np.testing.assert_allclose(evaluate_nodes(graph.outputs, values, {})[0], [[1e130], [1e-200]], rtol=1e-12)
+
+
 def test_a_single_use_stays_as_it_is() -> None:
     a, c, b = variable(0, 4, 4), variable(1, 4, 4), variable(2, 4, 1)
     graph = Graph((a, c, b), (f.solve(a, b), f.inverse(c)))
