@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...compiler import exact
-from ...compiler.errors import ArgumentError
+from ...compiler.errors import ArgumentError, ChainruleError
 from ...compiler.provenance import at, user_site
 from .decorated import GradFunction
 from .tables import table
@@ -103,7 +103,7 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
     """Compare the value and the gradient of a function of numbers with results at high precision.
 
     Args:
-        function: decorated, or plain; of float arguments, made of elementwise operations.
+        function: decorated, or plain; of numbers, not of arrays, made of elementwise operations.
         ranges: (lowest, highest) of each argument, by name or in order. Points are spread evenly over the floats between, that is,
             over orders of magnitude, as in Panchekha et al., "Automatically improving accuracy for floating point expressions"
             (PLDI 2015).
@@ -115,7 +115,8 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
         precision of what is written, so that neither a rewrite rule nor a derivative is trusted.
 
     Raises:
-        ArgumentError: an argument has no range, or it is none; the function returns several numbers; no point has a real value.
+        ArgumentError: an argument has no range, or it is none; the function does not take numbers, or returns several; no point has
+            a real value.
         NotYetError: an operation is not elementwise.
     """
     compiled = function if isinstance(function, GradFunction) else GradFunction(function)
@@ -125,7 +126,11 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
         raise ArgumentError(f"accuracy needs a range for each of {', '.join(names)}{at(user_site())}; there are ranges for "
                             f"{', '.join(given) or 'none'}")
     bounds = {name: _bounds(name, given[name]) for name in names}
-    graph = compiled.trace(*[1.5] * len(names)).ir("traced")
+    try:
+        graph = compiled.trace(*[1.5] * len(names)).ir("traced")
+    except ChainruleError as error:
+        raise ArgumentError(f"accuracy calls {compiled._name} with numbers{at(user_site())}, and it is no function of numbers: "
+                            f"{error}") from error
     if [node.shape for node in graph.outputs] != [()]:
         raise ArgumentError(f"accuracy is for functions that return one number{at(user_site())}; {compiled._name} returns "
                             f"{len(graph.outputs)} values, of shapes {', '.join(str(node.shape) for node in graph.outputs)}")

@@ -56,6 +56,7 @@ def test_every_argument_has_errors_whatever_is_differentiated_by() -> None:
     (lambda x: x, (0.0, 1.0), r"the range of x is 0.0.*\(lowest, highest\)"),
     (lambda x: x, {"x": (0.0, math.nan)}, "the range of x is"),
     (lambda x: (x, 2 * x), {"x": (0.0, 1.0)}, "returns 2 values"),
+    (lambda v: v[0] * v[1], {"v": (0.0, 1.0)}, "with numbers.*no function of numbers: too many indices"),
 ])
 def test_errors(function, ranges, message: str) -> None:
     with pytest.raises(cr.ArgumentError, match=message):
