@@ -216,6 +216,12 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
         return yes if c is table.true else no
     if _is(c, "not_"):
         return table.apply("where", (c.args[0], no, yes))
+    bound = _bound(c)
+    if bound is not None:
+        if bound[1] == (yes, no):
+            return table.apply(*bound)
+        if no is table.zero:  # its derivative
+            return table.apply("where", (c.args[0], yes, no))
     if _is(c, "lt") and all(isinstance(a, Position) for a in c.args):
         yes = _outside_triangles(table, yes, *(a.label for a in c.args if isinstance(a, Position)))
     same = _same_index(c)
@@ -236,6 +242,17 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
         elif _is(condition, "isfinite") and condition is c and condition.args[0] is yes and no is table.zero:
             return yes
     return None if given == (yes, no) else table.apply("where", (c, yes, no))
+
+
+def _bound(condition: Term) -> tuple[str, tuple[Term, ...]] | None:
+    """The maximum or minimum, and its arguments, by which np.clip chooses; nan, which it does not clip, they keep as well."""
+    if not _is(condition, "or_"):
+        return None
+    found, other = condition.args
+    for name, clip in (("ge", "maximum"), ("le", "minimum")):
+        if _is(found, name) and _is(other, "isnan") and found.args[0] is other.args[0]:
+            return clip, found.args
+    return None
 
 
 def _same_index(condition: Term) -> tuple[Label, Label] | None:
