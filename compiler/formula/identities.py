@@ -220,7 +220,7 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
     if bound is not None:
         if bound[1] == (yes, no):
             return table.apply(*bound)
-        if no is table.zero:  # its derivative
+        if no is table.zero and _is(c, "or_"):  # its derivative
             return table.apply("where", (c.args[0], yes, no))
     if _is(c, "lt") and all(isinstance(a, Position) for a in c.args):
         yes = _outside_triangles(table, yes, *(a.label for a in c.args if isinstance(a, Position)))

@@ -35,7 +35,6 @@ CENTRES = (0.0, 1.0)  # where functions are looked at, beside the infinities
 PLACES = (*CENTRES, math.inf, -math.inf)
 SAMPLES = np.concatenate([*(c + SMALL for c in CENTRES), 1 / np.abs(SMALL), -1 / np.abs(SMALL)])
 POINTS = np.concatenate([SAMPLES, CENTRES])
-CHOICES = frozenset(("eq", "ne", "lt", "le", "gt", "ge", "maximum", "minimum"))
 RADII = (4, 3, 2, 1.5, 1, 0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -4, -5, -6, -8, -10)  # base-2 logarithms, tried in this order
 CANCELS = 2.0**-7  # of the larger operand
 PRECISION, ORDER_PRECISION = 340, 800  # bits
@@ -205,34 +204,32 @@ def _replaced(node: Node, functions: _Functions) -> Node | None:
     before, current.sites = current.sites, node.sites
     try:
         made = node
-        for fit, place, sign in _fits(_sampler(node, x), functions.cancels[node], functions.at_centres(node), _compared(own)):
+        for fit, place, sign in _fits(_sampler(node, x), functions.cancels[node], functions.at_centres(node), _points(own)):
             made = _chosen(made, x, fit, place, sign)
     finally:
         current.sites = before
     return None if made is node else made
 
 
-def _compared(nodes: Sequence[Node]) -> list[float]:
-    """The sizes of numbers in what is compared; and their roots, for what may be a square."""
-    own = set(nodes)
-    chosen = own.intersection(toposort(n for n in nodes if n.op.name in CHOICES))
-    constants = (float(i.value) for n in nodes if n in chosen for i in n.inputs if i.op.name == "const")
+def _points(nodes: Sequence[Node]) -> list[float]:
+    """Where a function may be another one for a while: at its constants, at the roots of these, and between any two."""
+    constants = (float(i.value) for n in nodes for i in n.inputs if i.op.name == "const")
     sizes = dict.fromkeys(abs(c) for c in constants if c and math.isfinite(c))
-    return [*sizes, *(math.sqrt(c) for c in sizes)]
+    found = sorted({sign * size for c in sizes for size in (c, math.sqrt(c)) for sign in (1.0, -1.0)} | {0.0})
+    return [*(c for c in found if c), *(0.5 * (a + b) for a, b in pairwise(found))]
 
 
 def _fits(sample: Callable[[Any], Any], cancels: Sequence[bool], at_centres: Sequence[float],
-          compared: Sequence[float]) -> Iterator[tuple[Fit, float, int]]:
+          points: Sequence[float]) -> Iterator[tuple[Fit, float, int]]:
     """The series at the places where something cancels, each with its place and the sign of an infinity that it is for alone."""
-    near = [k * c for c in compared for k in (0.5, -0.5, 1.0, -1.0)]
     for centre, there, value in zip(CENTRES, cancels, at_centres, strict=False):
         simple = 1 if centre else None  # a simple zero there is like one anywhere else
-        points = [*near, *(sign * c - centre for c in compared for sign in (1.0, -1.0))]
-        found = _fit(lambda t, c=centre: sample(c + t), points, without=simple) if there else None  # type: ignore[misc]
+        near = [*points, *(x - centre for x in points)]  # of x, and of its distance from there
+        found = _fit(lambda t, c=centre: sample(c + t), near, without=simple) if there else None  # type: ignore[misc]
         if found is not None and found.agrees_at_zero(value):
             yield found, centre, 0
     above, below = cancels[len(CENTRES):]
-    far = [k / c for c in compared for k in (0.5, -0.5, 1.0, -1.0)]
+    far = [k / x for x in points for k in (0.5, 1.0)]
     both = _fit(lambda t: sample(1 / t), far) if above or below else None
     if both is not None:
         yield both, math.inf, 0

@@ -52,6 +52,7 @@ def test_what_does_not_cancel_or_has_no_series_is_left(program: Node) -> None:
     (f.where(f.lt(f.abs(x), 1e-13), 7.0, (1.0 - f.cos(x)) / f.square(x)), 7.0, (0.0, 1e-14, -1e-14)),
     (f.where(f.lt(f.square(x), 1e-6), 7.0, (1.0 - f.cos(x)) / f.square(x)), 7.0, (0.0, 1e-4)),
     (f.where(f.lt(f.abs(x - 0.5), 1e-3), 7.0, (1.0 - f.cos(x)) / f.square(x)), 7.0, (0.5,)),
+    (f.where(f.and_(f.lt(0.4, x), f.lt(x, 0.4001)), 7.0, (1.0 - f.cos(x)) / f.square(x)), 7.0, (0.40005,)),
     (f.where(f.eq(x, 1.0), 5.0, f.log(x) / (x - 1.0)), 5.0, (1.0,)),
 ])
 def test_what_the_program_chooses_at_single_points_stays(program: Node, chosen: float, points: tuple[float, ...]) -> None:
