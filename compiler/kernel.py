@@ -132,7 +132,7 @@ def _emit_entry(module: Any, kernels: Sequence[Kernel | Product | RowBlocks], ke
     for i, kernel in enumerate(kernels):
         symbol = f"{symbol_of(key)}.{i}.{kernel.name}"
         if isinstance(kernel, Kernel):
-            alike = pattern(kernel)
+            alike = pattern(kernel) if len(kernels) > 1 else None
             if alike not in known:
                 known[alike] = emit_kernel(module, kernel, symbol, lowering)
             functions.append(known[alike])
