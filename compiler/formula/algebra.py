@@ -302,7 +302,7 @@ class Table:
         for b, e in base.factors:
             if not integer and whole(e) and int(e.value) % 2 == 0:  # type: ignore[attr-defined]
                 product.multiply(self.power(self.apply("abs", (b,)), self.mul(e, exponent)), self.one)
-            elif integer or is_positive(b) or (len(base.factors) == 1 and base.coefficient == 1):
+            elif integer or is_positive(b) or (len(base.factors) == 1 and base.coefficient == 1 and isinstance(e, Number)):
                 product.multiply(self.power(b, self.mul(e, exponent)), self.one)
             else:
                 kept.append((b, e))

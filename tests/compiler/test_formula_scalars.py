@@ -7,6 +7,7 @@ import pytest
 import scipy.special
 from formula_graphs import graph_of
 
+from chainrule import grad
 from chainrule.compiler.errors import ArgumentError, DifferentiationError
 from chainrule.compiler.formula import Formula, derivative, formula, numbers
 from chainrule.compiler.ir import Node, constant, f
@@ -221,3 +222,13 @@ def test_a_clipped_number_is_a_maximum_and_a_minimum() -> None:
     assert str(formula(graph)) == "min(max(x, -1), 1)"
     assert str(derivative(graph, "x")) == "where(max(x, -1) <= 1, where(x >= -1, 1, 0), 0)"
     assert "isnan" in str(formula(graph_of(lambda x: f.where(f.or_(f.le(x, 1.0), f.isnan(x)), f.square(x), 3.0), x=())))
+
+
+def test_the_root_of_a_power_is_another_power_only_where_that_is_known() -> None:
+    """sqrt(x**n) is |x| for n = 2: x**(n/2) would be its negative for x < 0."""
+    function = grad(lambda x, n: np.sqrt(x**n))
+    assert str(function.formula) == "sqrt(x**n)"
+    slope = function.derivative("x")
+    assert str(slope) == "n*sqrt(x**n)/(2*x)"
+    assert slope(-3.0, 2.0) == -1.0
+    assert str(grad(lambda x, n: np.sqrt(x**n), assume={"x": "positive"}).formula) == "x**(n/2)"

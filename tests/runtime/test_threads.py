@@ -110,18 +110,27 @@ def alone_until() -> Any:
 
 
 def test_jobs_run_alone_for_a_time_after_a_worker_was_late(alone_until: Any) -> None:
-    taken = threading.Event()
+    owner_began, worker_began = threading.Event(), threading.Event()
+
+    def owner() -> None:
+        owner_began.set()
+        worker_began.wait(10)
+
+    def worker() -> None:
+        worker_began.set()
+        owner_began.wait(10)
 
     def late() -> None:
-        taken.set()
+        worker()
         time.sleep(0.02)
 
-    assert len(run_two_blocks(lambda: taken.wait(10), late)) == 2
+    assert len(run_two_blocks(owner, late)) == 2
     assert 0 < alone_until.value - time.monotonic_ns() <= 200_000_000
     assert run_two_blocks(lambda: time.sleep(0.001), late) == {threading.get_native_id()}
     alone_until.value = 0
-    taken.clear()
-    assert len(run_two_blocks(lambda: taken.wait(10), taken.set)) == 2
+    owner_began.clear()
+    worker_began.clear()
+    assert len(run_two_blocks(owner, worker)) == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
