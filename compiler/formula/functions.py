@@ -60,22 +60,14 @@ def _replaced(table: Table, found: Polynomial, kernel: Apply, n: int, addends: S
     for m, c in found.items():
         e, rest = _without(m, kernel)
         if e * n < n * n:
-            _put(made, m, c)
+            polynomial.add_term(made, m, c)
             continue
         left = frozenset({(kernel, e - n)} if e != n else ())
         for value, g, k in addends:
             power = frozenset({(table.apply(g, kernel.args), Fraction(k))} if g else ())
             for one, d in polynomial.shifted(polynomial.shifted({rest: c * value}, left), power).items():
-                _put(made, one, d)
+                polynomial.add_term(made, one, d)
     return made
-
-
-def _put(made: Polynomial, m: Monomial, c: Fraction) -> None:
-    total = made.get(m, Fraction(0)) + c
-    if total:
-        made[m] = total
-    else:
-        made.pop(m, None)
 
 
 def doubled(table: Table, term: Add) -> Iterator[Term]:
@@ -91,10 +83,10 @@ def doubled(table: Table, term: Add) -> Iterator[Term]:
                     if e == 2:
                         double = frozenset({(table.apply(g, (table.mul(table.number(2), *kernel),)), Fraction(1))})
                         for one, d in (*polynomial.shifted({rest: c * b}, double).items(), (rest, c * a)):
-                            _put(made, one, d)
+                            polynomial.add_term(made, one, d)
                         break
                 else:
-                    _put(made, m, c)
+                    polynomial.add_term(made, m, c)
             if made != found:
                 yield polynomial.to_term(table, made)
 

@@ -12,7 +12,7 @@ from . import numbers
 from .algebra import Table
 from .terms import Add, Mul, Number, Term
 
-__all__ = ["Monomial", "Polynomial", "apart", "content", "divide", "expand", "monomial", "of", "shifted", "to_term"]
+__all__ = ["Monomial", "Polynomial", "add_term", "apart", "content", "divide", "expand", "monomial", "of", "shifted", "to_term"]
 
 Monomial = frozenset[tuple[Term, Fraction]]
 Polynomial = dict[Monomial, Fraction]
@@ -59,11 +59,12 @@ def of(table: Table, term: Term) -> Polynomial:
     made: Polynomial = {}
     for c, t in term.items if isinstance(term, Add) else ((Fraction(1), term),):
         k, m = apart(table, t)
-        _add(made, m, c * k)
+        add_term(made, m, c * k)
     return made
 
 
-def _add(polynomial: Polynomial, m: Monomial, c: Fraction) -> None:
+def add_term(polynomial: Polynomial, m: Monomial, c: Fraction) -> None:
+    """Add c times a monomial to a polynomial, which holds no zeros."""
     total = polynomial.get(m, Fraction(0)) + c
     if total:
         polynomial[m] = total
@@ -92,7 +93,7 @@ def shifted(polynomial: Polynomial, m: Monomial) -> Polynomial:
     made: Polynomial = {}
     for one, c in polynomial.items():
         k, product = _times(one, m)
-        _add(made, product, c * k)
+        add_term(made, product, c * k)
     return made
 
 
@@ -105,7 +106,7 @@ def multiply(table: Table, one: Polynomial, other: Polynomial) -> Polynomial | N
     for m, c in one.items():
         for n, d in other.items():
             k, product = _times(m, n)
-            _add(made, product, c * d * k)
+            add_term(made, product, c * d * k)
     return made
 
 
@@ -131,7 +132,7 @@ def expand(table: Table, polynomial: Polynomial) -> Polynomial | None:
             if product is None:
                 return None
             for n, c in product.items():
-                _add(made, n, c)
+                add_term(made, n, c)
             if len(made) > MOST_MONOMIALS:
                 return None
         current = made
@@ -196,5 +197,5 @@ def divide(polynomial: Polynomial, divisor: Polynomial) -> Polynomial | None:
         quotient[m] = c
         for n, d in divisor.items():
             k, product = _times(m, n)
-            _add(left, product, -c * d * k)
+            add_term(left, product, -c * d * k)
     return None
