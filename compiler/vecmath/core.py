@@ -327,10 +327,10 @@ def split_exponent(x: Value) -> tuple[Value, Bits]:
     return mantissa, offset >> format.fraction_bits
 
 
-def small_integer(number: Bits) -> Value:
-    """The float of an integer in [0, 2**fraction_bits): vector units without 64-bit conversions need this detour."""
+def small_integer(number: Bits, bias: Value | int = 0) -> Value:
+    """The float of an integer in [0, 2**fraction_bits), minus `bias`: vector units without 64-bit conversions need this detour."""
     magic = 2.0**number.format.fraction_bits
-    return (number | number.format.bits(magic)).as_float() - magic
+    return (number | number.format.bits(magic)).as_float() - (bias + magic)
 
 
 def hex_floats(text: str) -> tuple[float, ...]:

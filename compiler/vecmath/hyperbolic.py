@@ -101,7 +101,7 @@ def atanh(x: Value) -> Value:
     # the difference of two bit patterns is one of logarithms to base 2, within 0.09
     shift, half = format.fraction_bits, 1 << (format.fraction_bits - 1)
     biased = (upper.bits() - lower.bits() + (half + format.bits(1.0))) >> shift
-    k, power = small_integer(biased) - float(format.bias), from_exponent(biased)
+    k, power = small_integer(biased, format.bias), from_exponent(biased)
     is_small, above, below = power < 3.0, power + 1.0, 1.0 - power
     numerator = where(is_small, fma(size, above, below), fma(-power, lower, upper))
     s = numerator / where(is_small, fma(size, below, above), fma(power, lower, upper))

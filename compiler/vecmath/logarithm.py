@@ -19,22 +19,14 @@ from .core import (
     polynomial,
     small_integer,
     split_exponent,
-    two_product,
     where,
 )
-from .exponential import EXP_LIMITS, LOG_2, exp_finite
+from .exponential import EXP_LIMITS, LOG2_E, LOG_2, exp_finite
 
-LOG2_E = {  # 1/log(2), high and low part
-    "f64": hex_floats("0x1.71547652b82fep0 0x1.777d0ffda0d24p-56"),
-    "f32": hex_floats("0x1.715476p0 0x1.4ae0cp-26"),
-}
-LOG10_E = {
-    "f64": hex_floats("0x1.bcb7b1526e50ep-2 0x1.95355baaafad3p-57"),
-    "f32": hex_floats("0x1.bcb7b2p-2 -0x1.5b235ep-27"),
-}
-LOG10_2 = {  # the high part has trailing zeros, so that its product with an exponent is exact
-    "f64": hex_floats("0x1.34413509f7p-2 0x1.3fde623e2566bp-43"),
-    "f32": hex_floats("0x1.344p-2 0x1.3509f8p-18"),
+LOG10_E = float.fromhex("0x1.bcb7b1526e50ep-2")
+LOG10_2 = {  # what the float32 lacks matters, what the float64 lacks is 1/20 of its last place
+    "f64": hex_floats("0x1.34413509f79ffp-2"),
+    "f32": hex_floats("0x1.344136p-2 -0x1.ec10cp-27"),
 }
 
 
@@ -47,24 +39,22 @@ def log(x: Value) -> Value:
 def log2(x: Value) -> Value:
     """The logarithm to base 2; exact for powers of two."""
     k, mantissa = exponent_and_mantissa(x)
-    return with_log_limits(_to_base(k, x.constant(0.0), mantissa - 1.0, *LOG2_E[x.format.name]), x)
+    return with_log_limits(_to_base(mantissa - 1.0, LOG2_E) + k, x)
 
 
 def log10(x: Value) -> Value:
     """The logarithm to base 10."""
     k, mantissa = exponent_and_mantissa(x)
-    high, low = LOG10_2[x.format.name]
-    return with_log_limits(_to_base(k * high, k * low, mantissa - 1.0, *LOG10_E[x.format.name]), x)
+    result = _to_base(mantissa - 1.0, LOG10_E)
+    for part in reversed(LOG10_2[x.format.name]):
+        result = fma(k, part, result)
+    return with_log_limits(result, x)
 
 
-def _to_base(integer: Value, integer_low: Value, f: Value, factor: float, factor_low: float) -> Value:
-    """Integer + integer_low + log(1 + f) * (factor + factor_low), with the leading product in two parts."""
-    s, tail = _series(f)
-    half_square = (f * 0.5) * f
-    low = fma(s, half_square + tail, -half_square)  # log(1 + f) - f
-    product, product_low = two_product(f, factor)
-    total, lost = fast_two_sum(integer, product)
-    return total + (fma(low, factor, fma(f, factor_low, product_low)) + lost + integer_low)
+def _to_base(f: Value, factor: float) -> Value:
+    """log(1 + f) * factor, for a factor that the format holds to a few more bits than it has."""
+    s, rest = _series(f)
+    return fma(f, factor, (s * -factor) * rest)
 
 
 def exponent_and_mantissa(x: Value) -> tuple[Value, Value]:
@@ -72,31 +62,30 @@ def exponent_and_mantissa(x: Value) -> tuple[Value, Value]:
     format = x.format
     subnormal = x < format.smallest_normal
     scaled = where(subnormal, x * 2.0**format.precision, x)
-    bias = where(subnormal, x.constant(format.bias + format.precision), x.constant(format.bias))
+    bias = where(subnormal, x.constant(format.bias + format.precision), format.bias)
     mantissa, biased = split_exponent(scaled)
-    return small_integer(biased) - bias, mantissa
+    return small_integer(biased, bias), mantissa
 
 
 def _series(f: Value) -> tuple[Value, Value]:
-    """S = f / (2 + f) and R with log(1 + f) == f - f**2 / 2 + s * (f**2 / 2 + R)."""
+    """S and g with log(1 + f) == f - s * g: s = f / (2 + f), and g is f but for terms from s**2 on."""
     s = f / (f + 2.0)
     z = s * s
-    return s, z * polynomial(z, coefficients.LOG(f))
+    return s, fma(-z, polynomial(z, coefficients.LOG(f)), f)
 
 
 def log_of_parts(k: Value, f: Value, f_low: Value | None = None) -> Value:
     """k*log(2) + log(1 + f) + f_low, for sqrt(1/2) <= 1 + f < sqrt(2)."""
     log2_high, log2_low = LOG_2[f.format.name]
-    s, tail = _series(f)
-    half_square = (f * 0.5) * f
+    s, rest = _series(f)
     small = k * log2_low if f_low is None else fma(k, log2_low, f_low)
-    inner = fma(s, half_square + tail, small)
-    return fma(k, log2_high, f - (half_square - inner))
+    return fma(k, log2_high, f - fma(s, rest, -small))
 
 
 def with_log_limits(result: Value, x: Value, pole: float = 0.0) -> Value:
     """`result`, but -inf at the pole, NaN below it, inf at inf and NaN for NaN."""
-    result = where(x < math.inf, result, x)
+    top = x - x.format.largest  # inf and NaN as x is, and else below any logarithm
+    result = where(result > top, result, top)
     result = where(x.equals(pole), x.constant(-math.inf), result)
     return where(x < pole, x.constant(math.nan), result)
 
@@ -108,14 +97,14 @@ def log1p(x: Value) -> Value:
     scale = from_exponent(2 * format.bias + 2 - biased) * 0.25  # 2**-k, of which the smallest are subnormal
     f = fma(x, scale, scale - 1.0)
     f_low = fma(x, scale, (scale - 1.0) - f)
-    result = log_of_parts(small_integer(biased) - float(format.bias), f, f_low)
+    result = log_of_parts(small_integer(biased, format.bias), f, f_low)
     return with_log_limits(result.with_sign_of(x), x, pole=-1.0)
 
 
 def log_of_sum(high: Value, low: Value, exponent: Value | None = None) -> Value:
     """log((high + low) * 2**exponent) for finite normal high, |low| at most half a unit of its last place."""
     mantissa, biased = split_exponent(high)
-    k = small_integer(biased) - float(high.format.bias)
+    k = small_integer(biased, high.format.bias)
     unscale = from_exponent(2 * high.format.bias + 1 - biased)  # 2 / 2**k, which is normal, or 0 for the largest k
     f, f_low = fast_two_sum(mantissa - 1.0, low * unscale * 0.5)
     # to first order log(1 + f + f_low) = log(1 + f) + f_low / (1 + f)

@@ -82,7 +82,7 @@ def _pow_f32(x: Value, y: Value) -> Value:
     mantissa, biased = split_exponent(wide)
     f = mantissa - 1.0
     s = f / (f + 2.0)
-    log2 = fma(s, polynomial(s * s, coefficients.POW_LOG2(s)), small_integer(biased) - float(F64.bias))
+    log2 = fma(s, polynomial(s * s, coefficients.POW_LOG2(s)), small_integer(biased, F64.bias))
     log2 = where(wide.equals(0.0), wide.constant(-math.inf), where(wide < math.inf, log2, wide))
     power = (y.widened() * log2).clamp(*EXP2_LIMITS["f32"])
     n, exponent = round_to_integer(power, 1.0, offset=F64.bias)
