@@ -328,8 +328,9 @@ class Table:
 
     def content(self, base: Add) -> tuple[Fraction, Term]:
         """`(c, rest)` with `base = c*rest`: the coefficient that all items share, and the sign."""
-        sizes = {abs(c) for c, _ in base.items}
-        c = sizes.pop() if len(sizes) == 1 else Fraction(1)
+        c = abs(base.items[0][0])
+        if any(k != c and k != -c for k, _ in base.items):
+            c = Fraction(1)
         if all(k < 0 for k, _ in base.items):
             c = -c
         return c, base if c == 1 else self.make_add(tuple((k / c, t) for k, t in base.items))

@@ -168,6 +168,9 @@ def _sign(table: Table, x: Term) -> Term | None:
 
 def _turns(table: Table, x: Term) -> Term | None:
     """The whole number n of x = n*pi."""
+    if not any(t is table.pi or (isinstance(t, Mul) and any(b is table.pi for b, _ in t.factors))
+               for t in ((t for _, t in x.items) if isinstance(x, Add) else (x,))):
+        return None
     turns = x / table.pi
     return turns if is_integer(table, turns) else None
 

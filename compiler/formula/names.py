@@ -18,12 +18,14 @@ class Names:
 
     def __init__(self, taken: Iterable[str], sizes: Iterable[str]) -> None:
         self._taken = {part for name in taken for part in (name, name.split(".")[0].split("[")[0])}
+        self._candidates: dict[str, Iterator[str]] = {}
         self.sizes = {size: self._next(_SIZES) for size in sizes}
         self._labels: dict[Label, str] = {}
         self._shared: dict[str, str] = {}
 
     def _next(self, letters: str) -> str:
-        name = next(n for n in _candidates(letters) if n not in self._taken)
+        candidates = self._candidates.setdefault(letters, _candidates(letters))
+        name = next(n for n in candidates if n not in self._taken)
         self._taken.add(name)
         return name
 

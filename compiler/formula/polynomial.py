@@ -5,8 +5,10 @@ that `x**(a - 1)` is `x**a * x**-1`, and likewise for exponentials.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd, lcm
+from operator import add
 
 from . import numbers
 from .algebra import Table
@@ -177,25 +179,73 @@ def divide(polynomial: Polynomial, divisor: Polynomial) -> Polynomial | None:
     kernels = sorted({kernel for m in (*polynomial, *divisor) for kernel, _ in m}, key=lambda k: k.serial)
     if any(e.denominator != 1 or e < 0 for m in (*polynomial, *divisor) for _, e in m):
         return None
-
-    def order(m: Monomial) -> tuple[Fraction, ...]:
-        powers = dict(m)
-        return tuple(powers.get(k, Fraction(0)) for k in kernels)
-
-    lead = max(divisor, key=order)
-    below = frozenset((k, -e) for k, e in lead)
-    left = dict(polynomial)
+    left, below = (_by_exponents(p, kernels) for p in (polynomial, divisor))
+    if not _may_divide(left, below):
+        return None
+    lead = max(below)
     quotient: Polynomial = {}
     for _ in range(MOST_MONOMIALS):
         if not left:
             return quotient
-        top = max(left, key=order)
-        k, m = _times(top, below)
-        if any(e < 0 for _, e in m):
+        top = max(left)
+        ratio = tuple(a - b for a, b in zip(top, lead, strict=True))
+        if min(ratio, default=0) < 0:
             return None
-        c = left[top] / divisor[lead] * k
-        quotient[m] = c
-        for n, d in divisor.items():
-            k, product = _times(m, n)
-            add_term(left, product, -c * d * k)
+        c = left[top] / below[lead]
+        k, m = _times(frozenset((kernel, Fraction(e)) for kernel, e in zip(kernels, ratio, strict=True) if e), frozenset())
+        quotient[m] = c * k
+        for n, d in below.items():
+            product = tuple(map(add, ratio, n))
+            total = left.get(product, 0) - c * d
+            if total:
+                left[product] = total
+            else:
+                left.pop(product, None)
     return None
+
+
+_Exponents = tuple[int, ...]
+_PRIME = 2**61 - 1
+
+
+def _by_exponents(polynomial: Polynomial, kernels: Sequence[Term]) -> dict[_Exponents, Fraction]:
+    """The coefficients by the exponents of the kernels, in their order."""
+    place = {kernel: k for k, kernel in enumerate(kernels)}
+    made: dict[_Exponents, Fraction] = {}
+    for m, c in polynomial.items():
+        exponents = [0] * len(kernels)
+        for kernel, e in m:
+            exponents[place[kernel]] = int(e)
+        made[tuple(exponents)] = c
+    return made
+
+
+def _may_divide(polynomial: dict[_Exponents, Fraction], divisor: dict[_Exponents, Fraction]) -> bool:
+    """Whether it divides modulo a prime where all kernels but one are numbers: if it does not there, it does not at all."""
+    lead = max(divisor)
+    main = next((k for k, e in enumerate(lead) if e), None)
+    if main is None:
+        return True
+    above, below = (_modular(p, main) for p in (polynomial, divisor))
+    if above is None or below is None or not below[-1]:
+        return True
+    inverse = pow(below[-1], -1, _PRIME)
+    while len(above) >= len(below):
+        ratio = above.pop() * inverse % _PRIME
+        for k in range(2, len(below) + 1):
+            above[1 - k] = (above[1 - k] - ratio * below[-k]) % _PRIME
+    return not any(above)
+
+
+def _modular(polynomial: dict[_Exponents, Fraction], main: int) -> list[int] | None:
+    """The coefficients by the power of one kernel, the others being fixed numbers; None for denominators without an inverse."""
+    made = [0] * (1 + max(e[main] for e in polynomial))
+    for exponents, c in polynomial.items():
+        if c.denominator % _PRIME == 0:
+            return None
+        value = c.numerator * pow(c.denominator, -1, _PRIME)
+        for k, e in enumerate(exponents):
+            if e and k != main:
+                value = value * pow(1_000_003 + 7919 * k, e, _PRIME) % _PRIME
+        made[exponents[main]] = (made[exponents[main]] + value) % _PRIME
+    return made

@@ -258,7 +258,10 @@ def occurrence(parts: Sequence[Term], own: Sequence[Label], without: Sequence[La
     """The free labels of a term, in order of occurrence."""
     found = dict.fromkeys(own)
     for part in parts:
-        found.update(dict.fromkeys(part.free))
+        if part.free:
+            found.update(dict.fromkeys(part.free))
+    if not found:
+        return ()
     return tuple(label for label in found if label not in without)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from math import prod
 
 from ..op import get
 from .algebra import Table
@@ -172,7 +173,8 @@ def _over_common_denominator(table: Table, term: Add) -> Term:
         for base, exponent in _powers(t).items():
             if isinstance(exponent, Number) and exponent.value < 0 and base is not table.e:
                 below[base] = min(below.get(base, Fraction(0)), exponent.value)
-    if not any(isinstance(b, Add) for b in below) or any(_bound(t) for _, t in term.items):
+    sums = [b for b in below if isinstance(b, Add)]
+    if not sums or prod(len(b.items) for b in sums) > MOST_ADDENDS or any(_bound(t) for _, t in term.items):
         return term
     common = [table.power(b, table.number(-e)) for b, e in below.items()]
     above = table.add(*(_multiplied_out(table, table.mul(table.number(c), t, *common)) for c, t in term.items))
