@@ -10,7 +10,7 @@ from .differentiate import jvp, ones_like, vjp, zeros_like
 from .errors import DifferentiationError
 from .ir import Graph, Node, make
 from .ops.rules import aval_text
-from .rewrite import DEFAULT_LEVELS, Level, Step, compress, expand, factors_out, share_divisions, simplify, sum_along_inner
+from .rewrite import DEFAULT_LEVELS, SAME_TERMS, Step, compress, expand, factors_out, share_divisions, simplify, sum_along_inner
 from .stages import stage
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def differentiate(graph: Graph, request: Request) -> Graph:
 def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Graph, tuple[Step, ...]]:
     """(differentiated, simplified, rewrites) of a traced graph."""
     _check(graph, "trace")
-    levels = DEFAULT_LEVELS if options.rounding else (Level.EXACT,)
+    levels = DEFAULT_LEVELS if options.rounding else SAME_TERMS
     with stage("stabilise"):
         outputs, first = simplify(graph.outputs, levels, stabilise=options.stabilise, fastmath=options.fastmath, last=False)
         outputs, expanded = expand(outputs) if options.stabilise else (outputs, [])

@@ -6,7 +6,7 @@ inf/inf at 1000), and after it once more.
 """
 from __future__ import annotations
 
-from .engine import DEFAULT_LEVELS, RewriteCycleError, Rewriter, RuleSet, Step, compress, simplify
+from .engine import DEFAULT_LEVELS, SAME_TERMS, RewriteCycleError, Rewriter, RuleSet, Step, compress, simplify
 from .expansion import expand
 from .factors import factors_out
 from .facts import Fact, Facts
@@ -14,5 +14,5 @@ from .quotients import share_divisions
 from .rule import Condition, Level, Rule, rule
 from .symmetry import sum_along_inner
 
-__all__ = ["DEFAULT_LEVELS", "Condition", "Fact", "Facts", "Level", "RewriteCycleError", "Rewriter", "Rule", "RuleSet",
+__all__ = ["DEFAULT_LEVELS", "SAME_TERMS", "Condition", "Fact", "Facts", "Level", "RewriteCycleError", "Rewriter", "Rule", "RuleSet",
            "Step", "compress", "expand", "factors_out", "rule", "share_divisions", "simplify", "sum_along_inner"]

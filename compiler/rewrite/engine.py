@@ -18,9 +18,10 @@ from .facts import Facts
 from .pattern import Apply, Match, Variant
 from .rule import Level, Rule
 
-__all__ = ["RewriteCycleError", "Rewriter", "RuleSet", "Step", "compress", "simplify"]
+__all__ = ["DEFAULT_LEVELS", "SAME_TERMS", "RewriteCycleError", "Rewriter", "RuleSet", "Step", "compress", "simplify"]
 
-DEFAULT_LEVELS = (Level.EXACT, Level.ROUNDING)
+DEFAULT_LEVELS = (Level.EXACT, Level.ORDER, Level.ROUNDING)
+SAME_TERMS = (Level.EXACT, Level.ORDER)  # nothing changes a bit but the order of sums
 LAST_STEPS = 8
 STEPS_PER_NODE = 100  # far more than any rule set needs; only a term that grows without end gets there
 

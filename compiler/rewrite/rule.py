@@ -18,6 +18,7 @@ class Level(Enum):
     """How far the two sides of a rule agree, given its conditions.
 
     EXACT: the same bits (one nan is as good as another).
+    ORDER: the same terms of sums, added in another order.
     ROUNDING: equal but for intermediate rounding, overflow or underflow; the new side is no less accurate, or within
         the bound that the rule states. A sum that cancels to zero may change the sign of that zero, which says
         nothing about the value.
@@ -28,6 +29,7 @@ class Level(Enum):
     """
 
     EXACT = "exact"
+    ORDER = "order"
     ROUNDING = "rounding"
     STABLE = "stable"
     REAL = "real"
@@ -40,6 +42,7 @@ class Level(Enum):
 
 _MEANINGS = {
     Level.EXACT: "the same bits",
+    Level.ORDER: "the same but for the order in which sums are added up",
     Level.ROUNDING: "the same up to the rounding of intermediate values",
     Level.STABLE: "right also where what was written overflows, cancels or is undefined",
     Level.REAL: "the same over the reals only",

@@ -1,6 +1,7 @@
 """Recorded Values as compiled programs: sizes are symbols, numbers are arguments, and the results have the interpreter's bits.
 
-Only rewrites that keep every bit are applied, so that a value does not depend on when it is looked at, or how often.
+Only rewrites that keep every bit, but for the order of sums, are applied, so that a value does not depend on when it is looked
+at, or how often.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from ...compiler import pipeline
 from ...compiler.entry_spec import ArrayArgument, EntrySpec
 from ...compiler.errors import ChainruleError, LoweringError, ShapeError
 from ...compiler.ir import Graph, Node
-from ...compiler.rewrite import Level, simplify
+from ...compiler.rewrite import SAME_TERMS, simplify
 from ...compiler.sizes import Size, bind, symbols_of
 from ...compiler.trace import Session, tracing
 from .functions import rounded_once
@@ -122,6 +123,6 @@ def _compiled(structure: Structure, wanted: Sequence[int]) -> CompiledProgram:
             check_promise(value, [session.context.hint(n) for n in nodes[k].shape], nodes[k])
         masked = [mask for k in wanted if (mask := masks[k]) is not None]
         graph, _ = session.finish(rounded_once([*(nodes[k] for k in wanted), *masked]))
-    simple, _ = simplify(graph.outputs, (Level.EXACT,), stabilise=False)
+    simple, _ = simplify(graph.outputs, SAME_TERMS, stabilise=False)
     places = iter(range(len(wanted), len(wanted) + len(masked)))
     return CompiledProgram(graph.with_outputs(simple), len(wanted), [None if masks[k] is None else next(places) for k in wanted])

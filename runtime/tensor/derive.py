@@ -126,3 +126,16 @@ class _Copy(Recipe):
 
 
 COPY = _Copy()
+
+
+class _Plain(Recipe):
+    """The same contents, and no mask: what arrives at a leaf is numbers."""
+
+    __slots__ = ()
+
+    def emit(self, nodes: Sequence[Node], masks: Sequence[Node | None], params: tuple[Any, ...], index: int
+             ) -> tuple[Node, Node | None]:
+        return nodes[0], None
+
+
+PLAIN = _Plain()

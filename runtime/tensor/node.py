@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...compiler.ir import Node as IRNode
 from ..torch_types import dtype as Dtype, from_numpy_dtype, tensor_type_name
-from .derive import ACCUMULATE, COPY, VJP, depends, template
+from .derive import ACCUMULATE, COPY, PLAIN, VJP, depends, template
 from .modes import state
 from .tensor import Tensor, gradient_edge, wrap
 from .value import Recipe, Shape, Value, absent, recorded_gradient
@@ -325,18 +325,25 @@ class AccumulateGrad(Node):
             return ()
         known = variable._grad
         if known is None:
-            variable._grad = _copied(grad) if state.grad else wrap(grad._value, grad._dtype)
+            variable._grad = _copied(grad) if state.grad else wrap(plain(grad._value), grad._dtype)
         elif state.grad:
             variable._grad = accumulated(known, grad)
         else:
             from .inplace import overwrite
 
-            overwrite(known, recorded_gradient(ACCUMULATE, (known._value, grad._value), (), known._shape, known._value.dtype))
+            overwrite(known, plain(recorded_gradient(ACCUMULATE, (known._value, grad._value), (), known._shape, known._value.dtype)))
         meta = variable._meta
         if meta is not None and meta.post_hooks:
             for hook in list(meta.post_hooks.values()):
                 hook(variable)
         return ()
+
+
+def plain(gradient: Value) -> Value:
+    """A gradient as a leaf keeps it."""
+    if gradient.recipe is None and gradient.mask is None:
+        return gradient
+    return recorded_gradient(PLAIN, (gradient,), (), gradient.shape, gradient.dtype)
 
 
 def _copied(grad: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 from ...compiler.ir import Node as IRNode, constant
 from .evaluate import array_of, give, interpret, pending_below, program_of, recording
 from .modes import no_grad, state
-from .node import AccumulateGrad, accumulated
+from .node import AccumulateGrad, accumulated, plain
 from .records import Held, Number, Ready, Record, aval_of
 from .structure import structure_of
 from .tape import node_of, value_of
@@ -49,16 +49,14 @@ class Plan:
         run: the compiled program; None: not yet.
         sources: the leaves whose arrays it takes.
         targets: what gets its outputs: `k >= 0` is the `.grad` of a leaf, `-1 - k` the value of a record that is looked at from outside.
-        masks: for each output the one that is its mask, if any.
     """
 
-    __slots__ = ("masks", "run", "sources", "targets")
+    __slots__ = ("run", "sources", "targets")
 
     def __init__(self) -> None:
         self.run: Any = None
         self.sources: tuple[int, ...] = ()
         self.targets: tuple[int, ...] = ()
-        self.masks: tuple[int | None, ...] = ()
 
 
 _plans: OrderedDict[Any, Plan] = OrderedDict()
@@ -84,9 +82,9 @@ def backward(root: Tensor, keep_graph: bool | None) -> bool:
         results = _recorded(record, leaves, steps, outside, plan)
         if results is None:
             return False
-    for position, result, mask in zip(plan.targets, results, plan.masks, strict=False):
+    for position, result in zip(plan.targets, results, strict=True):
         if position >= 0:
-            _accumulate(leaves[position], result, None if mask is None else results[mask])
+            _accumulate(leaves[position], result)
         else:
             _set_value(outside[-1 - position], result)
     if not keep_graph:
@@ -174,7 +172,7 @@ def _usual(held: Held) -> bool:
 
 
 def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outside: Sequence[Record], plan: Plan) -> list[Any] | None:
-    """The values that are looked at and the gradients (then masks), by way of the engine; the plan learns how."""
+    """The values that are looked at and the gradients, by way of the engine; the plan learns how."""
     from .engine import gradients_at
 
     targets = [k for k, item in enumerate(leaves) if type(item) is Held and item.aval.needs]
@@ -190,7 +188,7 @@ def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outs
     finally:
         pending.later = False
     reached = [k for k in range(len(targets)) if k in found]
-    values = [*map(value_of, outside), *(found[k]._value for k in reached)]
+    values = [*map(value_of, outside), *(plain(found[k]._value) for k in reached)]
     plan.targets = (*range(-1, -1 - len(outside), -1), *(targets[k] for k in reached))
     order = pending_below(values)
     structure = structure_of(order)
@@ -206,21 +204,14 @@ def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outs
         arrays = [inputs[k].array for k in sources]
         compiled = tier.program(structure, wanted, arrays)
         if compiled is not None:
-            plan.masks, plan.sources, plan.run = compiled.masks, sources, compiled.run
+            plan.sources, plan.run = sources, compiled.run
             return list(compiled.run(*arrays))
     tier.uses += 1
     tier.spent += program.seconds + ENGINE_SECONDS * len(steps)
     interpret(structure, program, [v.array for v in structure.leaves()])  # type: ignore[misc]
     for v in values:
         own(v, structure.items)
-    results = [v.array for v in values]
-    masks: list[int | None] = []
-    for v in values:
-        masks.append(None if v.mask is None else len(results))
-        if v.mask is not None:
-            results.append(v.mask.array)
-    plan.masks = tuple(masks)
-    return results
+    return [v.array for v in values]
 
 
 def _numbers_apart(steps: Sequence[Record]) -> bool:
@@ -249,24 +240,18 @@ def _set_value(record: Record, result: Any) -> None:
         give([value], [result], (None,))
 
 
-def _accumulate(held: Held, result: Any, mask: Any) -> None:
+def _accumulate(held: Held, result: Any) -> None:
     """What `AccumulateGrad` does without hooks."""
     tensor = held.tensor()
     known = tensor._grad
-    if known is None and mask is None:
+    if known is None:
         made = tensor._grad = _new(Tensor)
         made._record = Ready(aval_of(held.aval.shape, held.aval.dtype, held.aval.numpy, False), result)
-        return
-    value = leaf(np.asarray(result))
-    value.mask = None if mask is None else leaf(np.asarray(mask))
-    made = wrap(value, held.aval.dtype)
-    if known is None:
-        tensor._grad = made
         return
     from .inplace import overwrite
 
     with no_grad():
-        total = accumulated(known, made)._value
+        total = accumulated(known, wrap(leaf(np.asarray(result)), held.aval.dtype))._value
     array_of(total)
     overwrite(known, total)
 

@@ -181,7 +181,7 @@ def _has_elements(m: Match) -> bool:
 REDUCTIONS = (
     *(rule(f"{name}_of_nothing", getattr(op, name)(X, axes=()), X, EXACT)
       for name in ("sum", "prod", "max", "min", "any", "all")),
-    rule("sum_sum", op.sum(op.sum(X, axes=AXES), axes=AXES_2), op.sum(X, axes=_outer_axes), ROUNDING, ulps=4.0),
+    rule("sum_sum", op.sum(op.sum(X, axes=AXES), axes=AXES_2), op.sum(X, axes=_outer_axes), Level.ORDER),
     *(rule(f"{name}_{name}", getattr(op, name)(getattr(op, name)(X, axes=AXES), axes=AXES_2),
            getattr(op, name)(X, axes=_outer_axes), EXACT) for name in ("max", "min", "any", "all")),
     rule("sum_neg", op.sum(-X, axes=AXES), -op.sum(X, axes=AXES), ROUNDING, order="neg outward",
@@ -208,14 +208,12 @@ CONTRACTIONS = (
     rule("contract_neg_right", op.contract(A, -B, left=LEFT, right=RIGHT, out=OUT),
          -op.contract(A, B, left=LEFT, right=RIGHT, out=OUT), ROUNDING, order="neg outward"),
     rule("contract_permute_left", op.contract(op.permute(A, order=ORDER), B, left=LEFT, right=RIGHT, out=OUT),
-         op.contract(A, B, left=lambda m: _relabelled(m["LEFT"], m["ORDER"]), right=RIGHT, out=OUT), ROUNDING,
-         ulps=4.0),
+         op.contract(A, B, left=lambda m: _relabelled(m["LEFT"], m["ORDER"]), right=RIGHT, out=OUT), Level.ORDER),
     rule("contract_permute_right", op.contract(A, op.permute(B, order=ORDER), left=LEFT, right=RIGHT, out=OUT),
-         op.contract(A, B, left=LEFT, right=lambda m: _relabelled(m["RIGHT"], m["ORDER"]), out=OUT), ROUNDING,
-         ulps=4.0),
+         op.contract(A, B, left=LEFT, right=lambda m: _relabelled(m["RIGHT"], m["ORDER"]), out=OUT), Level.ORDER),
     rule("permute_contract", op.permute(op.contract(A, B, left=LEFT, right=RIGHT, out=OUT), order=ORDER),
-         op.contract(A, B, left=LEFT, right=RIGHT, out=lambda m: "".join(m["OUT"][k] for k in m["ORDER"])), ROUNDING,
-         ulps=4.0),
+         op.contract(A, B, left=LEFT, right=RIGHT, out=lambda m: "".join(m["OUT"][k] for k in m["ORDER"])),
+         Level.ORDER),
 )
 
 RULES = (*CONSTANTS, *MOVEMENT, *REDUCTIONS, *CONTRACTIONS, *HOISTS)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ....compiler import build
+from ....compiler.build.moving import iota
 from ....compiler.ir import Node, constant, f
 from ...torch_types import scalar_type_name
 from ..row import Call, call, composite, op
@@ -15,14 +16,18 @@ from .losses import reduction_of, zeros_of
 
 
 def _nll(x: Node, target: Node, *more: Any) -> Node:
-    """-weight[target] * x[target], the classes along axis 1 (of a vector: axis 0)."""
+    """-weight[target] * x[target], the classes along axis 1 (of a vector: axis 0).
+
+    Targets were checked, so x[target] is a sum over classes of which one counts: that and its gradient are loops along the rows of x
+    like those of what x was made by, without places that are known only when they are read.
+    """
     *given, reduction, ignored = more
     axis = 1 if x.ndim > 1 else 0
     target = build.cast(target, np.int64)
     valid = f.ne(target, ignored)
     safe = f.where(valid, target, constant(0, np.int64, target.shape))
-    index = build.expand_dims(safe, [axis])
-    picked = build.squeeze(build.take_along_axis(x, index, axis), (axis,))
+    chosen = f.eq(*build.broadcast(build.expand_dims(safe, [axis]), iota(x.shape, axis)))
+    picked = build.reduce("sum", f.where(chosen, x, zeros_of(x)), (axis,))
     weights = f.gather(given[0], safe, axes=(0,)) if given else constant(1, x.dtype, target.shape)
     weights = f.where(valid, weights, zeros_of(weights))
     # where the weight is zero the loss is, also of an infinite log-probability
