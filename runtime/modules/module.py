@@ -12,6 +12,7 @@ from ..tensor.modes import no_grad
 from ..tensor.parameter import Parameter
 from ..tensor.tensor import Tensor
 from ..torch_types import Size, dtype as Dtype, tensor_type_name
+from .hooks import BackwardHooks
 
 
 class IncompatibleKeys(NamedTuple):
@@ -50,7 +51,8 @@ class Module:
             raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'")
         if args:
             raise TypeError(f"{type(self).__name__}.__init__() takes 1 positional argument but {len(args) + 1} were given")
-        for name in ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks"):
+        for name in ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks", "_backward_hooks",
+                     "_backward_pre_hooks"):
             object.__setattr__(self, name, {})
         object.__setattr__(self, "_non_persistent", set())
         object.__setattr__(self, "training", True)
@@ -65,12 +67,16 @@ class Module:
             changed = hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
+        backward, before = list(hooks["_backward_hooks"].values()), list(hooks["_backward_pre_hooks"].values())
+        watch = BackwardHooks(self, backward, before) if backward or before else None
+        if watch is not None:
+            args = watch.entered(args)
         result = self.forward(*args, **kwargs)
         for hook in list(hooks["_forward_hooks"].values()):
             changed = hook(self, args, result)
             if changed is not None:
                 result = changed
-        return result
+        return result if watch is None else watch.left(result)
 
     # ------------------------------------------------------------------ registration
     def register_parameter(self, name: str, param: Parameter | None) -> None:
@@ -407,13 +413,21 @@ class Module:
             clear_grad(parameter, set_to_none)
 
     # ------------------------------------------------------------------ hooks
-    def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+    def register_forward_hook(self, hook: Callable[..., Any], *, prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, args, output)` after each `forward`; it may return another output."""
-        return RemovableHandle(self.__dict__["_forward_hooks"], hook)
+        return RemovableHandle(self.__dict__["_forward_hooks"], hook, prepend)
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+    def register_forward_pre_hook(self, hook: Callable[..., Any], *, prepend: bool = False) -> RemovableHandle:
         """Call `hook(module, args)` before each `forward`; it may return other arguments."""
-        return RemovableHandle(self.__dict__["_forward_pre_hooks"], hook)
+        return RemovableHandle(self.__dict__["_forward_pre_hooks"], hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)` when the inputs' gradients are known; it may return others for the inputs."""
+        return RemovableHandle(self.__dict__["_backward_hooks"], hook, prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_output)` before the module's gradients are computed; it may return other gradients."""
+        return RemovableHandle(self.__dict__["_backward_pre_hooks"], hook, prepend)
 
     # ------------------------------------------------------------------ text
     def _get_name(self) -> str:

@@ -9,10 +9,18 @@ import numpy as np
 
 # Operations with several signatures: torch does not say which argument is wrong, but what it got and what there is.
 OVERLOADED = frozenset({
-    "all", "any", "arange", "argmax", "argmin", "clamp", "expand", "flip", "full", "index_fill", "linspace", "masked_fill", "max",
-    "mean", "median", "min", "norm", "ones", "permute", "pow", "prod", "quantile", "repeat", "scatter", "sort", "split", "squeeze", "std",
-    "std_mean", "sum", "tensor_split", "transpose", "var", "var_mean", "view", "view_as", "where", "zeros",
+    "all", "any", "arange", "clamp", "fill_", "index_fill", "linspace", "masked_fill", "max", "mean", "median", "min",
+    "norm", "ones", "pow", "prod", "quantile", "repeat", "scatter", "sort", "split", "squeeze", "std", "std_mean", "sum", "tensor_split",
+    "var", "var_mean", "view", "view_as", "where", "zeros",
 })
+
+# What torch calls the types in the signatures of the table's rules; where a rule says `Any`, the parameter's name tells.
+_ANNOTATED = {"int": "int", "int | None": "int", "Tensor": "Tensor", "Tensor | None": "Tensor", "bool": "bool", "float": "float"}
+_NAMED = {
+    "dim": "int", **dict.fromkeys(("other", "exponent", "index", "mask", "condition"), "Tensor"),
+    **dict.fromkeys(("dims", "size", "sizes", "shape", "shifts", "repeats"), "tuple of ints"),
+    **dict.fromkeys(("min", "max", "value", "fill_value", "start", "end"), "Number"),
+}
 
 
 class WrongType(TypeError):
@@ -30,20 +38,21 @@ def type_name(value: object) -> str:
 
 
 def refuse(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], is_method: bool,
-           error: TypeError) -> NoReturn:
-    """Raise the TypeError that torch raises for this call, given what Python or a rule said.
+           error: Exception) -> NoReturn:
+    """Raise the TypeError that torch raises for this call, given what Python or a rule said; `error` itself, if no argument is to blame.
 
     Raises:
-        TypeError: always.
+        TypeError: torch's message.
     """
     text = str(error)
     shown = args[1:] if is_method else args
-    if isinstance(error, WrongType):
+    wrong = _wrong(function, args, kwargs) or (error if isinstance(error, WrongType) else None)
+    if wrong is not None:
         if name in OVERLOADED:
             raise TypeError(_combination(name, function, shown, kwargs)) from None
-        place = next((f" (position {k})" for k, a in enumerate(shown, start=1) if a is error.value), "")
-        raise TypeError(f"{name}(): argument '{error.argument}'{place} must be {error.expected}, not "
-                        f"{type_name(error.value)}") from None
+        place = next((f" (position {k})" for k, a in enumerate(shown, start=1) if a is wrong.value), "")
+        raise TypeError(f"{name}(): argument '{wrong.argument}'{place} must be {wrong.expected}, not "
+                        f"{type_name(wrong.value)}") from None
     own = function.__name__ + "()" in text
     if not own or not any(said in text for said in (" missing ", " takes ", " got ")):
         raise error
@@ -59,8 +68,38 @@ def refuse(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwarg
     raise TypeError(name + "()" + text.partition("()")[2]) from None
 
 
+def _wrong(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> WrongType | None:
+    """The first argument of a failed call whose type is not what the function's signature says."""
+    signature = inspect.signature(function)
+    try:
+        bound = signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return None
+    for key, given in bound.items():
+        parameter = signature.parameters[key]
+        expected = _ANNOTATED.get(str(parameter.annotation), _NAMED.get(key, ""))
+        several = parameter.kind is parameter.VAR_POSITIONAL
+        for value in given if several else (given,):
+            if expected and value is not parameter.default and not _fits(value, expected, key):
+                return WrongType(key.replace("sizes", "size"), expected, value)
+    return None
+
+
+def _fits(value: Any, expected: str, name: str) -> bool:
+    number = isinstance(value, (bool, int, float, np.number, np.bool_))
+    is_tensor = hasattr(value, "_storage")
+    if expected == "Tensor":
+        return is_tensor or (number and name in ("other", "exponent"))
+    if expected in ("Number", "float"):
+        return number or is_tensor
+    if expected == "tuple of ints" or (expected == "int" and name == "dim"):
+        return hasattr(value, "__index__") or (isinstance(value, (tuple, list)) and all(hasattr(v, "__index__") for v in value))
+    return hasattr(value, "__index__")
+
+
 def _combination(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    got = ", ".join([type_name(a) for a in args] + [f"{k}={type_name(v)}" for k, v in kwargs.items()]) + (", " if kwargs else "")
+    got = ", ".join([type_name(a) for a in args] + [f"{k}={type_name(v)}" for k, v in kwargs.items()])
+    got += ", " if kwargs and not args else ""
     return f"{name}() received an invalid combination of arguments - got ({got}), but expected one of:\n * {inspect.signature(function)}\n"
 
 

@@ -12,10 +12,14 @@ _ids = itertools.count()
 class RemovableHandle:
     """Returned where a hook is registered; `remove()` takes it off again. Also a context manager."""
 
-    def __init__(self, hooks: dict[int, Any], hook: Callable[..., Any]) -> None:
+    def __init__(self, hooks: dict[int, Any], hook: Callable[..., Any], first: bool = False) -> None:
         self.id = next(_ids)
         self._hooks = hooks
+        others = dict(hooks) if first else {}
+        for key in others:
+            del hooks[key]
         hooks[self.id] = hook
+        hooks.update(others)
 
     def remove(self) -> None:
         """Take the hook off; a second time does nothing."""

@@ -73,7 +73,7 @@ def in_place(row: Row) -> Callable[..., Tensor]:
             kwargs = rename(kwargs)
         try:
             made = row.rule(self, *args, **kwargs)
-        except TypeError as error:
+        except (TypeError, AttributeError, ValueError) as error:
             refuse(row.name + "_", row.rule, (self, *args), kwargs, True, error)
         except RuntimeError:
             check(self, any(isinstance(a, Tensor) and a.requires_grad for a in args))  # torch says first what is wrong with `self`
@@ -126,9 +126,11 @@ def _node(row: Row, made: Call, recipe: Recipe, params: tuple[Any, ...], values:
     from ..torch_types import from_numpy_dtype
 
     saves = row.saved
-    return node_class(made.name or row.backward)(
+    node = node_class(made.name or row.backward)(
         recipe, params, values if saves else tuple([absent(v) for v in values]), (value if saves else absent(value),), edges,
         ((value.shape, from_numpy_dtype(value.dtype)),))
+    node.numbers = [k for k, item in enumerate(made.inputs) if isinstance(item, Value)]
+    return node
 
 
 def _save(node: OpNode, row: Row, made: Call, edges: list[Edge | None], self: Tensor) -> None:

@@ -77,8 +77,7 @@ class Node:
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
         """For each input: the node its gradient goes to, and which of that node's outputs it is."""
-        shown = self.edges[: getattr(getattr(self, "recipe", None), "differentiable", None)]
-        return tuple((None, 0) if edge is None else edge for edge in shown)
+        return tuple((None, 0) if edge is None else edge for edge in self.edges)
 
     @property
     def metadata(self) -> dict[Any, Any]:
@@ -191,9 +190,10 @@ class OpNode(Node):
         saved: what the version check looks at, in order.
         keeps: whether there is something to free.
         whole: whether no Value is absent yet, though the gradient may need none of them: then sizes can be followed.
+        numbers: places of the inputs that are Python numbers.
     """
 
-    __slots__ = ("indices", "inputs", "keeps", "params", "recipe", "results", "saved", "whole")
+    __slots__ = ("indices", "inputs", "keeps", "numbers", "params", "recipe", "results", "saved", "whole")
 
     def __init__(self, recipe: Recipe, params: tuple[Any, ...], inputs: Sequence[Value], results: Sequence[Value],
                  edges: Sequence[Edge | None], outputs: Sequence[tuple[Shape, Dtype]], indices: tuple[int, ...] = (0,)) -> None:
@@ -207,7 +207,14 @@ class OpNode(Node):
         self.results: Sequence[Value] | None = results
         self.indices = indices
         self.saved: tuple[Saved, ...] = ()
+        self.numbers: Sequence[int] = ()
         self.keeps = self.whole = False
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        found = super().next_functions
+        shows = getattr(self.recipe, "shows", None)
+        return tuple(edge for k, edge in enumerate(found) if shows(k, k in self.numbers)) if shows else found
 
     def apply(self, grads: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         if self.inputs is None:

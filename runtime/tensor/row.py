@@ -64,16 +64,16 @@ class Row(Recipe):
         saved: names of inputs, and `result` (`result1`, ...), whose modification invalidates the gradient, as torch saves
             them; `other>self` is saved only where the gradient of `self` is wanted, `indices*` is the last input and all after
             it. With nothing saved, the gradient may depend on shapes only.
-        inputs: names of the tensor inputs, in the order of `Call.inputs`; those after a `|` are indices and masks, which the graph
-            does not show.
+        inputs: names of the tensor inputs, in the order of `Call.inputs`. The graph does not show those in brackets (indices, masks;
+            all that follow, if the last one is), nor those with a question mark where they are numbers.
         outputs: makes a named tuple of the results, if any.
         derivative: the name of the grad_fn of the gradient, where torch has an operation for it.
         shown: parameters that the grad_fn shows as `_saved_<name>`, with their places among the params.
         quick: what calls of the kinds that were made before are recorded as; see `tape`.
     """
 
-    __slots__ = ("backward", "build", "derivative", "differentiable", "inputs", "name", "outputs", "quick", "rule", "saved", "saves_rest",
-                 "shown")
+    __slots__ = ("backward", "build", "derivative", "hidden", "inputs", "name", "numbers", "outputs", "quick", "rule", "saved",
+                 "saves_rest", "shown")
 
     def __init__(self, name: str, rule: Callable[..., Call], build: Build, backward: str, saved: str, inputs: str,
                  outputs: Callable[..., Any] | None = None, derivative: str = "", shown: dict[str, int] | None = None) -> None:
@@ -84,9 +84,9 @@ class Row(Recipe):
         self.rule = rule
         self.build = build
         self.backward = backward
-        names, bar, rest = inputs.partition("|")
-        self.inputs = tuple((names + " " + rest).split())
-        self.differentiable = len(names.split()) if bar else None
+        self.inputs = tuple([name.strip("()?") for name in inputs.split()])
+        self.hidden = frozenset(k for k, name in enumerate(inputs.split()) if name[0] == "(")
+        self.numbers = frozenset(k for k, name in enumerate(inputs.split()) if name[-1] == "?")
         self.outputs = outputs
         parsed = [self._parse(item) for item in saved.split()]
         self.saved = tuple(sorted(parsed, key=lambda item: (item[2], item[0])))  # torch checks inputs by name, then results
@@ -99,6 +99,10 @@ class Row(Recipe):
         if name.startswith("result"):
             return name, int(name[6:] or 0), True, wanted
         return name.rstrip("*"), self.inputs.index(name.rstrip("*")), False, wanted
+
+    def shows(self, position: int, is_number: bool) -> bool:
+        """Whether an input is among a grad_fn's `next_functions`."""
+        return min(position, len(self.inputs) - 1) not in self.hidden and not (is_number and position in self.numbers)
 
     def saved_among(self, count: int) -> Sequence[tuple[str, int, bool, int | None]]:
         """What is saved of a call with so many inputs: as declared, with every one of a list of inputs."""
@@ -246,7 +250,7 @@ def _wrapped(name: str, function: Callable[..., Any], finish: Callable[[Any], An
             _other_first(name, args, kwargs)
         try:
             made = function(*args, **kwargs)
-        except TypeError as error:
+        except (TypeError, AttributeError, ValueError) as error:
             refuse(name, function, args, kwargs, is_method, error)
         if finish is not None:
             made = finish(made)
@@ -401,6 +405,8 @@ def attach(row: Row, made: Call, values: tuple[Value, ...], edges: list[Edge | N
         values, results = tuple([absent(v) for v in values]), tuple([absent(v) for v in results])
     node = node_class(made.name or row.backward)(row, made.params, values, results, edges,
                                                  tuple([(out._shape, out._dtype) for out in outs]), _FIRST[len(outs)])
+    if row.numbers:
+        node.numbers = [k for k, item in enumerate(made.inputs) if isinstance(item, Value)]
     for k, out in enumerate(outs):
         if out._dtype.is_floating_point:
             out._grad_fn = node

@@ -264,6 +264,8 @@ def _node(rec: Record) -> OpNode:
         result, values = value_of(rec), tuple([value_of(i) for i in rec.inputs])
     node = node_class(entry.name)(row, entry.params, values, (result,), edges, ((aval.shape, aval.dtype),))
     node.sequence = rec.sequence
+    if row.numbers:
+        node.numbers = [k for k, item in enumerate(rec.inputs) if type(item) is Number]
     node.keeps, node.whole = entry.keeps, not rec.freed
     if rec.freed:
         node.release()

@@ -10,7 +10,7 @@ from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ..geometry import wrap_dim
 from ..messages import not_implemented
-from ..row import FUNCTIONS, METHODS, Call, call, composite, op
+from ..row import FUNCTIONS, METHODS, Call, call, composite, op, renamed
 from ..tensor import Tensor, wrap_array
 from .common import strides_of
 
@@ -232,7 +232,7 @@ def _glu_rule(self: Tensor, dim: int = -1) -> Call:
     build=lambda x, slope: f.where(f.gt(x, 0.0), x, x * slope),
     backward="RreluWithNoiseBackward0",
     saved="self noise",
-    inputs="self | noise",
+    inputs="self (noise)",
     to="",
     inplace=True,
 )
@@ -245,7 +245,7 @@ def _rrelu(self: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
     from .random import default_generator
 
     if not training:
-        return call("leaky_relu_" if inplace else "leaky_relu", self, (lower + upper) / 2)
+        return renamed(call("leaky_relu_" if inplace else "leaky_relu", self, (lower + upper) / 2), "RreluWithNoiseBackward0")
     slopes = default_generator.bits.uniform(lower, upper, self._shape).astype(self._value.dtype)
     return call("rrelu_with_noise_" if inplace else "rrelu_with_noise", self, wrap_array(slopes))
 

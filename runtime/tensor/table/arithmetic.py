@@ -110,7 +110,7 @@ def _sub(self: Any, other: Any, *, alpha: Any = 1) -> Call:
     return _sub_rule(self, other, alpha, "")
 
 
-@op("rsub", build=lambda a, b, dtype, alpha=None: _scaled("sub")(b, a, dtype, alpha), backward="RsubBackward1", inputs="self other",
+@op("rsub", build=lambda a, b, dtype, alpha=None: _scaled("sub")(b, a, dtype, alpha), backward="RsubBackward1", inputs="self other?",
     to="f")
 def _rsub(self: Any, other: Any, *, alpha: Any = 1) -> Call:
     return _sub_rule(self, other, alpha, "RsubBackward0" if isinstance(other, Tensor) else "")
@@ -180,7 +180,7 @@ def _remainder(a: Node, b: Node, dtype: str) -> Node:
 
 
 @op("remainder", build=_remainder, backward="RemainderBackward0",
-    saved="self>other other>other", inputs="self other", inplace=True)
+    saved="self>other other>other", inputs="self other?", inplace=True)
 def _remainder_rule(self: Any, other: Any) -> Call:
     operands_of("remainder", self, other)
     dtype = common_dtype(self, other)
@@ -189,7 +189,7 @@ def _remainder_rule(self: Any, other: Any) -> Call:
 
 
 @op("fmod", build=_elementwise("fmod"), backward="FmodBackward0",
-    saved="self>other other>other", inputs="self other", inplace=True)
+    saved="self>other other>other", inputs="self other?", inplace=True)
 def _fmod_rule(self: Any, other: Any) -> Call:
     operands_of("fmod", self, other)
     dtype = common_dtype(self, other)
@@ -224,7 +224,8 @@ def _pow_number(self: Tensor, exponent: Any) -> Call:
     return Call((self,), (dtype_name(dtype), wanted), self._shape, dtype, strides_of(self._shape, self))
 
 
-@op("pow_tensor", build=_power, backward="PowBackward1", saved="self exponent result>exponent", inputs="self exponent", to="", inplace=True)
+@op("pow_tensor", build=_power, backward="PowBackward1", saved="self exponent result>exponent", inputs="self? exponent", to="",
+    inplace=True)
 def _pow_tensor(self: Any, exponent: Any) -> Call:
     dtype = common_dtype(self, exponent)
     return pairwise(self, exponent, dtype, "" if isinstance(self, Tensor) else "PowBackward2")
@@ -293,7 +294,7 @@ def _copysign(a: Node, b: Node, dtype: str) -> Node:
 
 @op("copysign", build=_copysign, derivative="MulBackward0", backward="CopysignBackward0",
     saved="self other result",
-    inputs="self other", inplace=True)
+    inputs="self other?", inplace=True)
 def _copysign_rule(self: Tensor, other: Any) -> Call:
     dtype = float_dtype(common_dtype(self, other))
     return pairwise(self, other, dtype, "" if isinstance(other, Tensor) else "CopysignBackward1")
@@ -306,7 +307,7 @@ def _xlogy(a: Node, b: Node, dtype: str) -> Node:
     return f.where(nothing, zero, a * f.log(f.where(nothing, constant(1, b.dtype, b.shape), b)))
 
 
-@op("xlogy", build=_xlogy, backward="XlogyBackward0", saved="self other", inputs="self other", inplace=True)
+@op("xlogy", build=_xlogy, backward="XlogyBackward0", saved="self other", inputs="self? other?", inplace=True)
 def _xlogy_rule(self: Any, other: Any) -> Call:
     dtype = float_dtype(common_dtype(self, other))
     name = "XlogyBackward1" if not isinstance(self, Tensor) else "" if isinstance(other, Tensor) else "XlogyBackward2"

@@ -44,7 +44,7 @@ def _nll(x: Node, target: Node, *more: Any) -> Node:
     build=_nll,
     backward="NllLossBackward0",
     saved="self target",
-    inputs="self | target weight",
+    inputs="self (target) (weight)",
     to="",
     shown={"reduction": 0, "ignore_index": 1},
 )

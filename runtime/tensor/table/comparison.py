@@ -103,7 +103,7 @@ def _where(a: Node, b: Node, c: Node, dtype: str) -> Node:
     return f.where(c, a, b)
 
 
-@op("where_select", build=_where, backward="WhereBackward0", saved="condition", inputs="self other | condition", to="")
+@op("where_select", build=_where, backward="WhereBackward0", saved="condition", inputs="self other (condition)", to="")
 def _where_rule(condition: Tensor, self: Any, other: Any) -> Call:
     if not isinstance(condition, Tensor):
         raise TypeError(f"where(): argument 'condition' (position 1) must be Tensor, not {type(condition).__name__}")
@@ -131,7 +131,7 @@ def _masked_fill(x: Node, mask: Node, value: Node) -> Node:
     return f.where(mask, value, x)
 
 
-@op("masked_fill", build=_masked_fill, backward="MaskedFillBackward0", saved="mask", inputs="self mask value", to="mf", inplace=True)
+@op("masked_fill", build=_masked_fill, backward="MaskedFillBackward0", saved="mask", inputs="self (mask) value?", to="mf", inplace=True)
 def _masked_fill_rule(self: Tensor, mask: Tensor, value: Any) -> Call:
     if scalar_type_name(mask._dtype) != "Bool":
         raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype " + c_name(mask._dtype))

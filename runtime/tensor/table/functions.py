@@ -167,7 +167,7 @@ def _clamp(x: Node, *bounds_and_more: Any) -> Node:
     return made
 
 
-@op("clamp", build=_clamp, backward="ClampBackward1", saved="self", inputs="self min max", also="clip", inplace=True)
+@op("clamp", build=_clamp, backward="ClampBackward1", saved="self", inputs="self min? max?", also="clip", inplace=True)
 def _clamp_rule(self: Tensor, min: Any = None, max: Any = None) -> Call:
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
@@ -181,7 +181,7 @@ def _clamp_rule(self: Tensor, min: Any = None, max: Any = None) -> Call:
 
 
 @op("clamp_min", build=lambda x, low, dtype: _clamp(x, low, (True, False), dtype), backward="ClampMinBackward0", saved="self",
-    inputs="self min", inplace=True)
+    inputs="self min?", inplace=True)
 def _clamp_min(self: Tensor, min: Any) -> Call:
     dtype = common_dtype(self, min)
     shape = broadcast(self._shape, shape_of(min))
@@ -190,7 +190,7 @@ def _clamp_min(self: Tensor, min: Any) -> Call:
 
 
 @op("clamp_max", build=lambda x, high, dtype: _clamp(x, high, (False, True), dtype), backward="ClampMaxBackward0", saved="self",
-    inputs="self max", inplace=True)
+    inputs="self max?", inplace=True)
 def _clamp_max(self: Tensor, max: Any) -> Call:
     dtype = common_dtype(self, max)
     shape = broadcast(self._shape, shape_of(max))
@@ -236,11 +236,11 @@ for _name, _ir_name, _backward, _saved in (("addcmul", "mul", "AddcmulBackward0"
         shape = broadcast(self._shape, tensor1._shape, tensor2._shape)
         return Call((self, tensor1, tensor2, number(value, numpy_dtype(dtype))), (dtype_name(dtype),), shape, dtype)
 
-    op(_name, build=_addc(_ir_name), backward=_backward, saved=_saved, inputs="self tensor1 tensor2 value",
+    op(_name, build=_addc(_ir_name), backward=_backward, saved=_saved, inputs="self tensor1 tensor2 value?",
        inplace=True)(_addc_rule)
 
 
-@op("lerp", build=lambda a, b, w: _lerp(a, b, w), backward="LerpBackward0", saved="self end weight", inputs="self end weight",
+@op("lerp", build=lambda a, b, w: _lerp(a, b, w), backward="LerpBackward0", saved="self end weight", inputs="self end weight?",
     inplace=True)
 def _lerp_rule(self: Tensor, end: Tensor, weight: Any) -> Call:
     shape = broadcast(self._shape, end._shape, shape_of(weight))

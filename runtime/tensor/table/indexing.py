@@ -188,7 +188,7 @@ def _selected_shape(x: Tensor, axes: Sequence[int], arrays: Sequence[Tensor]) ->
     return (*rest[:lead], *middle, *rest[lead:])
 
 
-@op("index", build=_index, backward="IndexBackward0", saved="indices*", inputs="self | indices", to="")
+@op("index", build=_index, backward="IndexBackward0", saved="indices*", inputs="self (indices)", to="")
 def _index_rule(self: Tensor, axes: tuple[int, ...], arrays: Sequence[Tensor]) -> Call:
     return Call((self, *arrays), (axes,), _selected_shape(self, axes, arrays), self._dtype)
 
@@ -208,7 +208,7 @@ def _index_put(x: Node, value: Node, *arrays_and_more: Any) -> Node:
     return build.update(x, _index_key(x.ndim, axes, arrays), build.cast(value, x.dtype), accumulate)
 
 
-@op("index_put_at", build=_index_put, backward="IndexPutBackward0", saved="indices*", inputs="self values | indices", to="", inplace=True)
+@op("index_put_at", build=_index_put, backward="IndexPutBackward0", saved="indices*", inputs="self values (indices)", to="", inplace=True)
 def _index_put_rule(self: Tensor, axes: tuple[int, ...], arrays: Sequence[Tensor], value: Any, accumulate: bool = False) -> Call:
     selected = _selected_shape(self, axes, arrays)
     shape = shape_of(value)

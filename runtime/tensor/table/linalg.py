@@ -5,12 +5,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ....compiler import build
 from ....compiler.ir import Node, f
 from ..geometry import wrap_dim
-from ..linear_algebra import LinAlgError, check_square, column_major, zero_pivots
-from ..row import Call, call, composite, op
-from ..tensor import Tensor
+from ..linear_algebra import LinAlgError, check_invertible, check_square, column_major, zero_pivots
+from ..row import Call, call, composite, op, renamed
+from ..tensor import Tensor, wrap_array
 from .common import broadcast
 from .results import return_type
 
@@ -96,6 +98,45 @@ def _solve(A: Tensor, B: Tensor, *, left: bool = True) -> Call:
     return Call((A, B), (False, left), shape, A._dtype, column_major(shape) if left else None)
 
 
+@composite("linalg_inv_ex", to="")
+def _inv_ex(A: Tensor, *, check_errors: bool = False) -> Any:
+    """The inverse, and whether it failed: 0, or the number of the pivot that is 0 (of the first such matrix)."""
+    if check_errors:
+        check_invertible("linalg.inv_ex", A)
+    check_square("linalg.inv", A)
+    singular = list(zero_pivots(A))
+    info = np.zeros(A._shape[:-2], np.int32)
+    for element in singular:
+        info.flat[element[0]] = element[1]
+    if singular:
+        return return_type("linalg_inv_ex", "inverse", "info")(call("full_like", A, math.nan), wrap_array(info))
+    return return_type("linalg_inv_ex", "inverse", "info")(renamed(call("inverse", A), "LinalgInvExBackward0"), wrap_array(info))
+
+
+@composite("linalg_tensorinv", to="")
+def _tensorinv(A: Tensor, ind: int = 2) -> Any:
+    """The inverse of a tensor as a linear map from its last axes to its first `ind`."""
+    if ind <= 0:
+        raise RuntimeError("Expected a strictly positive integer for 'ind', but got " + str(ind))
+    front, back = A._shape[:ind], A._shape[ind:]
+    if math.prod(front) != math.prod(back):
+        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got "
+                           f"{math.prod(back)} != {math.prod(front)}")
+    return call("reshape", call("inverse", call("reshape", A, math.prod(back), math.prod(front))), (*back, *front))
+
+
+@composite("linalg_tensorsolve", to="")
+def _tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Any:
+    """X with `tensordot(A, X, X.ndim) = B`."""
+    if dims is not None:
+        A = call("movedim", A, list(dims), list(range(len(A._shape) - len(dims), len(A._shape))))
+    back = A._shape[len(B._shape):]
+    if math.prod(back) != B.numel():
+        raise RuntimeError("Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but "
+                           f"got {math.prod(back)} != {B.numel()}")
+    return call("reshape", call("linalg_solve", call("reshape", A, B.numel(), B.numel()), call("reshape", B, -1)), back)
+
+
 # ---------------------------------------------------------------- norms
 @composite("linalg_vector_norm", to="")
 def _vector_norm(self: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
@@ -175,7 +216,7 @@ def _multi_dot(tensors: Sequence[Tensor]) -> Any:
     result = _product(parts, _best_splits([parts[0]._shape[0], *(p._shape[1] for p in parts)]), 0, len(parts) - 1)
     if first:
         result = call("squeeze", result, 0)
-    return call("squeeze", result, -1) if last else result
+    return renamed(call("squeeze", result, -1) if last else result, "ViewBackward0")
 
 
 def _best_splits(sizes: list[int]) -> dict[tuple[int, int], int]:

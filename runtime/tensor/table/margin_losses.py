@@ -140,7 +140,7 @@ def _multi_margin(x: Node, target: Node, *more: Any) -> Node:
     build=_multi_margin,
     backward="MultiMarginLossBackward0",
     saved="self target",
-    inputs="self | target weight",
+    inputs="self (target) (weight)",
     to="",
 )
 def _multi_margin_rule(self: Tensor, target: Tensor, weight: Any, p: int, margin: float, reduction: str) -> Call:
@@ -175,7 +175,7 @@ def _multilabel_margin(x: Node, target: Node, reduction: str) -> Node:
     build=_multilabel_margin,
     backward="MultilabelMarginLossBackward0",
     saved="self target",
-    inputs="self | target",
+    inputs="self (target)",
     to="",
 )
 def _multilabel_margin_rule(self: Tensor, target: Tensor, reduction: str) -> Call:

@@ -309,7 +309,7 @@ def _embedding(weight: Node, indices: Node, padding: int) -> Node:
     build=_embedding,
     backward="EmbeddingBackward0",
     saved="indices",
-    inputs="weight | indices",
+    inputs="weight (indices)",
     to="",
     shown={"padding_idx": 0},
 )

@@ -55,7 +55,7 @@ def _gather(x: Node, index: Node, axis: int) -> Node:
     return build.take_along_axis(x, index, axis)
 
 
-@op("gather", build=_gather, backward="GatherBackward0", saved="index", inputs="self | index")
+@op("gather", build=_gather, backward="GatherBackward0", saved="index", inputs="self (index)")
 def _gather_rule(self: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Call:
     axis = wrap_dim(dim, len(self._shape))
     _check_along(self, index, axis, "gather")
@@ -78,7 +78,7 @@ def _scatter(x: Node, index: Node, value: Node, axis: int, accumulate: bool) -> 
     return build.reshape(made, x.shape)
 
 
-@op("scatter_into", build=_scatter, backward="ScatterBackward0", saved="index", inputs="self index src", to="", inplace=True)
+@op("scatter_into", build=_scatter, backward="ScatterBackward0", saved="index", inputs="self (index) src?", to="", inplace=True)
 def _scatter_into(self: Tensor, axis: int, index: Tensor, src: Any, accumulate: bool, name: str) -> Call:
     if isinstance(src, Tensor) and src._dtype is not self._dtype and src._shape:
         raise RuntimeError(("scatter_add" if accumulate else "scatter") + "(): Expected self.dtype to be equal to src.dtype")
@@ -150,8 +150,7 @@ def _neutral(how: str, dtype: np.dtype[Any]) -> Any:
 
 
 @op("scatter_reduce_into", build=_scatter_reduce, backward="ScatterReduceBackward0", saved="self index src result",
-    inputs="self index src", to="",
-    inplace=True)
+    inputs="self (index) src?", to="", inplace=True)
 def _scatter_reduce_into(self: Tensor, axis: int, index: Tensor, src: Any, reduce: str, include_self: bool) -> Call:
     return Call((self, index, operand(src, self._dtype)), (axis, reduce, include_self), self._shape, self._dtype)
 
@@ -187,7 +186,7 @@ def _along(x: Node, index: Node, axis: int) -> Node:
     return build.index(x, tuple(index if k == axis else slice(None) for k in range(x.ndim)))
 
 
-@op("index_select", build=_along, backward="IndexSelectBackward0", saved="index", inputs="self | index")
+@op("index_select", build=_along, backward="IndexSelectBackward0", saved="index", inputs="self (index)")
 def _index_select(self: Tensor, dim: int, index: Tensor) -> Call:
     axis = wrap_dim(dim, len(self._shape))
     _check_select(self, axis, index, "index_select")
@@ -208,7 +207,7 @@ def _index_write(name: str, accumulate: bool, backward: str, source: str) -> Non
             tensor = call("mul", tensor, alpha)
         return Call((self, index, operand(tensor, self._dtype)), (axis, accumulate), self._shape, self._dtype)
 
-    op(name, build=_place_along, backward=backward, saved="index", inputs=f"self index {source}", inplace=True)(rule)
+    op(name, build=_place_along, backward=backward, saved="index", inputs=f"self (index) {source}?", inplace=True)(rule)
 
 
 _index_write("index_add", True, "IndexAddBackward0", "source")
@@ -231,7 +230,7 @@ def _check_flat(self: Tensor, index: Tensor, name: str) -> None:
         raise IndexError(f"out of range: tried to access index {bad} on a tensor of {count} elements.")
 
 
-@op("take", build=_flat_index, backward="TakeBackward0", saved="index", inputs="self | index")
+@op("take", build=_flat_index, backward="TakeBackward0", saved="index", inputs="self (index)")
 def _take(self: Tensor, index: Tensor) -> Call:
     _check_flat(self, index, "take")
     return Call((self, index), (), index._shape, self._dtype)
@@ -239,7 +238,7 @@ def _take(self: Tensor, index: Tensor) -> Call:
 
 @op("put", build=lambda x, index, source, accumulate: build.reshape(build.update(
     build.reshape(x, (-1,)), index, build.reshape(source, index.shape), accumulate), x.shape), backward="PutBackward0", saved="index",
-    inputs="self index source", inplace=True)
+    inputs="self (index) source", inplace=True)
 def _put(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Call:
     _check_flat(self, index, "put_")
     return Call((self, index, source), (bool(accumulate),), self._shape, self._dtype)

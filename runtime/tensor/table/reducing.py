@@ -13,7 +13,7 @@ from ..arguments import as_int
 from ..geometry import numel, wrap_dim
 from ..row import Call, call, composite, dtype_name, op, renamed
 from ..tensor import Tensor
-from .common import dims_of, float_dtype, reduced
+from .common import broadcast, common_dtype, dims_of, float_dtype, reduced
 from .results import return_type
 
 INT64, BOOL = NAMES["int64"], NAMES["bool"]
@@ -126,16 +126,18 @@ def _root(variance: Node) -> Node:
 
 @composite("var_mean", to="f")
 def _var_mean(self: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
-    return call("var", self, dim, unbiased, keepdim, correction=correction), _mean_over(self, dim, keepdim)
+    return _with_mean("var", self, dim, unbiased, keepdim, correction)
 
 
 @composite("std_mean", to="f")
 def _std_mean(self: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
-    return call("std", self, dim, unbiased, keepdim, correction=correction), _mean_over(self, dim, keepdim)
+    return _with_mean("std", self, dim, unbiased, keepdim, correction)
 
 
-def _mean_over(self: Tensor, dim: Any, keepdim: bool) -> Any:
-    return call("mean", self, None if isinstance(dim, bool) else dim, keepdim)
+def _with_mean(name: str, self: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
+    spread = call(name, self, dim, unbiased, keepdim, correction=correction)
+    mean = call("mean", self, None if isinstance(dim, bool) else dim, keepdim)
+    return tuple(renamed(made, f"{name.title()}MeanBackward0") for made in (spread, mean))
 
 
 # ---------------------------------------------------------------- exponentials
@@ -192,9 +194,16 @@ def _norm(self: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, 
     return call("norm_of", self, p, dim, keepdim, dtype)
 
 
-@composite("dist")
-def _dist(self: Tensor, other: Tensor, p: float = 2) -> Any:
-    return renamed(call("norm", call("sub", self, other), p), "DistBackward0")
+def _distance(a: Node, b: Node, dtype: str, p: float) -> Node:
+    a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
+    return build.norm(a - b, tuple(range(a.ndim)), p, False)
+
+
+@op("dist", build=_distance, backward="DistBackward0", saved="other self result", inputs="self other")
+def _dist(self: Tensor, other: Tensor, p: float = 2) -> Call:
+    dtype = common_dtype(self, other)
+    broadcast(self._shape, other._shape)
+    return Call((self, other), (dtype_name(dtype), float(p)), (), dtype)
 
 
 # ---------------------------------------------------------------- truth
@@ -291,7 +300,7 @@ for _name in ("max", "min"):
 
 @composite("aminmax")
 def _aminmax(self: Tensor, *, dim: Any = None, keepdim: bool = False) -> Any:
-    made = [call(name, self, () if dim is None else dim, keepdim) for name in ("amin", "amax")]
+    made = [renamed(call(name, self, () if dim is None else dim, keepdim), "AminmaxBackward0") for name in ("amin", "amax")]
     return return_type("aminmax", "min", "max")(*made)
 
 

@@ -17,6 +17,6 @@ for _name in ("add", "mul", "div"):
         build=_elementwise(_name),
         backward=_name.title() + "Backward1",
         saved="" if _name == "add" else "other",
-        inputs="self other",
+        inputs="self other?",
         to="",
     )(_rule)

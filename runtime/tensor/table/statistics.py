@@ -9,7 +9,7 @@ import numpy as np
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ..geometry import wrap_dim
-from ..row import Call, call, composite, op
+from ..row import Call, call, composite, op, renamed
 from ..tensor import Tensor, wrap_array
 from .results import return_type
 
@@ -46,7 +46,7 @@ def _quantile_of(self: Tensor, q: Tensor, axis: int, how: str) -> Call:
 
 
 @composite("quantile")
-def _quantile_function(self: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
+def _quantile_function(self: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
     if not self._dtype.is_floating_point:
         raise RuntimeError("quantile() input tensor must be either float or double dtype")
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
@@ -66,7 +66,7 @@ def _quantile_function(self: Tensor, q: Any, dim: int | None = None, keepdim: bo
     made = call("quantile_of", x, call("reshape", given, -1), axis, interpolation)
     if keepdim:
         made = call("reshape", made, made._shape[0], *[1 if dim is None or k == axis else s for k, s in enumerate(self._shape)])
-    return made if given._shape else call("squeeze_axes", made, (0,), "SqueezeBackward4")  # type: ignore[no-any-return]
+    return renamed(made, "SqueezeBackward4") if given._shape else call("squeeze_axes", made, (0,), "SqueezeBackward4")
 
 
 @composite("nanquantile")
@@ -76,9 +76,15 @@ def _nanquantile(self: Tensor, q: Any, dim: int | None = None, keepdim: bool = F
 
 
 @composite("nanmedian")
-def _nanmedian(self: Tensor) -> Tensor:
-    kept = call("masked_select", self, call("logical_not", call("isnan", self)))
-    return call("median", kept)  # type: ignore[no-any-return]
+def _nanmedian(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    if dim is None:
+        kept = call("masked_select", self, call("logical_not", call("isnan", self)))
+        return renamed(call("median", kept), "NanmedianBackward0")
+    axis = wrap_dim(dim, len(self._shape))
+    array = np.moveaxis(self._array(), axis, -1)
+    middle = (np.maximum((~np.isnan(array)).sum(-1), 1) - 1) // 2
+    index = np.take_along_axis(array.argsort(-1, kind="stable"), middle[..., None], -1)
+    return _picked("nanmedian", self, index, axis, keepdim, "NanmedianBackward1")
 
 
 @composite("mode")
@@ -90,11 +96,16 @@ def _mode(self: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     for position in np.ndindex(places.shape):
         values, counts = np.unique(array[position], return_counts=True)
         places[position] = np.flatnonzero(array[position] == values[np.argmax(counts)])[-1]
-    index = wrap_array(np.expand_dims(places, axis))
+    return _picked("mode", self, places[..., None], axis, keepdim, "ModeBackward0")
+
+
+def _picked(name: str, self: Tensor, places: np.ndarray[Any, Any], axis: int, keepdim: bool, backward: str) -> Any:
+    """The values at one place of each row along an axis (`places` has that axis last, of length 1), and the places."""
+    index = wrap_array(np.moveaxis(places, -1, axis).copy())
     picked = call("gather", self, axis, index)
     if not keepdim:
         picked, index = call("squeeze", picked, axis), call("squeeze", index, axis)
-    return return_type("mode", "values", "indices")(picked, index)
+    return return_type(name, "values", "indices")(renamed(picked, backward), index)
 
 
 @composite("cov")
@@ -145,11 +156,11 @@ def _trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float | None = None, d
     size = y._shape[axis]
     pairs = call("add", call("narrow", y, axis, 1, size - 1), call("narrow", y, axis, 0, size - 1))
     if x is None:
-        return call("mul", call("sum", pairs, axis), (1.0 if dx is None else dx) / 2.0)  # type: ignore[no-any-return]
+        return renamed(call("mul", call("sum", pairs, axis), (1.0 if dx is None else dx) / 2.0), "MulBackward1")
     steps = _diff(x)
     if len(x._shape) == 1:
         steps = call("reshape", steps, [-1 if k == axis else 1 for k in range(len(y._shape))])
-    return call("div", call("sum", call("mul", pairs, steps), axis), 2.0)  # type: ignore[no-any-return]
+    return renamed(call("div", call("sum", call("mul", pairs, steps), axis), 2.0), "DivBackward1")
 
 
 @composite("cumulative_trapezoid", to="f")

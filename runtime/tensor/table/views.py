@@ -290,8 +290,8 @@ def _expand(self: Tensor, *sizes: Any, implicit: bool = False) -> Tensor:
 
 
 @composite("broadcast_to")
-def _broadcast_to(self: Tensor, shape: Any) -> Tensor:
-    return call("expand_to", self, tuple(shape))  # type: ignore[no-any-return]
+def _broadcast_to(self: Tensor, *size: Any) -> Tensor:
+    return call("expand_to", self, as_shape(size, "broadcast_to"))  # type: ignore[no-any-return]
 
 
 @composite("expand_as", to="m")
@@ -439,16 +439,19 @@ def _write_strided(base: Node, new: Node, shape: tuple[int, ...], strides: tuple
 
 @view("as_strided", build=_strided, write=_write_strided, backward="AsStridedBackward0")
 def _as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Call:
-    if self._chain:
-        raise RuntimeError("as_strided of a view is not supported; take it of the base")
-    offset = 0 if storage_offset is None else storage_offset
+    start = self.storage_offset()
+    offset = start if storage_offset is None else storage_offset
     shape, strides = tuple(size), tuple(stride)
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1
-    if numel(shape) and last > self.numel():
+    room = numel(self._storage.value.shape)
+    if numel(shape) and last > room:
         raise RuntimeError(f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and "
                            f"itemsize {self._dtype.itemsize} requiring a storage size of {last * self._dtype.itemsize} "
-                           f"are out of bounds for storage of size {self.numel() * self._dtype.itemsize}")
-    return Call((self,), (shape, strides, offset), shape, self._dtype, strides, offset)
+                           f"are out of bounds for storage of size {room * self._dtype.itemsize}")
+    if not self.is_contiguous() or offset < start or last > start + self.numel():
+        raise RuntimeError("as_strided that reaches beyond a view, or of a view that is not contiguous, is not supported; take it of "
+                           "the base")
+    return Call((self,), (shape, strides, offset - start), shape, self._dtype, strides, offset)
 
 
 PERMUTE, SELECT, SLICE, SQUEEZE, UNSQUEEZE = _permute_to, _select, _slice_axis, _squeeze_axes, _unsqueeze

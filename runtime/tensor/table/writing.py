@@ -6,7 +6,7 @@ from typing import Any
 from ....compiler import build
 from ....compiler.ir import Node, constant
 from ..inplace import replace
-from ..row import Call, Row, export, number, numpy_dtype, type_name
+from ..row import Call, Row, call, export, number, numpy_dtype, type_name
 from ..tensor import Tensor, wrap_array
 from .common import broadcast
 
@@ -63,6 +63,22 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     return replace(self, COPY, Call((self, src), (), self._shape, self._dtype))
 
 
-for _function in (zero_, fill_, copy_):
+def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Set the elements with equal indices to one number; with `wrap`, those of tall matrices begin again after the last column."""
+    if len(self._shape) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(set(self._shape)) > 1 and len(self._shape) > 2:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    rows, columns = self._shape[0], self._shape[-1]
+    if len(self._shape) > 2:
+        part = call("as_strided", self, (rows,), (sum(self.stride()),))
+        fill_(part, fill_value)
+        return self
+    for first in range(0, rows if wrap else 1, columns + 1):
+        fill_(call("diagonal", call("narrow", self, 0, first, rows - first)), fill_value)
+    return self
+
+
+for _function in (zero_, fill_, copy_, fill_diagonal_):
     export(_function.__name__, _function, to="m")
 
