@@ -15,7 +15,7 @@ short. Small products run as loops.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,8 +23,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from .emit_llvm import POINTER, SIGNATURE, Lookup, Value, emit_kernel, internal, size_value, slot
-from .loopnest import Product, Side
+from .emit_llvm import POINTER, SIGNATURE, Value, internal, size_value, slot
+from .loopnest import Kernel, Product, Side
 from .micro_kernel import counted, multiply
 from .packing import ArgumentLayout
 from .scalar_llvm import BOOL, BYTE, INT64, register_type
@@ -40,18 +40,17 @@ CACHED = 1 << 21  # bytes of a right operand that is read from a cache again and
 WIDE, FEW = 64, 4  # columns and rows from which on tiles of `multiply` are whole enough
 
 
-def emit_product(module: Any, product: Product, symbol: str, lowering: Lookup) -> Any:
+def emit_product(module: Any, product: Product, symbol: str, kernel: Callable[[Kernel, str], Any]) -> Any:
     """Add a product to an LLVM module.
 
     Args:
         symbol: the name of the function, not taken in `module`; its loops are named after it.
-        lowering: how an op is spelled, by name.
+        kernel: gives the function of a kernel, under a symbol.
 
     Returns:
         the internal function `void(i64 start, i64 stop, i64* arguments)`, [start, stop) being a range of `product.parts`.
     """
-    loops = emit_kernel(module, product.loops, f"{symbol}.loops", lowering)
-    return _Emitter(module, product, symbol, loops).emit()
+    return _Emitter(module, product, symbol, kernel(product.loops, f"{symbol}.loops")).emit()
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ range and, for what is local, the address at which row 0 would lie if there were
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
 
-from .emit_llvm import POINTER, SIGNATURE, Lookup, Value, emit_kernel, internal, size_value, slot
+from .emit_llvm import POINTER, SIGNATURE, Value, internal, size_value, slot
 from .loopnest import Buffer, Kernel, Member, Product, RowBlocks, Side
 from .micro_kernel import multiply
 from .packing import ArgumentLayout
@@ -22,20 +22,19 @@ from .split import joining
 __all__ = ["emit_row_blocks"]
 
 
-def emit_row_blocks(module: Any, blocks: RowBlocks, symbol: str, lowering: Lookup, made: Mapping[str, Any]) -> Any:
+def emit_row_blocks(module: Any, blocks: RowBlocks, symbol: str, kernel: Callable[[Kernel, str], Any]) -> Any:
     """Add row blocks to an LLVM module.
 
     Args:
         symbol: the name of the function, not taken in `module`; those of its members are named after it.
-        lowering: how an op is spelled, by name.
-        made: the functions of kernels that are in the module, by name.
+        kernel: gives the function of a kernel, under a symbol.
 
     Returns:
         the internal function `void(i64 start, i64 stop, i64* arguments)`, [start, stop) being a range of `blocks.parts`.
     """
     functions = [_emit_product(module, m.step, m.label, f"{symbol}.{k}") if isinstance(m.step, Product)
-                 else made.get(m.step.name) or emit_kernel(module, m.step, f"{symbol}.{k}", lowering) for k, m in enumerate(blocks.members)]
-    return _Emitter(module, blocks, symbol, functions, lowering).emit()
+                 else kernel(m.step, f"{symbol}.{k}") for k, m in enumerate(blocks.members)]
+    return _Emitter(module, blocks, symbol, functions, kernel).emit()
 
 
 def _emit_product(module: Any, step: Product, label: str, symbol: str) -> Any:
@@ -73,8 +72,8 @@ def _emit_product(module: Any, step: Product, label: str, symbol: str) -> Any:
 
 
 class _Emitter:
-    def __init__(self, module: Any, blocks: RowBlocks, symbol: str, functions: Sequence[Any], lowering: Lookup) -> None:
-        self.module, self.blocks, self.symbol, self.functions, self.lowering = module, blocks, symbol, functions, lowering
+    def __init__(self, module: Any, blocks: RowBlocks, symbol: str, functions: Sequence[Any], kernel: Callable[[Kernel, str], Any]) -> None:
+        self.module, self.blocks, self.symbol, self.functions, self.kernel = module, blocks, symbol, functions, kernel
         self.function = internal(module, SIGNATURE, symbol)
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.arguments = self.function.args[2]
@@ -177,8 +176,7 @@ class _Emitter:
                 buffer, shape = shapes[name]
                 key = op, buffer.dtype.str
                 if key not in self.joins:
-                    symbol = f"{self.symbol}.join{len(self.joins)}"
-                    self.joins[key] = emit_kernel(self.module, joining(op, buffer.dtype), symbol, self.lowering)
+                    self.joins[key] = self.kernel(joining(op, buffer.dtype), f"{self.symbol}.join{len(self.joins)}")
                 item, elements = INT64(buffer.dtype.itemsize), self.elements(shape)
                 whole = slot(builder, self.arguments, given[name])
                 self.put(words, [INT64(1), elements, whole, item, place[name], builder.mul(elements, item), item])

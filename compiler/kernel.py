@@ -121,26 +121,10 @@ def compile_kernels(kernels: Sequence[Kernel | Product | RowBlocks], key: str, l
 def _emit_entry(module: Any, kernels: Sequence[Kernel | Product | RowBlocks], key: str, lowering: Callable[[str], Lowering]) -> list[Any]:
     from llvmlite import ir
 
-    from .alike import pattern
-    from .emit_llvm import emit_kernel
-    from .emit_product import emit_product
-    from .emit_rows import emit_row_blocks
-    from .loopnest import Kernel, Product
+    from .shared_code import SharedCode
 
-    functions: list[Any] = []
-    known: dict[Any, Any] = {}
-    for i, kernel in enumerate(kernels):
-        symbol = f"{symbol_of(key)}.{i}.{kernel.name}"
-        if isinstance(kernel, Kernel):
-            alike = pattern(kernel) if len(kernels) > 1 else None
-            if alike not in known:
-                known[alike] = emit_kernel(module, kernel, symbol, lowering)
-            functions.append(known[alike])
-        elif isinstance(kernel, Product):
-            functions.append(emit_product(module, kernel, symbol, lowering))
-        else:
-            made = {k.name: f for k, f in zip(kernels, functions, strict=False) if isinstance(k, Kernel)}
-            functions.append(emit_row_blocks(module, kernel, symbol, lowering, made))
+    code = SharedCode(module, lowering, kernels)
+    functions = [code.function(kernel, f"{symbol_of(key)}.{i}.{kernel.name}") for i, kernel in enumerate(kernels)]
     i64 = ir.IntType(64)
     entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [i64, i64, i64, i64.as_pointer()]), symbol_of(key))
     entry.attributes.add("nounwind")

@@ -1,0 +1,74 @@
+"""The functions of a program's steps, emitted once for steps that are alike."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from .alike import Part, Shift, Step, from_start, pattern
+from .emit_llvm import SIGNATURE, Lookup, emit_kernel, internal, slot
+from .emit_product import emit_product
+from .emit_rows import emit_row_blocks
+from .loopnest import Kernel, Product
+from .packing import ArgumentLayout
+from .scalar_llvm import INT64
+
+__all__ = ["SharedCode"]
+
+
+class SharedCode:
+    """Emits steps into a module.
+
+    Steps that are alike but for a place, as those of a loop over `x[t]` are, share code for arrays that begin there; each
+    has a short function of its own that moves the arrays' addresses.
+
+    Args:
+        steps: all of a program's.
+    """
+
+    def __init__(self, module: Any, lowering: Lookup, steps: Sequence[Step]) -> None:
+        self._module, self._lowering, self._single = module, lowering, len(steps) == 1
+        self._known: dict[tuple[Part, ...], Any] = {}
+        self._places: dict[tuple[Part, ...], set[tuple[Shift, ...]]] = {}  # of steps that are alike but for these
+        for step in steps if len(steps) > 1 else ():
+            moved, shifts = from_start(step)
+            self._places.setdefault(pattern(moved), set()).add(shifts)
+
+    def function(self, step: Step, symbol: str) -> Any:
+        """The internal function `void(i64 start, i64 stop, i64* arguments)` of a step; `symbol` names it where it is new."""
+        if self._single and isinstance(step, Kernel):
+            return emit_kernel(self._module, step, symbol, self._lowering)
+        alike = pattern(step)
+        if alike not in self._known:
+            moved, shifts = from_start(step)
+            if shifts and len(self._places.get(pattern(moved), ())) > 1:
+                self._known[alike] = self._shifted(self.function(moved, f"{symbol}.moved"), step, shifts, symbol)
+            else:
+                self._known[alike] = self._emit(step, symbol)
+        return self._known[alike]
+
+    def _emit(self, step: Step, symbol: str) -> Any:
+        if isinstance(step, Kernel):
+            return emit_kernel(self._module, step, symbol, self._lowering)
+        if isinstance(step, Product):
+            return emit_product(self._module, step, symbol, self.function)
+        return emit_row_blocks(self._module, step, symbol, self.function)
+
+    def _shifted(self, whole: Any, step: Step, shifts: Sequence[Shift], symbol: str) -> Any:
+        """A function that calls another with the same arguments but for the addresses of arrays."""
+        function = internal(self._module, SIGNATURE, symbol)
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        start, stop, arguments = function.args
+        layout = ArgumentLayout.of(step)
+        first = dict(layout.buffers)
+        words = builder.alloca(INT64, layout.length + (0 if isinstance(step, Kernel) else 1))
+        values = [slot(builder, arguments, k) for k in range(words.operands[0].constant)]
+        for buffer, axis, place in shifts:
+            address = first[buffer]
+            values[address] = builder.add(values[address], builder.mul(values[address + 1 + axis], INT64(place)))
+        for k, value in enumerate(values):
+            builder.store(value, builder.gep(words, [INT64(k)]))
+        builder.call(whole, [start, stop, words])
+        builder.ret_void()
+        return function
