@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from .loopnest import Convert, Index, IndexExpr, IndexOp, Kernel, Let, Literal, Load, Loop, Operand, Product, RowBlocks, Side, Statement
-from .sizes import Size, SizeExpr, substitute, symbol
+from .sizes import Size, substitute, symbol
 from .statements import accesses
 
 __all__ = ["Shift", "from_start", "pattern"]
 
 Part = str | int | float | bool | Size | None | tuple["Part", ...]
 Step = Kernel | Product | RowBlocks
-AnyStep = TypeVar("AnyStep", Kernel, Product, RowBlocks)
+AnyStep = TypeVar("AnyStep", bound=Kernel | Product | RowBlocks)
 Shift = tuple[str, int, int]  # a buffer is read and written at one place of an axis: (buffer, axis, place)
 
 
