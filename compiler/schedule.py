@@ -24,6 +24,7 @@ __all__ = ["CallStep", "CheckStep", "KernelStep", "Plan", "ProductStep", "Step",
 # Costs are in additions.
 HEAVY = 6.0  # from here on computing a value twice costs more than storing and loading it
 DEAR = 50.0  # from here on that holds for a chain of operations of which each is cheap
+READS = 8  # from here on computing a value twice reads more than it saves
 LONGEST = 500.0  # of operations one after another inside one kernel
 LARGEST = 1000.0  # of the body of a kernel: the time of LLVM's vectoriser grows with the square of it
 STRAIGHT = 1_000_000.0  # the same without a loop: such code is emitted in segments, so that time grows with its length alone
@@ -316,12 +317,24 @@ class _Scheduler:
             shared = len(kernels[node]) > 1
             if shared and (node.op.cost >= HEAVY or (weight[node] >= DEAR and len(used_by) > 1)):
                 dear[node] = "several kernels use it"
+            elif shared and len(used_by) > 1 and self._reads_many(node):
+                dear[node] = "several kernels use it, and it reads many arrays"
             elif repeated:
                 dear[node] = "an outer loop would compute it again"
             elif movers and len(users) > 1:
                 dear[node] = "it is used at several indices"
         self.reason |= dear
         return bool(dear)
+
+    def _reads_many(self, node: Node) -> bool:
+        """Whether a value is computed from `READS` arrays or more."""
+        found: set[Node] = set()
+        stack = [node]
+        while stack and len(found) < READS:
+            new = [i for i in stack.pop().inputs if i.op.name != "const" and i not in found]
+            found.update(i for i in new if i in self.reason or i.op.kind == "leaf")
+            stack += [i for i in new if not (i in self.reason or i.op.kind == "leaf")]
+        return len(found) >= READS
 
     # ------------------------------------------------------------------------------------------- the plan
     def _plan(self, stages: dict[Node, int]) -> Plan:
