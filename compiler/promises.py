@@ -1,4 +1,4 @@
-"""What a caller promises of an argument's numbers: positive, nonnegative, nonzero, integer.
+"""What a caller promises of an argument: positive, nonnegative, nonzero or integer numbers, a symmetric matrix.
 
 A promise is the caller's: programs are derived from it, and compiled ones do not check it. Of an argument that breaks it,
 their results are those of the formulas that the promise led to. The interpreter checks it (CHAINRULE_TIER=interpret).
@@ -6,18 +6,20 @@ A nan keeps every promise, and goes through programs as it does without one.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .errors import ArgumentError
+from .provenance import at, user_site
 
-__all__ = ["PROMISES", "broken", "combined", "promised"]
+__all__ = ["PROMISES", "broken", "combined", "is_square", "promised"]
 
-# What each promise says of numbers.
+# What each promise says of the numbers of an array.
 PROMISES: dict[str, Callable[[Any], Any]] = {
     "positive": lambda x: x > 0, "nonnegative": lambda x: x >= 0, "nonzero": lambda x: x != 0, "integer": lambda x: x == np.floor(x),
+    "symmetric": lambda x: _same(x, np.swapaxes(x, -1, -2)),
 }
 _IMPLIED = {"positive": ("nonnegative", "nonzero")}
 
@@ -56,9 +58,27 @@ def combined(one: str, other: str) -> str:
 
 def broken(promise: str, value: Any) -> tuple[str, Any] | None:
     """The first promise that an array breaks, with the number that does."""
-    numbers = np.ravel(value)
+    numbers = np.asarray(value)
     for name in promise.split():
         bad = ~(PROMISES[name](numbers) | np.isnan(numbers)) if numbers.dtype.kind == "f" else ~PROMISES[name](numbers)
         if bad.any():
             return name, numbers[bad][0]
     return None
+
+
+def is_square(promise: str, shape: Sequence[Any], name: str) -> bool:
+    """Whether the last two axes are one size because the argument is promised to be symmetric.
+
+    Raises:
+        ArgumentError: no matrix of this shape is symmetric.
+    """
+    if "symmetric" not in promise.split():
+        return False
+    if len(shape) < 2 or shape[-1] != shape[-2]:
+        raise ArgumentError(f"{name} was promised to be symmetric, but its shape ({', '.join(map(str, shape))}) is not that of a square "
+                            f"matrix{at(user_site())}: pass one, or take the promise back")
+    return True
+
+
+def _same(x: Any, y: Any) -> Any:
+    return (x == y) | (y != y)

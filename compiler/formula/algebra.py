@@ -171,8 +171,9 @@ class Table:
         """`name[indices]`; with no indices, a scalar."""
         indices = tuple(map(self.index, indices))
         parts = [i for i in indices if isinstance(i, Term)]
-        made: Term = self._intern(At, (name, indices), (name, self._erased(indices)), parts,
-                                  [i for i in indices if isinstance(i, Label)], name=name, indices=indices)
+        symmetric = len(indices) > 1 and "symmetric" in self.promises.get(name, "").split()
+        made: Term = self._intern(At, (name, _places(indices, symmetric)), (name, self._erased(indices)), parts,
+                                  [i for i in indices if isinstance(i, Label)], name=name, indices=indices, symmetric=symmetric)
         return made
 
     def delta(self, left: Index, right: Index) -> Term:
@@ -399,8 +400,8 @@ class Table:
         parts = (*(a.body for a in closed), *(i for i in indices if isinstance(i, Term)))
         own = [i for i in indices if isinstance(i, Label)]
         skeleton = (function.name, params, shape, tuple(a.body.skeleton for a in closed), self._erased(indices))
-        places = (*indices[:-2], frozenset(indices[-2:])) if symmetric else indices
-        made: Term = self._intern(Call, (function.name, tuple(closed), params, shape, places), skeleton, parts, own, bound,
+        key = (function.name, tuple(closed), params, shape, _places(indices, symmetric))
+        made: Term = self._intern(Call, key, skeleton, parts, own, bound,
                                   function=function, arrays=tuple(closed), params=params, shape=shape, indices=indices, symmetric=symmetric)
         return made
 
@@ -476,3 +477,8 @@ class Table:
             return list(term.factors), ()
         names = {label: self.fresh(label.size) for label in term.bound}
         return [(self.substitute(b, names), self.substitute(e, names)) for b, e in term.factors], tuple(names.values())
+
+
+def _places(indices: tuple[Index, ...], symmetric: bool) -> tuple[Any, ...]:
+    """Indices, equal for those that differ in the order of the last two only where that makes no difference."""
+    return (*indices[:-2], frozenset(indices[-2:])) if symmetric else indices

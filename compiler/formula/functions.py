@@ -259,7 +259,7 @@ def squared_factors(table: Table, term: Mul) -> Iterator[Term]:
 
 
 def absolute(table: Table, term: Mul) -> Iterator[Term]:
-    """u**2/|u| = |u|, u/|u| = sign(u), u*sign(u) = |u|, |u|*sign(u) = u."""
+    """|u|**2 = u**2, u**2/|u| = |u|, u/|u| = sign(u), u*sign(u) = |u|, |u|*sign(u) = u."""
     powers = dict(term.factors)
     for base, exponent in term.factors:
         if not (isinstance(base, Apply) and base.function.name in ("abs", "sign") and isinstance(exponent, Number)):
@@ -274,6 +274,8 @@ def absolute(table: Table, term: Mul) -> Iterator[Term]:
                 yield table.mul(term, 1 / base, u**-k, size**k)
             if e == 1 and n % 2:
                 yield table.mul(term, 1 / base, size**-n, u**n)
+        elif e.denominator == 1 and e % 2 == 0:
+            yield table.mul(term, size**-e, u**e)
         elif k and k % 2 == 0:
             yield table.mul(term, u**-k, size**k)
         elif e % 2 == 1 and k * e < 0:
@@ -297,10 +299,10 @@ def absolutes(table: Table, term: Mul) -> Iterator[Term]:
 def roots(table: Table, term: Mul) -> Iterator[Term]:
     """Powers of products with powers of their factors: u/sqrt(u*v) = sqrt(u*v)/v; and sqrt(u)*sqrt(v) = sqrt(u*v)."""
     for base, e in term.factors:
-        if isinstance(base, Mul) and isinstance(e, Number):
+        if isinstance(base, Mul) and isinstance(e, Number | Add):
             for step in (-1, 1):
                 yield table.mul(table.number(term.coefficient), *(table.power(b, x) for b, x in term.factors if b is not base),
-                                _raw_power(table, base, table.number(e.value + step)), base**-step)
+                                _raw_power(table, base, e + step), base**-step)
     for number, e in term.factors:  # sqrt(3)*sqrt(1 - x) = sqrt(3 - 3*x)
         for base, k in term.factors:
             if isinstance(number, Number) and isinstance(base, Add) and isinstance(e, Number) and isinstance(k, Number) \

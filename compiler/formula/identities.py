@@ -163,7 +163,10 @@ def _abs(table: Table, x: Term) -> Term | None:
 
 def _sign(table: Table, x: Term) -> Term | None:
     """1 or -1 where the argument cannot change its sign: formulas are for the generic point, not for zero."""
-    return table.one if is_nonnegative(x) else -table.one if is_nonnegative(-x) else None
+    if is_nonnegative(x) or is_nonnegative(-x):
+        return table.one if is_nonnegative(x) else -table.one
+    c, rest = table.unit(x)
+    return None if c in (1, -1) else table.apply("sign", (rest if c > 0 else -rest,))
 
 
 def _turns(table: Table, x: Term) -> Term | None:

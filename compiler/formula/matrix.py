@@ -38,7 +38,15 @@ class Matrix(Arranger):
             return make("symbol", data=term.name)
         defined = self.table.definitions.get(term.name)
         shape = self.shapes[term.name] if defined is None else [label.size for label in defined.labels]
-        return self.indexed(make("symbol", data=term.name), shape, term.indices, order)
+        base = make("symbol", data=term.name)
+        return self._symmetric(base, term, order) or self.indexed(base, shape, term.indices, order)
+
+    def _symmetric(self, base: Shown, term: At | Call, order: Order) -> Shown | None:
+        """A symmetric matrix, its axes in any order; None where it is none, or not the whole of one."""
+        rows = [label for label in order if label in term.indices]
+        if not term.symmetric or len(term.indices) != 2 or set(term.indices) != set(rows) or len(rows) != 2:
+            return None
+        return make(base.kind, base.args, rows, base.data, symmetric=True)
 
     def delta(self, term: Delta, order: Order) -> Shown:
         """An element of the identity matrix."""
@@ -151,11 +159,7 @@ class Matrix(Arranger):
 
     def call(self, term: Call, order: Order) -> Shown:
         base = self.array(term)
-        if term.symmetric and all(isinstance(i, Label) for i in term.indices):
-            rows = [label for label in order if label in term.indices]
-            if len(set(term.indices)) == len(rows) == 2:
-                return make(base.kind, base.args, rows, base.data, symmetric=True)
-        return self.indexed(base, term.shape, term.indices, order) if term.indices else base
+        return self._symmetric(base, term, order) or self.indexed(base, term.shape, term.indices, order) if term.indices else base
 
     def array(self, term: Call) -> Shown:
         """A function of whole arrays, all of it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .arrange import NoNotationError, Order
 from .shown import Shown, key, make, transpose
-from .terms import Delta, Label, Mul, Number, Term
+from .terms import At, Call, Delta, Label, Mul, Number, Term
 
 if TYPE_CHECKING:
     from .matrix import Matrix
@@ -43,6 +43,7 @@ class Network:
         self.vectors: dict[Label, list[Factor]] = {}
         self.shown_vectors: dict[Label, list[Shown]] = {}
         self.edges: dict[Edge, list[Factor]] = {}
+        self.shown_edges: dict[Edge, list[Shown]] = {}
         self.wide: dict[Edge, list[Factor]] = {}
         self.matrices: list[Shown] = []
         for factor in term.factors:
@@ -62,7 +63,7 @@ class Network:
         """
         if self.wide or len(self.order) > 2:
             return self._wide()
-        self._prune()
+        self._reduce()
         self._paths()
         self._cycles()
         self._lone_labels()
@@ -77,10 +78,12 @@ class Network:
 
     def matrix(self, edge: Edge, order: Order) -> Shown:
         """An edge as a matrix with these axes, transposed as a whole where that is easier to read."""
-        factors = self.edges[edge]
-        direct = self.writer.elements(Fraction(1), factors, order)
-        turned = transpose(self.writer.elements(Fraction(1), factors, order[::-1]))
+        direct, turned = self._elements(edge, order), transpose(self._elements(edge, order[::-1]))
         return direct if direct.cost <= turned.cost else turned
+
+    def _elements(self, edge: Edge, order: Order) -> Shown:
+        more = [self.writer.oriented(s, order) for s in self.shown_edges.get(edge, [])]
+        return self.writer.elements(Fraction(1), self.edges[edge], order, more)
 
     def vector(self, label: Label) -> Shown | None:
         """The elementwise product of all vectors at a label."""
@@ -147,7 +150,9 @@ class Network:
         """A vector among zeros: what a shifted identity matrix times it is."""
         factors = self.edges[edge]
         base = factors[0][0]
-        if len(factors) != 1 or not isinstance(base, Delta) or base.left != order[0] or not isinstance(base.left, Label):
+        if len(factors) != 1 or edge in self.shown_edges or not isinstance(base, Delta):
+            return None
+        if base.left != order[0] or not isinstance(base.left, Label):
             return None
         inner, place = order[1], self.writer.table.as_term(base.right)
         start = self.writer.table.add(place, -self.writer.table.position(inner))
@@ -166,20 +171,50 @@ class Network:
         """The inner product of two vectors."""
         return make("matmul", [transpose(left), *(right.args if right.kind == "matmul" else (right,))])
 
-    def _prune(self) -> None:
-        """Paths that end freely, hanging on a bound label where three or more meet, become vectors there."""
+    def _reduce(self) -> None:
+        """No bound label with more than two edges: paths beside an edge become matrices there, and those that end freely vectors."""
         while True:
-            hubs = [label for label in self.term.bound if len(self.at(label)) > 2]
-            if not hubs:
+            path = self._beside()
+            if path is not None:
+                self._join(*path)
+            elif not self._prune():
                 return
-            for hub in hubs:
-                path = next((p for e in self.at(hub) if self._hangs(p := self._walk(hub, e))), None)
-                if path is not None:
-                    self.shown_vectors.setdefault(hub, []).append(self._folded(*path))
-                    self._remove(*path)
-                    break
-            else:
-                raise NoNotationError("an index that three matrices share")
+
+    def _join(self, labels: Sequence[Label], edges: Sequence[Edge]) -> None:
+        """A path beside an edge as a matrix there: the product along the path, elementwise times the edge."""
+        self.shown_edges.setdefault(frozenset((labels[0], labels[-1])), []).append(self._chain(labels, edges))
+        self._remove(labels[:-1], edges)
+
+    def _beside(self) -> tuple[list[Label], list[Edge]] | None:
+        """A path between the ends of an edge, where a bound label has more edges, or what is not a matrix by name closes a cycle."""
+        for edge in self.edges:
+            for start, end in (tuple(edge), tuple(edge)[::-1]):
+                hub = self.bound(start) and len(self.at(start)) > 2
+                corner = not self.bound(end) and len(self.at(start)) == len(self.at(end)) == 2 and self._is_composed(edge)
+                if not (hub or (corner and self.bound(start))):
+                    continue
+                for first in self.at(start):
+                    labels, edges = self._walk(start, first)
+                    if first != edge and labels[-1] == end and len(edges) > 1:
+                        return labels, edges
+        return None
+
+    def _is_composed(self, edge: Edge) -> bool:
+        """Whether a matrix is made of others, element by element."""
+        return not all(isinstance(b, At | Call | Delta) for b, _ in self.edges[edge])
+
+    def _prune(self) -> bool:
+        """One path that ends freely, hanging on a bound label where three or more meet, as a vector there; False: none need to."""
+        hubs = [label for label in self.term.bound if len(self.at(label)) > 2]
+        for hub in hubs:
+            path = next((p for e in self.at(hub) if self._hangs(p := self._walk(hub, e))), None)
+            if path is not None:
+                self.shown_vectors.setdefault(hub, []).append(self._folded(*path))
+                self._remove(*path)
+                return True
+        if hubs:
+            raise NoNotationError("an index that three matrices share")
+        return False
 
     def _hangs(self, path: tuple[list[Label], list[Edge]]) -> bool:
         end = path[0][-1]
@@ -252,10 +287,10 @@ class Network:
     def _total(self, labels: Sequence[Label], edge: Edge) -> Shown:
         """The sum of all elements of a matrix, as a trace where that saves a transpose."""
         orders = ((labels[0], labels[1]), (labels[1], labels[0]))
-        best = min((self.writer.elements(Fraction(1), self.edges[edge], o) for o in orders), key=lambda s: s.cost)
+        best = min((self._elements(edge, o) for o in orders), key=lambda s: s.cost)
         factors = self.edges[edge]
         one = self.writer.table.one
-        if best.cost and len(factors) == 2 and all(e is one for _, e in factors):
+        if best.cost and len(factors) == 2 and edge not in self.shown_edges and all(e is one for _, e in factors):
             shown = [self.writer.show(b, o) for (b, _), o in zip(factors, orders, strict=True)]
             if sum(s.cost for s in shown) < best.cost:
                 return make("trace", [make("matmul", shown, (labels[0], labels[0]))])

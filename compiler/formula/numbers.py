@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 SMALL_DENOMINATOR = 64
 _LARGEST_RADICAND = 10**6
+_LARGEST_NUMERATOR = 1000  # over 2, 4 or 8
+_EXACT, _ROUNDED = 16, 10  # digits: of a float as it is; of one that is a decimal up to rounding
 
 
 def tidy(value: Any) -> Fraction:
@@ -24,9 +26,14 @@ def tidy(value: Any) -> Fraction:
     if exact.denominator == 1 and abs(exact) < 2**53:
         return exact
     near = exact.limit_denominator(SMALL_DENOMINATOR)
-    if near and type(value)(float(near)) == value:
+    if near.denominator != 1 and type(value)(float(near)) == value:
         return near
-    return Fraction(str(value))
+    shortest = Decimal(str(value))
+    if len(shortest.as_tuple().digits) >= _EXACT:  # 3.0000000000000002e+50, which 1e25 * 3e25 is: 3e+50
+        rounded = Decimal(f"{float(value):.{_EXACT - 2}g}").normalize()
+        if len(rounded.as_tuple().digits) <= _ROUNDED and abs(float(rounded) - float(value)) <= 2 * np.spacing(abs(float(value))):
+            return Fraction(rounded)
+    return Fraction(shortest)
 
 
 def _named(table: Table) -> list[tuple[float, Term]]:
@@ -97,7 +104,7 @@ def text(value: Fraction) -> str:
     """`3`, `1/2`, `0.3`, `1e-08`."""
     if value.denominator == 1:
         return str(value.numerator) if abs(value.numerator) < 10**16 else _rounded(value)
-    if value.denominator <= SMALL_DENOMINATOR and not _is_decimal(value):
+    if is_fraction(value):
         return f"{value.numerator}/{value.denominator}"
     return _rounded(value)
 
@@ -116,10 +123,12 @@ def is_fraction(value: Fraction) -> bool:
 
 
 def _is_decimal(value: Fraction) -> bool:
-    """A terminating decimal that has a 5 in its denominator: people write 0.3, but 1/2 and 3/4."""
+    """A terminating decimal that has a 5 in its denominator, or is large: people write 0.3 and 333.75, but 1/2 and 3/4."""
     d = value.denominator
     while d % 2 == 0:
         d //= 2
+    if d == 1:
+        return value.denominator <= 8 and abs(value.numerator) > _LARGEST_NUMERATOR
     fives = d % 5 == 0
     while d % 5 == 0:
         d //= 5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import calls, identities
 from .numbers import root_parts
-from .terms import Add, Call, Delta, Index, Label, Mul, Number, Term, whole
+from .terms import Add, At, Call, Delta, Index, Label, Mul, Number, Term, whole
 
 if TYPE_CHECKING:
     from .algebra import Table
@@ -226,7 +226,7 @@ class Product:
 
 def _is_symmetric(pair: tuple[Term, Term]) -> bool:
     """Whether a factor is the same with its two indices exchanged."""
-    return isinstance(pair[0], Delta) or (isinstance(pair[0], Call) and pair[0].symmetric)
+    return isinstance(pair[0], Delta) or (isinstance(pair[0], At | Call) and pair[0].symmetric)
 
 
 def _colours(factors: Sequence[tuple[Term, Term]], bound: Sequence[Label]) -> dict[Label, int]:

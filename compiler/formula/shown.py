@@ -94,6 +94,9 @@ def transpose(shown: Shown) -> Shown:
     if shown.symmetric:
         return replace(shown, axes=shown.axes[::-1])
     wrapped = make("transpose", [shown], shown.axes[::-1])
+    if shown.kind == "matmul" and shown.ndim == 2:
+        turned = make("matmul", [transpose(a) for a in reversed(shown.args)], shown.axes[::-1])
+        return turned if turned.cost < wrapped.cost else wrapped
     if shown.kind == "add" and shown.ndim == 2 and all(a.ndim == 2 for a in shown.args):
         turned = make("add", [transpose(a) for a in shown.args], shown.axes[::-1], shown.data)
         return turned if turned.cost < wrapped.cost else wrapped

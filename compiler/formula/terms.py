@@ -142,11 +142,12 @@ class Position(Term):
 
 
 class At(Term):
-    """An element of an argument, or of a shared sub-term with a name."""
+    """An element of an argument, or of a shared sub-term with a name; `symmetric`: in its last two indices."""
 
-    __slots__ = ("indices", "name")
+    __slots__ = ("indices", "name", "symmetric")
     name: str
     indices: tuple[Index, ...]
+    symmetric: bool
 
     def parts(self) -> tuple[Term, ...]:
         return tuple(i for i in self.indices if isinstance(i, Term))

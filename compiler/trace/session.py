@@ -15,6 +15,7 @@ import numpy as np
 from .. import sizes
 from ..errors import ChainruleError, DTypeError, TraceError
 from ..ir import Graph, Node, constant, current, flat_params, kind_of, make, native, rebuild, toposort
+from ..promises import is_square
 from ..provenance import Site, at, user_site
 from ..sizes import Size, SizeContext, SizeExpr
 
@@ -75,13 +76,16 @@ class Session:
     def input(self, shape: Sequence[int | Size], dtype: np.dtype[Any], name: str, *, known: Mapping[int, Size] | None = None,
               promise: str = "") -> Node:
         """The next input of the program: each axis gets a symbol with the example's size as its hint."""
-        symbols = tuple(
-            known[k] if known is not None and k in known else self.context.fresh(n) if isinstance(n, int) else n
-            for k, n in enumerate(shape)
-        )
+        known = dict(known or {})
+        if is_square(promise, shape, name):
+            known.setdefault(len(shape) - 1, known.setdefault(len(shape) - 2, self._axis(shape[-1])))
+        symbols = tuple(known[k] if k in known else self._axis(n) for k, n in enumerate(shape))
         node = make("input", shape=symbols, dtype=native(dtype), position=len(self.inputs), name=name, promise=promise)
         self.inputs.append(node)
         return node
+
+    def _axis(self, size: int | Size) -> Size:
+        return self.context.fresh(size) if isinstance(size, int) else size
 
     def capture(self, array: np.ndarray[Any, Any]) -> Node:
         """The node that stands for a plain array."""

@@ -57,8 +57,9 @@ def spec(sizes: str | tuple[str | int, ...] = "", dtype: Any = np.float64, **pro
     Args:
         sizes: names and numbers, as in "n d" or "batch 3"; nothing for a 0-d array.
         dtype: a NumPy dtype, or one of chainrule's.
-        promises: `positive`, `nonnegative`, `nonzero`, `integer`: what is known of the argument's numbers. Formulas are shorter
-            for it: `sqrt(x**2)` of a positive x is x. They hold for this trace, not for calls of the function (see `grad`).
+        promises: `positive`, `nonnegative`, `nonzero`, `integer`: what is known of the argument's numbers; `symmetric`: of matrices.
+            Formulas are shorter for it: `sqrt(x**2)` of a positive x is x.
+            They hold for this trace, not for calls of the function (see `grad`).
 
     Raises:
         ArgumentError: a size that is neither a name nor a number; an unknown promise, or one that contradicts another.

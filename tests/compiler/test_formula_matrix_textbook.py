@@ -31,6 +31,12 @@ def differences(function: Callable[..., Any], names: list[str], at: dict[str, An
     return stacked.reshape((*stacked.shape[:-1], *x.shape))
 
 
+def derivative(case: Case, names: str, at: dict[str, Any]) -> Any:
+    """The formula."""
+    assume = dict.fromkeys(case.symmetric.split(), "symmetric")
+    return cr.grad(case.function, assume=assume).trace(*at.values()).derivative(*names.split())
+
+
 def _is_factored(case: Case, names: str) -> bool:
     """Whether the form has factors of a matrix, for which SymPy has no functions."""
     return any(name in case.forms[names] for name in ("cholesky", "eigh", "pinv", "svd"))
@@ -39,7 +45,7 @@ def _is_factored(case: Case, names: str) -> bool:
 @pytest.mark.parametrize(("case", "names"), FORMS)
 def test_print_and_numbers(case: Case, names: str) -> None:
     at = arguments(case)
-    made = cr.grad(case.function).trace(*at.values()).derivative(*names.split())
+    made = derivative(case, names, at)
     assert str(made) == case.forms[names]
     expected = differences(case.function, names.split(), at)
     for found in (made(**at), by_source(made, at)):
@@ -50,7 +56,7 @@ def test_print_and_numbers(case: Case, names: str) -> None:
 @pytest.mark.parametrize(("case", "names"), [p for p in FORMS if not _is_factored(*p.values)])
 def test_sympy_expressions(case: Case, names: str) -> None:
     at = arguments(case)
-    made = cr.grad(case.function).trace(*at.values()).derivative(*names.split())
+    made = derivative(case, names, at)
     expected = np.asarray(made(**at))
     if expected.size > LARGEST:
         return

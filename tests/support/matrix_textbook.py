@@ -28,12 +28,14 @@ class Case(NamedTuple):
     Attributes:
         arguments: names and axes, "X:nm a:n c:" for a matrix of n rows and m columns, a vector and a number.
         forms: what is differentiated by, one name after another, and the printed form.
+        symmetric: the matrices that are promised to be.
     """
 
     name: str
     function: Callable[..., Any]
     arguments: str
     forms: dict[str, str]
+    symmetric: str = ""
 
 
 SIZES = {"n": 3, "m": 2, "k": 4, "p": 2, "q": 12, "r": 4}
@@ -48,6 +50,8 @@ def arguments(case: Case) -> dict[str, Any]:
         made[name] = rng.uniform(0.3, 1.0, [SIZES[a] for a in axes]) if axes else 0.7
         if len(axes) == 2 and axes[0] == axes[1]:
             made[name] = made[name] + 1.5 * np.eye(SIZES[axes[0]])
+        if name in case.symmetric.split():
+            made[name] = (made[name] + made[name].T) / 2
     return made
 
 
@@ -366,4 +370,20 @@ CASES = [
     Case("logarithms of singular values", lambda X: np.sum(np.log(svdvals(X))), "X:nm",
          {"X": "svd(X)[0] @ diag(1/svdvals(X)) @ svd(X)[2]"}),
     Case("least squares by a pseudo-inverse", lambda X, b: pinv(X) @ b, "X:nm b:n", {"b": "pinv(X)"}),
+    # Symmetric matrices
+    Case("form of a symmetric matrix", lambda x, P: x @ P @ x, "x:n P:nn", {"x": "2 * P @ x", "x x": "2*P", "P": "x @ x.T"}, "P"),
+    Case("trace of a form of a symmetric matrix", lambda X, P: trace(X @ P @ X.T), "X:nm P:mm", {"X": "2 * X @ P"}, "P"),
+    Case("log-density of a normal distribution", lambda x, mu, S: -(x - mu) @ inv(S) @ (x - mu) / 2 - logdet(S) / 2, "x:n mu:n S:nn",
+         {"x": "-inv(S) @ (x - mu)", "mu": "inv(S) @ (x - mu)", "x x": "-inv(S)",
+          "S": "((inv(S) @ (x - mu)) @ (inv(S) @ (x - mu)).T - inv(S))/2"}, "S"),
+    Case("length in a metric", lambda x, P: np.sqrt(x @ P @ x), "x:n P:nn",
+         {"x": "1/sqrt(x.T @ P @ x) * P @ x", "x x": "P/sqrt(x.T @ P @ x) - 1/(x.T @ P @ x)**(3/2) * (P @ x) @ (P @ x).T"}, "P"),
+    # Networks
+    Case("two layers", lambda V, b, W, c, X, Y: np.sum((np.tanh(X @ V + b) @ W + c - Y)**2), "V:mk b:k W:kp c:p X:nm Y:np",
+         {"V": "2 * X.T @ ((1 - tanh(X @ V + b)**2)*((tanh(X @ V + b) @ W + c - Y) @ W.T))",
+          "b": "2*sum((1 - tanh(X @ V + b)**2)*((tanh(X @ V + b) @ W + c - Y) @ W.T), axis=0)",
+          "W": "2 * tanh(X @ V + b).T @ (tanh(X @ V + b) @ W + c - Y)", "c": "2*sum(tanh(X @ V + b) @ W + c - Y, axis=0)",
+          "X": "2 * ((1 - tanh(X @ V + b)**2)*((tanh(X @ V + b) @ W + c - Y) @ W.T)) @ V.T"}),
+    Case("three layers", lambda U, V, W, X: np.sum(np.sin(np.sin(X @ U) @ V) @ W), "U:mk V:kp W:pn X:nm",
+         {"U": "X.T @ (cos(X @ U)*(cos(sin(X @ U) @ V) @ diag(sum(W, axis=1)) @ V.T))"}),
 ]
