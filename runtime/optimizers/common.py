@@ -22,7 +22,7 @@ def zeros_of(parameter: Tensor) -> Any:
 
 def count_step(state: State) -> float:
     """One more step; the count is kept as torch keeps it, a float32 tensor."""
-    step = float(state["step"].item()) + 1.0
+    step = float(state["step"]._array()) + 1.0
     state["step"] = wrap_array(np.float32(step))
     return step
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -12,13 +12,11 @@ from typing import Any
 from ...compiler.build import broadcast_to
 from ...compiler.ir import Node
 from ..modules.module import clear_grad, type_of
-from ..tensor.evaluate import evaluate
 from ..tensor.hooks import RemovableHandle
-from ..tensor.inplace import overwrite
 from ..tensor.modes import enable_grad, no_grad
-from ..tensor.row import number
 from ..tensor.tensor import Tensor
-from ..tensor.value import Recipe, Value, recorded
+from ..tensor.value import Recipe
+from .steps import Asked, take
 
 
 class Update(Recipe):
@@ -43,19 +41,6 @@ class Update(Recipe):
         state = dict(zip(state_names, rest[: len(state_names)], strict=True))
         numbers = {name: broadcast_to(node, p.shape) for name, node in zip(number_names, rest[len(state_names) :], strict=True)}
         return self.formula(p, g, state, numbers, flags)[outputs[index]], None
-
-    def record(
-        self, parameter: Tensor, grad: Tensor, state: Mapping[str, Tensor], numbers: Mapping[str, float], flags: frozenset[str]
-    ) -> list[Value]:
-        """Write the new values to the parameter and the state; returns them."""
-        dtype = parameter._value.dtype
-        inputs = (parameter._value, grad._value, *(t._value for t in state.values()), *(number(v, dtype) for v in numbers.values()))
-        names = ("param", *state)
-        params = (tuple(state), tuple(numbers), flags, names)
-        made = [recorded(self, inputs, params, parameter._shape, dtype, k) for k in range(len(names))]
-        for target, value in zip((parameter, *state.values()), made, strict=True):
-            overwrite(target, value)
-        return made
 
 
 def as_float(value: Any) -> float:
@@ -245,18 +230,13 @@ class FormulaOptimizer(Optimizer):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        made: list[Value] = []
         with no_grad():
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    if parameter._grad is not None:
-                        made += self._one(parameter, group)
-        evaluate(made)
+            take(self.update, [self._one(p, group) for group in self.param_groups for p in group["params"] if p._grad is not None])
         for hook in list(self._post_hooks.values()):
             hook(self, (closure,), {})
         return loss
 
-    def _one(self, parameter: Tensor, group: dict[str, Any]) -> list[Value]:
+    def _one(self, parameter: Tensor, group: dict[str, Any]) -> Asked:
         state = self.state[parameter]
         if not state:
             self.begin(parameter, group, state)
@@ -267,4 +247,4 @@ class FormulaOptimizer(Optimizer):
             numbers["weight_decay"] = as_float(group["weight_decay"])
             flags.add("decay")
         assert parameter._grad is not None
-        return self.update.record(parameter, parameter._grad, {name: state[name] for name in names}, numbers, frozenset(flags))
+        return Asked(parameter, parameter._grad, {name: state[name] for name in names}, numbers, frozenset(flags))

@@ -178,16 +178,19 @@ def program_of(structure: Structure) -> Program:
     return program
 
 
-def evaluate(values: Sequence[Value]) -> None:
+Ran = tuple["CompiledProgram", Structure, tuple[int, ...]]  # a program, what it was made of, which steps it gave
+
+
+def evaluate(values: Sequence[Value]) -> Ran | None:
     """Give every one of `values` its array, and whatever is pending below them and is wanted elsewhere, too; but not what depends
-    on an unknown example.
+    on an unknown example. Says which compiled program did it, if one did.
     """
     order = pending_below(values)
     if recording.depth:
         order = known(order)
         pending.count = 0.0
     if not order:
-        return
+        return None
     structure = structure_of(order)
     program = program_of(structure)
     tier = program.tier
@@ -205,6 +208,7 @@ def evaluate(values: Sequence[Value]) -> None:
         tier.spent += program.seconds
         interpret(structure, program, arrays)
     pending.count = 0.0
+    return None if compiled is None else (compiled, structure, wanted)
 
 
 def interpret(structure: Structure, program: Program, arrays: Sequence[Array]) -> None:

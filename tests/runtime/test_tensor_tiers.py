@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import chainrule as torch
+from chainrule.runtime.optimizers import steps
 from chainrule.runtime.tensor import compiled, evaluate, plan
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """The programs that are compiled during a test, from a state in which nothing is known."""
-    for table in (evaluate._programs, evaluate._tiers, plan._plans):
+    for table in (evaluate._programs, evaluate._tiers, plan._plans, steps._plans):
         table.clear()
     made = []
     original = compiled.compile_structure
@@ -29,6 +30,8 @@ def counted(monkeypatch):
 
 def interpreted(monkeypatch):
     monkeypatch.setenv("CHAINRULE_TIER", "interpret")
+    plan._plans.clear()
+    steps._plans.clear()
 
 
 def four_operations(x, y):

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import chainrule as torch
+from chainrule.runtime.optimizers import steps
 from chainrule.runtime.tensor import compiled, evaluate, plan
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """The programs that are compiled during a test, from a state in which nothing is known."""
-    for table in (evaluate._programs, evaluate._tiers, plan._plans):
+    for table in (evaluate._programs, evaluate._tiers, plan._plans, steps._plans):
         table.clear()
     made = []
     original = compiled.compile_structure
@@ -58,3 +59,32 @@ def test_a_network_runs_in_row_blocks_with_nothing_copied(counted):
     products = ["Product", "Kernel", "Product", "Kernel", "Product", "Product", "Kernel", "Product", "Kernel"]
     assert shape_of(backward) == ["Kernel", ("RowBlocks", products), "Kernel"], "how many targets count; the rows; their mean"
     assert len(shape_of(update)) == 4, "a kernel for each parameter"
+
+
+def test_a_step_that_ran_compiled_is_not_recorded_again(counted, monkeypatch):
+    model, x, y = classified((3, 4, 2))
+    step = torch.optim.Adam(model.parameters(), lr=0.1)
+    recorded, until_compiled = [], None
+    original = steps._recorded
+    monkeypatch.setattr(steps, "_recorded", lambda *args: recorded.append(args) or original(*args))
+    for k in range(evaluate.MANY + 10):
+        step.param_groups[0]["lr"] = 0.1 / (1 + k)
+        step.zero_grad()
+        torch.nn.functional.cross_entropy(model(x), y).backward()
+        step.step()
+        if len(counted) == 2 and until_compiled is None:
+            until_compiled = len(recorded)
+    assert len(recorded) == until_compiled
+    assert len(counted) == 2
+
+
+def test_memory_that_others_see_is_written_to_by_every_step(counted):
+    w = torch.ones(3, requires_grad=True)
+    step = torch.optim.SGD([w], lr=0.5)
+    seen = None
+    for k in range(evaluate.MANY + 4):
+        if k == evaluate.MANY + 2:
+            seen = w.detach().numpy()
+        w.grad = torch.ones(3)
+        step.step()
+    assert seen.tolist() == w.tolist() == [1 - 0.5 * (evaluate.MANY + 4)] * 3
