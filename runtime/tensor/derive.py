@@ -57,7 +57,13 @@ VJP = _Vjp()
 
 @lru_cache(maxsize=4096)
 def template(params: tuple[Any, ...], index: int, avals: tuple[Aval, ...], masked: tuple[bool, ...]) -> Template:
-    """The gradient of an operation (see `_Vjp`) in terms of stand-ins for nodes and masks."""
+    """The gradient of an operation (see `_Vjp`) in terms of stand-ins for nodes and masks.
+
+    Raises:
+        RuntimeError: the operation has none.
+    """
+    if getattr(params[0], "backward", "") == "NotImplemented":
+        raise RuntimeError(f"derivative for aten::{params[0].name} is not implemented")
     recipe, inner, arity, indices, given = params
     stand_ins = [make("input", shape=shape, dtype=np.dtype(name), position=-3 - k, name="stand-in")
                  for k, (shape, name) in enumerate(avals)]

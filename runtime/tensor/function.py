@@ -115,7 +115,7 @@ class FunctionNode(Node):
         given = list(grads)
         if self.ctx._materialize:
             for k, grad in enumerate(given):
-                if grad is None:
+                if grad is None and self.outputs[k] is not None:
                     shape, dtype = self.outputs[k]
                     given[k] = call_zeros(shape, dtype)
         returned = self._user_backward()(self.ctx, *given)
@@ -220,14 +220,11 @@ def _context_class(cls: Any) -> type[FunctionCtx]:
 def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensors: list[tuple[int, Tensor]],
               edges: list[Edge | None], output: Any,
               recording: bool) -> Any:
-    """The outputs as parts of the graph."""
-    single = not isinstance(output, (tuple, list))
+    """The outputs as parts of the graph; what is no tensor (a list of them is none) stays as it is."""
+    single = not isinstance(output, tuple)
     outputs = [output] if single else list(output)
     inputs = [t for _, t in tensors]
     for k, out in enumerate(outputs):
-        if single and not isinstance(out, Tensor):
-            raise TypeError(f"{cls.__name__}.forward: expected Tensor or tuple of Tensor (got {type(out).__name__}) "
-                            f"for return value {k}")
         if isinstance(out, Tensor) and any(out is t for t in inputs) and not any(out is t for t in ctx._dirty):
             outputs[k] = alias_of(out)  # an input handed through becomes a view
     for tensor in ctx._dirty:
@@ -237,9 +234,12 @@ def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensor
         return outputs[0] if single else tuple(outputs)
     real = [out for out in outputs if isinstance(out, Tensor)]
     node: FunctionNode = _function_node_class(cls)(  # type: ignore[arg-type]  # a class is hashable
-        cls, ctx, edges, tuple((t._shape, t._dtype) for t in real), [k for k, _ in tensors], len(args))
+        cls, ctx, edges, tuple((t._shape, t._dtype) if isinstance(t, Tensor) else None for t in outputs), [k for k, _ in tensors],
+        len(args))
     ctx._node = node
-    for nr, out in enumerate(real):
+    for nr, out in enumerate(outputs):
+        if not isinstance(out, Tensor):
+            continue
         leave(out)
         fixed = any(out is t for t in ctx._non_differentiable) or not out._dtype.is_floating_point
         if fixed:

@@ -5,6 +5,8 @@ contents through their chain of view operations; a base that is written through 
 """
 from __future__ import annotations
 
+import math
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -59,6 +61,11 @@ class _Into(Recipe):
 
 
 INTO = _Into()
+RESIZED = (
+    "An output with one or more elements was resized since it had shape {}, which does not match the required output shape {}. This "
+    "behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they have zero elements. You can "
+    "explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0)."
+)
 MAY_OVERLAP = frozenset({"fill", "zero", "index_put_at"})  # torch lets these write to expanded tensors
 
 
@@ -247,6 +254,8 @@ def write_out(out: Tensor, result: Tensor, name: str) -> None:
         raise RuntimeError(f"result type {scalar_type_name(result._dtype)} can't be cast to the desired output type "
                            f"{scalar_type_name(out._dtype)}")
     if out._shape != result._shape:
+        if math.prod(out._shape):
+            warnings.warn(RESIZED.format(list(out._shape), list(result._shape)), stacklevel=4)
         out._shape = result._shape
         out._geometry = None
         out._storage.value = result._value

@@ -262,13 +262,13 @@ class OpNode(Node):
         edges += [(self, k) for k in range(len(self.indices))]
         avals = tuple((v.shape, v.dtype.name) for v in values)
         derived = template(params, position, avals, tuple(v.mask is not None for v in values))
-        own = getattr(self.recipe, "derivative", "")
-        if not getattr(_innermost(self.recipe, self.params), "derivative", ""):
+        own: tuple[str, ...] = getattr(self.recipe, "derivative", ())
+        if not getattr(_innermost(self.recipe, self.params), "derivative", ()):
             wanted = depends(derived)
             edges = [edge if k in wanted else None for k, edge in enumerate(edges)]
         if derived.value is None or all(edge is None for edge in edges):
             return
-        cls = node_class(own or derivative_name(derived.value))
+        cls = node_class(own[min(position, len(own) - 1)] if own else derivative_name(derived.value, len(self.inputs or ())))
         node = cls(VJP, params, values, (made._value,), edges, ((made._shape, made._dtype),), (position,))
         node.keeps = any(k >= len(cts) for k in derived.reads)
         made._grad_fn = node
@@ -407,7 +407,9 @@ _DERIVATIVE_NAMES = {
 }
 
 
-def derivative_name(node: IRNode) -> str:
-    """The name of the grad_fn of a gradient, by the operation that gives it."""
+def derivative_name(node: IRNode, operands: int) -> str:
+    """The name of the grad_fn of a gradient, by the operation that gives it and how many operands the one has that it is of."""
     name = node.op.name
+    if name == "sum" and operands > 1 and node.ndim < node.inputs[0].ndim:
+        return "ViewBackward0"  # an operand that was broadcast: torch sums with the axes kept, and takes them off by a view
     return _DERIVATIVE_NAMES.get(name) or "".join(part.title() for part in name.split("_")) + "Backward0"

@@ -67,7 +67,7 @@ class Row(Recipe):
         inputs: names of the tensor inputs, in the order of `Call.inputs`. The graph does not show those in brackets (indices, masks;
             all that follow, if the last one is), nor those with a question mark where they are numbers.
         outputs: makes a named tuple of the results, if any.
-        derivative: the name of the grad_fn of the gradient, where torch has an operation for it.
+        derivative: the name of the grad_fn of the gradient, where torch has an operation for it; of each input's, if they differ.
         shown: parameters that the grad_fn shows as `_saved_<name>`, with their places among the params.
         quick: what calls of the kinds that were made before are recorded as; see `tape`.
     """
@@ -77,7 +77,7 @@ class Row(Recipe):
 
     def __init__(self, name: str, rule: Callable[..., Call], build: Build, backward: str, saved: str, inputs: str,
                  outputs: Callable[..., Any] | None = None, derivative: str = "", shown: dict[str, int] | None = None) -> None:
-        self.derivative = derivative
+        self.derivative = tuple(derivative.split())
         self.quick: dict[Any, Any] = {}
         self.shown = shown or {}
         self.name = name

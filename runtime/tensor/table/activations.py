@@ -32,6 +32,7 @@ def _activation(
     to: str = "",
     inplace: bool = True,
     shown: str = "",
+    derivative: str = "",
     **defaults: Any,
 ) -> None:
     """An elementwise function of floats with parameters, which are part of the structure."""
@@ -47,7 +48,7 @@ def _activation(
         return Call((self,), params, self._shape, self._dtype, strides_of(self._shape, self))
 
     places = {n: names.index(n) for n in shown.split()}
-    op(name, build=formula, backward=backward, saved="self", to=to, inplace=inplace, shown=places)(rule)
+    op(name, build=formula, backward=backward, saved="self", to=to, inplace=inplace, shown=places, derivative=derivative)(rule)
 
 
 def _plain(value: Any) -> Any:
@@ -111,6 +112,7 @@ _activation(
     "LeakyReluBackward0",
     kernel="leaky_relu_cpu",
     shown="negative_slope",
+    derivative="LeakyReluBackwardBackward0",
     negative_slope=0.01,
 )
 _activation("hardtanh", _hardtanh, "HardtanhBackward0", kernel="hardtanh_cpu", shown="min_val max_val", min_val=-1.0, max_val=1.0)
@@ -118,13 +120,15 @@ _activation("relu6", _relu6_of, "HardtanhBackward0", kernel="hardtanh_cpu")
 _activation("elu", _elu, "EluBackward0", kernel="elu_cpu", shown="alpha", alpha=1.0)
 _activation("selu", lambda x: _elu(x, SELU_ALPHA, SELU_SCALE), "EluBackward0", kernel="elu_cpu", to="f")
 _activation("celu", lambda x, alpha: _elu(x, alpha, 1.0, 1.0 / alpha), "CeluBackward0", kernel="elu_cpu", to="f", shown="alpha", alpha=1.0)
-_activation("gelu_as", _gelu, "GeluBackward0", kernel="GeluKernelImpl", shown="approximate", inplace=False, approximate="none")
-_activation("silu", lambda x: x * f.sigmoid(x), "SiluBackward0", kernel="silu_cpu")
+_activation("gelu_as", _gelu, "GeluBackward0", kernel="GeluKernelImpl", shown="approximate", derivative="GeluBackwardBackward0",
+            inplace=False, approximate="none")
+_activation("silu", lambda x: x * f.sigmoid(x), "SiluBackward0", kernel="silu_cpu", derivative="MulBackward0")
 _activation("mish", lambda x: x * f.tanh(f.softplus(x)), "MishBackward0", kernel="mish_cpu")
 _activation("hardsigmoid", _hardsigmoid, "HardsigmoidBackward0", kernel="hardsigmoid_cpu")
 _activation("hardswish", _hardswish, "HardswishBackward0", kernel="hardswish_cpu")
 _activation(
-    "softplus_of", _softplus, "SoftplusBackward0", kernel="softplus_cpu", shown="beta threshold", inplace=False, beta=1.0, threshold=20.0
+    "softplus_of", _softplus, "SoftplusBackward0", kernel="softplus_cpu", shown="beta threshold", derivative="SoftplusBackwardBackward0",
+    inplace=False, beta=1.0, threshold=20.0
 )
 _activation("hardshrink", _hardshrink, "HardshrinkBackward0", kernel="hardshrink_cpu", to="mf", shown="lambd", inplace=False, lambd=0.5)
 _activation("softshrink_of", _softshrink, "SoftshrinkBackward0", kernel="softshrink_cpu", shown="lambd", inplace=False, lambd=0.5)

@@ -176,7 +176,10 @@ def _floor_div(self: Any, other: Any) -> Call:
 
 
 def _remainder(a: Node, b: Node, dtype: str) -> Node:
-    return build.elementwise("remainder", build.cast(a, dtype), build.cast(b, dtype))
+    """With the divisor's sign; zeros have the dividend's, where NumPy's have the divisor's."""
+    a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
+    made = f.remainder(a, b)
+    return f.where(f.eq(made, 0.0), f.fmod(a, b), made) if made.dtype.kind == "f" else made
 
 
 @op("remainder", build=_remainder, backward="RemainderBackward0",
@@ -324,7 +327,7 @@ def _logaddexp2_rule(self: Tensor, other: Tensor) -> Call:
     return pairwise(self, other, common_dtype(self, other))
 
 
-@op("heaviside", build=lambda a, b: _step(*build.broadcast(a, b)), inputs="self values", inplace=True)
+@op("heaviside", build=lambda a, b: _step(*build.broadcast(a, b)), backward="NotImplemented", inputs="self values", inplace=True)
 def _heaviside(self: Tensor, values: Tensor) -> Call:
     if self._dtype is not values._dtype:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")

@@ -69,8 +69,17 @@ unary("rad2deg", lambda x: x * (180.0 / math.pi), "Rad2DegBackward0", "")
 unary("sinc", lambda x: _sinc(x), "SincBackward0")
 unary("neg", lambda x: f.neg(x), "NegBackward0", "", also="negative", floating=False)
 unary("abs", lambda x: x if x.dtype.kind == "b" else f.abs(x), "AbsBackward0", "self", also="absolute", floating=False)
-unary("sign", lambda x: x if x.dtype.kind == "b" else f.sign(x), "SignBackward0", "", floating=False)
-unary("sgn", lambda x: x if x.dtype.kind == "b" else f.sign(x), "SgnBackward0", "self", floating=False)
+unary("sign", lambda x: _sign(x), "SignBackward0", "", floating=False)
+unary("sgn", lambda x: _sign(x), "SgnBackward0", "self", floating=False)
+
+
+def _sign(x: Node) -> Node:
+    """-1, 0 or 1; 0 for nan."""
+    if x.dtype.kind != "f":
+        return x if x.dtype.kind == "b" else f.sign(x)
+    return f.where(f.isnan(x), constant(0, x.dtype, x.shape), f.sign(x))
+
+
 def _relu(x: Node) -> Node:
     """The positive part; -0.0 stays -0.0, and the slope at 0 is 0."""
     zero = constant(0, x.dtype, x.shape)

@@ -18,7 +18,8 @@ from .results import return_type
 
 
 # ---------------------------------------------------------------- determinants and inverses
-@op("linalg_det", build=lambda a: f.det(a), backward="LinalgDetBackward0", saved="A", inputs="A", to="")
+@op("linalg_det", build=lambda a: f.det(a), backward="LinalgDetBackward0", saved="A", inputs="A", to="",
+    derivative="LinalgSolveExBackward0")
 def _det(A: Tensor) -> Call:
     check_square("linalg.det", A)
     return Call((A,), (), A._shape[:-2], A._dtype)

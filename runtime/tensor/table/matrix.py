@@ -32,7 +32,8 @@ def _mm(self: Tensor, mat2: Tensor) -> Call:
     return Call((self, mat2), (), (self._shape[0], mat2._shape[1]), self._dtype)
 
 
-@op("mv", build=lambda a, b: build.matmul(a, b), backward="MvBackward0", saved="vec>self self>vec", inputs="self vec")
+@op("mv", build=lambda a, b: build.matmul(a, b), backward="MvBackward0", saved="vec>self self>vec", inputs="self vec",
+    derivative="MulBackward0 MvBackward0")
 def _mv(self: Tensor, vec: Tensor) -> Call:
     if len(self._shape) != 2 or len(vec._shape) != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {len(self._shape)}, {len(vec._shape)}")
@@ -45,7 +46,8 @@ def _mv(self: Tensor, vec: Tensor) -> Call:
     return Call((self, vec), (), self._shape[:1], self._dtype)
 
 
-@op("dot", build=lambda a, b: build.matmul(a, b), backward="DotBackward0", saved="tensor>self self>tensor", inputs="self tensor")
+@op("dot", build=lambda a, b: build.matmul(a, b), backward="DotBackward0", saved="tensor>self self>tensor", inputs="self tensor",
+    derivative="MulBackward0")
 def _dot(self: Tensor, tensor: Tensor) -> Call:
     if len(self._shape) != 1 or len(tensor._shape) != 1:
         raise RuntimeError(f"1D tensors expected, but got {len(self._shape)}D and {len(tensor._shape)}D tensors")
@@ -291,7 +293,7 @@ def _kron(self: Tensor, other: Tensor) -> Tensor:
     return call("unsafe_view", call("mul", left, right), shape)  # type: ignore[no-any-return]
 
 
-@op("inverse", build=lambda x: _inverse(x), backward="LinalgInvExBackward0", saved="result", to="mf")
+@op("inverse", build=lambda x: _inverse(x), backward="LinalgInvExBackward0", saved="result", to="mf", derivative="NegBackward0")
 def _inverse_rule(self: Tensor) -> Call:
     from ..linear_algebra import check_invertible, column_major
 

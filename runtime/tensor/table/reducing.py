@@ -98,7 +98,7 @@ def _correction(unbiased: Any, correction: Any) -> float:
     return 1.0 if unbiased is None or unbiased else 0.0
 
 
-def _spread(name: str, ir: Callable[[Node], Node], backward: str, saved: str) -> None:
+def _spread(name: str, ir: Callable[[Node], Node], backward: str, saved: str, derivative: str = "") -> None:
     """`var` or `std`, whose first argument may be `unbiased`."""
 
     def rule(self: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Call:
@@ -110,11 +110,11 @@ def _spread(name: str, ir: Callable[[Node], Node], backward: str, saved: str) ->
         return Call((self,), (axes, _correction(unbiased, correction), bool(keepdim)), reduced(self._shape, axes, keepdim), self._dtype)
 
     op(name, build=lambda x, axes, correction, keepdim: ir(build.variance(x, axes, correction, keepdim)),
-       backward=backward, saved=saved)(rule)
+       backward=backward, saved=saved, derivative=derivative)(rule)
 
 
 _spread("var", lambda v: v, "VarBackward0", "self")
-_spread("std", lambda v: _root(v), "StdBackward0", "self result")
+_spread("std", lambda v: _root(v), "StdBackward0", "self result", "MulBackward0")
 
 
 def _root(variance: Node) -> Node:
@@ -167,12 +167,12 @@ for _name, _log, _backward in (("softmax", False, "SoftmaxBackward0"), ("log_sof
         return Call((self,), (dtype_name(made), axes), self._shape, made)
 
     op(_name, build=lambda x, dtype, axes, log=_log: build.softmax(build.cast(x, dtype), axes, log), backward=_backward,
-       saved="result", derivative=_backward.replace("Backward0", "BackwardBackward0"))(_softmax)
+       saved="result", derivative=_backward.replace("Backward0", "BackwardDataBackward0"))(_softmax)
 
 
 # ---------------------------------------------------------------- norms
 @op("norm_of", build=lambda x, order, axes, keepdim, dtype: build.norm(build.cast(x, dtype), axes, order, keepdim),
-    backward="LinalgVectorNormBackward0", saved="self result", to="")
+    backward="LinalgVectorNormBackward0", saved="self result", to="", derivative="MulBackward0")
 def _norm_of(self: Tensor, order: float, dim: Any, keepdim: bool, dtype: Any, name: str = "") -> Call:
     if not self._dtype.is_floating_point and dtype is None:
         from ...torch_types import scalar_type_name
