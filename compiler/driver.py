@@ -47,7 +47,9 @@ POINTER = BYTE.as_pointer()
 VOID = ir.VoidType()
 OK, MISS, FAILED = range(3)  # what the driver returns: done; not for these inputs; an error is set
 DATA, STRIDES, ALIGNED = 16, 40, 0x100  # offsets in PyArrayObject_fields, and a flag
-MOST_SLOTS = 4096  # of the kernels' arguments, which lie on the stack
+MANY = 24  # kernels; LLVM's time for a driver grows faster than it, and what it saves in a run is little beside them
+MOST_SLOTS = 4096  # of the kernels' arguments on the stack, which is short in some threads
+MOST_KERNELS = 4096
 MULTIPLICATIONS = 1 / 8  # of a matrix product, in statements
 MOST_BYTES = 2.0**62  # and statements; more than any computer has
 
@@ -62,7 +64,7 @@ def drives(plan: Plan, steps: Sequence[Any]) -> bool:
     written = {b.name for k in kernels for b in k.buffers if b.written} | {plan.buffers[node] for node in calls}
     outputs = [plan.buffers[o] for o in plan.graph.outputs]
     return (not any(node.op.binds for node in calls)
-            and not symbols - bare and sum(1 + ArgumentLayout.of(k).length for k in kernels) <= MOST_SLOTS
+            and not symbols - bare and len(kernels) <= MOST_KERNELS
             and len(set(outputs)) == len(outputs) and written.issuperset(outputs))
 
 
@@ -101,6 +103,8 @@ class Driver:
         self.function = ir.Function(module, signature, symbol)
         self.function.linkage = "internal"
         self.function.attributes.add("noinline")
+        if len(self.kernels) > MANY:
+            self.function.attributes.add("optnone")
         self.context, self.inputs, self.results, self.numbers = self.function.args
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.miss = self.function.append_basic_block("miss")
@@ -470,10 +474,14 @@ class Driver:
                     needed = builder.mul(needed, self.size(when))
                     builder.store(self.larger(needed, builder.load(most_copies)), most_copies)
         self.make_results(heavy)
-        needs_block = bool(parts) or any((k.splittable and k.reduces) or isinstance(k, RowBlocks) for k in self.kernels)
-        total = builder.add(kept, builder.load(most_copies))
+        words = sum(ArgumentLayout.of(k).length + 1 for k in self.kernels)  # a product takes one word more
+        beside = words if words > MOST_SLOTS else 0
+        arguments_bytes = self.padded(LONG(8 * beside))
+        needs_block = beside or bool(parts) or any((k.splittable and k.reduces) or isinstance(k, RowBlocks) for k in self.kernels)
+        total = builder.add(builder.add(kept, arguments_bytes), builder.load(most_copies))
         used = builder.bitcast(builder.gep(self.context, [LONG(BYTES)]), LONG.as_pointer())
         builder.store(builder.add(result_bytes, total), used)
+        packed = None if beside else self.words(words)
         copies: Value = ir.Constant(POINTER, None)
         has_block = builder.icmp_signed(">", total, LONG(0)) if needs_block else None
         if has_block is not None:
@@ -483,8 +491,10 @@ class Driver:
             start = builder.load(block)
             for name, part in place.items():
                 self.dense(name, builder.gep(start, [offsets[part]]))
-            copies = builder.gep(start, [kept])
-        packed, first = self.pack_early(copies)
+            if beside:
+                packed = builder.bitcast(builder.gep(start, [kept]), LONG.as_pointer())
+            copies = builder.gep(start, [builder.add(kept, arguments_bytes)])
+        first = self.pack_early(packed, copies)
         self.job = self.words(8 + 3 * max((1 + len(k.reduces) for k in self.kernels if k.splittable), default=0))
         thread = self.variable(POINTER)
         with builder.if_then(heavy, likely=False):
@@ -540,18 +550,17 @@ class Driver:
         """Whether arrays are among its arguments that routines make."""
         return not self.called.isdisjoint(b.name for b in kernel.buffers)
 
-    def pack_early(self, copies: Value) -> tuple[Value, list[int]]:
-        """Room for the arguments of all kernels, which are put there where they are known, and where each kernel's begin."""
+    def pack_early(self, packed: Value, copies: Value) -> list[int]:
+        """The arguments of all kernels, which are put there where they are known; where each kernel's begin."""
         first: list[int] = []
         base = 0
         for kernel in self.kernels:
             first.append(base)
-            base += ArgumentLayout.of(kernel).length + 1  # a product takes one word more
-        packed = self.words(base)
+            base += ArgumentLayout.of(kernel).length + 1
         for kernel, place in zip(self.kernels, first, strict=True):
             if not self.reads_calls(kernel):
                 self.pack(kernel, self.builder.gep(packed, [LONG(place)]), copies)
-        return packed, first
+        return first
 
     def pack(self, kernel: Runnable, words: Value, copies: Value) -> None:
         """The arguments of a kernel."""

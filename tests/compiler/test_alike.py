@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from chainrule import grad
-from chainrule.compiler import emit_llvm
-from chainrule.compiler.alike import pattern
-from chainrule.compiler.loopnest import Kernel, Let, Literal, Load, Loop, Store
+from chainrule.compiler import driver, emit_llvm, shared_code
+from chainrule.compiler.alike import from_start, pattern
+from chainrule.compiler.loopnest import Buffer, Index, Kernel, Let, Literal, Load, Loop, Store
 from chainrule.compiler.statements import rename
 
 F8, F4 = np.dtype(np.float64), np.dtype(np.float32)
@@ -96,3 +96,42 @@ def test_the_steps_of_a_loop_share_code(monkeypatch: pytest.MonkeyPatch) -> None
     for _ in range(8):
         expected = expected + 0.1 * (np.roll(expected, 1) + np.roll(expected, -1) - 2 * expected)
     np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_what_is_touched_at_one_place_may_begin_there() -> None:
+    load, store = Load("v", "x", (3, Index("i"), 2)), Store("out", (Index("i"),), "v")
+    buffers = Buffer("x", F8, 3), Buffer("out", F8, 1, written=True, contiguous=True)
+    kernel = Kernel("k", buffers, ("n",), (Loop("i", examples.N, (load, store)),))
+    moved, shifts = from_start(kernel)
+    assert dict(((buffer, axis), place) for buffer, axis, place in shifts) == {("x", 0): 3, ("x", 2): 2}
+    other = replace(kernel, body=(Loop("i", examples.N, (replace(load, index=(5, Index("i"), 0)), store)),))
+    assert pattern(from_start(other)[0]) == pattern(moved) != pattern(kernel)
+    both = replace(kernel, body=(*kernel.body, *other.body))
+    assert from_start(both)[1] == ()
+
+
+def test_an_unrolled_network_has_one_product_and_runs_without_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The products of forty steps differ in the place of `xs[t]` only; their arguments do not fit on the stack."""
+    def network(W: Any, U: Any, xs: Any) -> Any:
+        h = xs[0] @ U
+        for t in range(1, 40):
+            h = np.tanh(xs[t] @ U + h @ W)
+        return np.sum(h * h)
+
+    monkeypatch.setenv("CHAINRULE_CACHE", "0")
+    monkeypatch.setattr(driver, "MOST_SLOTS", 64)
+    emitted: list[str] = []
+    original = shared_code.emit_product
+    monkeypatch.setattr(shared_code, "emit_product", lambda *args: emitted.append(args[2]) or original(*args))
+    rng = np.random.default_rng(0)
+    W, U, xs = rng.normal(size=(8, 8)) * 0.3, rng.normal(size=(5, 8)), rng.normal(size=(40, 6, 5))
+    f = grad(network, wrt=("W", "U"))
+    value, (dW, dU) = f.value_and_grad(W, U, xs)
+    assert f.stats.kernels > 100
+    assert len(emitted) < 20
+    assert network(W, U, xs) == pytest.approx(value, rel=1e-13)
+    for array, found in (W, dW), (U, dU):
+        step = np.zeros_like(array)
+        step[2, 3] = 1e-6
+        moved = [network(*(x + sign * step if x is array else x for x in (W, U)), xs) for sign in (1, -1)]
+        assert found[2, 3] == pytest.approx((moved[0] - moved[1]) / 2e-6, rel=1e-5)
