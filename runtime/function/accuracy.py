@@ -106,8 +106,8 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
         function: decorated, or plain; of numbers, not of arrays, made of elementwise operations.
         ranges: (lowest, highest) of each argument, by name or in order. Points are spread evenly over the floats between, that is,
             over orders of magnitude, as in Panchekha et al., "Automatically improving accuracy for floating point expressions"
-            (PLDI 2015).
-        points: how many.
+            (PLDI 2015). An argument without one keeps its default, and has no errors of its own.
+        points: how many, at least one.
         seed: of the random numbers.
 
     Returns:
@@ -115,19 +115,17 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
         precision of what is written, so that neither a rewrite rule nor a derivative is trusted.
 
     Raises:
-        ArgumentError: an argument has no range, or it is none; the function does not take numbers, or returns several; no point has
-            a real value.
+        ArgumentError: an argument has neither a range nor a default, or a range belongs to none or is none; the function does not
+            take numbers, or returns several; there are no points, or none that has a real value.
         NotYetError: an operation is not elementwise.
     """
     compiled = function if isinstance(function, GradFunction) else GradFunction(function)
-    names = [p for p in compiled._parameters.parameters]
-    given = dict(ranges) if isinstance(ranges, Mapping) else dict(zip(names, ranges, strict=False))
-    if set(given) != set(names):
-        raise ArgumentError(f"accuracy needs a range for each of {', '.join(names)}{at(user_site())}; there are ranges for "
-                            f"{', '.join(given) or 'none'}")
-    bounds = {name: _bounds(name, given[name]) for name in names}
+    if points < 1:
+        raise ArgumentError(f"accuracy compares results at one point or more, not at points={points!r}{at(user_site())}")
+    bounds = _ranges(compiled, ranges)
+    names = list(bounds)
     try:
-        graph = compiled.trace(*[1.5] * len(names)).ir("traced")
+        graph = compiled.trace(**dict.fromkeys(names, 1.5)).ir("traced")
     except ChainruleError as error:
         raise ArgumentError(f"accuracy calls {compiled._name} with numbers{at(user_site())}, and it is no function of numbers: "
                             f"{error}") from error
@@ -136,22 +134,49 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
                             f"{len(graph.outputs)} values, of shapes {', '.join(str(node.shape) for node in graph.outputs)}")
     (output,) = graph.outputs
     rng = np.random.default_rng(seed)
-    columns = [spread(*bounds[name], points, rng) for name in names]
+    columns = {name: spread(*bounds[name], points, rng) for name in names}
+    inputs = [node.param("name") for node in graph.inputs]
+    columns |= {name: [_default(compiled, name)] * points for name in inputs if name not in bounds}
     rows: list[tuple[tuple[float, ...], float, list[float]]] = []
-    for point in zip(*columns, strict=True):
+    for k in range(points):
         try:
-            value, slopes = exact.settled(output, graph.inputs, point)
+            value, slopes = exact.settled(output, graph.inputs, [columns[name][k] for name in inputs])
         except exact.Undefined:
             continue
-        rows.append((point, float(value), [float(s) for s in slopes]))
+        by_name = dict(zip(inputs, slopes, strict=True))
+        rows.append((tuple(columns[name][k] for name in names), float(value), [float(by_name[name]) for name in names]))
     if not rows:
         raise ArgumentError(f"{compiled._name} has no real value at any of {points} points in these ranges{at(user_site())}")
-    results = [compiled.value_and_grad(*point, wrt=tuple(names)) for point, _, _ in rows]
     arguments = [point for point, _, _ in rows]
+    results = [compiled.value_and_grad(**dict(zip(names, point, strict=True)), wrt=tuple(names)) for point in arguments]
     pulled = [g if isinstance(g, tuple) else (g,) for _, g in results]
     of_value = _errors(arguments, [float(v) for v, _ in results], [v for _, v, _ in rows])
     of_slopes = {name: _errors(arguments, [float(p[k]) for p in pulled], [s[k] for _, _, s in rows]) for k, name in enumerate(names)}
     return Accuracy(compiled._name, of_value, of_slopes, len(rows), points - len(rows))
+
+
+def _ranges(function: GradFunction, ranges: Mapping[str, tuple[float, float]] | Sequence[tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """The ranges by name, in the order of the parameters; only those with a default may have none."""
+    parameters = function._parameters.parameters
+    names = list(parameters)
+    given = dict(ranges) if isinstance(ranges, Mapping) else dict(zip(names, ranges, strict=False))
+    bounds = {name: _bounds(name, given[name]) for name in names if name in given}
+    if not isinstance(ranges, Mapping) and len(ranges) > len(names):
+        raise ArgumentError(f"accuracy got {len(ranges)} ranges{at(user_site())}, and {function._name} has {len(names)} "
+                            f"{'parameter' if len(names) == 1 else 'parameters'}: {', '.join(names) or 'none'}")
+    needed = [name for name, p in parameters.items() if p.default is p.empty]
+    if not given or set(needed) - set(given) or set(given) - set(names):
+        raise ArgumentError(f"accuracy needs a range for each of {', '.join(needed or names)}{at(user_site())}; there are ranges for "
+                            f"{', '.join(given) or 'none'}")
+    return bounds
+
+
+def _default(function: GradFunction, name: str) -> float:
+    """The default of an argument that has no range."""
+    parameter = function._parameters.parameters.get(name)
+    if parameter is None or not isinstance(parameter.default, float | int | np.floating):
+        raise ArgumentError(f"accuracy is for functions of numbers{at(user_site())}, and {name} of {function._name} is none: give it a range")
+    return float(parameter.default)
 
 
 def _bounds(name: str, given: Any) -> tuple[float, float]:

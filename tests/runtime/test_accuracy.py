@@ -50,7 +50,28 @@ def test_every_argument_has_errors_whatever_is_differentiated_by() -> None:
     assert max(e.worst for e in found.gradient.values()) <= 2
 
 
+def test_an_argument_without_a_range_keeps_its_default() -> None:
+    def scaled(x, n=3, y=0.1):
+        return np.exp(x * y) * n - n
+
+    found = cr.accuracy(scaled, {"x": (1e-9, 1e-3)}, points=5)
+    assert list(found.gradient) == ["x"]
+    assert found.value.right == pytest.approx(3 * math.expm1(0.1 * found.value.at[0]), rel=1e-12)
+    assert len(found.value.at) == 1
+    assert list(cr.accuracy(scaled, [(0.5, 1.0), (1.0, 2.0), (0.1, 0.2)], points=2).gradient) == ["x", "n", "y"]
+
+
+@pytest.mark.parametrize("points", [0, -3])
+def test_points_are_at_least_one(points: int) -> None:
+    with pytest.raises(cr.ArgumentError, match=f"not at points={points}"):
+        cr.accuracy(lambda x: x, {"x": (0.0, 1.0)}, points=points)
+
+
 @pytest.mark.parametrize(("function", "ranges", "message"), [
+    (lambda x: x, [(0.0, 1.0), (0.0, 2.0)], "got 2 ranges.*has 1 parameter: x"),
+    (lambda x, y=1.0: x * y, {"z": (0.0, 1.0)}, "a range for each of x.*there are ranges for z"),
+    (lambda x=1.0: x, {}, "a range for each of x.*ranges for none"),
+    (lambda x, v=np.ones(2): x * np.sum(v), {"x": (0.0, 1.0)}, "v of .* is none: give it a range"),
     (lambda x, y: x * y, {"x": (0.0, 1.0)}, "a range for each of x, y"),
     (lambda x: np.sqrt(x), {"x": (-2.0, -1.0)}, "no real value at any of 20 points"),
     (lambda x: x, (0.0, 1.0), r"the range of x is 0.0.*\(lowest, highest\)"),
