@@ -88,6 +88,17 @@ def is_scalar(rule: Rule) -> bool:
     return isinstance(rule.before, Apply) and not ops_of(rule.before) & STRUCTURAL and not any("embedded" in c.text for c in rule.when)
 
 
+def _power(x: Node, n: int) -> Node:
+    return f.square(x) * f.square(x) if n == 40 else f.square(f.square(x)) if n == 41 else (f.square(x) * x) * x
+
+
+# Rules that look at coefficients: a left side with some that they take.
+FORMS: dict[str, Callable[[Match], Node]] = {
+    f"vanishes_with_sech_polynomial{name}": lambda m, n=n: (
+        1.0 - 4.0 / f.square(f.tanh(m.X))) + 3.0 / _power(f.tanh(m.X), n)
+    for name, n in (("", 40), ("_2", 41), ("_3", 42))}
+
+
 class Instance:
     """A rule's left side made of nodes, and the arrays to feed it."""
 
@@ -114,7 +125,7 @@ def without_conditions(rule: Rule, dropped: set[Any]) -> Rule:
 def scalar_instances(rule: Rule, dtype: str) -> Iterator[Instance]:
     """The rule's left side on every combination of what its variables may stand for that it takes at all."""
     names = variables(rule.before)
-    free = [n for n, v in names.items() if not isinstance(v, Constant)]
+    free = sorted((n for n, v in names.items() if not isinstance(v, Constant)), key=lambda n: n != "CONDITION")
     constant_names = [n for n, v in names.items() if isinstance(v, Constant)]
     for kinds in itertools.product(range(len(WITNESSES)), repeat=min(len(free), 2)):
         kinds = (*kinds, *(0,) * (len(free) - len(kinds)))
@@ -129,7 +140,7 @@ def scalar_instances(rule: Rule, dtype: str) -> Iterator[Instance]:
                 bound = Match(extra | constants)
                 bound["WHOLE"] = next(iter((extra | constants).values()))
                 try:
-                    before = build(rule.before, bound)
+                    before = FORMS[rule.name](bound) if rule.name in FORMS else build(rule.before, bound)
                 except ChainruleError:  # these types do not go together: a float and a bool in one sum
                     break
                 if all(n.inputs[0].dtype.kind == "b" for n in toposort([before]) if n.op.name == "where"):

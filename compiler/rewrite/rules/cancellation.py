@@ -14,18 +14,16 @@ from typing import Any
 import numpy as np
 
 from ...ir import Node, constant, f
-from ...ops.elementwise import series, sinc_slope
+from ...ops.elementwise import sinc_slope
 from ..pattern import Match, Pattern, op
 from ..rule import Level, Rule, property_of, rule
 from . import forms
-from .differences import difference
 from .variables import CONDITION, A, B, C, D, P, X, Y, are_opposite, finite
 
 STABLE = Level.STABLE
 opposite = property_of("are_opposite", are_opposite, A, B)
 unclipped = property_of("is_not_clipped", lambda x: not forms.is_clipped(x), X)
 moderate = property_of("is_moderate", lambda c: 2.0**-20 <= abs(c.value) <= 2.0**20, C)
-fractional = property_of("is_no_whole_number", lambda c: math.isfinite(c.value) and c.value != math.floor(c.value), D)
 
 
 def _tiny(a: Any) -> bool:
@@ -46,13 +44,6 @@ def _x_log1p(x: Node, c: Node | float) -> Node:
     return f.where(at_zero, 0.0, bounded * f.log1p(c / bounded))
 
 
-def _power_minus_one(m: Match) -> Node:
-    """(1 + x)**p - 1 = expm1(p log1p(x)), where x is small."""
-    near = f.and_(f.lt(f.abs(m.X), 0.5), f.isfinite(m.P))
-    power = f.expm1(f.where(near, m.P, 0.0) * f.log1p(f.where(near, m.X, 0.0)))
-    return f.where(near, power, f.pow(f.where(near, 1.0, 1.0 + m.X), m.P) - 1.0)
-
-
 def xlogx(x: Pattern) -> Any:
     """What x log x has become."""
     return op.where(op.eq(x, 0.0), 0.0, x * op.log(op.where(op.eq(x, 0.0), 1.0, x)))
@@ -70,8 +61,6 @@ FUNCTIONS = (
     rule("reciprocal_sqrt_difference", op.reciprocal(op.sqrt(X)) - op.reciprocal(op.sqrt(X + C)),
          ((C / (op.sqrt(X) + op.sqrt(X + C))) / op.sqrt(X)) / op.sqrt(X + C), STABLE, when=(moderate,), excepted=_tiny,
          exceptions="numbers near the smallest", ulps=4.0, why="0/0, inf/inf", source="Hamming 1987, example 3.6"),
-    rule("power_minus_one", op.pow(1 + X, P) - 1, _power_minus_one, STABLE, ulps=750.0),
-    rule("one_minus_power", 1 - op.pow(1 + X, P), lambda m: -_power_minus_one(m), STABLE, ulps=750.0),
 )
 
 
@@ -108,6 +97,8 @@ ROOTS = (
     rule("opposite_minus_root", A - op.sqrt(op.square(B) - P), lambda m: -_root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE,
          ulps=8.0, when=(opposite,), why="the root is near to b only"),
     rule("hypot_minus", op.hypot(X, Y) - X, lambda m: _hypot_minus(m, m.X), STABLE, ulps=8.0),
+    rule("hypot_minus_second", op.hypot(Y, X) - X, lambda m: _hypot_minus(m, m.X), STABLE, ulps=8.0),
+    rule("hypot_plus_second", op.hypot(Y, X) + X, lambda m: _hypot_minus(m, -m.X), STABLE, ulps=8.0),
     rule("hypot_plus", op.hypot(X, Y) + X, lambda m: _hypot_minus(m, -m.X), STABLE, ulps=8.0),
 )
 
@@ -213,83 +204,15 @@ def _half_excess(first: Node, second: Node, third: Node) -> Node:
     return ((total - third) + f.where(f.isfinite(lost), lost, 0.0)) * 0.5
 
 
-# ------------------------------------------------------------------------------------------------ divergences, compound interest
-def _less(a: Node, b: Node) -> Node:
-    found = difference(a, b)
-    return a - b if found is None else found
+def _arccosh_of_one_plus(m: Match) -> Node:
+    near = f.lt(m.X, 1.0)
+    x = f.where(near, m.X, 0.5)
+    return f.where(near, f.log1p(x + f.sqrt(x * (x + 2.0))), f.arccosh(f.where(near, 2.0, 1.0 + m.X)))
 
-
-def _deviance(a: Node, b: Node, less: Node) -> Node:
-    """A log(a/b) - a + b = b ((1 + u) log(1 + u) - u), u = (a - b)/b, whose series takes over where u is small."""
-    near = f.lt(f.abs(less), 0.5 * f.abs(b))
-    u = f.where(near, less / b, 0.25)
-    return f.where(near, b * ((1.0 + u) * f.log1p(u) - u), (a * f.log(f.where(near, 1.0, a / b)) - a) + b)
-
-
-def _two_deviances(m: Match) -> Node:
-    """The sum of those of a and b, and of 1 - a and 1 - b."""
-    less, other, other_b = _less(m.A, m.B), 1.0 - m.A, 1.0 - m.B
-    near = f.lt(f.abs(less), 0.5 * f.minimum(f.abs(m.B), f.abs(other_b)))
-    u, v = (f.where(near, d / b, 0.25) for d, b in ((less, m.B), (-less, other_b)))
-    stable = m.B * ((1.0 + u) * f.log1p(u) - u) + other_b * ((1.0 + v) * f.log1p(v) - v)
-    written = m.A * f.log(f.where(near, 1.0, m.A / m.B)) + other * f.log(f.where(near, 1.0, other / other_b))
-    return f.where(near, stable, written)
-
-
-_LOG1P_OVER = [(-1) ** k / (k + 1) for k in range(18)]
-
-
-def _rate(m: Match) -> Node:
-    """B log1p(a/b) = a (log1p(w)/w), w = a/b: the derivative by b is that of the second factor alone."""
-    w = m.A / m.B
-    near = f.and_(f.lt(f.abs(w), 1.0), f.isfinite(m.B))
-    tiny = f.and_(near, f.lt(f.abs(w), 0.1))
-    small, middle = f.where(tiny, w, 0.0), f.where(near, f.where(tiny, 1.0, w), 1.0)
-    rate = m.A * f.where(tiny, series(small, _LOG1P_OVER), f.log1p(middle) / middle)
-    whole = f.log1p(f.where(near, 1.0, w))
-    if "X" in m:
-        return f.where(near, rate * m.X, (m.B * m.X) * whole)
-    return f.where(near, rate, m.B * whole)
-
-
-def _growth(m: Match) -> Node:
-    """(1 + x)**p = exp(p log1p(x)) for small x."""
-    near = f.and_(f.lt(f.abs(m.X), 0.5), f.isfinite(m.P))
-    power = f.exp(f.where(near, m.P, 0.0) * f.log1p(f.where(near, m.X, 0.0)))
-    return f.where(near, power, f.pow(f.where(near, 1.0, 1.0 + m.X), m.P))
-
-
-def _box_cox(m: Match) -> Node:
-    """(x**p - 1)/p = log(x) exprel(p log(x)), which is log(x) at p = 0."""
-    positive = f.and_(f.gt(m.X, 0.0), f.isfinite(m.X))
-    logarithm = f.log(f.where(positive, m.X, 1.0))
-    near = f.and_(positive, f.lt(f.abs(m.P * logarithm), 1.0))
-    far = f.where(near, 1.0, m.P)
-    return f.where(near, logarithm * f.exprel(f.where(near, m.P, 0.0) * logarithm), (f.where(near, 1.0, f.pow(m.X, far)) - 1.0) / far)
-
-
-varying = property_of("varies", lambda p: p.op.name != "const", P)
-large = property_of("is_no_reciprocal", lambda p: p.op.name != "reciprocal", P)
-DIVERGENCES = (
-    rule("deviance", (A * op.log(A / B) - A) + B, lambda m: _deviance(m.A, m.B, _less(m.A, m.B)), STABLE, scale=1.0, ulps=64.0,
-         source="Loader, \"Fast and accurate computation of binomial probabilities\", 2000"),
-    rule("deviance_by_difference", A * op.log(A / B) - (A - B), lambda m: _deviance(m.A, m.B, _less(m.A, m.B)), STABLE, scale=1.0,
-         ulps=64.0, source="Loader 2000"),
-    rule("binary_divergence", A * op.log(A / B) + (1 - A) * op.log((1 - A) / (1 - B)), _two_deviances, STABLE, scale=1.0, ulps=64.0),
-)
-POWERS = (
-    rule("growth", op.pow(1 + X, P), _growth, STABLE, when=(varying, large), ulps=750.0,
-         why="a power by a fixed number keeps its form, and so does a root, which loses nothing"),
-    rule("growth_minus_one", op.where(CONDITION, op.exp(A), B) - 1, op.where(CONDITION, op.expm1(A), B - 1), STABLE),
-    rule("one_minus_growth", 1 - op.where(CONDITION, op.exp(A), B), op.where(CONDITION, -op.expm1(A), 1 - B), STABLE),
-    rule("rate_by_period", B * op.log1p(A / B), _rate, STABLE, ulps=4.0),
-    rule("rate_by_periods", (B * X) * op.log1p(A / B), _rate, STABLE, ulps=4.0),
-    rule("box_cox", (op.pow(X, P) - 1) / P, _box_cox, STABLE, ulps=64.0,
-         when=(property_of("varies", lambda p: p.op.name != "const", P, gain=True),)),
-)
 
 GEOMETRY = (
     rule("arccos_of_one_minus", op.arccos(1 - X), 2 * op.arctan2(op.sqrt(X), op.sqrt(2 - X)), STABLE, ulps=4.0),
+    rule("arccosh_of_one_plus", op.arccosh(1 + X), _arccosh_of_one_plus, STABLE, ulps=4.0),
     rule("law_of_cosines", (op.square(A) + op.square(B)) - ((A * 2) * B) * op.cos(X), _opposite_side, STABLE,
          ulps=16.0),
     rule("law_of_cosines_2", (op.square(A) + op.square(B)) - ((A * B) * 2) * op.cos(X), _opposite_side, STABLE,
@@ -302,4 +225,4 @@ GEOMETRY = (
          source="Kahan 1986", ulps=4.0),
 )
 
-RULES: tuple[Rule, ...] = (*FUNCTIONS, *ROOTS, *CANCELLED, *QUOTIENTS, *DIVERGENCES, *POWERS, *GEOMETRY)
+RULES: tuple[Rule, ...] = (*FUNCTIONS, *ROOTS, *CANCELLED, *QUOTIENTS, *GEOMETRY)
