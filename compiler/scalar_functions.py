@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["digamma", "erfinv", "exprel", "lgamma", "log_sigmoid", "rsqrt", "sech_squared", "sigmoid", "sinc", "softplus"]
+__all__ = ["digamma", "erfcx", "erfinv", "exprel", "lgamma", "log_sigmoid", "rsqrt", "sech_squared", "sigmoid", "sinc", "softplus"]
 
 Scalar = Any  # a float or a NumPy scalar; under numba each call has its own type
 
@@ -72,6 +72,16 @@ def sech_squared(x: Scalar) -> Scalar:
     """1 - tanh(x)**2, without cancellation."""
     small = np.exp(-2.0 * abs(x))
     return small / ((1.0 + small) * (1.0 + small)) * 4.0
+
+
+def erfcx(x: Scalar) -> Scalar:
+    """exp(x**2) erfc(x), by DLMF 7.12.1 where erfc is near the smallest floats."""
+    if x < 25.0:
+        return np.exp(np.float64(x) * x) * math.erfc(x)
+    total, w = 1.0, 1.0 / (x * x)
+    for k in range(8, 0, -1):
+        total = 1.0 - (k - 0.5) * w * total
+    return total / (x * math.sqrt(math.pi))
 
 
 def lgamma(x: Scalar) -> Scalar:

@@ -194,6 +194,9 @@ _unary("erf", special("erf"), lambda y, x: TWO_OVER_SQRT_PI * f.exp(f.neg(f.squa
        written="special.erf({0})", latex=r"\operatorname{{erf}}\left({0}\right)", parity="each")
 _unary("erfc", special("erfc"), lambda y, x: -TWO_OVER_SQRT_PI * f.exp(f.neg(f.square(x))), source="math.erfc({0})",
        written="special.erfc({0})", latex=r"\operatorname{{erfc}}\left({0}\right)")
+_unary("erfcx", special("erfcx"), lambda y, x: _erfcx_slope(y, x), source="vm.erfcx({0})",
+       written="special.erfcx({0})", latex=r"\operatorname{{erfcx}}\left({0}\right)", meaning=lambda m, x: m.exp(x**2) * m.erfc(x),
+       cost=25.0)
 _unary("erfinv", special("erfinv"), lambda y, x: (1.0 / TWO_OVER_SQRT_PI) * f.exp(f.square(y)), cost=40.0,
        latex=r"\operatorname{{erf}}^{{-1}}\left({0}\right)", source="vm.erfinv({0})",
        written="special.erfinv({0})")
@@ -273,6 +276,12 @@ def series(x: Node, coefficients: Sequence[float]) -> Node:
 
 # Taylor series near 0, where the quotients that define the slopes cancel; the last term is below half an ulp there.
 _EXPREL_SLOPE = [(k + 1) / math.factorial(k + 2) for k in range(16)]
+_ERFCX_SLOPE = [  # (x + 3)**2 times the slope of erfcx in t = (x - 3)/(x + 3), -1/2 <= t <= 1: Chebyshev interpolation at 60 digits
+    -1.9574013602582234, 2.9472456205479682, -2.702086857013973, 1.7199800927518547, -0.731774979561713, 0.15368890796497067,
+    0.029725350496093317, -0.028658973193153723, 0.002443784864973908, 0.003843390234786559, -0.0008487784059741274,
+    -0.0005744149183868248, 0.0001652660765469813, 0.00010524200176953322, -2.611701113937723e-05, -2.2913810692197125e-05,
+    2.3958456204490066e-06, 6.225908548485825e-06, -6.533971723552463e-08, -2.172381405936386e-06, 8.772632992731164e-07,
+    -1.0560980915092373e-07]
 _SINC_SLOPE = [(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(1, 11)]
 
 
@@ -290,6 +299,13 @@ def sinc_slope(y: Node, x: Node) -> Node:
     near = f.lt(f.abs(x), 1.0)
     small, far = f.where(near, x, 0.0), f.where(near, 1.0, x)
     return f.where(near, small * series(f.square(small), _SINC_SLOPE), (f.cos(far) - f.where(near, 0.0, y)) / far)
+
+
+def _erfcx_slope(y: Node, x: Node) -> Node:
+    """d/dx erfcx(x) = 2xy - 2/sqrt(pi), for x > 1, where that cancels, a polynomial in (x - 3)/(x + 3) over (x + 3)**2."""
+    far = f.gt(x, 1.0)
+    shifted = f.where(far, x, 1.0) + 3.0
+    return f.where(far, series(1.0 - 6.0 / shifted, _ERFCX_SLOPE) / shifted / shifted, 2.0 * f.where(far, 0.0, x) * y - TWO_OVER_SQRT_PI)
 
 
 def _unit(y: Node, a: Node, b: Node) -> tuple[Node, Node]:

@@ -299,6 +299,8 @@ UFUNCS: dict[str, Builder] = {
     "erf": _by_kind("erf"),
     "erfc": _by_kind("erfc"),
     "erfinv": _by_kind("erfinv"),
+    "erfcx": _by_kind("erfcx"),
+    "log_ndtr": lambda x: build.log_half_erfc(x * -math.sqrt(0.5)),
     "erfcinv": lambda x: f.erfinv(1.0 - x),
     "ndtr": lambda x: 0.5 * f.erfc(x * -math.sqrt(0.5)),
     "ndtri": lambda p: f.erfinv(2.0 * p - 1.0) * math.sqrt(2.0),

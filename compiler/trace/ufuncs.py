@@ -24,7 +24,6 @@ _INSTEAD = {
     "frexp": "use np.log2 and np.floor",
     "gcd": "compute it outside of the function",
     "lcm": "compute it outside of the function",
-    "log_ndtr": "use np.log(scipy.special.ndtr(x))",
 }
 
 

@@ -101,6 +101,7 @@ FUNCTIONS: Mapping[str, Function] = _Table(
     Function("atanh", 1, "hyperbolic", 2.0, 2.0, "DLMF 4.37.24; the exponent of the quotient first"),
     Function("erf", 1, "error", 1.75, 1.5, "own minimax polynomials"),
     Function("erfc", 1, "error", 5.0, 4.5, "Shepherd and Laframboise 1981, own coefficients"),
+    Function("erfcx", 1, "error", 5.0, 4.5, "erfc without its exponential; DLMF 7.12.1"),
     Function("erfinv", 1, "error", 4.0, 4.0, "Giles 2010, own coefficients"),
     Function("lgamma", 1, "gamma", 8.0, 8.0, "DLMF 5.11.1"),
     Function("digamma", 1, "gamma", 8.0, 8.0, "DLMF 5.11.2"),

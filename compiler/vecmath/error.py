@@ -10,6 +10,8 @@ from .exponential import exp, exp_finite
 from .logarithm import log
 
 ERF_LIMIT = {"f64": 5.95, "f32": 3.95}  # beyond erf rounds to 1
+INVERSE_ROOT_OF_PI = 1.0 / math.sqrt(math.pi)
+ERFCX_FAR = [(-1) ** k * math.prod(range(1, 2 * k, 2)) / 2**k for k in range(8)]
 ERFC_LIMIT = {"f64": 27.3, "f32": 10.1}  # beyond erfc rounds to 0
 
 
@@ -47,6 +49,28 @@ def erfc(x: Value) -> Value:
     scaled = fma(fma(polynomial(t, others), t, slope), t, constant) * inverse  # even and odd powers would cancel
     far = exp(-square) * fma(scaled, error - square_low, scaled)
     return where(x < 0.0, 2.0 - far, far)
+
+
+def erfcx(x: Value) -> Value:
+    """exp(x**2) erfc(x): the part of `erfc` that varies little, an asymptotic series beyond where erfc is 0, and for negative
+    x what is missing to 2 exp(x**2).
+    """
+    size = abs(x)
+    limit = ERFC_LIMIT[x.format.name]
+    divisor = where(size < limit, size, limit) + 3.0
+    inverse = 1.0 / divisor
+    error = fma(-inverse, divisor, 1.0)
+    t = fma(inverse * -6.0, error, fma(inverse, -6.0, 1.0))
+    constant, slope, *others = coefficients.ERFC(x)
+    scaled = fma(fma(polynomial(t, others), t, slope), t, constant) * inverse
+    reciprocal = 1.0 / where(size < limit, x.constant(limit), size)
+    w = reciprocal * reciprocal
+    beyond = (reciprocal * INVERSE_ROOT_OF_PI) * polynomial(w, ERFCX_FAR)  # DLMF 7.12.1
+    right = where(size < limit, fma(scaled, error, scaled), beyond)
+    right = where(size.equals(size), right, size)
+    square = x * x
+    square_low = where(size < limit, fma(x, x, -square), 0.0)
+    return where(x < 0.0, (exp(square) * 2.0) * (square_low + 1.0) - right, right)
 
 
 def erfinv(x: Value) -> Value:

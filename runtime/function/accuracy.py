@@ -17,6 +17,7 @@ from .tables import table
 __all__ = ["Accuracy", "Errors", "accuracy", "bits_of_error", "spread"]
 
 BITS = 64.0
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
     return Accuracy(compiled._name, of_value, of_slopes, len(rows), points - len(rows))
 
 
-def _ranges(function: GradFunction, ranges: Mapping[str, tuple[float, float]] | Sequence[tuple[float, float]]) -> dict[str, tuple[float, float]]:
+def _ranges(function: GradFunction, ranges: Mapping[str, Range] | Sequence[Range]) -> dict[str, Range]:
     """The ranges by name, in the order of the parameters; only those with a default may have none."""
     parameters = function._parameters.parameters
     names = list(parameters)
@@ -175,7 +176,8 @@ def _default(function: GradFunction, name: str) -> float:
     """The default of an argument that has no range."""
     parameter = function._parameters.parameters.get(name)
     if parameter is None or not isinstance(parameter.default, float | int | np.floating):
-        raise ArgumentError(f"accuracy is for functions of numbers{at(user_site())}, and {name} of {function._name} is none: give it a range")
+        raise ArgumentError(f"accuracy is for functions of numbers{at(user_site())}, and {name} of {function._name} is none: "
+                            "give it a range")
     return float(parameter.default)
 
 

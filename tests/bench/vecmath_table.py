@@ -26,7 +26,7 @@ POSITIVE, UNIT = (0.01, 100.0), (-1.0, 1.0)
 RANGES = {
     "log": POSITIVE, "log2": POSITIVE, "log10": POSITIVE, "log1p": (-0.9, 10.0), "rsqrt": POSITIVE, "pow": (0.1, 10.0),
     "lgamma": (0.1, 50.0), "digamma": (0.1, 50.0), "acosh": (1.0, 50.0), "asin": UNIT, "acos": UNIT, "atanh": UNIT,
-    "erfinv": UNIT, "erf": (-3.0, 3.0), "erfc": (-3.0, 3.0),
+    "erfinv": UNIT, "erf": (-3.0, 3.0), "erfc": (-3.0, 3.0), "erfcx": (-3.0, 3.0),
 }
 Call = Callable[..., Any]
 kept: list[Any] = []

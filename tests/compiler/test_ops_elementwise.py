@@ -105,6 +105,7 @@ REALS: dict[str, Real] = {
     "arctanh": Real(mpmath.atanh, (UNIT,)),
     "erf": Real(mpmath.erf, (SMALL,), digits=100),
     "erfc": Real(mpmath.erfc, (SMALL,), digits=100),
+    "erfcx": Real(lambda x: mpmath.exp(x * x) * mpmath.erfc(x), (SMALL,), digits=100),
     "erfinv": Real(mpmath.erfinv, (UNIT,), digits=100),
     "lgamma": Real(lambda x: mpmath.log(abs(mpmath.gamma(x))), (GAMMA,), digits=100),
     "digamma": Real(mpmath.digamma, (GAMMA,), digits=100),

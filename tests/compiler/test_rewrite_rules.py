@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -96,7 +97,13 @@ def _power(x: Node, n: int) -> Node:
 FORMS: dict[str, Callable[[Match], Node]] = {
     f"vanishes_with_sech_polynomial{name}": lambda m, n=n: (
         1.0 - 4.0 / f.square(f.tanh(m.X))) + 3.0 / _power(f.tanh(m.X), n)
-    for name, n in (("", 40), ("_2", 41), ("_3", 42))}
+    for name, n in (("", 40), ("_2", 41), ("_3", 42))} | {
+    "exp_times_tail": lambda m: f.exp(f.square(m.A) * 0.5) * f.erfc(m.A * math.sqrt(0.5)),
+    **{f"{name}_over_{below}": lambda m, above=above, divisor=divisor: above(f.exp(f.square(m.A) * -0.5), m) / divisor(
+        f.erfc(m.A * math.sqrt(0.5)))
+       for name, above in (("exp", lambda n, m: n), ("density", lambda n, m: n / m.Y), ("multiple", lambda n, m: n * m.Y))
+       for below, divisor in (("tail", lambda n: n), ("multiple_of_tail", lambda n: n * 0.5))},
+}
 
 
 class Instance:

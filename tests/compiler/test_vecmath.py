@@ -61,6 +61,7 @@ RANGES = {
     "atanh": (*SMALL, (0.4, 0.6), (0.99, 1.0)),
     "erf": (*AROUND_ZERO, (0.9, 1.1), (-6.0, 6.0)),
     "erfc": (*AROUND_ZERO, (0.0, 10.1), (0.0, 27.2)),
+    "erfcx": (*AROUND_ZERO, (0.0, 10.1), (0.0, 27.2), (-5.0, 0.0), (27.0, 30.0), (1.0, HUGE, "log")),
     "erfinv": (*SMALL, (-0.9, 0.9), (0.99, 1.0), (0.99999, 1.0)),
     "lgamma": ((0.0, 1.0), (0.9, 1.1), (1.0, 3.0), (1.9, 2.1), (2.0, 12.0), (TINY, 1e35, "log")),
     "digamma": ((0.0, 1.0), (1.4, 1.5), (1.0, 3.0), (2.0, 12.0), ALL_POSITIVE),
@@ -119,6 +120,7 @@ EXACT = {
     "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)),
     "sech_squared": lambda x: mpmath.sech(x) ** 2,
     "rsqrt": lambda x: 1 / mpmath.sqrt(x),
+    "erfcx": lambda x: mpmath.exp(x * x) * mpmath.erfc(x) if x < 1e6 else (1 - 1 / (2 * x * x)) / (x * mpmath.sqrt(mpmath.pi)),
     "square": lambda x: x * x,
     "reciprocal": lambda x: 1 / x,
     "pow": mpmath.power,
@@ -143,6 +145,7 @@ NUMPY = {
     "atanh": np.arctanh,
     "erf": special.erf,
     "erfc": special.erfc,
+    "erfcx": special.erfcx,
     "erfinv": lambda x: np.where(x == 0, x, special.erfinv(x)),  # SciPy's loses the sign of -0
     # SciPy overflows for subnormals, and has -inf at -inf, where C has inf
     "lgamma": lambda x: np.where(

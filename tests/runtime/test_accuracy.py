@@ -67,11 +67,14 @@ def test_points_are_at_least_one(points: int) -> None:
         cr.accuracy(lambda x: x, {"x": (0.0, 1.0)}, points=points)
 
 
+VECTOR = np.ones(2)
+
+
 @pytest.mark.parametrize(("function", "ranges", "message"), [
     (lambda x: x, [(0.0, 1.0), (0.0, 2.0)], "got 2 ranges.*has 1 parameter: x"),
     (lambda x, y=1.0: x * y, {"z": (0.0, 1.0)}, "a range for each of x.*there are ranges for z"),
     (lambda x=1.0: x, {}, "a range for each of x.*ranges for none"),
-    (lambda x, v=np.ones(2): x * np.sum(v), {"x": (0.0, 1.0)}, "v of .* is none: give it a range"),
+    (lambda x, v=VECTOR: x * np.sum(v), {"x": (0.0, 1.0)}, "v of .* is none: give it a range"),
     (lambda x, y: x * y, {"x": (0.0, 1.0)}, "a range for each of x, y"),
     (lambda x: np.sqrt(x), {"x": (-2.0, -1.0)}, "no real value at any of 20 points"),
     (lambda x: x, (0.0, 1.0), r"the range of x is 0.0.*\(lowest, highest\)"),

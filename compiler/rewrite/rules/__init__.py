@@ -1,10 +1,23 @@
 """The rules, by family; where several fit, the first in this order is applied."""
 from __future__ import annotations
 
-from . import arithmetic, cancellation, choices, diagonals, differences, divergences, hyperbolic, movement, powers, real, stable
+from . import (
+    arithmetic,
+    cancellation,
+    choices,
+    diagonals,
+    differences,
+    divergences,
+    error_functions,
+    hyperbolic,
+    movement,
+    powers,
+    real,
+    stable,
+)
 
-ALL_RULES = (*choices.RULES, *diagonals.RULES, *movement.RULES, *arithmetic.RULES, *hyperbolic.RULES, *stable.RULES,
-             *cancellation.RULES, *divergences.RULES, *powers.RULES, *differences.RULES, *real.RULES)
+ALL_RULES = (*choices.RULES, *diagonals.RULES, *movement.RULES, *arithmetic.RULES, *error_functions.RULES, *hyperbolic.RULES,
+             *stable.RULES, *cancellation.RULES, *divergences.RULES, *powers.RULES, *differences.RULES, *real.RULES)
 COMPRESSION = (*choices.CONVERSIONS, *movement.RULES, *diagonals.RULES)  # what contracts deltas
 ORDINARY = tuple(rule for rule in ALL_RULES if rule not in diagonals.SUMS)  # these would be tried on every product of a sum
 
