@@ -66,6 +66,7 @@ class Program:
         inputs, outputs: nodes; an output of None is a mask that is not there.
         steps: `(function, slots of the arguments, parameters, dtype)` in order; slots count inputs first, then steps.
         seconds: what a run is estimated to take.
+        compiled: programs that take its sizes, by the steps that they give.
     """
 
     def __init__(self, inputs: Sequence[Node], outputs: Sequence[Node | None]) -> None:
@@ -91,6 +92,7 @@ class Program:
             slot_of[node] = len(slot_of)
         self.slots = tuple(None if node is None else slot_of[node] for node in outputs)
         self.tier: Tier | None = None
+        self.compiled: dict[tuple[int, ...], CompiledProgram] = {}
         elements = sum(math.prod(resolve_params(node.shape, {})) for node in order)
         self.seconds = STEP_SECONDS * len(self.steps) + ELEMENT_SECONDS * elements
 
@@ -200,8 +202,9 @@ def evaluate(values: Sequence[Value]) -> Ran | None:
     compiled = None
     if tier.due:
         wanted = _wanted(order, values)
-        compiled = tier.program(structure, wanted, arrays)
+        compiled = program.compiled.get(wanted) or tier.program(structure, wanted, arrays)
     if compiled is not None:
+        program.compiled[wanted] = compiled
         give([order[k] for k in wanted], compiled.run(*arrays), compiled.masks)
     else:
         tier.uses += 1

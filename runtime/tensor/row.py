@@ -15,6 +15,7 @@ from .geometry import Strides
 from .modes import no_grad, state
 from .node import Edge, OpNode, Saved, node_class
 from .records import Record, entry_of
+from .replay import replayed
 from .storage import Chain
 from .tape import current, quick_unary, quiet_mode, record as tape_record, record_of_view
 from .tensor import Geometry, Tensor, gradient_edge, wrap
@@ -184,12 +185,13 @@ def view(name: str, *, build: Callable[..., IRNode], write: Callable[..., IRNode
     return add
 
 
-def composite(name: str, *, to: str = "mf", also: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add a function written in terms of other operations."""
+def composite(name: str, *, to: str = "mf", also: str = "", replay: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add a function written in terms of other operations; `replay`: which ones follows from its arguments' shapes and dtypes."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         method = _wrapped(name, function, None, True) if "m" in to else None
-        export(name, _wrapped(name, function, None, False), to=to, also=also, method=method)
+        made = _wrapped(name, function, None, False)
+        export(name, replayed(made) if replay else made, to=to, also=also, method=method)
         return function
 
     return add

@@ -51,7 +51,8 @@ class _TorchNames:
         return getattr(self.torch, name)
 
 
-def _torch() -> tuple[Any, dict[str, Any]]:
+def torch_and_names() -> tuple[Any, dict[str, Any]]:
+    """torch, and the names under which workloads find it."""
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else its pool of processes runs on beside what is timed
     import torch
 
@@ -71,7 +72,7 @@ def jax_call(function: Function, args: Sequence[Any], transform: Callable[[Any, 
 def torch_call(function: Function, args: Sequence[Any], transform: Callable[[Any, Function], Function], compiled: bool = False) -> Build:
     """transform(torch, function), where function is compiled, or not."""
     def build() -> Call:
-        torch, names = _torch()
+        torch, names = torch_and_names()
         ours = under(function, **names)
         if compiled:
             torch._dynamo.reset()  # each size gets code of its own
@@ -170,7 +171,7 @@ def hessian(function: Function, args: Sequence[Any]) -> dict[str, Build]:
         return torch.func.hessian(ours)
 
     def compiled() -> Call:
-        torch, names = _torch()
+        torch, names = torch_and_names()
         torch._dynamo.reset()
         given = list(map(torch.tensor, args))
         return Call(torch.compile(torch.func.hessian(under(function, **names)), dynamic=False), *given)

@@ -88,3 +88,24 @@ def test_memory_that_others_see_is_written_to_by_every_step(counted):
         w.grad = torch.ones(3)
         step.step()
     assert seen.tolist() == w.tolist() == [1 - 0.5 * (evaluate.MANY + 4)] * 3
+
+
+def test_a_layer_that_was_met_before_has_the_same_graph(counted):
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+    x = torch.ones(5, 3)
+    seen = []
+    for _ in range(3):
+        y = model(x)
+        addmm = y.grad_fn
+        transposed = addmm.next_functions[2][0]
+        weight = transposed.next_functions[0][0].variable
+        seen.append((addmm.name(), transposed.name(), weight is model[1].weight, addmm._saved_mat2.tolist()))
+        y.sum().backward()
+    assert seen[0][:3] == ("AddmmBackward0", "TBackward0", True)
+    assert seen[0] == seen[1] == seen[2]
+    np.testing.assert_allclose(model[0].weight.grad.tolist(), [[3 * 5 * s] * 3 for s in model[1].weight.sum(0).tolist()], rtol=1e-5)
+    loss = model(x).sum()
+    with torch.no_grad():
+        model[1].weight.mul_(2.0)
+    with pytest.raises(RuntimeError, match=r"is at version 2; expected version 1"):
+        loss.backward()

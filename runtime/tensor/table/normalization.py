@@ -252,7 +252,7 @@ def _normalize(self: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12, o
 
 
 # ---------------------------------------------------------------- linear maps
-@composite("linear", to="")
+@composite("linear", to="", replay=True)
 def _linear(self: Tensor, weight: Tensor, bias: Any = None) -> Any:
     """`self @ weight.T + bias`, by the operations that torch decomposes it into."""
     if len(weight._shape) == 1:
