@@ -44,6 +44,7 @@ class Names:
         meaning: `(m, *operands)`, the op in terms of other functions of the namespace m (`m.exp`, `m.log`, `m.sqrt`)
             and operators; for what SymPy has no function for.
         inline: formulas show the meaning, never the op's own name.
+        spelled: formulas differentiate the meaning: the op's own slope is a series where that has 0/0.
     """
 
     sympy: str = ""
@@ -52,6 +53,7 @@ class Names:
     numpy: str = ""
     meaning: Callable[..., Any] | None = None
     inline: bool = False
+    spelled: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -97,7 +97,7 @@ def node_lines(nodes: Iterable[Node], names: dict[Node, str]) -> Iterator[str]:
         params = f" {{{', '.join(fields)}}}" if fields else ""
         shape = ", ".join(map(str, node.shape))
         aval = f"{dtype_text(node.dtype)}[{shape}]"
-        yield f"{names[node]}: {aval} = {node.op.name}({operands}){params}{_comment(node.sites)}"
+        yield f"{names[node]}: {aval} = {node.op.name}({operands}){params}{_comment(node.sites if node.inputs else ())}"
 
 
 def print_graph(graph: Graph) -> str:

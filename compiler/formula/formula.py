@@ -22,7 +22,7 @@ from .mathml import Mark, MathML
 from .matrix import Matrix
 from .matrix_symbolic import MatrixSymbolic
 from .names import Names
-from .prepare import Derived, derive, evaluate_derived, squared, without_shifts
+from .prepare import Derived, derive, evaluate_derived, spelled, squared, without_shifts
 from .read import axes, is_pointwise, read
 from .recognise import recognised
 from .shared import Pieces, split, written_out
@@ -52,9 +52,12 @@ class Formula:
     norm at zero, of a product with a zero factor) the forms are undefined, but a call has the value.
     """
 
-    def __init__(self, graph: Graph, derived: Derived, passes: Passes, title: str | None = None, *, term: Term | None = None) -> None:
+    def __init__(self, graph: Graph, derived: Derived, passes: Passes, title: str | None = None, *, values: Derived | None = None,
+                 term: Term | None = None) -> None:
+        """`values`: what a call evaluates, where that is not what is read."""
         self._graph = graph
         self._derived = derived
+        self._values = values or derived
         self._passes = passes
         self.title = title
         self._given = term
@@ -275,7 +278,7 @@ class Formula:
         from .simplify import simplified
 
         term = simplified(self.sympy, self._term, seconds) if self._derived.pointwise else None
-        return self if term is None else Formula(self._graph, self._derived, self._passes, self.title, term=term)
+        return self if term is None else Formula(self._graph, self._derived, self._passes, self.title, values=self._values, term=term)
 
     def steps(self) -> Steps:
         """The derivation, rule by rule, from the log of the compiler's passes: a sequence of steps that can be printed.
@@ -300,20 +303,20 @@ class Formula:
         """
         given = self._bound(args, kwargs)
         inputs = [n for n in self._graph.inputs if n in given]
-        nodes = toposort([self._derived.node])
+        nodes = toposort([self._values.node])
         scalar = all(n.shape == () for n in nodes)
         sizes = {} if scalar else bind_sizes(inputs, [given[n] for n in inputs])
         found = {str(n.param(name)) for n in nodes for name in n.op.binds}
         unknown = {name for n in nodes for size in n.shape for name in symbols_of(size)} - sizes.keys() - found
         if unknown:
             raise NotYetError(f"the formula has no value: its size {', '.join(sorted(unknown))} only running the program tells")
-        value = evaluate_derived(self._graph, self._derived, given, sizes)
+        value = evaluate_derived(self._graph, self._values, given, sizes)
         return value[()] if getattr(value, "ndim", 1) == 0 else value
 
     def _bound(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[Node, Any]:
         import numpy as np
 
-        used = set(toposort([self._derived.node])) - set(self._derived.tangents)
+        used = set(toposort([self._values.node])) - set(self._values.tangents)
         inputs = list(self._graph.inputs)
         if len(args) != len(inputs) and not kwargs:
             inputs = [n for n in inputs if n in used]
@@ -379,5 +382,6 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
     if not names:
         raise ArgumentError("by which argument? derivative() takes names")
     passes = Passes(graph, output, names, stabilise, fastmath, lines)
-    graph = squared(graph)
-    return Formula(graph, derive(without_shifts(graph), output, names), passes, title)
+    graph = without_shifts(squared(graph))
+    values, read = derive(graph, output, names), spelled(graph)
+    return Formula(graph, values if read is graph else derive(read, output, names), passes, title, values=values)

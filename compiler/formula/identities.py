@@ -226,7 +226,7 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
     if bound is not None:
         if bound[1] == (yes, no):
             return table.apply(*bound)
-        if no is table.zero and _is(c, "or_"):  # its derivative
+        if table.zero in (yes, no) and _is(c, "or_"):  # its derivative
             return table.apply("where", (c.args[0], yes, no))
     if _is(c, "lt") and all(isinstance(a, Position) for a in c.args):
         yes = _outside_triangles(table, yes, *(a.label for a in c.args if isinstance(a, Position)))
@@ -241,6 +241,17 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
     step = _heaviside(table, c, yes, no)
     if step is not None:
         return step
+    if yes is table.zero and _is(no, "where") and no.args[2] is table.zero and (opposite := _opposite(table, c)) is not None:
+        c, yes, no = opposite, no, table.zero
+    if no is table.zero and _is(yes, "where") and yes.args[2] is no:
+        inner, yes, _ = yes.args
+        first, other = _where_known(table, c, inner), _where_known(table, inner, c)
+        for known in (c, inner, first, other):
+            yes = _where_known(table, yes, known)
+        both = sorted((other, first), key=lambda t: not (_is(t, "ge") or _is(t, "gt")))  # from below, as one says an interval
+        return table.apply("where", (table.apply("and_", both), yes, no))
+    if yes is table.zero and no is table.one and (opposite := _opposite(table, c)) is not None:
+        return table.apply("where", (opposite, no, yes))
     for condition in c.args if _is(c, "and_") else (c,):
         if _is(condition, "eq"):
             if _continues(table, condition, yes, no, alone=condition is c):
@@ -248,6 +259,27 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
         elif _is(condition, "isfinite") and condition is c and condition.args[0] is yes and no is table.zero:
             return yes
     return None if given == (yes, no) else table.apply("where", (c, yes, no))
+
+
+_OPPOSITES = {"ge": "lt", "lt": "ge", "le": "gt", "gt": "le"}
+
+
+def _opposite(table: Table, condition: Term) -> Term | None:
+    """The comparison that holds where one does not; of numbers, not of nan."""
+    name = _OPPOSITES.get(condition.function.name) if isinstance(condition, Apply) else None
+    return table.apply(name, condition.args) if name and isinstance(condition, Apply) else None
+
+
+def _where_known(table: Table, term: Term, known: Term) -> Term:
+    """The term where a comparison is known to hold: the maximum or minimum of what is compared is known as well."""
+    if not (isinstance(known, Apply) and known.function.name in _OPPOSITES):
+        return term
+    larger, smaller = known.args if known.function.name in ("ge", "gt") else known.args[::-1]
+    chosen: dict[Term, Term] = {}
+    for t in postorder([term]):
+        if isinstance(t, Apply) and t.function.name in ("maximum", "minimum") and {*t.args} == {larger, smaller}:
+            chosen[t] = larger if t.function.name == "maximum" else smaller
+    return table.replace(term, chosen) if chosen else term
 
 
 def _bound(condition: Term) -> tuple[str, tuple[Term, ...]] | None:

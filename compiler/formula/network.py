@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from .arrange import NoNotationError, Order
-from .shown import Shown, key, make, transpose
+from .shown import Shown, is_one, key, make, transpose
 from .terms import At, Call, Delta, Label, Mul, Number, Term
 
 if TYPE_CHECKING:
@@ -377,12 +377,17 @@ class Network:
         """The scalars times the elementwise product of arrays; in front of a matrix product they stand apart."""
         alone = len(arrays) == 1 and not factors
         if alone and arrays[0].kind in ("matmul", "outer", "diag", "einsum"):
-            front = self.writer.elements(self.coefficient, self.scalars, (), self.shown_scalars)
-            if front.kind == "number" and front.data == 1:
-                return arrays[0]
-            return make("scaled", [front, arrays[0]], arrays[0].axes)
+            return self._times(self.writer.elements(self.coefficient, self.scalars, (), self.shown_scalars), arrays[0])
         return self.writer.elements(self.coefficient, [*self.scalars, *factors], self.order,
                                     [*self.shown_scalars, *arrays])
+
+    def _times(self, front: Shown, array: Shown) -> Shown:
+        """A number times an array."""
+        if is_one(front):
+            return array
+        if front.kind == "scaled":  # 2*(x.T @ y) in front of a product
+            front = make("product", front.args[1:], (), (front.args[0].data, 1))
+        return make("scaled", [front, array], array.axes)
 
     def _wide(self) -> Shown:
         """Arrays of more than two axes: elementwise, and summed as a whole."""
@@ -407,6 +412,4 @@ class Network:
             operands.append(self.writer.elements(Fraction(1), factors, found))
             specs.append(found)
             assert labels
-        made = make("einsum", operands, self.order, tuple(specs))
-        front = self.writer.elements(self.coefficient, self.scalars, ())
-        return made if front.kind == "number" and front.data == 1 else make("scaled", [front, made], self.order)
+        return self._times(self.writer.elements(self.coefficient, self.scalars, ()), make("einsum", operands, self.order, tuple(specs)))

@@ -9,11 +9,11 @@ import numpy as np
 from ..differentiate import is_differentiable, jvp, ones_like, vjp, zeros_like
 from ..errors import ArgumentError, ChainruleError, DifferentiationError
 from ..interpret import bind_sizes, evaluate_nodes
-from ..ir import Graph, Node, constant, flat_params, make, rebuild, toposort
+from ..ir import Graph, Node, constant, current, f, flat_params, make, rebuild, toposort, with_inputs
 from ..sizes import Opaque, Size, SizeExpr, evaluate, substitute, symbol
 from .read import is_pointwise
 
-__all__ = ["Derived", "derive", "evaluate_derived", "position_of", "squared", "without_shifts"]
+__all__ = ["Derived", "derive", "evaluate_derived", "position_of", "spelled", "squared", "without_shifts"]
 
 _POINTS = 3
 _LARGEST_CHECK = 20_000  # elements of an input at which a rewrite is checked
@@ -46,6 +46,30 @@ def _extremes(value: Any) -> list[Opaque]:
     if not isinstance(value, SizeExpr):
         return []
     return [atom for monomial, _ in value.terms for atom in monomial if isinstance(atom, Opaque) and atom.op in ("min", "max")]
+
+
+def spelled(graph: Graph) -> Graph:
+    """The graph with the ops that formulas do not know by their own slopes in terms of others; itself, if it has none.
+
+    It is for reading: its derivatives have 0/0 where those of the ops have values.
+    """
+    nodes = graph.nodes()
+    if not any(node.op.names.spelled for node in nodes):
+        return graph
+    done: dict[Node, Node] = {}
+    before = current.sites
+    try:
+        for node in nodes:
+            inputs = tuple(done[i] for i in node.inputs)
+            meaning = node.op.names.meaning
+            if node.op.names.spelled and meaning is not None:
+                current.sites = node.sites
+                done[node] = meaning(f, *inputs)
+            else:
+                done[node] = node if inputs == node.inputs else with_inputs(node, inputs)
+    finally:
+        current.sites = before
+    return graph.with_outputs([done[node] for node in graph.outputs])
 
 
 # ------------------------------------------------------------------------------------------------ shifts

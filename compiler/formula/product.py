@@ -117,6 +117,8 @@ class Product:
         while self._eliminate_delta() or self._cancel_inverse() or self._cancel_total():
             self._settle()
         if self.bound:
+            if self._is_centred():
+                return table.zero
             spread = self._distributed()
             if spread is not None:
                 return spread
@@ -189,6 +191,21 @@ class Product:
                 scale = table.number(self.coefficient)
                 return table.add(*(table.mul(scale, table.number(c), t, *rest, bound=self.bound) for c, t in base.items))
         return None
+
+    def _is_centred(self) -> bool:
+        """Whether an index is summed over that only the deviations from a mean depend on: they add up to zero."""
+        table = self.table
+        for base, exponent in self.powers.items():
+            means = isinstance(base, Add) and exponent is table.one and any(isinstance(t, Mul) and t.bound for _, t in base.items)
+            if not means or not isinstance(base, Add):
+                continue
+            for label in self.bound:
+                alone = label in base.free and not any(label in b.free or label in e.free for b, e in self.powers.items() if b is not base)
+                if alone and any(label not in t.free for _, t in base.items):
+                    total = table.add(*(table.mul(table.number(c), t, bound=[label]) for c, t in base.items))
+                    if total is table.zero:
+                        return True
+        return False
 
     def _count_unused(self) -> None:
         used = {label for b, e in self.powers.items() for label in (*b.free, *e.free)}

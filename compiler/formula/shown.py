@@ -10,7 +10,7 @@ from ..provenance import Site
 from ..sizes import Size
 from .terms import Label
 
-__all__ = ["Shown", "key", "make", "number", "product", "runs", "transpose"]
+__all__ = ["Shown", "is_one", "key", "make", "number", "product", "runs", "transpose"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +84,8 @@ def product(coefficient: Fraction, above: Sequence[Shown], below: Sequence[Shown
         return number(coefficient)
     if coefficient == 1 and len(above) == 1 and not below:
         return above[0]
+    if len(above) == 1 and above[0].kind == "matmul" and not below:
+        return make("scaled", [number(coefficient), *above], axes)  # 1/2 * x.T @ A @ x
     return make("product", [*above, *below], axes, (coefficient, len(above)))
 
 

@@ -198,7 +198,8 @@ class Steps(Sequence[DerivationStep]):
 
     # ------------------------------------------------------------------------------------------ showing
     def _phases(self, most: int) -> Iterator[tuple[Phase, list[tuple[int, DerivationStep]]]]:
-        shown = list(enumerate(self[:most], 1))
+        number = count(1)  # of what is written out
+        shown = [(0 if step.alike else next(number), step) for step in self[:most]]
         for phase in dict.fromkeys(step.phase for _, step in shown):
             yield phase, [(k, step) for k, step in shown if step.phase == phase]
 

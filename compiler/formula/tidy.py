@@ -7,11 +7,12 @@ from math import prod
 
 from ..op import get
 from .algebra import Table
-from .terms import Add, Apply, At, Constant, Delta, Mul, Number, SizeTerm, Term, postorder
+from .terms import Add, Apply, At, Constant, Delta, Mul, Number, SizeTerm, Term, postorder, whole
 
 __all__ = ["length", "tidied"]
 
 WORTH = 4  # how many characters shorter the form must be that the user did not write
+SUMMED = 8  # how many longer that may be in which less is summed over: n*x - sum(x) rather than sum(x[:, None] - x, axis=1)
 MOST_ADDENDS = 16
 LARGEST = 400  # the weight up to which a term is tidied; longer ones are for machines
 
@@ -20,7 +21,7 @@ def tidied(table: Table, term: Term) -> Term:
     """The same value in fewer signs."""
     if term.weight > LARGEST:
         return term
-    term = _one_sigmoid(table, term)
+    term = _oriented(table, _one_sigmoid(table, term))
     done: dict[Term, Term] = {}
     for t in postorder([term]):
         again = table.with_parts(t, done)
@@ -47,6 +48,37 @@ def _one_sigmoid(table: Table, term: Term) -> Term:
             first, last = sorted((t, other), key=lambda s: (_leading(table, s.args[0]) < 0, s.serial))
             replaced[last] = table.one - first
     return table.replace(term, replaced) if replaced else term
+
+
+def _oriented(table: Table, term: Term) -> Term:
+    """Differences of elements of one array in one direction, x[i] - x[j] rather than x[j] - x[i], where that makes equal what was not."""
+    done: dict[Term, Term] = {}
+    for t in postorder([term]):
+        made = table.with_parts(t, done)
+        if isinstance(made, Mul) and any(_is_backward(b) and whole(e) for b, e in made.factors):
+            powers: dict[Term, Term] = {}
+            sign = 1
+            for b, e in made.factors:
+                if _is_backward(b) and whole(e):
+                    b, sign = -b, sign * (-1) ** int(e.value)  # type: ignore[attr-defined]
+                powers[b] = table.add(powers.get(b, table.zero), e)
+            made = table.make_mul(made.coefficient * sign, made.bound, tuple(powers.items()))
+        done[t] = made
+    return done[term] if length(done[term]) <= length(term) - WORTH else term
+
+
+def _is_backward(term: Term) -> bool:
+    """Whether it is a difference of elements of one array, the later one first."""
+    if not _is_difference(term):
+        return False
+    (_, minus), (_, plus) = sorted(term.items, key=lambda item: item[0])  # type: ignore[attr-defined]
+    return [a.name for a in minus.free] < [a.name for a in plus.free]
+
+
+def _is_difference(term: Term) -> bool:
+    """Whether it is a difference of elements of one array."""
+    return isinstance(term, Add) and len(term.items) == 2 and not sum(c for c, _ in term.items) \
+        and term.items[0][1].skeleton == term.items[1][1].skeleton
 
 
 def _leading(table: Table, term: Term) -> Fraction:
@@ -222,6 +254,8 @@ def _expanded(table: Table, term: Mul) -> Term:
             whole_sum = table.add(*parts)
             if isinstance(whole_sum, Add):
                 whole_sum = _factored(table, whole_sum)
-            if length(whole_sum) <= length(term) - WORTH:
+            alone = bool(bound) and _is_difference(over) and not any(
+                label in t.free for pair in factors for t in pair if t is not over for label in bound)
+            if length(whole_sum) <= length(term) + (SUMMED if alone else -WORTH):
                 return _expanded(table, whole_sum) if isinstance(whole_sum, Mul) else whole_sum
     return term

@@ -57,12 +57,13 @@ def _op(name: str, arity: int, numpy: Callable[..., Any], partials: Callable[...
 
 def _unary(name: str, numpy: Callable[..., Any], partial: Callable[[Node, Node], Any], *, real: str = "",
            source: str = "", sympy: str = "", latex: str = "", text: str = "", written: str = "",
-           meaning: Callable[..., Any] | None = None, inline: bool = False, cost: float = 15.0, **more: Any) -> None:
+           meaning: Callable[..., Any] | None = None, inline: bool = False, spelled: bool = False, cost: float = 15.0,
+           **more: Any) -> None:
     """A smooth function of one real argument; `written` is its NumPy source for people."""
     _op(name, 1, numpy, lambda y, x: (partial(y, x),),
         lowering=Lowering(real=real or f"math {name}", source=source or f"np.{name}({{0}})"),
         names=Names(sympy or name, latex or rf"\{name}\left({{0}}\right)", text or f"{name}({{0}})", written, meaning,
-                    inline),
+                    inline, spelled),
         cost=cost, **more)
 
 
@@ -231,9 +232,11 @@ _unary("softplus", lambda x: np.logaddexp(x, np.zeros((), np.asarray(x).dtype)),
 _unary("log_sigmoid", special("log_expit"), lambda y, x: f.sigmoid(_negated(x)), latex=r"\log\sigma\left({0}\right)",
        source="vm.log_sigmoid({0})", written="special.log_expit({0})", meaning=lambda m, x: -m.log(1 + m.exp(-x)))
 _unary("exprel", lambda x: _exprel(x), lambda y, x: _exprel_slope(y, x), latex=r"\frac{{e^{{{0}}} - 1}}{{{0}}}",
-       source="vm.exprel({0})", written="special.exprel({0})", cost=20.0, meaning=lambda m, x: (m.exp(x) - 1) / x, inline=True)
+       source="vm.exprel({0})", written="special.exprel({0})", cost=20.0, meaning=lambda m, x: (m.exp(x) - 1) / x, inline=True,
+       spelled=True)
 _unary("sinc", lambda x: _sinc(x), lambda y, x: sinc_slope(y, x), latex=r"\frac{{\sin {0}}}{{{0}}}", text="sin({0})/{0}",
-       source="vm.sinc({0})", written="special.spherical_jn(0, {0})", cost=20.0, meaning=lambda m, x: m.sin(x) / x, inline=True)
+       source="vm.sinc({0})", written="special.spherical_jn(0, {0})", cost=20.0, meaning=lambda m, x: m.sin(x) / x, inline=True,
+       spelled=True)
 _unary("sech_squared", lambda x: _sech_squared(x), lambda y, x: (-2.0 * y) * f.tanh(x),
        latex=r"\operatorname{{sech}}^{{2}}\left({0}\right)", source="vm.sech_squared({0})", text="sech({0})**2",
        written="1/np.cosh({0})**2", parity="even", meaning=lambda m, x: 1 - m.tanh(x)**2, inline=True)

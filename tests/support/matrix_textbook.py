@@ -379,11 +379,19 @@ CASES = [
     Case("length in a metric", lambda x, P: np.sqrt(x @ P @ x), "x:n P:nn",
          {"x": "1/sqrt(x.T @ P @ x) * P @ x", "x x": "P/sqrt(x.T @ P @ x) - 1/(x.T @ P @ x)**(3/2) * (P @ x) @ (P @ x).T"}, "P"),
     # Networks
-    Case("two layers", lambda V, b, W, c, X, Y: np.sum((np.tanh(X @ V + b) @ W + c - Y)**2), "V:mk b:k W:kp c:p X:nm Y:np",
+    Case("two layers with biases", lambda V, b, W, c, X, Y: np.sum((np.tanh(X @ V + b) @ W + c - Y)**2), "V:mk b:k W:kp c:p X:nm Y:np",
          {"V": "2 * X.T @ ((1 - tanh(X @ V + b)**2)*((tanh(X @ V + b) @ W + c - Y) @ W.T))",
           "b": "2*sum((1 - tanh(X @ V + b)**2)*((tanh(X @ V + b) @ W + c - Y) @ W.T), axis=0)",
           "W": "2 * tanh(X @ V + b).T @ (tanh(X @ V + b) @ W + c - Y)", "c": "2*sum(tanh(X @ V + b) @ W + c - Y, axis=0)",
           "X": "2 * ((1 - tanh(X @ V + b)**2)*((tanh(X @ V + b) @ W + c - Y) @ W.T)) @ V.T"}),
     Case("three layers", lambda U, V, W, X: np.sum(np.sin(np.sin(X @ U) @ V) @ W), "U:mk V:kp W:pn X:nm",
          {"U": "X.T @ (cos(X @ U)*(cos(sin(X @ U) @ V) @ diag(sum(W, axis=1)) @ V.T))"}),
+    # Kernels
+    Case("radial basis functions", lambda X: np.sum(np.exp(-np.sum((X[:, None, :] - X[None, :, :])**2, axis=2))), "X:nm",
+         {"X": "-4*(sum_k (X[i,j] - X[k,j])*exp(-(sum_l (X[i,l] - X[k,l])**2)))"}),
+    Case("form of a kernel matrix", lambda X, a: a @ np.exp(-np.sum((X[:, None, :] - X[None, :, :])**2, axis=2)) @ a, "X:nm a:n",
+         {"X": "-4*a[i]*(sum_k a[k]*(X[i,j] - X[k,j])*exp(-(sum_l (X[i,l] - X[k,l])**2)))",
+          "a": "2*(sum_j a[j]*exp(-(sum_k (X[i,k] - X[j,k])**2)))"}),
+    Case("half a form", lambda x, A, b: x @ A @ x / 2 - b @ x, "x:n A:nn b:n", {"x": "1/2 * (A + A.T) @ x - b"}),
+    Case("clipped squares", lambda x: np.sum(np.clip(x, 0.5, 0.8)**2), "x:n", {"x": "where((x >= 1/2) & (x <= 0.8), 2*x, 0)"}),
 ]
