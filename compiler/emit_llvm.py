@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from .alike import pattern
 from .errors import LoweringError
 from .loopnest import (
     Buffer,
@@ -96,17 +97,21 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
         pieces, frames = cut
         given = {buffer.name: pointer for buffer, pointer in zip(kernel.buffers, pointers, strict=True)}
         for frame in frames:  # not on the stack, which is short in some threads
-            bytes_ = INT64(frame.length * frame.buffer.dtype.itemsize)
-            given[frame.buffer.name] = builder.call(_c_function(module, "malloc", POINTER, INT64), [bytes_])
+            given[frame.name] = builder.call(_c_function(module, "malloc", POINTER, INT64), [INT64(frame.length * frame.dtype.itemsize)])
         less_one = iter(passed)
         steps = {buffer.name: [next(less_one) for _ in range(buffer.rank)] for buffer in kernel.buffers}
-        steps |= {frame.buffer.name: [INT64(0)] for frame in frames}  # not looked at: a frame is contiguous
+        known_pieces: dict[Any, Any] = {}
         for number, piece in enumerate(pieces):
-            made = _Body(module, piece, f"{symbol}.{number}", lowering, {}).emit()
-            builder.call(made, [start, stop, arguments, *(given[b.name] for b in piece.buffers),
-                                *(step for b in piece.buffers for step in steps[b.name])])
+            alike = pattern(piece.kernel)
+            if alike not in known_pieces:
+                known_pieces[alike] = _Body(module, piece.kernel, f"{symbol}.{number}", lowering, {}).emit()
+            own = piece.kernel.buffers[:len(piece.kernel.buffers) - len(piece.windows)]
+            windows = zip(piece.windows, piece.kernel.buffers[len(own):], strict=True)
+            begins = [builder.gep(given[frame], [INT64(first * window.dtype.itemsize)]) for (frame, first), window in windows]
+            strides_ = [*(step for b in own for step in steps[b.name]), *[INT64(0)] * len(begins)]  # of windows not looked at
+            builder.call(known_pieces[alike], [start, stop, arguments, *(given[b.name] for b in own), *begins, *strides_])
         for frame in frames:
-            builder.call(_c_function(module, "free", ir.VoidType(), POINTER), [given[frame.buffer.name]])
+            builder.call(_c_function(module, "free", ir.VoidType(), POINTER), [given[frame.name]])
         builder.ret_void()
         return entry
 

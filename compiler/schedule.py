@@ -238,7 +238,12 @@ class _Scheduler:
                     self._buffer(item, f"{node.op.name} reads it")
 
     def _cut_long_chains(self) -> None:
-        """A buffer at the end of every long chain: neither a body nor an index expression grows without limit."""
+        """A buffer at the end of every long chain: neither a body nor an index expression grows without limit.
+
+        Not in a program without loops, which is cut into segments when it is emitted.
+        """
+        if all(size == 1 for node in self.order if node.op.kind != "leaf" for size in node.shape):
+            return
         length: dict[Node, float] = {}
         for node in self.order:
             below = max((length[i] for i in node.inputs if i not in self.reason), default=0.0)
