@@ -14,7 +14,7 @@ axes, unless the caller has put one there, which is then written; `numbers` has 
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from llvmlite import ir
 
 from .blocks import BLOCK, COPIED, MOST_BLOCKS, MOST_COPIES
 from .emit_llvm import emit_kernel, size_arithmetic
+from .emit_routines import emit_routine
 from .entry_spec import ARRAY_TYPE, BYTES, FIRST_DTYPE, NEW, PREPARE, ROUTINES, TABLE, dtypes_of
 from .ir import Graph, Node
 from .loopnest import Kernel, Product, RowBlocks, in_turn
@@ -31,6 +32,7 @@ from .native import NEW_ARRAY, READY, RELEASE, SCRATCH, SPREAD
 from .native_code import LARGE
 from .ops.lowering import Lowering
 from .packing import ArgumentLayout
+from .products import squeezes
 from .schedule import CallStep, CheckStep, Plan
 from .sizes import Guard, Opaque, Size, SizeExpr, Symbol, symbol as symbol_named, symbols_of
 from .split import joining, main_extent, main_loop, work
@@ -247,9 +249,6 @@ class Driver:
         return [strides[axis] for axis in range(len(order))]
 
     def make_results(self, heavy: Value) -> None:
-        rank = max((node.ndim for node in self.plan.graph.outputs), default=0)
-        shape = self.words(rank)
-        null = ir.Constant(POINTER, None)
         for name, number in self.outputs.items():
             node = self.node[name]
             if name in self.called:
@@ -258,24 +257,29 @@ class Driver:
                 self.dense(name, self.builder.bitcast(self.builder.gep(self.numbers, [LONG(number)]), POINTER))
                 continue
             place = self.builder.gep(self.results, [LONG(number)])
-            lengths, bytes_ = [self.size(size) for size in node.shape], self.size(self.bytes_of(node))
-            with self.builder.if_then(self.is_null(self.builder.load(place))):
-                self.put(shape, lengths)
-                with self.builder.if_else(heavy) as (large, small):
-                    with large:
-                        function = self.native(NEW_ARRAY, POINTER, INT, LONG.as_pointer(), INT, LONG)
-                        made = self.builder.call(function, [INT(node.ndim), shape, INT(node.dtype.num), bytes_])
-                        self.builder.store(made, place)
-                    with small:
-                        kind = ir.FunctionType(POINTER, [POINTER, INT, LONG.as_pointer(), INT, POINTER, POINTER, INT, INT, POINTER])
-                        function = self.builder.bitcast(self.slot(NEW), kind.as_pointer())
-                        made = self.builder.call(function, [self.slot(ARRAY_TYPE), INT(node.ndim), shape, INT(node.dtype.num), null, null,
-                                                            INT(0), INT(0), null])
-                        self.builder.store(made, place)
+            self.new_array(node, heavy, place)
             made = self.builder.load(place)
             self.require(self.builder.not_(self.is_null(made)), self.failed)
             data = self.builder.bitcast(self.builder.gep(made, [LONG(DATA)]), POINTER.as_pointer())
             self.dense(name, self.builder.load(data))
+
+    def new_array(self, node: Node, heavy: Value, place: Value) -> None:
+        """Put a new array of a node's shape and dtype at a place where there is none; where memory is short it stays null."""
+        builder, null = self.builder, ir.Constant(POINTER, None)
+        shape, bytes_ = self.words(node.ndim), self.size(self.bytes_of(node))
+        lengths = [self.size(size) for size in node.shape]
+        with builder.if_then(self.is_null(builder.load(place))):
+            self.put(shape, lengths)
+            with builder.if_else(heavy) as (large, small):
+                with large:
+                    function = self.native(NEW_ARRAY, POINTER, INT, LONG.as_pointer(), INT, LONG)
+                    builder.store(builder.call(function, [INT(node.ndim), shape, INT(node.dtype.num), bytes_]), place)
+                with small:
+                    kind = ir.FunctionType(POINTER, [POINTER, INT, LONG.as_pointer(), INT, POINTER, POINTER, INT, INT, POINTER])
+                    function = builder.bitcast(self.slot(NEW), kind.as_pointer())
+                    made = builder.call(function, [self.slot(ARRAY_TYPE), INT(node.ndim), shape, INT(node.dtype.num), null, null,
+                                                   INT(0), INT(0), null])
+                    builder.store(made, place)
 
     def temporaries(self) -> tuple[dict[str, int], list[Size]]:
         """Parts of the block for temporaries with axes; the others lie on the stack."""
@@ -501,10 +505,13 @@ class Driver:
             builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)
         number = call = 0
         for step, when in self.turns:
+            if isinstance(step, CallStep) and self.takes_view(step):
+                call += 1
+                continue
             if isinstance(step, CallStep | CheckStep):
                 with builder.if_then(heavy, likely=False):
                     builder.call(self.external("PyEval_RestoreThread", VOID, POINTER), [builder.load(thread)])
-                self.call(step, call)
+                self.call(step, call, heavy)
                 with builder.if_then(heavy, likely=False):
                     builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)
                 call += 1
@@ -579,8 +586,65 @@ class Driver:
         """The buffers that a call reads."""
         return [self.plan.buffers[n] for n in (step.node.inputs if isinstance(step, CallStep) else (step.indices,))]
 
-    def call(self, step: CallStep | CheckStep, number: int) -> None:
+    def takes_view(self, step: CallStep) -> bool:
+        """Record a view of a buffer, which is arithmetic on its address and strides, where the step is one that no caller gets."""
+        node, name = step.node, self.plan.buffers[step.node]
+        viewed = None if name in self.outputs else _VIEWS.get(node.op.name)
+        found = viewed(self, node, *self.arrays[self.plan.buffers[node.inputs[0]]]) if viewed is not None else None
+        if found is not None:
+            self.arrays[name] = found
+        return found is not None
+
+    def call(self, step: CallStep | CheckStep, number: int, heavy: Value) -> None:
         """Call a routine or a check, with the interpreter's lock."""
+        builder = self.builder
+        if isinstance(step, CheckStep):
+            self.hold(self.call_python(step, number))
+            return
+        node, name = step.node, self.plan.buffers[step.node]
+        routine = emit_routine(self.module, node, f"{self.symbol}.routine{number}")
+        result = self.hold(ir.Constant(POINTER, None))
+        if routine is None:
+            builder.store(self.call_python(step, number), result)
+        else:
+            self.new_array(node, heavy, result)
+            with builder.if_then(self.is_null(builder.load(result)), likely=False):
+                builder.call(self.external("PyErr_NoMemory", POINTER), [])
+                builder.branch(self.raised)
+            declined = builder.call(routine, [self.tensors(step, builder.load(result))])
+            with self.only_if(builder.icmp_signed("!=", declined, LONG(0))):
+                builder.call(self.external("Py_DecRef", VOID, POINTER), [builder.load(result)])
+                builder.store(ir.Constant(POINTER, None), result)
+                builder.store(self.call_python(step, number), result)
+        made = builder.load(result)
+        data = builder.load(builder.bitcast(builder.gep(made, [LONG(DATA)]), POINTER.as_pointer()))
+        strides = builder.load(builder.bitcast(builder.gep(made, [LONG(STRIDES)]), LONG.as_pointer().as_pointer()))
+        self.arrays[name] = data, [builder.load(builder.gep(strides, [LONG(axis)])) for axis in range(node.ndim)]
+        if name in self.outputs:
+            output = self.outputs[name]
+            if node.ndim:  # instead of an array of the caller's, who copies it
+                place = builder.gep(self.results, [LONG(output)])
+                builder.call(self.external("Py_DecRef", VOID, POINTER), [builder.load(place)])
+                builder.store(made, place)
+                builder.store(ir.Constant(POINTER, None), result)
+            else:
+                number_ = builder.bitcast(builder.gep(self.numbers, [LONG(output)]), POINTER)
+                builder.call(self.external("memcpy", POINTER, POINTER, POINTER, LONG), [number_, data, LONG(node.dtype.itemsize)])
+
+    def tensors(self, step: CallStep, made: Value) -> Value:
+        """What a routine in emitted code takes: of each operand, and of the dense array that it writes, address, sizes and strides."""
+        values: list[Value] = []
+        for node in step.node.inputs:
+            data, strides = self.arrays[self.plan.buffers[node]]
+            values += [data, *(self.size(size) for size in node.shape), *strides]
+        data = self.builder.load(self.builder.bitcast(self.builder.gep(made, [LONG(DATA)]), POINTER.as_pointer()))
+        values += [data, *(self.size(size) for size in step.node.shape), *self.strides(self.plan.buffers[step.node], range(step.node.ndim))]
+        words = self.words(len(values))
+        self.put(words, values)
+        return words
+
+    def call_python(self, step: CallStep | CheckStep, number: int) -> Value:
+        """Call the function in the context; what it returns is a reference of the caller's."""
         builder, names = self.builder, self.symbols
         operands = self.operands(step)
         long = self.external("PyLong_FromLongLong", POINTER, LONG)
@@ -594,27 +658,11 @@ class Driver:
         vectorcall = self.external("PyObject_Vectorcall", POINTER, POINTER, POINTER.as_pointer(), LONG, POINTER)
         routine, null = self.slot(FIRST_DTYPE + len(ends) + number), ir.Constant(POINTER, None)
         made = builder.call(vectorcall, [routine, builder.bitcast(given, POINTER.as_pointer()), LONG(len(arguments)), null])
-        result = self.hold(made)
         self.require(builder.not_(self.is_null(made)), self.raised)
         for place in places:
             builder.call(self.external("Py_DecRef", VOID, POINTER), [builder.load(place)])
             builder.store(null, place)
-        if isinstance(step, CheckStep):
-            return
-        name = self.plan.buffers[step.node]
-        data = builder.load(builder.bitcast(builder.gep(made, [LONG(DATA)]), POINTER.as_pointer()))
-        strides = builder.load(builder.bitcast(builder.gep(made, [LONG(STRIDES)]), LONG.as_pointer().as_pointer()))
-        self.arrays[name] = data, [builder.load(builder.gep(strides, [LONG(axis)])) for axis in range(step.node.ndim)]
-        if name in self.outputs:
-            output = self.outputs[name]
-            if step.node.ndim:  # instead of an array of the caller's, who copies it
-                place = builder.gep(self.results, [LONG(output)])
-                builder.call(self.external("Py_DecRef", VOID, POINTER), [builder.load(place)])
-                builder.store(made, place)
-                builder.store(null, result)
-            else:
-                number_ = builder.bitcast(builder.gep(self.numbers, [LONG(output)]), POINTER)
-                builder.call(self.external("memcpy", POINTER, POINTER, POINTER, LONG), [number_, data, LONG(step.node.dtype.itemsize)])
+        return made
 
     def hold(self, obj: Value) -> Value:
         """A place for a reference, which is given back at the end."""
@@ -648,3 +696,40 @@ class Driver:
             if self.node[name].ndim:
                 made = self.builder.load(self.builder.gep(self.results, [LONG(number)]))
                 self.builder.call(self.external("Py_DecRef", VOID, POINTER), [made])
+
+
+# ------------------------------------------------------------------------------------------------ views
+Viewed = tuple[Value, list[Value]]  # address, byte strides
+
+
+def _permuted(driver: Driver, node: Node, data: Value, strides: list[Value]) -> Viewed:
+    return data, [strides[axis] for axis in node.param("order")]
+
+
+def _expanded(driver: Driver, node: Node, data: Value, strides: list[Value]) -> Viewed:
+    at = dict(zip(node.param("axes"), strides, strict=True))
+    return data, [at.get(axis, LONG(0)) for axis in range(node.ndim)]
+
+
+def _sliced(driver: Driver, node: Node, data: Value, strides: list[Value]) -> Viewed:
+    for start, stride in zip(node.param("start"), strides, strict=True):
+        data = driver.builder.gep(data, [driver.builder.mul(driver.size(start), stride)])
+    return data, [driver.builder.mul(driver.size(step), stride) for step, stride in zip(node.param("step"), strides, strict=True)]
+
+
+def _flipped(driver: Driver, node: Node, data: Value, strides: list[Value]) -> Viewed:
+    for axis in node.param("axes"):
+        data = driver.builder.gep(data, [driver.builder.mul(driver.size(node.shape[axis] - 1), strides[axis])])
+    return data, [driver.builder.neg(s) if axis in node.param("axes") else s for axis, s in enumerate(strides)]
+
+
+def _squeezed(driver: Driver, node: Node, data: Value, strides: list[Value]) -> Viewed | None:
+    if not squeezes(node):
+        return None
+    kept = iter(s for s, size in zip(strides, node.inputs[0].shape, strict=True) if size != 1)
+    return data, [LONG(node.dtype.itemsize) if size == 1 else next(kept) for size in node.shape]
+
+
+_VIEWS: Mapping[str, Callable[[Driver, Node, Value, list[Value]], Viewed | None]] = {
+    "permute": _permuted, "expand": _expanded, "slice": _sliced, "flip": _flipped, "reshape": _squeezed,
+}
