@@ -21,7 +21,9 @@ def _entropy(x: Node) -> Node:
 
 
 unary("special_entr", _entropy, "SpecialEntrBackward0", to="")
-unary("special_ndtr", lambda x: 0.5 * f.erfc(x * -math.sqrt(0.5)), "SpecialNdtrBackward0", to="")
+unary("special_erfcx", "erfcx", "SpecialErfcxBackward0", to="")
+unary("special_log_ndtr", lambda x: build.log_half_erfc(x * -math.sqrt(0.5)), "SpecialLogNdtrBackward0", to="")
+unary("special_ndtr", lambda x: 0.5 * f.erfc(x * -math.sqrt(0.5)), "MulBackward1", to="")
 
 
 def _x_log1p(x: Node, y: Node, dtype: str) -> Node:
