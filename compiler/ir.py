@@ -193,6 +193,22 @@ def _unpack_graph(records: Iterable[_Record], inputs: Iterable[int], outputs: It
     return Graph(tuple(nodes[k] for k in inputs), tuple(nodes[k] for k in outputs), guards, hints)
 
 
+def pack_graph(graph: Graph) -> tuple[Any, ...]:
+    """A graph as plain tuples, without source lines and example sizes."""
+    records, place = _pack([*graph.inputs, *graph.outputs])
+    return (tuple([record[:5] for record in records]), tuple([place[n] for n in graph.inputs]), tuple([place[n] for n in graph.outputs]),
+            graph.guards)
+
+
+def unpack_graph(records: Iterable[Any], inputs: Iterable[int], outputs: Iterable[int], guards: tuple[Guard, ...]) -> Graph:
+    """The graph that `pack_graph` packed; the same object while it is alive, since ops with equal parameters are one node."""
+    made = _unpack_graph([(*record, frozenset()) for record in records], inputs, outputs, guards, {})
+    return _unpacked.setdefault((made.inputs, made.outputs, made.guards), made)
+
+
+_unpacked: weakref.WeakValueDictionary[Any, Graph] = weakref.WeakValueDictionary()
+
+
 def is_interned(node: Node) -> bool:
     """Whether the node is the one that its op, inputs and parameters stand for: made by `make`, never by hand."""
     return _table.get(_key(node.op, node.inputs, node.params, node.shape, node.dtype)) is node

@@ -28,9 +28,10 @@ _serials = count(2)
 
 def scan(body: Graph, state: Node, xs: Node, constants: Sequence[Node], last: bool, names: tuple[str, ...],
          values: tuple[Size, ...]) -> Node:
-    """States of a loop: (steps + 1, state) with the first one, or the last one alone.
+    """States of a loop: (steps + 1, *state) with the first one, or the last one alone.
 
     Args:
+        state, xs: vectors along the last axis: (*examples, width), and (steps, *examples, width of a row).
         body: inputs are the state, a row of `xs`, and the constants; the output is the next state.
         names, values: the size symbols that the body reads, and the sizes of the program around it that they stand for.
     """
@@ -82,13 +83,24 @@ def _forward_body(body: Graph, position: int) -> Graph:
     tangent, change = _input(state.shape, state.dtype), _input(changing.shape, changing.dtype)
     tangents = {state: tangent} if position == 0 else {state: tangent, changing: change}
     pushed = jvp([after], tangents)[0] or zeros_like(after)
-    both = _input((2 * state.shape[0],), state.dtype)
-    parts = dict(zip((state, tangent), build.split(both, 0, state.shape * 2), strict=True))
+    both, parts = _side_by_side(state, tangent)
     rows = row
     if position == 1:
-        rows = _input((2 * row.shape[0],), row.dtype)
-        parts |= zip((row, change), build.split(rows, 0, row.shape * 2), strict=True)
-    return _body((both, rows, *others, *([change] if position > 1 else [])), build.concatenate([after, pushed], 0), parts)
+        rows, more = _side_by_side(row, change)
+        parts |= more
+    return _body((both, rows, *others, *([change] if position > 1 else [])), _joined(after, pushed), parts)
+
+
+def _side_by_side(*stand_ins: Node) -> tuple[Node, dict[Node, Node]]:
+    """An input that has several along its last axis, and which part of it each of them is."""
+    widths = [x.shape[-1] for x in stand_ins]
+    whole = _input((*stand_ins[0].shape[:-1], sum(widths, 0)), stand_ins[0].dtype)
+    return whole, dict(zip(stand_ins, build.split(whole, whole.ndim - 1, widths), strict=True))
+
+
+def _joined(*parts: Node) -> Node:
+    """Vectors behind each other."""
+    return build.concatenate(list(parts), parts[0].ndim - 1)
 
 
 def _pullback(body: Graph) -> Graph:
@@ -104,8 +116,7 @@ def _backward_body(body: Graph) -> Graph:
     state, row, *others = body.inputs
     cotangent, given = (_input(state.shape, state.dtype) for _ in range(2))
     pulled = vjp(body.outputs, [cotangent], [state])[0] or zeros_like(state)
-    rows = _input((2 * state.shape[0] + row.shape[0],), state.dtype)
-    parts = dict(zip((state, row, given), build.split(rows, 0, [state.shape[0], row.shape[0], state.shape[0]]), strict=True))
+    rows, parts = _side_by_side(state, row, given)
     return _body((cotangent, rows, *others), given + pulled, parts)
 
 
@@ -148,47 +159,41 @@ def tangent(y: Node, position: int, dx: Node) -> Node:
     state, xs, *constants = y.inputs
     body, last = y.param("body"), y.param("last")
     both = _once(body, position, lambda: _forward_body(body, position))
-    start = build.concatenate([state, dx if position == 0 else zeros_like(state)], 0)
-    rows = build.concatenate([xs, dx], 1) if position == 1 else xs
+    start = _joined(state, dx if position == 0 else zeros_like(state))
+    rows = _joined(xs, dx) if position == 1 else xs
     states = _again(y, both, start, rows, [*constants, dx] if position > 1 else constants, last)
-    return window(states, 0 if last else 1, state.shape[0], state.shape[0])
+    return window(states, states.ndim - 1, state.shape[-1], state.shape[-1])
 
 
 def transpose(ct: Node, node: Node, position: int) -> Node:
     """The cotangent of one input of a loop, from that of its result."""
     state, xs, *constants = node.inputs
     body, last = node.param("body"), node.param("last")
-    steps, width = xs.shape[0], state.shape[0]
+    steps = xs.shape[0]
     states = _again(node, body, state, xs, constants, False) if last else node
-    given = constant(0, ct.dtype, (steps, width)) if last else window(ct, 0, 0, steps)
-    final = ct if last else build.reshape(window(ct, 0, steps, 1), (width,))
+    given = constant(0, ct.dtype, (steps, *state.shape)) if last else window(ct, 0, 0, steps)
+    final = ct if last else build.reshape(window(ct, 0, steps, 1), state.shape)
     before = window(states, 0, 0, steps)
-    rows = build.flip(build.concatenate([before, xs, given], 1), (0,))
+    rows = build.flip(_joined(before, xs, given), (0,))
     backward = _once(body, "backward", lambda: _backward_body(body))
     carried = _again(node, backward, final, rows, constants, False)
     if position == 0:
-        return build.reshape(window(carried, 0, steps, 1), (width,))
+        return build.reshape(window(carried, 0, steps, 1), state.shape)
     return _from_all_steps(node, position, before, build.flip(window(carried, 0, 0, steps), (0,)))
 
 
 # ------------------------------------------------------------------------------------------------ many examples
 def batched(node: Node, inputs: tuple[Node, ...], size: Size) -> Node:
-    """The loop for many examples, whose states lie behind each other."""
+    """The loop for many examples: one more axis before the others of the state and of a row."""
     state, xs, *constants = inputs
     whole = _once(node.param("body"), size, lambda: _batched_body(node.param("body"), size))
-    start = build.reshape(state, (size * state.shape[1],))
-    rows = build.reshape(build.moveaxis(xs, 0, 1), (xs.shape[1], size * xs.shape[2]))
     known = dict(zip(node.param("names"), node.param("values"), strict=True))
     known |= {name: symbol(name) for name in symbols_of(size) if name not in known}
-    made = scan(whole, start, rows, constants, node.param("last"), tuple(known), tuple(known.values()))
-    if node.param("last"):
-        return build.reshape(made, (size, state.shape[1]))
-    return build.moveaxis(build.reshape(made, (made.shape[0], size, state.shape[1])), 1, 0)
+    made = scan(whole, state, build.moveaxis(xs, 0, 1), constants, node.param("last"), tuple(known), tuple(known.values()))
+    return made if node.param("last") else build.moveaxis(made, 1, 0)
 
 
 def _batched_body(body: Graph, size: Size) -> Graph:
-    state, row = ((_input((size * x.shape[0],), x.dtype)) for x in body.inputs[:2])
-    others = [_input((size, *x.shape), x.dtype) for x in body.inputs[2:]]
-    stacks = [build.reshape(all_of, (size, x.shape[0])) for all_of, x in zip((state, row), body.inputs, strict=False)]
-    (after,) = batch(body.outputs, dict(zip(body.inputs, [*stacks, *others], strict=True)), size)
-    return _body((state, row, *others), build.reshape(after, state.shape), {})
+    examples = [_input((size, *x.shape), x.dtype) for x in body.inputs]
+    (after,) = batch(body.outputs, dict(zip(body.inputs, examples, strict=True)), size)
+    return _body(tuple(examples), after, {})

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import blas, native
+from . import blas, cache, native
 from .blocks import Spread, block_bounds, combine
 from .entry_spec import ArrayArgument, EntrySpec, dtypes_of, latest_bytes, make_entry, whole
 from .errors import IndexingError, LoweringError, ShapeError
 from .interpret import bind_shapes, evaluate_op, quiet
-from .kernel import Compiled, Loaded, lowering_of
+from .kernel import Compiled, Loaded, load_object, lowering_of
 from .op import get
 from .provenance import Site, at
 from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
@@ -388,15 +388,14 @@ def step_of(body: Graph) -> Callable[..., Any] | None:
 
 
 def _compiled_step(body: Graph) -> Callable[..., Any] | None:
-    from .rewrite import simplify
-
     bound = {name for node in body.inputs for size in node.shape for name in symbols_of(size)}
     if not bound.issuperset(body.symbols()):
         return None
-    outputs, _ = simplify(body.outputs, stabilise=False, fastmath=False)
     spec = EntrySpec(tuple(map(ArrayArgument, range(len(body.inputs)))), 0)
+    slot = cache.slot(body, ("step", spec.layout()))
+    found = None if slot is None else slot.load()
     try:
-        program = compile_program(body.with_outputs(outputs), spec)
+        program = _compiled_body(body, spec, slot) if found is None else _loaded_body(*found, body, spec)
     except LoweringError:
         return None
 
@@ -404,6 +403,28 @@ def _compiled_step(body: Graph) -> Callable[..., Any] | None:
         return program.run(arrays)[0]
 
     return run if program.entry is None else program.entry(run, "step")
+
+
+def _simplified(body: Graph) -> Graph:
+    from .rewrite import simplify
+
+    return body.with_outputs(simplify(body.outputs, stabilise=False, fastmath=False)[0])
+
+
+def _compiled_body(body: Graph, spec: EntrySpec, slot: cache.Slot | None) -> Program:
+    made = compile_program(_simplified(body), spec)
+    if slot is not None:
+        slot.store(made.record, made.code.object_code() if isinstance(made.code, Compiled) else b"")
+    return made
+
+
+def _loaded_body(record: ProgramRecord, code: bytes, body: Graph, spec: EntrySpec) -> Program:
+    def stages() -> Planned:
+        from .assemble import planned
+
+        return planned(_simplified(body))
+
+    return Program(record, load_object(code, record.symbol) if code else None, stages, spec)
 
 
 def _touched(step: StepRecord) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What running a compiled program needs, as data: no nodes, no plan, no loop nests.
+"""What running a compiled program needs, as data: no plan, no loop nests, no nodes but those of the step of a loop.
 
 A record is made once from a scheduled and lowered program and is written to disk beside its machine code, so that
 another process runs the program without deriving it. Buffers are numbered; steps name them by number.
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .ir import Graph, pack_graph, unpack_graph
 from .op import Shape
 from .sizes import Guard, Size, SizeExpr, evaluate, parse_size
 
@@ -151,6 +152,8 @@ def _plain(value: Any) -> Any:
         return {"guard": [value.op, _plain(value.left), _plain(value.right)]}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Graph):  # of a loop, whose step has an entry of its own in the cache
+        return {"graph": _plain(pack_graph(value))}
     if isinstance(value, float):
         return {"float": value.hex()}
     if isinstance(value, bytes):
@@ -179,6 +182,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "float": float.fromhex,
     "bytes": bytes.fromhex,
     "dtype": np.dtype,
+    "graph": lambda parts: unpack_graph(*_value(parts)),
 }
 
 
@@ -186,7 +190,7 @@ def dump(record: ProgramRecord) -> str:
     """The record as JSON.
 
     Raises:
-        TypeError: an op's parameter is of a kind that is not stored (a function, a graph).
+        TypeError: an op's parameter is of a kind that is not stored (a function).
     """
     return json.dumps(_plain(record), separators=(",", ":"))
 

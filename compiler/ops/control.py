@@ -1,6 +1,6 @@
 """Loops with carried values, each one op whose parameter is the program of a step.
 
-`scan` carries a vector through the rows of a matrix: state[t + 1] = body(state[t], xs[t], *constants). Whoever carries
+`scan` carries a vector (or one for each example) through rows: state[t + 1] = body(state[t], xs[t], *constants). Whoever carries
 more than one array packs them into one vector, so the op has one result: every state, or the last one. The body is a
 graph of its own; the sizes that it reads are parameters of the op, so that they follow what becomes of the sizes around it.
 """
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def _infer(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
     state, xs = inputs[:2]
-    if state.ndim != 1 or xs.ndim != 2 or len(inputs) != len(params["body"].inputs):
-        raise ShapeError(f"a loop carries a vector through the rows of a matrix, not {aval_text(state)} through {aval_text(xs)}")
+    if not state.ndim or xs.ndim != state.ndim + 1 or len(inputs) != len(params["body"].inputs):
+        raise ShapeError(f"a loop carries vectors through rows, not {aval_text(state)} through {aval_text(xs)}")
     return (state.shape if params["last"] else (xs.shape[0] + 1, *state.shape)), state.dtype
 
 

@@ -9,6 +9,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import grad
+from chainrule.compiler import cache as caching, program
+from chainrule.compiler.cache import key
 from chainrule.compiler.entry_spec import hits
 from chainrule.compiler.program import step_of
 from chainrule.compiler.schedule import CallStep
@@ -258,3 +260,35 @@ def test_whole_jacobians_and_hessians(program):
     states, expected = (grad(lambda h, run=run: run(lambda c, x: (np.sin(W @ c) + x, c), h, XS)[1]) for run in (cr.scan, loop))
     for mode in ("forward", "reverse"):
         np.testing.assert_allclose(states.jacobian(H, mode=mode), expected.jacobian(H, mode=mode), rtol=1e-11, atol=1e-12)
+
+
+def test_programs_with_loops_and_their_steps_are_loaded_from_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHAINRULE_CACHE", "1")
+    monkeypatch.setenv("CHAINRULE_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(caching, "_state", caching._State())
+    monkeypatch.setattr(key, "_sources", lambda: "the same")  # sources may be edited while tests run
+
+    def nested(run, w, h, xs):
+        return np.sum(run(lambda c, x: (run(lambda d, y: (np.sin(d * y) + w[0], None), c, xs)[0] * x, c), h, xs)[1])
+
+    results = []
+    for _ in range(2):
+        program._steps.clear()
+        before = caching.cache.info()
+        for function in (recurrent, nested):
+            results.append(grad(lambda *a, function=function: function(cr.scan, *a)).value_and_grad(W, H, XS))
+        after = caching.cache.info()
+    assert after.misses == before.misses
+    assert after.hits - before.hits == after.entries == before.entries == 10, "each entry once"
+    for first, second in zip(results[:2], results[2:], strict=True):
+        assert first[0] == second[0]
+        assert all(np.array_equal(a, b) for a, b in zip(first[1], second[1], strict=True))
+
+
+def test_a_jacobian_takes_one_kernel_a_step_for_all_its_columns():
+    program._steps.clear()
+    f = grad(lambda h: cr.scan(lambda c, x: (np.sin(c) * x[0], c), h, XS)[1])
+    f.jacobian(H, mode="forward")
+    ((body, step),) = ((body, step) for body, step in program._steps.items() if body.inputs[0].ndim == 2)
+    assert hits(step) == len(XS)
+    assert len(program.compile_program(body).record.steps) == 1
