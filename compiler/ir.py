@@ -151,7 +151,8 @@ def _intern(op: Op, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Sh
             sites: frozenset[Site] = frozenset()) -> Node:
     key = _key(op, inputs, params, shape, dtype)
     with _lock:
-        node = _table.get(key)
+        known = _table.data.get(key)
+        node = None if known is None else known()
         if node is None:
             node = object.__new__(Node)
             node.op, node.inputs, node.params, node.shape, node.dtype = op, inputs, params, shape, dtype
@@ -274,17 +275,19 @@ def toposort(outputs: Iterable[Node]) -> list[Node]:
     """Every node that `outputs` depend on, inputs before users; iterative, in linear time."""
     order: list[Node] = []
     seen: set[Node] = set()
-    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(list(outputs))]
+    stack: list[Node | None] = list(outputs)
+    stack.reverse()
     while stack:
-        node, expanded = stack.pop()
-        if expanded:
-            order.append(node)
+        node = stack.pop()
+        if node is None:  # all that the next one needs is in the order
+            order.append(stack.pop())  # type: ignore[arg-type]
         elif node not in seen:
             seen.add(node)
-            stack.append((node, True))
-            for item in reversed(node.inputs):
-                if item not in seen:
-                    stack.append((item, False))
+            if node.inputs:
+                stack += (node, None)
+                stack += [item for item in reversed(node.inputs) if item not in seen]
+            else:
+                order.append(node)
     return order
 
 

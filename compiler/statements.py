@@ -22,6 +22,8 @@ def accesses(statements: Sequence[Statement]) -> Iterator[tuple[str, tuple[Index
 
 def reads(statement: Statement) -> set[str]:
     """The names that a statement (with all it contains) uses, its own included where it is a loop."""
+    if isinstance(statement, Let):
+        return {a for a in statement.args if isinstance(a, str)}
     found: set[str] = set()
     for s in walk((statement,)):
         if isinstance(s, Let):
@@ -102,10 +104,13 @@ def rename(body: Sequence[Statement], names: Mapping[str, Operand]) -> Body:
     def name(value: str) -> str:
         return renamed(value, names)
 
+    if not names:
+        return tuple(body)
     done: list[Statement] = []
     for s in body:
         if isinstance(s, Let):
-            done.append(replace(s, args=tuple(map(operand, s.args))))
+            args = tuple(map(operand, s.args))
+            done.append(s if args == s.args else replace(s, args=args))
         elif isinstance(s, Convert):
             done.append(replace(s, index=rename_index(s.index, names)))
         elif isinstance(s, Load):

@@ -89,7 +89,7 @@ class Forwarding:
         self.names: dict[str, Operand] = {}  # what a name was replaced by
         self.stored: dict[str, dict[tuple[IndexExpr, ...], Operand]] = {}  # by buffer and index
         self.loads: dict[str, dict[Load, str]] = {}  # by buffer
-        self.known: dict[Statement, str] = {}
+        self.known: dict[Any, str] = {}
 
     def body(self, body: Body) -> Body:
         done: list[Statement] = []
@@ -102,7 +102,7 @@ class Forwarding:
                 self.names[s.target] = self.stored[s.buffer][s.index]
             elif isinstance(s, Load | Let | Convert):
                 known: dict[Any, str] = self.loads.setdefault(s.buffer, {}) if isinstance(s, Load) else self.known
-                key = replace(s, target="")
+                key = (s.op, s.args, s.dtype, s.reassociate) if isinstance(s, Let) else replace(s, target="")
                 if key in known and not (isinstance(s, Let) and s.reassociate):
                     self.names[s.target] = known[key]
                 else:

@@ -33,6 +33,7 @@ MOST_TERMS = 18
 SMALL = np.array([1e-3, 1e-6, -1e-3, -1e-6])
 CENTRES = (0.0, 1.0)  # where functions are looked at, beside the infinities
 PLACES = (*CENTRES, math.inf, -math.inf)
+NOWHERE = (False,) * len(PLACES)
 SAMPLES = np.concatenate([*(c + SMALL for c in CENTRES), 1 / np.abs(SMALL), -1 / np.abs(SMALL)])
 POINTS = np.concatenate([SAMPLES, CENTRES])
 RADII = (4, 3, 2, 1.5, 1, 0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -4, -5, -6, -8, -10)  # base-2 logarithms, tried in this order
@@ -95,7 +96,7 @@ class _Functions:
         self.of: dict[Node, Node | None] = {}
         self.size: dict[Node, int] = {}
         self.cancels: dict[Node, tuple[bool, ...]] = {}
-        self._values: dict[Node, Any] = {}
+        self._values: dict[Node, Any] = {}  # where something may cancel, and of what that is made of
         with np.errstate(all="ignore"):
             for node in order:
                 self._look(node)
@@ -109,26 +110,47 @@ class _Functions:
             of = next(iter(variables)) if alike and size <= LARGEST_TREE else node
         self.of[node] = of
         if of is node:
-            self.size[node], self.cancels[node] = 0, (False,) * len(PLACES)
-            self._values[node] = POINTS if node.dtype.kind == "f" else np.zeros(len(POINTS), node.dtype)
+            self.size[node], self.cancels[node] = 0, NOWHERE
             return
         self.size[node] = size
         if node.op.name == "const":
-            self._values[node], self.cancels[node] = node.value, (False,) * len(PLACES)
+            self.cancels[node] = NOWHERE
             return
-        operands = [self._values[i] for i in node.inputs]
-        value = self._values[node] = np.asarray(node.op.evaluate(*operands, **node.named_params))
         if node.op.name in ("add", "sub") and all(i is of or i.op.name == "const" for i in node.inputs):
-            self.cancels[node] = (False,) * len(PLACES)  # it is rounded once, and nothing was lost before
+            self.cancels[node] = NOWHERE  # it is rounded once, and nothing was lost before
             return
-        cancels = np.reshape(_cancels(node, of, operands, value)[:len(SAMPLES)], (len(PLACES), -1))
-        here = [bool(row.any()) for row in cancels]
+        here: Sequence[bool] = NOWHERE
+        if _may_cancel(node, of):
+            value = self._value(node)
+            cancels = np.reshape(_cancels(node, of, [self._values[i] for i in node.inputs], value)[:len(SAMPLES)], (len(PLACES), -1))
+            here = [bool(row.any()) for row in cancels]
         inside = [self.cancels[i] for i in node.inputs if self.of[i] is of]
         self.cancels[node] = tuple(map(any, zip(here, *inside, strict=True)))
 
+    def _value(self, node: Node) -> Any:
+        """Its samples: of the whole of a small tree, so that the recursion is not deep."""
+        if node not in self._values:
+            if self.of[node] is node:
+                value: Any = POINTS if node.dtype.kind == "f" else np.zeros(len(POINTS), node.dtype)
+            elif node.op.name == "const":
+                value = node.value
+            else:
+                value = np.asarray(node.op.evaluate(*map(self._value, node.inputs), **node.named_params))
+            self._values[node] = value
+        return self._values[node]
+
     def at_centres(self, node: Node) -> list[float]:
         """What the program gives exactly at each centre; not finite where it is undefined there."""
-        return [float(v) for v in np.broadcast_to(self._values[node], POINTS.shape)[len(SAMPLES):]]
+        with np.errstate(all="ignore"):
+            value = self._value(node)
+        return [float(v) for v in np.broadcast_to(value, POINTS.shape)[len(SAMPLES):]]
+
+
+def _may_cancel(node: Node, of: Node | None) -> bool:
+    """Whether `_cancels` looks at its samples."""
+    if node.op.name == "log":
+        return node.inputs[0] is not of
+    return node.op.name in ("add", "sub") or (node.op.name in ("mul", "div") and all(i.op.name != "const" for i in node.inputs))
 
 
 def _cancels(node: Node, of: Node | None, operands: Sequence[Any], value: Any) -> Any:
