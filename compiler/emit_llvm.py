@@ -78,7 +78,6 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
         LoweringError: an op is not defined for its operands, or the kernel breaks an invariant of `loopnest`.
     """
     layout = dict(ArgumentLayout.of(kernel).buffers)
-    dense = _dense(kernel) if sum(_weight(s, lowering) for s in walk(kernel.body)) <= HEAVY else {}
     entry = internal(module, SIGNATURE, symbol)
     builder = ir.IRBuilder(entry.append_basic_block("entry"))
     start, stop, arguments = entry.args
@@ -124,6 +123,7 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
         with builder.if_then(condition, likely=True):
             run(body, suffix, known)
 
+    dense = _dense(kernel) if sum(_weight(s, lowering) for s in walk(kernel.body)) <= HEAVY else {}
     variant = kernel.variant
     if variant is not None:
         short = replace(kernel, body=variant.body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,6 +79,7 @@ class Loaded(_Entry):
         return int(self._engine.get_function_address(symbol))
 
 
+@cache
 def lowering_of(name: str) -> Lowering:
     """How the op of this name is spelled, from the op table.
 

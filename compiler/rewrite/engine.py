@@ -51,7 +51,7 @@ class RuleSet:
 
     def candidates(self, node: Node) -> tuple[tuple[Rule, Variant | None], ...]:
         """The rules, each with a variant of its pattern, that the ops of a node and its inputs allow."""
-        key = (node.op.name, *(i.op.name for i in node.inputs))
+        key = (node.op.name, *[i.op.name for i in node.inputs])
         found = self._found.get(key)
         if found is None:
             found = self._found[key] = tuple(self._select(node))
@@ -114,9 +114,10 @@ class Rewriter:
                 waiting = [i for i in node.inputs if i not in final]
                 if waiting:
                     self._check(waiting, started)
-                    stack += reversed(waiting)
+                    waiting.reverse()
+                    stack += waiting
                     continue
-                inputs = tuple(final[i] for i in node.inputs)
+                inputs = tuple([final[i] for i in node.inputs])
                 target = _with_inputs(node, inputs) if inputs != node.inputs else self._twin(node) or self._apply(node)
                 if target is node:
                     final[node] = node

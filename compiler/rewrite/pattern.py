@@ -254,7 +254,7 @@ class Variant:
     def match(self, root: Node) -> Match | None:
         """What the variables stand for if `root` has this form."""
         nodes = [root]
-        bound = Match(WHOLE=root)
+        bound: dict[str, Any] = {}
         for kind, index, what in self._steps:
             node = nodes[index]
             if kind == "op":
@@ -278,7 +278,8 @@ class Variant:
                     expected = bound.setdefault(expected.name, value)
                 if value != expected:
                     return None
-        return bound
+        bound[WHOLE] = root
+        return Match(bound)
 
 
 def _orders(pattern: Pattern) -> Iterator[Pattern]:
