@@ -11,7 +11,7 @@ import sys
 import pytest
 
 pytestmark = pytest.mark.bench
-LONGEST_SECONDS, ENOUGH_SECONDS = 25, 8
+LONGEST_SECONDS, ENOUGH_SECONDS = 60, 30
 
 CHAIN = """
 def program(size):
@@ -65,7 +65,7 @@ def exponent(sizes, seconds):
 
 @pytest.mark.parametrize(("name", "program", "sizes"), [
     ("nested sin(e) * e, depth", CHAIN, [32, 64, 128, 256]),
-    ("unrolled loop, nodes", UNROLLED, [30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000]),
+    ("unrolled loop, nodes", UNROLLED, [1000, 3000, 10_000, 30_000, 100_000]),
 ])
 def test_growth(bench, name, program, sizes):
     measured = {}
