@@ -127,9 +127,11 @@ def markdown(stored: dict[str, Any]) -> str:
         if stage == "total":
             sizes = ", ".join(f"{size:,}" for size in row["sizes"])
             times = ", ".join(map(seconds, row["seconds"]))
-            by_stage = ", ".join(f"{r['name'].rpartition(': ')[2]} {r['exponent']:.2f}" for r in stored["growth"]
-                                 if r["name"].rpartition(": ")[0] == program and r is not row and r["seconds"][-1] > 0.01 * row["seconds"][-1])
-            parts.append(f"Compiling without a cache, {program} {sizes}: {times} (grows as n^{row['exponent']:.2f}; exponents by stage: {by_stage}).")
+            stages = [(name, r) for r in stored["growth"] for of_program, _, name in [r["name"].rpartition(": ")]
+                      if of_program == program and r is not row and r["seconds"][-1] > 0.01 * row["seconds"][-1]]
+            by_stage = ", ".join(f"{name} {r['exponent']:.2f}" for name, r in stages)
+            parts.append(f"Compiling without a cache, {program} {sizes}: {times} (grows as n^{row['exponent']:.2f}; "
+                         f"exponents by stage: {by_stage}).")
     parts.append(machine(stored))
     if of == "min":
         parts.append("Other programs were running meanwhile, so the times are those of each one's fastest turn, not medians. "
