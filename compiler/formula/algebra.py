@@ -293,7 +293,12 @@ class Table:
         integer = whole(exponent)
         if base.bound:
             c, rest = self.unit(base)
-            if c > 0 or integer:
+            inside = tuple(f for f in base.factors if any(label in t.free for t in f for label in base.bound))
+            if integer and len(inside) < len(base.factors):  # what is not summed over
+                outside = [self.power(b, e) for b, e in base.factors if (b, e) not in inside]
+                product.multiply(self.power(self.mul(self.number(c), *outside), exponent), self.one)
+                product.put(self.make_mul(Fraction(1), base.bound, inside), exponent)
+            elif c > 0 or integer:
                 product.multiply(self.number(c), exponent)
                 product.put(rest, exponent)
             else:

@@ -12,9 +12,11 @@ from ..ir import Graph, Node, toposort
 from ..op import Shape
 from ..provenance import Site
 from ..sizes import SizeExpr, symbols_of
+from . import normal
 from .algebra import Table
 from .arrange import Arranger, NoNotationError
 from .coefficient import coefficient
+from .cost import cost
 from .indexed import Indexed
 from .latex import Latex, symbol
 from .literal import Literal
@@ -39,6 +41,7 @@ __all__ = ["Formula", "derivative", "formula"]
 
 LINE = 100  # characters: a longer formula names its shared sub-terms
 LARGEST_TIDIED = 2_500  # terms: more than a person reads are written as the algebra collects them
+COLLAPSED = 3  # how many times shorter a form is that needs no further search
 LARGEST_TREE = 20_000  # terms: SymPy's matrices take time for the tree, not for the graph
 
 
@@ -61,6 +64,7 @@ class Formula:
         self._passes = passes
         self.title = title
         self._given = term
+        self._normal: list[Term] = []  # what the program takes Phi of
 
     # ------------------------------------------------------------------------------------------ the mathematics
     @cached_property
@@ -74,7 +78,8 @@ class Formula:
             return self._given
         table, derived = Table(self._promises), self._derived
         written = (derived.value, derived.node)  # the program first: terms are ordered as they were written
-        _, term = read(table, written, pointwise=derived.pointwise, linear_in=derived.tangents)
+        program, term = read(table, written, pointwise=derived.pointwise, linear_in=derived.tangents)
+        self._normal = normal.arguments(table, [program, *(d.body for d in table.definitions.values())])
         at = derived.node.ndim
         for tangent in derived.tangents:
             own = self._labels[at: at + tangent.ndim]
@@ -119,6 +124,16 @@ class Formula:
     def _recognised(self) -> Term:
         """The term for people, compositions by their names."""
         def named(table: Table, term: Term) -> Term:
+            best: Term | None = None
+            for form in normal.forms(table, term, self._normal):
+                made = composed(table, form)
+                if best is None or cost(made) < cost(best):
+                    best = made
+                if cost(best) < cost(term) / COLLAPSED:
+                    break
+            return best or term
+
+        def composed(table: Table, term: Term) -> Term:
             made = tidied(table, recognised(table, term))
             return self._shortened(made if made is term else tidied(table, recognised(table, made)))
 

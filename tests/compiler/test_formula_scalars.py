@@ -236,3 +236,32 @@ def test_the_root_of_a_power_is_another_power_only_where_that_is_known() -> None
     assert str(slope) == "n*sqrt(x**n)/(2*x)"
     assert slope(-3.0, 2.0) == -1.0
     assert str(grad(lambda x, n: np.sqrt(x**n), assume={"x": "positive"}).formula) == "x**(n/2)"
+
+
+def call_option(S, K, r, v, T):  # type: ignore[no-untyped-def]
+    d = (np.log(S / K) + (r + v**2 / 2) * T) / (v * np.sqrt(T))
+    return S * scipy.special.ndtr(d) - K * np.exp(-r * T) * scipy.special.ndtr(d - v * np.sqrt(T))
+
+
+PHI = "phi((T*(v**2/2 + r) + log(S/K))/(v*sqrt(T)))"
+
+
+@pytest.mark.parametrize(("by", "text"), [
+    ("S", PHI.replace("phi", "Phi")),
+    ("S S", f"{PHI}/(S*v*sqrt(T))"),
+    ("S S S", f"-{PHI}*(3*v**2*T/2 + r*T + log(S/K))/(S**2*v**3*T**(3/2))"),
+    ("S T", f"{PHI}*(v**2/4 + r/2 - log(S/K)/(2*T))/(v*sqrt(T))"),
+    ("v", f"S*sqrt(T)*{PHI}"),
+    ("T", f"K*r*Phi((r*T - v**2*T/2 + log(S/K))/(v*sqrt(T)))*exp(-r*T) + S*v*{PHI}/(2*sqrt(T))"),
+])
+def test_the_normal_distribution_is_phi(by: str, text: str) -> None:
+    at = {"S": 100.0, "K": 95.0, "r": 0.03, "v": 0.25, "T": 0.7}
+    made = grad(call_option).trace(*at.values()).derivative(*by.split())
+    assert str(made) == text
+    source = eval(made.numpy, {"np": np, "special": scipy.special, **at})
+    assert np.allclose(source, made(**at), rtol=1e-10)
+    assert np.allclose(float(made.sympy.subs(at).evalf(30)), made(**at), rtol=1e-10)
+
+
+def test_an_argument_can_be_called_phi() -> None:
+    assert str(grad(lambda phi: scipy.special.ndtr(phi)).trace(1.0).derivative("phi")) == "exp(-phi**2/2)/sqrt(2*pi)"

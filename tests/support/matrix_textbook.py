@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import trace
 from numpy.linalg import cholesky, det, eigvalsh, inv, matrix_power, norm, pinv, solve, svdvals
+from scipy import special
 
 
 def logdet(X: Any) -> Any:
@@ -394,4 +395,6 @@ CASES = [
           "a": "2*(sum_j a[j]*exp(-(sum_k (X[i,k] - X[j,k])**2)))"}),
     Case("half a form", lambda x, A, b: x @ A @ x / 2 - b @ x, "x:n A:nn b:n", {"x": "1/2 * (A + A.T) @ x - b"}),
     Case("clipped squares", lambda x: np.sum(np.clip(x, 0.5, 0.8)**2), "x:n", {"x": "where((x >= 1/2) & (x <= 0.8), 2*x, 0)"}),
+    # Regressions
+    Case("probit", lambda w, X: np.sum(np.log(special.ndtr(X @ w))), "w:m X:nm", {"w": "X.T @ (phi(X @ w)/Phi(X @ w))"}),
 ]

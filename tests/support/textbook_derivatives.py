@@ -96,7 +96,7 @@ CASES = [
     _T("tanh(x)", "x x", "-2*tanh(x)/cosh(x)**2", 6, 6),
     _T("x/(1 + exp(-x))", "x", "sigmoid(x)*(x*(1 - sigmoid(x)) + 1)", 13, 8),
     _T("x*tanh(log(1 + exp(x)))", "x", "x*sigmoid(x)/cosh(log(exp(x) + 1))**2 + tanh(log(exp(x) + 1))", 17, 19),
-    _T("x*(1 + erf(x/sqrt(2)))/2", "x", "x*exp(-x**2/2)/sqrt(2*pi) + erf(x/sqrt(2))/2 + 1/2", 18, 18),
+    _T("x*(1 + erf(x/sqrt(2)))/2", "x", "x*phi(x) + Phi(x)", 18, 18),
     _T("x/(1 + abs(x))", "x", "1/(|x| + 1)**2", 11, 12),
     _T("log(x/(1 - x))", "x", "1/(x*(1 - x))", 9, 4),
     _T("-(y*log(p) + (1 - y)*log(1 - p))", "p", "(p - y)/(p*(1 - p))", 5, 5),
@@ -186,7 +186,7 @@ CASES = [
     _T("2*h*nu**3/(c**2*(exp(h*nu/(k*T)) - 1))", "nu",
        "h*nu**2*(6 - 2*h*nu/(k*T*(1 - exp(-h*nu/(k*T)))))/(c**2*(exp(h*nu/(k*T)) - 1))", 32, 37),
     _T("4*eps*((s/r)**12 - (s/r)**6)", "r", "24*eps*s**6*(r**6 - 2*s**6)/r**13", 11, 10),
-    _T("S*(1 + erf(d/sqrt(2)))/2", "d", "S*exp(-d**2/2)/sqrt(2*pi)", 10, 10),
+    _T("S*(1 + erf(d/sqrt(2)))/2", "d", "S*phi(d)", 10, 10),
     _T("V*S/(K + S)", "S", "V*K/(K + S)**2", 8, 4),
     _T("V*S/(K + S)", "K", "-V*S/(K + S)**2", 5, 5),
     _T("A*exp(-E/(R*T))", "T", "A*E*exp(-E/(R*T))/(R*T**2)", 9, 9),
@@ -219,13 +219,14 @@ CASES = [
     _T("r*x*(1 - x/K) - x**2/(1 + x**2)", "x", "r - 2*r*x/K - 2*x/(x**2 + 1)**2", 18, 10),
     _T("S*(1 + erf((log(S/K) + (r + v**2/2)*T)/(v*sqrt(2*T))))/2"
        " - K*exp(-r*T)*(1 + erf((log(S/K) + (r - v**2/2)*T)/(v*sqrt(2*T))))/2", "S",
-       "(erf((T*(v**2/2 + r) + log(S/K))/(v*sqrt(2*T))) + 1)/2", 70, 19),
+       "Phi((T*(v**2/2 + r) + log(S/K))/(v*sqrt(T)))", 70, 19),
     _T("S*(1 + erf((log(S/K) + (r + v**2/2)*T)/(v*sqrt(2*T))))/2"
        " - K*exp(-r*T)*(1 + erf((log(S/K) + (r - v**2/2)*T)/(v*sqrt(2*T))))/2", "S S",
-       "exp(-(T*(v**2/2 + r) + log(S/K))**2/(2*v**2*T))/(S*v*sqrt(2*pi*T))", 110, 41),
+       "phi((T*(v**2/2 + r) + log(S/K))/(v*sqrt(T)))/(S*v*sqrt(T))", 110, 41),
     _T("S*(1 + erf((log(S/K) + (r + v**2/2)*T)/(v*sqrt(2*T))))/2"
        " - K*exp(-r*T)*(1 + erf((log(S/K) + (r - v**2/2)*T)/(v*sqrt(2*T))))/2", "v",
-       "S*sqrt(T/(2*pi))*exp(-(T*(v**2/2 + r) + log(S/K))**2/(2*v**2*T))", 81, 39),
+       "S*sqrt(T)*phi((T*(v**2/2 + r) + log(S/K))/(v*sqrt(T)))", 81, 39),
+    _T("x*exp(-(log(x) + 1)**2/2) + exp(-log(x)**2/2)", "x", "-log(x)*exp(-log(x)**2/2)*(exp(-1/2) + 1)/x", 26, 15),
 ]
 
 
