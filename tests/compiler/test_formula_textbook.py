@@ -21,7 +21,8 @@ DIGITS = 50
 POINTS = 3
 NAMES: dict[str, Any] = {
     "abs": abs, "arccos": mpmath.acos, "arccosh": mpmath.acosh, "arcsin": mpmath.asin, "arctan": mpmath.atan, "arctan2": mpmath.atan2,
-    "arctanh": mpmath.atanh, "e": mpmath.e, "cos": mpmath.cos, "cosh": mpmath.cosh, "digamma": mpmath.digamma, "erf": mpmath.erf, "exp": mpmath.exp,
+    "arctanh": mpmath.atanh, "e": mpmath.e,
+    "cos": mpmath.cos, "cosh": mpmath.cosh, "digamma": mpmath.digamma, "erf": mpmath.erf, "exp": mpmath.exp,
     "Phi": mpmath.ncdf, "phi": mpmath.npdf,
     "lgamma": mpmath.loggamma, "log": mpmath.log, "pi": mpmath.pi, "polygamma": mpmath.psi,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "sign": mpmath.sign, "sin": mpmath.sin, "sinh": mpmath.sinh,
