@@ -194,7 +194,8 @@ def assemble(plan: Plan, steps: Sequence[PlannedStep],
     driven = drives(plan, steps)
     if not kernels and (entry is None or not driven):
         return record_of(plan, steps, "", "", ""), None
-    if not driven or (entry is not None and not takes(plan.graph, entry)):
+    by_routine = {step.node for step in steps if isinstance(step, CallStep)}  # brings an array of its own, instead of writing to one
+    if not driven or (entry is not None and (not takes(plan.graph, entry) or (entry.loop and by_routine.intersection(plan.graph.outputs)))):
         entry = None
     key = str(next(_numbers))
     symbol = symbol_of(key)

@@ -198,11 +198,15 @@ class _Emitter:
         for place in places:
             self.builder.call(self.driver.external("Py_DecRef", ir.VoidType(), POINTER), [self.builder.load(place)])
 
-    def array(self, obj: Value, position: int, node: Node) -> None:
+    def described(self, obj: Value, node: Node, rank: int) -> None:
+        """Whether it is an array of a node's dtype and of this rank."""
         self.require(self.same(self.field(obj, TYPE, POINTER), self.slot(ARRAY_TYPE)))
         self.require(self.same(self.field(obj, DESCR, POINTER), self.slot(FIRST_DTYPE + self.dtypes.index(node.dtype))))
-        self.require(self.same(self.field(obj, NDIM, INT), INT(node.ndim)))
+        self.require(self.same(self.field(obj, NDIM, INT), INT(rank)))
         self.require(self.builder.icmp_unsigned("!=", self.builder.and_(self.field(obj, FLAGS, INT), INT(ALIGNED)), INT(0)))
+
+    def array(self, obj: Value, position: int, node: Node) -> None:
+        self.described(obj, node, node.ndim)
         values = [self.field(obj, DATA, POINTER)]
         for offset in (SHAPE, STRIDES) if node.ndim else ():
             numbers = self.field(obj, offset, LONG.as_pointer())
@@ -251,6 +255,10 @@ class _Emitter:
         result = self.result(self.spec.result)
         self.release(self.held)
         self.builder.ret(result)
+        self.leave()
+
+    def leave(self) -> None:
+        """By the slow path where something did not match, with the error where there was one."""
         self.builder.position_at_end(self.miss)
         self.release([*self.held, *(self.builder.gep(self.results, [LONG(number)]) for number in self.out)])
         vectorcall = self.driver.external("PyObject_Vectorcall", POINTER, POINTER, POINTER.as_pointer(), LONG, POINTER)
@@ -261,6 +269,53 @@ class _Emitter:
         self.builder.ret(ir.Constant(POINTER, None))
 
 
+class _LoopEmitter(_Emitter):
+    """An entry that runs the driver for each row: from a state, into the one after it."""
+
+    def array(self, obj: Value, position: int, node: Node) -> None:
+        if position > 1:
+            super().array(obj, position, node)
+            return
+        self.described(obj, node, node.ndim + 1)
+        lengths, strides = ([self.builder.load(self.builder.gep(self.field(obj, offset, LONG.as_pointer()), [LONG(axis)]))
+                             for axis in range(node.ndim + 1)] for offset in (SHAPE, STRIDES))
+        data = self.builder.ptrtoint(self.field(obj, DATA, POINTER), LONG)
+        self.put(position, [data, *lengths[1:], *strides[1:]])
+        self.walked[position] = data, lengths[0], strides[0]
+
+    def emit(self) -> None:
+        builder = self.builder
+        self.walked: dict[int, tuple[Value, Value, Value]] = {}
+        self.arguments()
+        (states, kept, apart), (rows, count, between) = self.walked[0], self.walked[1]
+        every = builder.icmp_signed("==", kept, builder.add(count, LONG(1)))
+        turn = builder.select(every, LONG(-1), LONG(1))  # two states take turns
+        out = builder.load(self.results)
+        self.require(builder.icmp_unsigned("!=", builder.ptrtoint(out, LONG), LONG(0)))
+        over = builder.bitcast(builder.gep(out, [LONG(DATA)]), LONG.as_pointer())
+        step = builder.alloca(LONG)
+        builder.store(LONG(0), step)
+        head, body, done = (self.function.append_basic_block(name) for name in ("head", "body", "done"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        builder.cbranch(builder.icmp_signed("<", builder.load(step), count), body, done)
+        builder.position_at_end(body)
+        number = builder.load(step)
+        after = builder.add(number, LONG(1))
+        self.put(0, [builder.add(states, builder.mul(builder.and_(number, turn), apart))])
+        self.put(1, [builder.add(rows, builder.mul(number, between))])
+        builder.store(builder.add(states, builder.mul(builder.and_(after, turn), apart)), over)
+        status = builder.call(self.driver.function, [self.context, self.inputs, self.results, self.numbers])
+        self.require(builder.icmp_unsigned("!=", status, LONG(MISS)))
+        self.require(builder.icmp_unsigned("!=", status, LONG(FAILED)), self.failed)
+        self.count_hit()
+        builder.store(after, step)
+        builder.branch(head)
+        builder.position_at_end(done)
+        builder.ret(self.result(self.spec.result))
+        self.leave()
+
+
 def emit_call_entry(driver: Driver, graph: Graph, spec: EntrySpec, symbol: str) -> None:
     """Add an entry to the module of its driver. The spec must be one that `takes` accepts."""
-    _Emitter(driver, graph, spec, symbol).emit()
+    (_LoopEmitter if spec.loop else _Emitter)(driver, graph, spec, symbol).emit()

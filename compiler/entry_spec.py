@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ArrayArgument", "DictArgument", "DictResult", "EntrySpec", "FloatArgument", "IgnoredArgument", "ListArgument", "ListResult",
            "OutArgument", "ScalarArgument", "TupleArgument", "dtypes_of", "hits", "latest_bytes", "leaves", "make_entry", "positions",
-           "whole"]
+           "steps", "whole"]
 
 FASTCALL_KEYWORDS = 0x80 | 0x2
 # The context array: fixed slots, then dtypes, then what the driver calls, then the objects that the spec names.
@@ -118,15 +118,17 @@ class EntrySpec:
     Attributes:
         arguments: those by position, then those by keyword.
         keywords: the names of the last arguments.
+        loop: a call runs all steps of a loop whose step the program is; see `steps`.
     """
 
     arguments: tuple[Argument, ...]
     result: Structure
     keywords: tuple[str, ...] = ()
+    loop: bool = False
 
     def layout(self) -> tuple[Any, ...]:
         """What the entry's code depends on: all but the objects themselves."""
-        return tuple(map(_layout, self.arguments)), _result_layout(self.result), len(self.keywords)
+        return tuple(map(_layout, self.arguments)), _result_layout(self.result), len(self.keywords), self.loop
 
     def objects(self) -> list[Any]:
         """What the code compares with or puts into results: in the order of the context, which is that of emission."""
@@ -137,6 +139,13 @@ def whole(inputs: int, outputs: int) -> EntrySpec:
     """The entry of a driver: arrays for all inputs, then for each output None or the array to write it into."""
     arguments: list[Argument] = [*map(ArrayArgument, range(inputs)), *map(OutArgument, range(outputs))]
     return EntrySpec(tuple(arguments), tuple(range(outputs)))
+
+
+def steps(inputs: int) -> EntrySpec:
+    """The entry of a loop: all states, the first one being there, or two of which they take turns; all rows; what each step reads;
+    and an array of a state's shape over the second state, whose memory moves along, and which is over the last one in the end.
+    """
+    return EntrySpec((*map(ArrayArgument, range(inputs)), OutArgument(0)), 0, loop=True)
 
 
 def leaves(arguments: Iterable[Argument]) -> Iterator[Argument]:

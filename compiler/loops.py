@@ -21,7 +21,7 @@ from .interpret import evaluate_nodes
 from .ir import Graph, Node, constant, execution_order, make, rebuild
 from .sizes import Size, symbol, symbols_of
 
-__all__ = ["batched", "body_of", "evaluate", "scan", "tangent", "transpose"]
+__all__ = ["batched", "body_of", "by_steps", "evaluate", "scan", "tangent", "transpose"]
 
 _serials = count(2)
 
@@ -39,15 +39,26 @@ def scan(body: Graph, state: Node, xs: Node, constants: Sequence[Node], last: bo
 
 
 def evaluate(state: Any, xs: Any, *constants: Any, body: Graph, last: bool, names: tuple[str, ...], values: tuple[int, ...],
-             step: Callable[..., Any] | None = None) -> Any:
-    """Run a loop, one step after the other; by the interpreter, unless a function for a step is given."""
-    step = step or _interpreted(body, dict(zip(names, values, strict=True)))
-    states = np.empty((1 if last else len(xs) + 1, *state.shape), state.dtype)
+             steps: Callable[..., Any] | None = None) -> Any:
+    """Run a loop, one step after the other; by the interpreter, unless a function for all steps is given (see `entry_spec.steps`)."""
+    states = np.empty((2 if last else len(xs) + 1, *state.shape), state.dtype)
     states[0] = state
-    for k, x in enumerate(xs):
-        state = step(state, x, *constants)
-        states[0 if last else k + 1] = state
-    return states[0] if last else states
+    if len(xs):
+        run = steps or by_steps(_interpreted(body, dict(zip(names, values, strict=True))))
+        state = run(states, xs, *constants, states[1])
+    return state if last else states
+
+
+def by_steps(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A function for all steps, of one for a single step."""
+    def run(states: Any, xs: Any, *more: Any) -> Any:
+        *constants, _ = more
+        every = len(states) == len(xs) + 1
+        for k, x in enumerate(xs):
+            states[k + 1 if every else (k + 1) % 2] = step(states[k if every else k % 2], x, *constants)
+        return states[len(xs) if every else len(xs) % 2]
+
+    return run
 
 
 def _interpreted(body: Graph, bound: dict[str, int]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import blas, cache, native
 from .blocks import Spread, block_bounds, combine
-from .entry_spec import ArrayArgument, EntrySpec, dtypes_of, latest_bytes, make_entry, whole
+from .entry_spec import EntrySpec, dtypes_of, latest_bytes, make_entry, steps, whole
 from .errors import IndexingError, LoweringError, ShapeError
 from .interpret import bind_shapes, evaluate_op, quiet
 from .kernel import Compiled, Loaded, load_object, lowering_of
@@ -332,8 +332,8 @@ def _lending(called: Callable[..., Any]) -> Callable[..., Any]:
 def _evaluation(call: CallRecord, buffer: BufferRecord) -> Callable[[Sequence[Any], dict[str, int]], Array]:
     """An op's own routine, from its operands and the sizes."""
     op, params = get(call.op), call.params
-    step = step_of(params[op.params.index(op.body)]) if op.body else None
-    further = {} if step is None else {"step": step}
+    steps = steps_of(params[op.params.index(op.body)]) if op.body else None
+    further = {} if steps is None else {"steps": steps}
 
     def evaluated(arrays: Sequence[Any], sizes: dict[str, int]) -> Array:
         with quiet():
@@ -380,29 +380,29 @@ def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:
 _steps: weakref.WeakKeyDictionary[Graph, Callable[..., Any] | None] = weakref.WeakKeyDictionary()
 
 
-def step_of(body: Graph) -> Callable[..., Any] | None:
-    """A compiled function for the program of a loop's step, of all its inputs; None where only the interpreter can run it."""
+def steps_of(body: Graph) -> Callable[..., Any] | None:
+    """A compiled function for all steps of a loop (see `entry_spec.steps`); None where only the interpreter can run them."""
     if body not in _steps:
-        _steps[body] = _compiled_step(body)
+        _steps[body] = _compiled_steps(body)
     return _steps[body]
 
 
-def _compiled_step(body: Graph) -> Callable[..., Any] | None:
+def _compiled_steps(body: Graph) -> Callable[..., Any] | None:
     bound = {name for node in body.inputs for size in node.shape for name in symbols_of(size)}
     if not bound.issuperset(body.symbols()):
         return None
-    spec = EntrySpec(tuple(map(ArrayArgument, range(len(body.inputs)))), 0)
-    slot = cache.slot(body, ("step", spec.layout()))
+    spec = steps(len(body.inputs))
+    slot = cache.slot(body, ("steps", spec.layout()))
     found = None if slot is None else slot.load()
     try:
         program = _compiled_body(body, spec, slot) if found is None else _loaded_body(*found, body, spec)
     except LoweringError:
         return None
 
-    def run(*arrays: Any) -> Array:
-        return program.run(arrays)[0]
+    from .loops import by_steps
 
-    return run if program.entry is None else program.entry(run, "step")
+    run = by_steps(lambda *arrays: program.run(arrays)[0])
+    return run if program.entry is None else program.entry(run, "steps")
 
 
 def _simplified(body: Graph) -> Graph:

@@ -12,7 +12,7 @@ from chainrule import grad
 from chainrule.compiler import cache as caching, program
 from chainrule.compiler.cache import key
 from chainrule.compiler.entry_spec import hits
-from chainrule.compiler.program import step_of
+from chainrule.compiler.program import steps_of
 from chainrule.compiler.schedule import CallStep
 
 RNG = np.random.default_rng(3)
@@ -237,11 +237,11 @@ def test_a_value_of_one_step_cannot_leave_the_loop():
         grad(leaking).trace(np.ones(3))
 
 
-def test_a_loop_is_one_step_of_the_plan_and_its_steps_are_calls_of_a_compiled_entry():
+def test_a_loop_is_one_steps_of_the_plan_and_its_steps_are_calls_of_a_compiled_entry():
     f = grad(lambda *a: recurrent(cr.scan, *a))
     f(W, H, XS)
     (node,) = (n for n in f.trace(W, H, XS).ir("traced").nodes() if n.op.name == "scan")
-    step = step_of(node.param("body"))
+    step = steps_of(node.param("body"))
     assert isinstance(step, types.BuiltinFunctionType)
     before = hits(step)
     f(W, H, XS)
