@@ -205,6 +205,7 @@ class _Body:
         parameters = [INT64, INT64, INT64.as_pointer(), *[POINTER] * pointers, *[INT64] * strides]
         self.function = internal(module, ir.FunctionType(ir.VoidType(), parameters), symbol)
         self.function.attributes.add("noinline")  # inlined twice into its caller, a large body costs twice to compile
+        self.function.attributes.alignstack = 64  # wide registers are spilled there: LLVM adds no alignment once it knows
         self.start, self.stop, arguments = self.function.args[:3]
         self.pointers = dict(zip(self.buffers, self.function.args[3 : 3 + pointers], strict=True))
         for pointer in self.function.args[2 : 3 + pointers]:

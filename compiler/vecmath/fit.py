@@ -123,6 +123,15 @@ def _erfinv(w: Real) -> Real:
     return _mp().erfinv(_mp().sqrt(-_mp().expm1(-w)))
 
 
+def _tan_without_pole(z: Real) -> Real:
+    from .trigonometric import TAN_POLE
+
+    mp = _mp()
+    if z < 1e-14:
+        return mp.mpf(1) / 3 - TAN_POLE + z * (mp.mpf(2) / 15 - mp.mpf(TAN_POLE) / 3)
+    return (mp.tan(mp.sqrt(z)) / mp.sqrt(z) * (1 - z * TAN_POLE) - 1) / z
+
+
 def _stirling(x: Real) -> Real:
     mp = _mp()
     return (mp.loggamma(x) - (x - 0.5) * mp.log(x) + x - mp.log(2 * mp.pi) / 2) * x
@@ -164,21 +173,21 @@ TABLES = (
     ),
     Table(
         "SIN",
-        "(sin(r) - r) / r**3 as a function of z = r**2, |r| <= pi/4",
+        "(sin(r) - r) / r**3 as a function of z = r**2, |r| <= pi/2",
         _series(lambda k: (-1) ** (k + 1) / _mp().factorial(2 * k + 3)),
         lambda: _mp().mpf(0),
-        lambda: (_mp().pi / 4) ** 2 * 1.0002,
-        (5, 2),
+        lambda: (_mp().pi / 2) ** 2 * 1.0002,
+        (7, 3),
         lambda z: z + 0.03,
     ),
     Table(
-        "COS",
-        "(cos(r) - 1 + r**2 / 2) / r**4 as a function of z = r**2, |r| <= pi/4",
-        _series(lambda k: (-1) ** k / _mp().factorial(2 * k + 4)),
+        "TAN",
+        "(tan(r) / r * (1 - TAN_POLE * z) - 1) / z as a function of z = r**2, |r| <= pi/4",
+        _tan_without_pole,
         lambda: _mp().mpf(0),
         lambda: (_mp().pi / 4) ** 2 * 1.0002,
-        (5, 2),
-        lambda z: (z + 0.05) ** 2,
+        (6, 2),
+        lambda z: z + 0.02,
     ),
     Table(
         "ERF_NEAR",

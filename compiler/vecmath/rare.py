@@ -15,13 +15,16 @@ from llvmlite import ir
 
 from .core import Format, Value
 
+Limits = tuple[float | None, float | None]
 LANES = {"f64": (2, 4, 8), "f32": (2, 4, 8, 16)}  # registers of 128 to 512 bits, and float32 beside float64
 
 
 def replace_outside(
-    low: float, high: float, x: Value, usual: Value, slow: Callable[..., Value], *arguments: Value
+    low: float | None, high: float | None, x: Value, usual: Value, slow: Callable[..., Value], *arguments: Value
 ) -> Value:
     """`usual` where low <= x <= high or x is NaN, else `slow(*arguments)`, or `slow(x)` if none are given.
+
+    A limit of None does not exist: each costs a comparison.
 
     `slow` writes scalar code of any shape; the emitted functions are named after it.
     """
@@ -37,7 +40,7 @@ def replace_outside(
 
 
 def _emit_repair(
-    module: Any, name: str, format: Format, limits: tuple[float, float], slow: Callable[..., Value], extra: int
+    module: Any, name: str, format: Format, limits: Limits, slow: Callable[..., Value], extra: int
 ) -> Any:
     function = _declare(module, name, format.float_type, 2 + extra)
     x, usual, *arguments = function.args
@@ -56,7 +59,7 @@ def _emit_repair(
     return function
 
 
-def _emit_vector_repair(module: Any, scalar: Any, lanes: int, format: Format, limits: tuple[float, float]) -> Any:
+def _emit_vector_repair(module: Any, scalar: Any, lanes: int, format: Format, limits: Limits) -> Any:
     vector = ir.VectorType(format.float_type, lanes)
     function = _declare(module, f"{scalar.name}.x{lanes}", vector, len(scalar.args))
     _add_attributes(function, "optsize")  # the loop over the lanes is not to be unrolled
@@ -85,12 +88,12 @@ def _emit_vector_repair(module: Any, scalar: Any, lanes: int, format: Format, li
     return function
 
 
-def _is_outside(builder: Any, x: Any, limits: tuple[float, float]) -> Any:
+def _is_outside(builder: Any, x: Any, limits: Limits) -> Any:
     def constant(number: float) -> Any:
         return ir.Constant(x.type, [number] * x.type.count if isinstance(x.type, ir.VectorType) else number)
 
-    low, high = map(constant, limits)
-    return builder.or_(builder.fcmp_ordered("<", x, low), builder.fcmp_ordered(">", x, high))
+    tests = [builder.fcmp_ordered(op, x, constant(limit)) for op, limit in zip("<>", limits, strict=True) if limit is not None]
+    return builder.or_(*tests) if len(tests) == 2 else tests[0]
 
 
 def _declare(module: Any, name: str, type: Any, arity: int) -> Any:

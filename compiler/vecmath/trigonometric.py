@@ -1,6 +1,6 @@
-"""sin, cos, tan: x = n*pi/2 + r, |r| <= pi/4, r in two parts; a polynomial for the sine and one for the cosine of r.
+"""sin, cos, tan: x = n*pi + r for sin and cos, x = n*pi/2 + r for tan; a polynomial in r, and for tan a quotient.
 
-For usual arguments n is a float, and three parts of pi/2 with fma are exact enough (Cody and Waite; Muller, Elementary
+For usual arguments n is a float, and three parts of pi with fma are exact enough (Cody and Waite; Muller, Elementary
 Functions, 11.2). Beyond, the bits of 2/pi that matter are multiplied by the significand (M. Payne and R. Hanek 1983).
 """
 
@@ -16,34 +16,44 @@ from . import coefficients
 from .core import F64, Bits, Value, fast_two_sum, fma, hex_floats, polynomial, round_to_integer, two_product, where
 from .rare import replace_outside
 
-HALF_PI = {  # in three parts; the second one of float64 has 33 bits, so that its product with n is exact
-    "f64": hex_floats("0x1.921fb54442d18p0 0x1.1a626331p-54 0x1.1701b839a252p-88"),
-    "f32": hex_floats("0x1.921fb6p0 -0x1.777a5cp-25 -0x1.ee59dap-50"),
+PI = {  # in three parts; the first difference is exact, and what the others round is relative to r
+    "f64": hex_floats("0x1.921fb54442d18p1 0x1.1a62633145c07p-53 -0x1.f1976b7ed8fbcp-109"),
+    "f32": hex_floats("0x1.921fb6p1 -0x1.777a5cp-24 -0x1.ee59dap-49"),
 }
-HALF_PI_LOW = float.fromhex("0x1.1a62633145c07p-54")
+TAN_POLE = float.fromhex("0x1.9f02f6p-2")  # 4 / pi**2: the slope of the quotient's divisor
 # Up to here n*(three parts) is exact enough even for the arguments which are closest to a multiple of pi/2.
 USUAL_LIMIT = {"f64": 2.0**20, "f32": 2.0**15}
 
 
 def sin(x: Value) -> Value:
     """The sine."""
-    usual = _sin(x, *_reduce(abs(x)))
-    limit = USUAL_LIMIT[x.format.name]
-    return replace_outside(-limit, limit, x, usual, sin_huge)
+    size = abs(x)
+    n, turns = round_to_integer(size, 1.0 / math.pi)
+    return _repaired(size, _signed(_sine(_rest(size, n)), turns, x), sin_huge, x)
 
 
 def cos(x: Value) -> Value:
-    """The cosine."""
-    usual = _cos(*_reduce(abs(x)))
-    limit = USUAL_LIMIT[x.format.name]
-    return replace_outside(-limit, limit, x, usual, cos_huge)
+    """The cosine: the sine of |x| + pi/2."""
+    size = abs(x)
+    shifted = fma(size, 1.0 / math.pi, 0.5) + x.format.shifter
+    n = (shifted - x.format.shifter) - 0.5
+    return _repaired(size, _signed(_sine(_rest(size, n)), shifted.bits()), cos_huge, x)
 
 
 def tan(x: Value) -> Value:
     """The tangent."""
-    usual = _tan(x, *_reduce(abs(x)))
-    limit = USUAL_LIMIT[x.format.name]
-    return replace_outside(-limit, limit, x, usual, tan_huge)
+    size = abs(x)
+    n, turns = round_to_integer(size, 2.0 / math.pi)
+    first, second, third = (part * 0.5 for part in PI[x.format.name])
+    exact = fma(-n, first, size)
+    product, product_low = two_product(n, second)
+    r = exact - product
+    lost = ((exact - r) - product) - product_low
+    return _repaired(size, _tangent(r, fma(-n, third, lost), turns, x), tan_huge, x)
+
+
+def _repaired(size: Value, usual: Value, huge: Any, x: Value) -> Value:
+    return replace_outside(None, USUAL_LIMIT[x.format.name], size, usual, huge, x)
 
 
 def sinc(x: Value) -> Value:
@@ -54,73 +64,55 @@ def sinc(x: Value) -> Value:
 def sin_huge(x: Value) -> Value:
     """The sine for any |x| >= 2**15."""
     wide = x.widened()
-    return _sin(wide, *_reduce_huge(abs(wide))).narrowed(x.format)
+    r, _, turns = _reduce_huge(abs(wide), 1)
+    return _signed(_sine(r), turns, wide).narrowed(x.format)
 
 
 def cos_huge(x: Value) -> Value:
     """The cosine for any |x| >= 2**15."""
-    return _cos(*_reduce_huge(abs(x.widened()))).narrowed(x.format)
+    r, _, turns = _reduce_huge(abs(x.widened()), 1, quarter=1)
+    return _signed(_sine(r), turns).narrowed(x.format)
 
 
 def tan_huge(x: Value) -> Value:
     """The tangent for any |x| >= 2**15."""
     wide = x.widened()
-    return _tan(wide, *_reduce_huge(abs(wide))).narrowed(x.format)
+    return _tangent(*_reduce_huge(abs(wide), 2), wide).narrowed(x.format)
 
 
-def _reduce(x: Value) -> tuple[Bits, Value, Value]:
-    """N in the low bits, and r in two parts, for 0 <= x <= USUAL_LIMIT."""
-    first, second, third = HALF_PI[x.format.name]
-    n, quadrant = round_to_integer(x, 2.0 / math.pi)
-    exact = fma(-n, first, x)
-    if x.format is F64:
-        r = fma(-n, second, exact)
-        lost = fma(-n, second, exact - r)
-    else:
-        product, product_low = two_product(n, second)
-        r = exact - product
-        lost = ((exact - r) - product) - product_low
-    return quadrant, r, fma(-n, third, lost)
+def _rest(x: Value, n: Value) -> Value:
+    """X - n * pi."""
+    for part in PI[x.format.name]:
+        x = fma(-n, part, x)
+    return x
 
 
-def _sin(x: Value, quadrant: Bits, r: Value, r_low: Value) -> Value:
-    sine, cosine = _sin_and_cos(r, r_low)
-    size = where(_is_even(quadrant), sine, cosine)
-    return (size.bits() ^ ((_sign(quadrant) ^ x.bits()) & x.format.sign_mask)).as_float()
+def _sine(r: Value) -> Value:
+    """The sine for |r| <= pi/2."""
+    z = r * r
+    return fma(r * z, polynomial(z, coefficients.SIN(r)), r)
 
 
-def _cos(quadrant: Bits, r: Value, r_low: Value) -> Value:
-    sine, cosine = _sin_and_cos(r, r_low)
-    size = where(_is_even(quadrant), cosine, sine)
-    return (size.bits() ^ (_sign(quadrant + 1) & r.format.sign_mask)).as_float()
-
-
-def _tan(x: Value, quadrant: Bits, r: Value, r_low: Value) -> Value:
-    sine, cosine = _sin_and_cos(r, r_low)
-    even = _is_even(quadrant)
+def _tangent(r: Value, r_low: Value, turns: Bits, x: Value) -> Value:
+    """The tangent of r + r_low, |r| <= pi/4, or -1 over it for an odd number of turns; with the sign of x."""
+    z = r * r
+    sine = r + fma(r * z, polynomial(z, coefficients.TAN(r)), r_low)
+    cosine = fma(z, -TAN_POLE, 1.0)
+    even = (turns & 1).equals(0)
     quotient = where(even, sine, -cosine) / where(even, cosine, sine)
     return (quotient.bits() ^ (x.bits() & x.format.sign_mask)).as_float()
 
 
-def _is_even(quadrant: Bits) -> Any:
-    return (quadrant & 1).equals(0)
+def _signed(size: Value, turns: Bits, x: Value | None = None) -> Value:
+    """`size` or, after an odd number of half turns, -size; times the sign of x."""
+    sign = turns << (turns.format.width - 1)
+    if x is not None:
+        sign = sign ^ (x.bits() & x.format.sign_mask)
+    return (size.bits() ^ sign).as_float()
 
 
-def _sign(quadrant: Bits) -> Bits:
-    """Bit 1 of the quadrant in the place of the sign bit, and others below."""
-    return quadrant << (quadrant.format.width - 2)
-
-
-def _sin_and_cos(r: Value, r_low: Value) -> tuple[Value, Value]:
-    z = r * r
-    half = z * 0.5
-    sine = r + fma(r * z, polynomial(z, coefficients.SIN(r)), fma(-half, r_low, r_low))
-    cosine = 1.0 - (half - fma(z * z, polynomial(z, coefficients.COS(r)), -(r * r_low)))
-    return sine, cosine
-
-
-def _reduce_huge(x: Value) -> tuple[Bits, Value, Value]:
-    """The same as `_reduce` for any double x >= 2**15; NaN for inf.
+def _reduce_huge(x: Value, parts: int, quarter: int = 0) -> tuple[Value, Value, Bits]:
+    """R in two parts and n with x + quarter*pi/2 == n*pi/parts + r, for any double x >= 2**15; NaN for inf.
 
     With x == m * 2**e the bits of 2/pi before the place e - 1 contribute multiples of 4, and of those after it 192 are
     enough: x is never closer than 2**-62 (relative to pi/2) to a multiple of pi/2.
@@ -147,9 +139,10 @@ def _reduce_huge(x: Value) -> tuple[Bits, Value, Value]:
     lowest, middle, highest = (builder.mul(significand, builder.zext(word, i128)) for word in reversed(window))
     middle = builder.add(middle, builder.lshr(lowest, i128(64)))
     highest = builder.add(builder.shl(highest, i128(64)), middle)  # the upper 128 bits
+    highest = builder.add(highest, i128(quarter << 126))
     upper = builder.trunc(builder.lshr(highest, i128(64)), i64)
-    quadrant = builder.lshr(builder.add(upper, i64(1 << 61)), i64(62))
-    fraction = intrinsic("llvm.fshl", i128, highest, builder.shl(lowest, i128(64)), i128(2))  # signed, over 2**128
+    turns = builder.lshr(builder.add(upper, i64(1 << (63 - parts))), i64(64 - parts))
+    fraction = intrinsic("llvm.fshl", i128, highest, builder.shl(lowest, i128(64)), i128(parts))  # signed, over 2**128
     negative = builder.icmp_signed("<", fraction, i128(0))
     size = builder.select(negative, builder.neg(fraction), fraction)
     zeros = intrinsic("llvm.ctlz", i128, size, ir.Constant(ir.IntType(1), 0))
@@ -161,12 +154,12 @@ def _reduce_huge(x: Value) -> tuple[Bits, Value, Value]:
         return Value(builder, builder.uitofp(word, F64.float_type)) * unit * scale
 
     high, low = as_value(75, 2.0**-53), as_value(11, 2.0**-117)
-    half_pi = HALF_PI["f64"][0]
-    r = high * half_pi
-    r, r_low = fast_two_sum(r, fma(high, half_pi, -r) + fma(high, HALF_PI_LOW, low * half_pi))
+    pi, pi_low = (part / parts for part in PI["f64"][:2])
+    r = high * pi
+    r, r_low = fast_two_sum(r, fma(high, pi, -r) + fma(high, pi_low, low * pi))
     sign = Value(builder, builder.select(negative, F64.float_type(-1.0), F64.float_type(1.0)))
     r = where(x < math.inf, r * sign, x.constant(math.nan))
-    return Bits(builder, quadrant, F64), r, r_low * sign
+    return r, r_low * sign, Bits(builder, turns, F64)
 
 
 def _two_over_pi_table(module: Any) -> Any:

@@ -39,6 +39,8 @@ def loop(name: str, format: str, arity: int, call: Call) -> Callable[[], None]:
         i64 = ir.IntType(64)
         pointers = [element.as_pointer()] * (arity + 1)
         function = ir.Function(module, ir.FunctionType(ir.VoidType(), pointers), name)
+        function.attributes.add("nounwind")
+        function.attributes.alignstack = 64  # as kernels have it
         for argument in function.args:
             argument.add_attribute("noalias")
         builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -58,7 +60,7 @@ def loop(name: str, format: str, arity: int, call: Call) -> Callable[[], None]:
     library = numba_bridge.build(name, fill)
     rng = np.random.default_rng(0)
     dtype = np.float64 if format == "f64" else np.float32
-    low, high = RANGES.get(name.split("_")[1], (-10.0, 10.0))
+    low, high = RANGES.get(name.split("_", 1)[1].rpartition("_")[0], (-10.0, 10.0))
     arrays = [rng.uniform(low, high, COUNT).astype(dtype) for _ in range(arity + 1)]
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (arity + 1))(library.address(name))
     kept.extend((library, arrays))

@@ -390,17 +390,3 @@ def test_erfc_and_its_derivative_compute_one_exponential():
 
     log2_e = "0x3FF71547652B82FE"  # each exponential multiplies by it once
     assert optimised("erfc_and_slope", both).count(log2_e) == 1
-
-
-def test_sine_and_cosine_share_reduction_and_polynomials():
-    def both(builder, x):
-        return builder.fadd(vecmath.emit("sin", builder, x), vecmath.emit("cos", builder, x))
-
-    def sine(builder, x):
-        return vecmath.emit("sin", builder, x)
-
-    def products(text):
-        start = text.index("define double")
-        return text[start : text.index("\n}", start)].count("@llvm.fma")
-
-    assert products(optimised("sine_and_cosine", both)) == products(optimised("sine", sine))
