@@ -53,6 +53,7 @@ class _Reader:
     def kernel(self, kernel: Kernel) -> Iterator[Part]:
         yield kernel.splittable
         yield tuple((self.name(buffer), op) for buffer, op in kernel.reduces)
+        yield tuple(map(self.name, kernel.streams))
         yield tuple(self.statements(kernel.body))
         if (short := kernel.variant) is not None:
             yield tuple((self.symbol(name), size) for name, size in short.sizes)

@@ -31,6 +31,7 @@ from .shared_factors import shared_factors
 from .sizes import symbols_of
 from .split import main_extent, main_loop, work
 from .stages import stage
+from .streams import with_streams
 from .variants import with_variant
 
 __all__ = ["PlannedStep", "assemble", "planned"]
@@ -126,7 +127,8 @@ def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
     steps, terms = lowered(plan)
     with stage("fuse"):
         plan, steps = in_row_blocks(*by_columns(plan, steps), terms)
-    return plan, tuple(_named(s, f"k{number}") for number, s in enumerate(steps))
+        finished = with_streams(plan, steps)
+    return plan, tuple(_named(s, f"k{number}") for number, s in enumerate(finished))
 
 
 def _with_own_outputs(graph: Graph) -> Graph:
@@ -163,7 +165,7 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, driver: str
                 step.sizes, tuple(number[b.name] for b in step.buffers),
                 tuple(number[b.name] for b in step.buffers if b.written),
                 main_extent(step), 1 + work(loop.body) if loop is not None else 1, step.splittable,
-                tuple((number[name], op) for name, op in step.reduces))
+                tuple((number[name], op) for name, op in step.reduces), streams=tuple(map(number.__getitem__, step.streams)))
         written = () if step.accumulate else (number[step.out.buffer],)
         return KernelRecord(step.sizes, tuple(number[b.name] for b in step.buffers), written, step.parts,
                             BLOCK, True, (), step.routine)

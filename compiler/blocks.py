@@ -13,10 +13,12 @@ import numpy as np
 
 from .op import get
 
-__all__ = ["BLOCK", "Spread", "block_bounds", "combine"]
+__all__ = ["BLOCK", "ORDERED", "WIDEST", "Spread", "block_bounds", "combine"]
 
 BLOCK = 1 << 18  # statements; about a tenth of a millisecond, so that handing a block to a thread costs little beside it
 MOST_BLOCKS = 256
+WIDEST = 4096  # bytes of a row of results; longer ones are not written past the caches: a strip would not stay in the first one
+ORDERED = 1 << 24  # bytes of results; from here on a kernel that may write them past the caches adds what it reduces strip by strip
 MOST_COPIES = 1 << 24  # bytes of copies of what a kernel reduces
 COPIED = 200  # statements for each byte of a copy: to fill and to combine it then takes a small part of a block's time
 

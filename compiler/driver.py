@@ -17,18 +17,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import reduce
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import ir
 
-from .blocks import BLOCK, COPIED, MOST_BLOCKS, MOST_COPIES
+from .blocks import BLOCK, COPIED, MOST_BLOCKS, MOST_COPIES, ORDERED, WIDEST
 from .emit_llvm import emit_kernel, size_arithmetic
 from .emit_routines import emit_routine
-from .entry_spec import ARRAY_TYPE, BYTES, FIRST_DTYPE, NEW, PREPARE, ROUTINES, TABLE, dtypes_of
+from .entry_spec import ARRAY_TYPE, BYTES, FIRST_DTYPE, NEW, PREPARE, ROUTINES, STREAMED, TABLE, dtypes_of
 from .ir import Graph, Node
 from .loopnest import Kernel, Product, RowBlocks, in_turn
 from .memory_plan import plan_memory
-from .native import NEW_ARRAY, READY, RELEASE, SCRATCH, SPREAD
+from .native import NEW_ARRAY, READY, RELEASE, SCRATCH, SPREAD, STREAM_FROM
 from .native_code import LARGE
 from .ops.lowering import Lowering
 from .packing import ArgumentLayout
@@ -117,6 +118,7 @@ class Driver:
         self.node = {name: node for node, name in plan.buffers.items()}
         self.outputs = {plan.buffers[node]: k for k, node in enumerate(plan.graph.outputs)}
         self.joins: dict[tuple[str, str], Any] = {}
+        self.past_caches: dict[Kernel, Value] = {}  # places of 1 where they write past the caches, of 0 where not
         self.held: list[Value] = []  # places of references
         self.symbols = sorted({name for node in plan.graph.inputs for size in node.shape for name in symbols_of(size)})
         self._emit()
@@ -390,7 +392,7 @@ class Driver:
             with parts:
                 layout = ArgumentLayout.of(kernel)
                 slots = dict(layout.buffers)
-                words = layout.length + isinstance(kernel, Product | RowBlocks)
+                words = layout.length + (isinstance(kernel, Product | RowBlocks) or bool(kernel.streams))
                 own = len(kernel.reduces) + isinstance(kernel, RowBlocks)
                 job = [self.run, LONG(number), rows, extent, count, arguments, LONG(words), LONG(own)]
                 held: list[tuple[str, str, Value, Value]] = []
@@ -456,6 +458,9 @@ class Driver:
             offsets.append(kept)
             kept = builder.add(kept, self.padded(self.size(part)))
         most_copies = self.variable(LONG, LONG(0))
+        streamed = builder.bitcast(builder.gep(self.context, [LONG(STREAMED)]), LONG.as_pointer())
+        builder.store(LONG(0), streamed)
+        self.past_caches = {k: self.variable(LONG, LONG(0)) for k in self.kernels if isinstance(k, Kernel) and k.streams}
         for kernel, when in zip(self.kernels, self.when, strict=True):
             if isinstance(kernel, RowBlocks):
                 large = builder.fadd(large, self.amount(kernel.scratch * when))
@@ -467,6 +472,7 @@ class Driver:
             (self.variable(LONG, LONG(1)), self.variable(LONG, LONG(0))) if k.splittable else None for k in self.kernels]
         with self.only_if(heavy):
             self.prepare()
+            self.choose_streams(streamed)
             for kernel, when, places in zip(self.kernels, self.when, counts, strict=True):
                 if places is None:
                     continue
@@ -553,6 +559,20 @@ class Driver:
             self.require(self.builder.not_(self.is_null(answer)), self.failed)
             self.builder.call(self.external("Py_DecRef", VOID, POINTER), [answer])
 
+    def choose_streams(self, streamed: Value) -> None:
+        """Which kernels write past the caches; the bytes of that."""
+        table = self.builder.bitcast(self.slot(TABLE), LONG.as_pointer())
+        least = self.builder.load(self.builder.gep(table, [LONG(STREAM_FROM)]))
+        for kernel, place in self.past_caches.items():
+            names = kernel.streams
+            bytes_ = self.size(sum((self.bytes_of(self.node[name]) for name in names), start=0))
+            row = self.size(sum((prod(self.node[name].shape[1:], start=self.node[name].dtype.itemsize) for name in names), start=0))
+            from_ = self.larger(least, LONG(ORDERED)) if kernel.reduces else least
+            large, narrow = self.builder.icmp_signed(">=", bytes_, from_), self.builder.icmp_signed("<=", row, LONG(WIDEST))
+            past = self.builder.zext(self.builder.and_(large, narrow), LONG)
+            self.builder.store(past, place)
+            self.builder.store(self.builder.add(self.builder.load(streamed), self.builder.mul(past, bytes_)), streamed)
+
     def reads_calls(self, kernel: Runnable) -> bool:
         """Whether arrays are among its arguments that routines make."""
         return not self.called.isdisjoint(b.name for b in kernel.buffers)
@@ -579,6 +599,8 @@ class Driver:
             values.append(self.slot(ROUTINES[kernel.routine]))
         elif isinstance(kernel, RowBlocks):
             values.append(copies)
+        elif kernel.streams:
+            values.append(self.builder.load(self.past_caches[kernel]))
         self.put(words, values)
 
     # ------------------------------------------------------------------------------------------- calls of Python

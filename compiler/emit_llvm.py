@@ -48,7 +48,7 @@ from .sizes import Size, SizeExpr, Symbol
 from .split import main_loop
 from .strips import ROWS, Strips, strips
 
-__all__ = ["Lookup", "emit_kernel", "internal", "size_arithmetic", "size_value", "slot"]
+__all__ = ["Lookup", "emit_kernel", "internal", "loop_hint", "size_arithmetic", "size_value", "slot"]
 
 Value = Any  # llvmlite has no annotations
 POINTER = BYTE.as_pointer()
@@ -452,7 +452,7 @@ class _Body:
 
     def _hint(self, name: str, *values: Value) -> Any:
         module = self.function.module
-        return _loop_hint(module, ir.MetaDataString(module, name), *values)
+        return loop_hint(module, ir.MetaDataString(module, name), *values)
 
     def _let(self, statement: Let) -> Value:
         dtypes = [
@@ -584,7 +584,7 @@ def _polynomial(builder: Any, size: SizeExpr, symbols: Mapping[str, Value], know
     return total
 
 
-def _loop_hint(module: Any, *hint: Any) -> Any:
+def loop_hint(module: Any, *hint: Any) -> Any:
     """The identity of a loop (it contains itself, which makes it distinct) that carries a hint."""
     wish = module.add_metadata(hint)
     identity = module.add_metadata([INT64(len(module.metadata)), wish])

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from .kernel import Compiled, Loaded
 
 __all__ = ["ArrayArgument", "DictArgument", "DictResult", "EntrySpec", "FloatArgument", "IgnoredArgument", "ListArgument", "ListResult",
-           "OutArgument", "ScalarArgument", "TupleArgument", "dtypes_of", "hits", "latest_bytes", "leaves", "make_entry", "positions",
-           "steps", "whole"]
+           "OutArgument", "ScalarArgument", "TupleArgument", "dtypes_of", "hits", "latest_bytes", "latest_streamed", "leaves",
+           "make_entry", "positions", "steps", "whole"]
 
 FASTCALL_KEYWORDS = 0x80 | 0x2
 # The context array: fixed slots, then dtypes, then what the driver calls, then the objects that the spec names.
-(SLOW, HITS, BYTES, TABLE, PREPARE, ARRAY_TYPE, FLOAT_TYPE, TUPLE_TYPE, LIST_TYPE, DICT_TYPE, NEW, SCALAR, SGEMM, DGEMM,
- FIRST_DTYPE) = range(15)
+(SLOW, HITS, BYTES, STREAMED, TABLE, PREPARE, ARRAY_TYPE, FLOAT_TYPE, TUPLE_TYPE, LIST_TYPE, DICT_TYPE, NEW, SCALAR, SGEMM, DGEMM,
+ FIRST_DTYPE) = range(16)
 ROUTINES = {"sgemm": SGEMM, "dgemm": DGEMM}
 
 
@@ -232,7 +232,7 @@ def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[A
         slow: takes every call that does not match.
     """
     objects = spec.objects()
-    context = np.array([id(slow), 0, 0, native.table, id(native.prepare), id(np.ndarray), id(float), id(tuple), id(list), id(dict),
+    context = np.array([id(slow), 0, 0, 0, native.table, id(native.prepare), id(np.ndarray), id(float), id(tuple), id(list), id(dict),
                         native.numpy_function(native.API_NEW), native.numpy_function(native.API_SCALAR),
                         *(blas.address(name) if name in routines else 0 for name in ROUTINES), *map(id, dtypes),
                         *map(id, calls), *map(id, objects)], np.int64).view(_Context)
@@ -256,3 +256,8 @@ def hits(entry: Callable[..., Any]) -> int:
 def latest_bytes(entry: Callable[..., Any]) -> int:
     """Bytes of results, temporaries and partial results of the latest call that an entry took."""
     return _slot(entry, BYTES)
+
+
+def latest_streamed(entry: Callable[..., Any]) -> int:
+    """Bytes of results that the latest call that an entry took wrote past the caches."""
+    return _slot(entry, STREAMED)

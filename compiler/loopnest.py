@@ -194,7 +194,10 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """One loop nest over buffers. `sizes` are the size symbols it reads (passed at the call, in this order)."""
+    """One loop nest over buffers. `sizes` are the size symbols it reads (passed at the call, in this order).
+
+    `streams` are the buffers that it may write past the caches; if there are any, it takes one argument more, which says whether.
+    """
 
     name: str
     buffers: tuple[Buffer, ...]
@@ -203,6 +206,7 @@ class Kernel:
     splittable: bool = False
     reduces: tuple[tuple[str, str], ...] = ()
     variant: Variant | None = None
+    streams: tuple[str, ...] = ()
     note: str = field(default="", compare=False)
 
 

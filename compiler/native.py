@@ -6,26 +6,29 @@ Nothing here is ever freed: workers sleep in this code, and arrays return their 
 """
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from .errors import ArgumentError
 from .native_code import MOST_WORKERS, NATIVE
 
-__all__ = ["NEW_ARRAY", "READY", "RELEASE", "SCRATCH", "SPREAD", "Memory", "Workers", "memory", "numpy_function", "prepare", "table",
-           "workers"]
+__all__ = ["NEW_ARRAY", "READY", "RELEASE", "SCRATCH", "SPREAD", "STREAM_FROM", "Memory", "Workers", "last_cache", "memory",
+           "numpy_function", "prepare", "table", "workers"]
 
-# The table: whether it is filled, then functions.
-READY, SPREAD, NEW_ARRAY, SCRATCH, RELEASE = range(5)
+# The table: whether it is filled, then functions, then from how many bytes on a kernel's results go past the caches.
+READY, SPREAD, NEW_ARRAY, SCRATCH, RELEASE, STREAM_FROM = range(6)
 _FUNCTIONS = {SPREAD: "spread", NEW_ARRAY: "new_array", SCRATCH: "scratch", RELEASE: "release"}
 # Positions in NumPy's table of C functions (numpy/__multiarray_api.h).
 API_SCALAR, API_NEW, API_SET_HANDLER = 60, 93, 304
 DEFAULT_LIMIT = 1 << 29
+CACHE = 1 << 25  # bytes of a last cache, where nothing is known of it
 
-_table: Any = (ctypes.c_int64 * 5)()
+_table: Any = (ctypes.c_int64 * 6)()
 ctypes.pythonapi.Py_IncRef(ctypes.py_object(_table))
 table = ctypes.addressof(_table)
 
@@ -122,6 +125,7 @@ def _loaded() -> _Code:
             code.limit.value = memory._limit
             for place, name in _FUNCTIONS.items():
                 _table[place] = code.address(name)
+            _table[STREAM_FROM] = memory.stream_from
             _state.code = code
         return _state.code
 
@@ -183,6 +187,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._limit = DEFAULT_LIMIT
+        self._stream_from: int | None = None
 
     @property
     def held(self) -> int:
@@ -200,14 +205,30 @@ class Memory:
         Raises:
             ArgumentError: `limit` is not a whole number of at least 0.
         """
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
-            raise ArgumentError(f"the limit is a number of bytes, at least 0, not {limit!r}")
+        _natural("the limit is", limit)
         with _state.lock:
             self._limit = limit
             if _state.code is not None:
                 _state.code.limit.value = limit
                 if self.held > limit:
                     self.clear()
+
+    @property
+    def stream_from(self) -> int:
+        """From how many bytes on the results of a kernel are written past the caches: what the last cache holds, unless it was set."""
+        with _state.lock:
+            if self._stream_from is None:
+                self._stream_from = last_cache()
+            return self._stream_from
+
+    def set_stream_from(self, bytes_: int) -> None:
+        """Write results past the caches from so many bytes of a kernel's results on. It changes no bit of them.
+
+        Raises:
+            ArgumentError: `bytes_` is not a whole number of at least 0.
+        """
+        self._stream_from = _natural("results are written past the caches from", bytes_)
+        _table[STREAM_FROM] = bytes_
 
     def clear(self) -> int:
         """Give everything that is kept back to the system; how many bytes that were."""
@@ -218,6 +239,23 @@ class Memory:
 
     def __repr__(self) -> str:
         return f"{self.held:,} of at most {self._limit:,} bytes are kept for results"
+
+
+def _natural(what: str, bytes_: int) -> int:
+    if not isinstance(bytes_, int) or isinstance(bytes_, bool) or bytes_ < 0:
+        raise ArgumentError(f"{what} a number of bytes, at least 0, not {bytes_!r}")
+    return bytes_
+
+
+def last_cache(caches: str = "/sys/devices/system/cpu/cpu0/cache") -> int:
+    """The bytes of the largest cache in front of memory; `CACHE` where the system does not say."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    sizes = [0]
+    for file in Path(caches).glob("index*/size"):
+        with contextlib.suppress(OSError, ValueError):
+            size = file.read_text().strip()
+            sizes.append(int(size.rstrip("KMG")) * units.get(size[-1:], 1))
+    return max(sizes) or CACHE
 
 
 memory = Memory()

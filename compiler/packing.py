@@ -20,7 +20,8 @@ __all__ = ["ArgumentLayout", "pack"]
 class ArgumentLayout:
     """The slots of a kernel's argument array; make one for each kernel and keep it.
 
-    A product takes one more, after them: the address of its routine. So do row blocks: the address of their memory.
+    A product takes one more, after them: the address of its routine. So do row blocks: the address of their memory; and kernels that
+    may write past the caches: 1 where they do so.
 
     Attributes:
         sizes: the size symbols, in slots 0, 1, ...

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import blas, cache, native
-from .blocks import Spread, block_bounds, combine
-from .entry_spec import EntrySpec, dtypes_of, latest_bytes, make_entry, steps, whole
+from .blocks import ORDERED, WIDEST, Spread, block_bounds, combine
+from .entry_spec import EntrySpec, dtypes_of, latest_bytes, latest_streamed, make_entry, steps, whole
 from .errors import IndexingError, LoweringError, ShapeError
 from .interpret import bind_shapes, evaluate_op, quiet
 from .kernel import Compiled, Loaded, load_object, lowering_of
@@ -127,7 +127,7 @@ class Program:
         assert code is not None
         buffers, written = self.record.buffers, kernel.written
         arguments, names, reduced = kernel.buffers, kernel.sizes, kernel.reduces
-        extent, statements, routine, scratch = kernel.extent, kernel.statements, kernel.routine, kernel.scratch
+        extent, statements, routine, scratch, streams = kernel.extent, kernel.statements, kernel.routine, kernel.scratch, kernel.streams
         pointer_slot = kernel.pointers(self._ranks)
 
         def run(values: list[Any], sizes: dict[str, int], spread: Spread | None) -> None:
@@ -142,6 +142,10 @@ class Program:
                 packed += array.strides
             if routine:
                 packed.append(blas.address(routine))
+            if streams:
+                row = sum(values[slot].strides[0] for slot in streams)
+                least = max(native.memory.stream_from, ORDERED if reduced else 0)
+                packed.append(row <= WIDEST and row * len(values[streams[0]]) >= least)
             base = np.array(packed, np.int64)
             stop = evaluate(extent, sizes)
             copied = sum(values[slot].nbytes for slot, _ in reduced) if scratch == 0 else 0  # row blocks say how many parts they have
@@ -250,6 +254,11 @@ class Program:
     def latest_bytes(self) -> int:
         """Bytes of results, temporaries and partial results, at most at once, in the latest call of `run`."""
         return self._step_bytes if self._whole is None else latest_bytes(self._whole) or self._step_bytes
+
+    @property
+    def latest_streamed(self) -> int:
+        """Bytes of results that the latest call of `run` wrote past the caches."""
+        return 0 if self._whole is None else latest_streamed(self._whole)
 
     def _prepared(self, arrays: Sequence[Any]) -> list[Array]:
         return [_prepared(array, b.dtype) for array, b in zip(arrays, self.record.buffers[:len(self.record.inputs)], strict=True)]

@@ -65,6 +65,7 @@ class KernelRecord:
         reduces: (buffer, combining op) of each buffer of which every range needs its own copy.
         routine: of BLAS, whose address is the last argument; empty for loops.
         scratch: bytes of memory for each range, whose address is the last argument; 0 for none.
+        streams: those that it may write past the caches; if there are any, its last argument says whether.
         when: 1 where it runs, 0 where not.
         otherwise: whether it is for sizes for which row blocks do not pay.
     """
@@ -78,6 +79,7 @@ class KernelRecord:
     reduces: tuple[tuple[int, str], ...]
     routine: str = ""
     scratch: Size = 0
+    streams: tuple[int, ...] = ()
     when: Size = 1
     otherwise: bool = False
 

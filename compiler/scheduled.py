@@ -112,7 +112,8 @@ def _blocks(kernel: Kernel) -> str:
         return ""
     joined = ", ".join(f"{name} by {op}" for name, op in kernel.reduces)
     short = f"; unrolled where {', '.join(f'{s} is {n}' for s, n in kernel.variant.sizes)}" if kernel.variant is not None else ""
-    return f", in blocks{' that combine ' + joined if joined else ''}{short}"
+    past = f"; past the caches where large, as nothing here reads them: {', '.join(kernel.streams)}" if kernel.streams else ""
+    return f", in blocks{' that combine ' + joined if joined else ''}{short}{past}"
 
 
 def touched_by(step: PlannedStep, plan: Plan) -> Touched:

@@ -10,6 +10,7 @@ from .alike import Part, Shift, Step, from_start, pattern
 from .emit_llvm import SIGNATURE, Lookup, emit_kernel, internal, slot
 from .emit_product import emit_product
 from .emit_rows import emit_row_blocks
+from .emit_streams import emit_streamed
 from .loopnest import Kernel, Product
 from .packing import ArgumentLayout
 from .scalar_llvm import INT64
@@ -38,7 +39,7 @@ class SharedCode:
     def function(self, step: Step, symbol: str) -> Any:
         """The internal function `void(i64 start, i64 stop, i64* arguments)` of a step; `symbol` names it where it is new."""
         if self._single and isinstance(step, Kernel):
-            return emit_kernel(self._module, step, symbol, self._lowering)
+            return self._kernel(step, symbol)
         alike = pattern(step)
         if alike not in self._known:
             moved, shifts = from_start(step)
@@ -50,10 +51,14 @@ class SharedCode:
 
     def _emit(self, step: Step, symbol: str) -> Any:
         if isinstance(step, Kernel):
-            return emit_kernel(self._module, step, symbol, self._lowering)
+            return self._kernel(step, symbol)
         if isinstance(step, Product):
             return emit_product(self._module, step, symbol, self.function)
         return emit_row_blocks(self._module, step, symbol, self.function)
+
+    def _kernel(self, kernel: Kernel, symbol: str) -> Any:
+        plain = emit_kernel(self._module, kernel, symbol, self._lowering)
+        return emit_streamed(self._module, kernel, plain, f"{symbol}.streamed", self._lowering) if kernel.streams else plain
 
     def _shifted(self, whole: Any, step: Step, shifts: Sequence[Shift], symbol: str) -> Any:
         """A function that calls another with the same arguments but for the addresses of arrays."""
@@ -62,7 +67,7 @@ class SharedCode:
         start, stop, arguments = function.args
         layout = ArgumentLayout.of(step)
         first = dict(layout.buffers)
-        words = builder.alloca(INT64, layout.length + (0 if isinstance(step, Kernel) else 1))
+        words = builder.alloca(INT64, layout.length + (0 if isinstance(step, Kernel) and not step.streams else 1))
         values = [slot(builder, arguments, k) for k in range(words.operands[0].constant)]
         for buffer, axis, place in shifts:
             address = first[buffer]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakSet
 
-from ...compiler.entry_spec import hits, latest_bytes
+from ...compiler.entry_spec import hits, latest_bytes, latest_streamed
 from ...compiler.ir import Graph
 from .execution import Execution
 from .tables import table
@@ -59,6 +59,12 @@ class Stats:
         return max([*runs, *map(latest_bytes, self.entries)], default=0)
 
     @property
+    def streamed_bytes(self) -> int:
+        """Bytes of results that were written past the caches in the latest call of each program, of the one that wrote the most."""
+        runs = [made.program.latest_streamed for made in self.programs if made.program is not None]
+        return max([*runs, *map(latest_streamed, self.entries)], default=0)
+
+    @property
     def flops(self) -> int:
         """An estimate of the latest program's arithmetic for the example's sizes, in additions."""
         return self.flops_of()
@@ -94,6 +100,7 @@ class Stats:
             ("compiles", f"{self.compiles}"), ("cache hits", f"{self.cache_hits}"), ("traces", f"{self.traces}"),
             ("latest program", f"{self.kernels} kernels, {self.temporaries} temporaries, {self.bytes} bytes, about {self.flops} flops"),
             ("memory of results and temporaries of the latest calls", f"{self.peak_bytes} bytes at most"),
+            ("results written past the caches in the latest calls", f"{self.streamed_bytes} bytes at most"),
             ("seconds", stages or "none yet"),
             *((f"between steps {k} and {k + 1}", reason) for k, reason in enumerate(self.boundaries)),
             *(("specialised", note) for note in self.specialisations),
