@@ -317,6 +317,44 @@ def _unit(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
     return f.where(origin, zero, a / y), f.where(origin, zero, b / y)
 
 
+# ---------------------------------------------------------------- what an operation rounds away
+ORDINARY = {8: (2.0**-900, 2.0**900), 4: (2.0**-90, 2.0**90)}  # sizes of results, by bytes, whose errors are looked at
+
+
+def _split(x: Any) -> tuple[Any, Any]:
+    """The upper half of the digits and the lower one (Veltkamp)."""
+    scaled = x * (x.dtype.type(2.0 ** (27 if x.dtype.itemsize == 8 else 12)) + 1)
+    high = scaled - (scaled - x)
+    return high, x - high
+
+
+def _product_error(a: Any, b: Any) -> Any:
+    a, b = np.asarray(a), np.asarray(b)
+    product = np.asarray(a * b)
+    low, high = ORDINARY[product.dtype.itemsize]
+    ordinary = (np.abs(product) > low) & (np.abs(product) < high)
+    (p, e), (q, k) = np.frexp(np.where(ordinary, a, 0)), np.frexp(np.where(ordinary, b, 0))
+    (p_high, p_low), (q_high, q_low), whole = _split(p), _split(q), p * q
+    error = ((p_high * q_high - whole) + p_high * q_low + p_low * q_high) + p_low * q_low  # Dekker 1971
+    return np.asarray(np.ldexp(error, e + k), product.dtype)
+
+
+def _sum_error(a: Any, b: Any) -> Any:
+    a, b = np.asarray(a), np.asarray(b)
+    total = a + b
+    of_b = total - a
+    error = (a - (total - of_b)) + (b - of_b)
+    return np.where(np.isfinite(error), error, error.dtype.type(0))
+
+
+for _name, _numpy, _latex, _text in (
+    ("product_error", _product_error, r"\operatorname{{err}}\left({0}\cdot {1}\right)", "error({0}*{1})"),
+    ("sum_error", _sum_error, r"\operatorname{{err}}\left({0} + {1}\right)", "error({0} + {1})"),
+):
+    _op(_name, 2, _numpy, lambda y, a, b: (None, None), cost=3.0, kinks="0 over the reals, and so its derivative",
+        lowering=Lowering(f"math {_name}", source=f"vm.{_name}({{0}}, {{1}})"), commutative=True,
+        names=Names(_name, _latex, _text, meaning=lambda m, a, b: 0 * a))
+
 # ---------------------------------------------------------------- choices
 def _half_at_ties_of_greatest(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
     return _share(a, b, f.lt(a, b)), _share(a, b, f.gt(a, b))

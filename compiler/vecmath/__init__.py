@@ -109,6 +109,8 @@ FUNCTIONS: Mapping[str, Function] = _Table(
     Function("cbrt", 1, "power", 1.0, 1.0, "1/cbrt from the bit pattern, refined"),
     Function("hypot", 2, "arithmetic", 1.5, 1.5, "scaled sum of squares"),
     Function("rsqrt", 1, "arithmetic", 1.5, 1.5, "1/sqrt(x)"),
+    Function("product_error", 2, "arithmetic", 0.0, 0.0, "fma (Dekker 1971)"),
+    Function("sum_error", 2, "arithmetic", 0.0, 0.0, "Knuth, TAOCP volume 2, 4.2.2"),
     Function("square", 1, "arithmetic", 0.5, 0.5, "one product", on_integers=True),
     Function("reciprocal", 1, "arithmetic", 0.5, 0.5, "one quotient"),
     Function("fmod", 2, "arithmetic", 0.0, 0.0, "fma; libm's fmod for huge quotients", on_integers=True),

@@ -66,6 +66,20 @@ def sign(x: Value) -> Value:
     return where(x.equals(0.0), x.constant(0.0), where(x.is_nan(), x, one))
 
 
+def product_error(x: Value, y: Value) -> Value:
+    """What x * y rounds away, exactly; 0 where the product, or its error, may be beyond the normal range."""
+    product, error = two_product(x, y)
+    low, high = ORDINARY[x.format.name]
+    size = abs(product)
+    return where(size > low, where(size < high, error, 0.0), 0.0)
+
+
+def sum_error(x: Value, y: Value) -> Value:
+    """What x + y rounds away, exactly; 0 where the sum overflows."""
+    error = two_sum(x, y)[1]
+    return where(abs(error) < math.inf, error, 0.0)
+
+
 def square(x: Value) -> Value:
     """X * x."""
     return x * x

@@ -219,6 +219,37 @@ def _sums(total: Callable[[Node, Node], Node], name: str) -> dict[str, Any]:
     }
 
 
+def _moments() -> dict[str, Any]:
+    """Variances and covariances by sums, divided by the number of elements, and by four."""
+    def rows(n: Node) -> Node:
+        return f.sum(n, axes=(1,))
+
+    def kept(n: Node) -> Node:
+        return f.reshape(rows(n), shape=(2, 1))
+
+    def case(once: bool, by: Callable[[Node], Node], total: Callable[[Node], Node], dot: bool) -> Callable[..., Node]:
+        def of(x: Node, y: Node | None = None) -> Node:
+            other = x if y is None else y
+            products = f.contract(x, other, left="a", right="a", out="") if dot else total(f.square(x) if y is None else x * y)
+            sums = total(x), total(other)
+            if once:
+                return products - by(f.square(sums[0]) if y is None else sums[0] * sums[1])
+            return by(products) - (f.square(by(sums[0])) if y is None else by(sums[0]) * by(sums[1]))
+
+        return of
+
+    found: dict[str, Any] = {}
+    for form, total, shape in (("", rows, M), ("_of_kept_axes", kept, M), ("_by_products", lambda n: f.sum(n, axes=(0,)), (3,))):
+        for suffix, by in ((form, lambda n: n / constant(3.0, n.dtype, n.shape)),
+                           (f"{form}_by_multiples", lambda n: n * constant(0.25, n.dtype, n.shape))):
+            dot = form == "_by_products"
+            found |= {f"variance{suffix}": ((shape,), case(False, by, total, dot)),
+                      f"sum_of_squares_about_mean{suffix}": ((shape,), case(True, by, total, dot)),
+                      f"covariance{suffix}": ((shape, shape), case(False, by, total, dot)),
+                      f"sum_of_products_about_means{suffix}": ((shape, shape), case(True, by, total, dot))}
+    return found
+
+
 CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
     "fold_constants": ((), lambda: f.exp(constant(1.5, "float64", (3,)))),
     "size_of_fixed_axis": ((), lambda: make("size", shape=(), dtype=np.dtype(np.int64), size=7)),
@@ -312,6 +343,7 @@ CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
     "log_gather_softmax": ((M,), lambda x: f.log(f.gather(_flat_softmax(x), constant(1, "int64", (2,)), axes=(0,)))),
     "log_gather_2_softmax": ((M,), lambda x: f.log(
         f.gather(_flat_softmax(x), *[constant(1, "int64", (2,))] * 2, axes=(0, 1)))),
+    **_moments(),
     "log_slice_softmax": ((M,), lambda x: f.log(f.slice(_flat_softmax(x), start=(0, 1), step=(1, 1), shape=(2, 1)))),
 }
 
