@@ -10,7 +10,7 @@ from .differentiate import jvp, ones_like, vjp, zeros_like
 from .errors import DifferentiationError
 from .ir import Graph, Node, make
 from .ops.rules import aval_text
-from .rewrite import DEFAULT_LEVELS, SAME_TERMS, Step, compress, expand, factors_out, share_divisions, simplify, sum_along_inner
+from .rewrite import DEFAULT_LEVELS, SAME_TERMS, Step, compensate, compress, expand, factors_out, share_divisions, simplify, sum_along_inner
 from .stages import stage
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Gra
         outputs, compressed = compress(differentiated.outputs) if request.kind in MATRICES else ([*differentiated.outputs], [])
         outputs, second = simplify(sum_along_inner(outputs), levels, stabilise=options.stabilise, fastmath=options.fastmath)
         outputs, again = expand(outputs) if options.stabilise else (outputs, [])
+        outputs, corrected = compensate(outputs) if options.stabilise else (outputs, [])
         outputs = factors_out(share_divisions(outputs)) if options.rounding else outputs
         simplified = _check(differentiated.with_outputs(outputs), "simplify")
-    return differentiated, simplified, (*first, *expanded, *compressed, *second, *again)
+    return differentiated, simplified, (*first, *expanded, *compressed, *second, *again, *corrected)

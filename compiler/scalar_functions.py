@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["digamma", "erfcx", "erfinv", "exprel", "lgamma", "log_sigmoid", "rsqrt", "sech_squared", "sigmoid", "sinc", "softplus"]
+__all__ = ["digamma", "erfcx", "erfinv", "exprel", "lgamma", "log_sigmoid", "product_error", "rsqrt", "sech_squared",
+           "sigmoid", "sinc", "softplus", "sum_error"]
 
 Scalar = Any  # a float or a NumPy scalar; under numba each call has its own type
 
@@ -82,6 +83,28 @@ def erfcx(x: Scalar) -> Scalar:
     for k in range(8, 0, -1):
         total = 1.0 - (k - 0.5) * w * total
     return total / (x * math.sqrt(math.pi))
+
+
+def product_error(a: Scalar, b: Scalar) -> Scalar:
+    """What a * b rounds away, by the halves of the digits of both (Dekker 1971); 0 for products of extreme size."""
+    product = a * b
+    if not 2.0**-960 < abs(product) < math.inf:
+        return 0.0
+    p, e = math.frexp(a)
+    q, k = math.frexp(b)
+    p_high = p * 134217729.0 - (p * 134217729.0 - p)
+    q_high = q * 134217729.0 - (q * 134217729.0 - q)
+    p_low, q_low = p - p_high, q - q_high
+    error = ((p_high * q_high - p * q) + p_high * q_low + p_low * q_high) + p_low * q_low
+    return math.ldexp((p * q - math.ldexp(product, -(e + k))) + error, e + k)
+
+
+def sum_error(a: Scalar, b: Scalar) -> Scalar:
+    """What a + b rounds away (Knuth)."""
+    total = a + b
+    of_b = total - a
+    error = (a - (total - of_b)) + (b - of_b)
+    return error if abs(error) < math.inf else 0.0
 
 
 def lgamma(x: Scalar) -> Scalar:

@@ -318,7 +318,7 @@ def _unit(y: Node, a: Node, b: Node) -> tuple[Node, Node]:
 
 
 # ---------------------------------------------------------------- what an operation rounds away
-ORDINARY = {8: (2.0**-900, 2.0**900), 4: (2.0**-90, 2.0**90)}  # sizes of results, by bytes, whose errors are looked at
+LEAST = {8: 2.0**-960, 4: 2.0**-100}  # products of this size, by bytes, have errors that are floats
 
 
 def _split(x: Any) -> tuple[Any, Any]:
@@ -331,12 +331,11 @@ def _split(x: Any) -> tuple[Any, Any]:
 def _product_error(a: Any, b: Any) -> Any:
     a, b = np.asarray(a), np.asarray(b)
     product = np.asarray(a * b)
-    low, high = ORDINARY[product.dtype.itemsize]
-    ordinary = (np.abs(product) > low) & (np.abs(product) < high)
+    ordinary = (np.abs(product) > LEAST[product.dtype.itemsize]) & np.isfinite(product)
     (p, e), (q, k) = np.frexp(np.where(ordinary, a, 0)), np.frexp(np.where(ordinary, b, 0))
     (p_high, p_low), (q_high, q_low), whole = _split(p), _split(q), p * q
     error = ((p_high * q_high - whole) + p_high * q_low + p_low * q_high) + p_low * q_low  # Dekker 1971
-    return np.asarray(np.ldexp(error, e + k), product.dtype)
+    return np.asarray(np.ldexp(error, e + k) + 0.0, product.dtype)
 
 
 def _sum_error(a: Any, b: Any) -> Any:
@@ -344,7 +343,7 @@ def _sum_error(a: Any, b: Any) -> Any:
     total = a + b
     of_b = total - a
     error = (a - (total - of_b)) + (b - of_b)
-    return np.where(np.isfinite(error), error, error.dtype.type(0))
+    return np.where(np.isfinite(error), error, error.dtype.type(0)) + error.dtype.type(0)  # no error is +0
 
 
 for _name, _numpy, _latex, _text in (

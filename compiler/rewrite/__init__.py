@@ -6,6 +6,7 @@ inf/inf at 1000), and after it once more.
 """
 from __future__ import annotations
 
+from .compensation import compensate
 from .engine import DEFAULT_LEVELS, SAME_TERMS, RewriteCycleError, Rewriter, RuleSet, Step, compress, simplify
 from .expansion import expand
 from .factors import factors_out
@@ -15,4 +16,4 @@ from .rule import Condition, Level, Rule, rule
 from .symmetry import sum_along_inner
 
 __all__ = ["DEFAULT_LEVELS", "SAME_TERMS", "Condition", "Fact", "Facts", "Level", "RewriteCycleError", "Rewriter", "Rule", "RuleSet",
-           "Step", "compress", "expand", "factors_out", "rule", "share_divisions", "simplify", "sum_along_inner"]
+           "Step", "compensate", "compress", "expand", "factors_out", "rule", "share_divisions", "simplify", "sum_along_inner"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
-from .core import Bool, Value, fma, where
+from .core import Bool, Value, fma, two_product, two_sum, where
 from .rare import replace_outside
+
+LEAST = {"f64": 2.0**-960, "f32": 2.0**-100}  # products of this size have errors that are floats
 
 
 def fmod(a: Value, b: Value) -> Value:
@@ -67,17 +69,16 @@ def sign(x: Value) -> Value:
 
 
 def product_error(x: Value, y: Value) -> Value:
-    """What x * y rounds away, exactly; 0 where the product, or its error, may be beyond the normal range."""
+    """What x * y rounds away, exactly; 0 where the product overflows, or is so small that its error may be no float."""
     product, error = two_product(x, y)
-    low, high = ORDINARY[x.format.name]
     size = abs(product)
-    return where(size > low, where(size < high, error, 0.0), 0.0)
+    return where(size > LEAST[x.format.name], where(size < math.inf, error, 0.0), x.constant(0.0))
 
 
 def sum_error(x: Value, y: Value) -> Value:
     """What x + y rounds away, exactly; 0 where the sum overflows."""
     error = two_sum(x, y)[1]
-    return where(abs(error) < math.inf, error, 0.0)
+    return where(abs(error) < math.inf, error, 0.0) + 0.0  # no error is +0
 
 
 def square(x: Value) -> Value:

@@ -18,7 +18,8 @@ from numba.extending import intrinsic
 from scipy import special
 from vecmath_kernels import evaluate, kernel
 
-from chainrule.compiler import numba_bridge, vecmath
+from chainrule.compiler import numba_bridge, op, vecmath
+from chainrule.compiler.ops import elementwise as _declare_ops  # noqa: F401
 from chainrule.compiler.vecmath import FUNCTIONS, fit
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -130,7 +131,9 @@ SPECIAL = (
     *(5e-324, -5e-324, 1e-310, -1e-310, 1e-40, -1e-40, 1e-20, -1e-20, 1e-300, 90.0, -104.5, 710.0, -746.0, 800.0),
     *(1e30, -1e30, 1.7e308, -1.7e308),
 )
+ERRORS = ("product_error", "sum_error")  # compared with fractions in test_compensation.py
 NUMPY = {
+    **{name: op.get(name).evaluate for name in ERRORS},
     "exprel": lambda x: np.where(np.isin(x, (0.0, math.inf)), np.exp(x), np.expm1(x.astype(np.longdouble)) / x).astype(x.dtype),
     "sinc": lambda x: np.where(x == 0, 1.0, np.sin(x) / x),
     "sigmoid": special.expit,
@@ -243,7 +246,7 @@ def test_absolute_error_of_gamma_functions_at_negative_arguments(name, dtype):
 
 
 def test_every_float_function_is_compared_with_a_reference():
-    compared = {*RANGES, *RANGES_OF_TWO, *(name for name in on_floats if hasattr(np, name))}
+    compared = {*RANGES, *RANGES_OF_TWO, *ERRORS, *(name for name in on_floats if hasattr(np, name))}
     assert compared == set(on_floats)
 
 

@@ -13,7 +13,7 @@ from ... import sizes
 from ...build import broadcast_to, size_value
 from ...ir import Node, constant, f
 from ...ops.reduction import expand_back
-from ..pattern import Apply, Match, op
+from ..pattern import Apply, Match, Pattern, op
 from ..rule import Level, Rule, rule
 from . import forms
 from .variables import AXES, LEFT, OUT, RIGHT, A, C, X, Y
@@ -60,8 +60,16 @@ def _sums(kept: bool) -> tuple[Apply, ...]:
     return tuple(op.reshape(total) if kept else total for total in sums)
 
 
+def _over(node: Pattern) -> Apply:
+    return node / A
+
+
+def _times(node: Pattern) -> Apply:
+    return node * C
+
+
 def _rules(name: str, squares: Apply, products: Apply, of_x: Apply, of_y: Apply) -> Iterator[Rule]:
-    for suffix, by in ((name, lambda n: n / A), (f"{name}_by_multiples", lambda n: n * C)):
+    for suffix, by in ((name, _over), (f"{name}_by_multiples", _times)):
         yield rule(f"variance{suffix}", by(squares) - op.square(by(of_x)), _each, STABLE)
         yield rule(f"sum_of_squares_about_mean{suffix}", squares - by(op.square(of_x)), _once, STABLE)
         yield rule(f"covariance{suffix}", by(products) - by(of_x) * by(of_y), _each, STABLE)

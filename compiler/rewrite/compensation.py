@@ -1,0 +1,138 @@
+"""Sums of products of arguments, with what their operations round away added at the end.
+
+`a*d - b*c`, `b*b - 4*a*c`, `x*x - 2*x*y + y*y` or a sum of squares less the square of a sum lose all their digits where their terms
+cancel, although arguments are exact. Where a polynomial of arguments is homogeneous (all terms are of one degree, 2 or more, as those
+of a quantity with a unit are) and nothing proves that its terms have one sign, the errors of its products and sums are computed
+exactly, carried to first order, and added: the result is as good as one of twice the digits, rounded.
+
+Other polynomials are left, since their terms cancel at single points only. What is rounded before (functions, quotients) is as well:
+its error is larger. Sources: Dekker 1971; Kahan's difference of products; Ogita, Rump & Oishi, "Accurate sum and dot product", 2005;
+Langlois, "Automatic linear correction of rounding errors", 2001.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..ir import Node, current, f, rebuild, toposort
+from .engine import Step
+from .facts import Fact, Facts
+from .pattern import MOVES, AnyOf
+from .rule import Level, rule
+
+__all__ = ["COMPENSATION", "compensate"]
+
+LARGEST = 64  # nodes of a polynomial, shared ones counted as often as they are used
+COMPENSATION = rule("compensated", AnyOf("elementwise", "", "a homogeneous polynomial of arguments"), lambda m: None, Level.STABLE,
+                    why="what its operations round away is computed exactly, and added")
+PARTS = ("add", "sub", "mul", "div", "square", "neg")
+
+
+def is_given(node: Node) -> bool:
+    """An argument, or elements of one: not rounded."""
+    while node.op.name in (*MOVES, "slice", "gather"):
+        node = node.inputs[0]
+    return node.op.name == "input"
+
+
+def compensate(outputs: Sequence[Node]) -> tuple[list[Node], list[Step]]:
+    """The outputs with homogeneous polynomials of arguments corrected, and what was corrected."""
+    order = toposort(outputs)
+    degrees: dict[Node, int] = {}
+    size: dict[Node, int] = {}
+    for node in order:
+        size[node] = min(1 + sum(size[i] for i in node.inputs if i in degrees), 2 * LARGEST)
+        degree = _degree(node, degrees) if size[node] <= LARGEST else None
+        if degree is not None:
+            degrees[node] = degree
+    outer = dict.fromkeys(i for node in order if node not in degrees for i in node.inputs) | dict.fromkeys(outputs)
+    facts = Facts()
+    made: dict[Node, Node] = {}
+    steps: list[Step] = []
+    for node in order:
+        if node in outer and degrees.get(node, 0) >= 2 and _may_cancel(node, degrees, facts):
+            before, current.sites = current.sites, node.sites
+            try:
+                error = _error(node, last=True)
+                if error is not None:
+                    made[node] = node + error
+                    steps.append(Step(COMPENSATION, node, made[node], node.sites))
+            finally:
+                current.sites = before
+    return (rebuild(outputs, made), steps) if made else (list(outputs), [])
+
+
+def _degree(node: Node, known: dict[Node, int]) -> int | None:
+    """The degree of a homogeneous polynomial of arguments, 0 for constants; None for anything else."""
+    name = node.op.name
+    if node.dtype.kind != "f" or node.dtype.itemsize < 4:
+        return None
+    if name == "const":
+        return 0 if abs(node.value) < 2.0**100 else None
+    if is_given(node):
+        return 1
+    parts = [known.get(i) for i in node.inputs]
+    if name not in PARTS or None in parts:
+        return None
+    left, right = parts[0], parts[-1]
+    assert left is not None
+    assert right is not None
+    if name in ("add", "sub"):
+        return left if left == right and left else None
+    if name == "div":
+        return None if right or node.inputs[1].op.name != "const" else left
+    return left + right if name == "mul" else 2 * left if name == "square" else left
+
+
+def _may_cancel(root: Node, degrees: dict[Node, int], facts: Facts) -> bool:
+    """Whether a sum of products in it may be much smaller than its terms."""
+    for node in toposort([root]):
+        if node.op.name in ("add", "sub") and degrees.get(node, 0) >= 2:
+            left, right = node.inputs
+            alike = facts.nonnegative(left) is Fact.TRUE and facts.nonnegative(right) is Fact.TRUE
+            if node.op.name == "sub" or not alike:
+                return True
+    return False
+
+
+def _error(node: Node, last: bool = False) -> Node | None:
+    """What is to be added to a polynomial, None for nothing.
+
+    Args:
+        last: nothing is computed from it; then the error of a sum of two products is below that of its result.
+    """
+    name = node.op.name
+    if name == "const" or is_given(node):
+        return None
+    errors = [_error(i) for i in node.inputs]
+    if name == "neg":
+        return None if errors[0] is None else f.neg(errors[0])
+    if name == "square":
+        (x,) = node.inputs
+        return _sum(f.product_error(x, x), None if errors[0] is None else (2.0 * x) * errors[0])
+    left, right = node.inputs
+    if name == "mul":
+        own = None if any(_is_power_of_two(i) for i in node.inputs) else f.product_error(left, right)
+        first = None if errors[0] is None else errors[0] * right
+        second = None if errors[1] is None else left * errors[1]
+        return _sum(own, _sum(first, second))
+    if name == "div":  # the remainder a - q c is exact, but for what q c rounds away
+        rest = (left - node * right) - f.product_error(node, right)
+        return (rest if errors[0] is None else rest + errors[0]) / right
+    if name == "sub":
+        right = f.neg(right)
+        errors[1] = None if errors[1] is None else f.neg(errors[1])
+    return _sum(None if last else f.sum_error(left, right), _sum(errors[0], errors[1]))
+
+
+def _is_power_of_two(node: Node) -> bool:
+    if node.op.name != "const":
+        return False
+    mantissa, _ = math.frexp(float(node.value))
+    return abs(mantissa) == 0.5
+
+
+def _sum(left: Node | None, right: Node | None) -> Node | None:
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right
