@@ -50,7 +50,7 @@ POINTER = BYTE.as_pointer()
 VOID = ir.VoidType()
 OK, MISS, FAILED = range(3)  # what the driver returns: done; not for these inputs; an error is set
 DATA, STRIDES, ALIGNED = 16, 40, 0x100  # offsets in PyArrayObject_fields, and a flag
-MANY = 24  # kernels; LLVM's time for a driver grows faster than it, and what it saves in a run is little beside them
+LONG_DRIVER = 6000  # instructions; LLVM's time for more grows faster than they do, and what it saves in a run is little beside the kernels
 MOST_SLOTS = 4096  # of the kernels' arguments on the stack, which is short in some threads
 MOST_KERNELS = 4096
 MULTIPLICATIONS = 1 / 8  # of a matrix product, in statements
@@ -106,8 +106,6 @@ class Driver:
         self.function = ir.Function(module, signature, symbol)
         self.function.linkage = "internal"
         self.function.attributes.add("noinline")
-        if len(self.kernels) > MANY:
-            self.function.attributes.add("optnone")
         self.context, self.inputs, self.results, self.numbers = self.function.args
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.miss = self.function.append_basic_block("miss")
@@ -122,6 +120,8 @@ class Driver:
         self.held: list[Value] = []  # places of references
         self.symbols = sorted({name for node in plan.graph.inputs for size in node.shape for name in symbols_of(size)})
         self._emit()
+        if sum(len(block.instructions) for block in self.function.blocks) > LONG_DRIVER:
+            self.function.attributes.add("optnone")
 
     # ------------------------------------------------------------------------------------------- small pieces
     def slot(self, number: int) -> Value:

@@ -84,6 +84,7 @@ class _Emitter:
     def __init__(self, module: Any, product: Product, symbol: str, loops: Any) -> None:
         self.module, self.product, self.loops = module, product, loops
         self.function = internal(module, SIGNATURE, symbol)
+        self.function.attributes.add("optsize")  # else its loops over a stack are there once for each layout: forty times the code
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.by_loops = self.function.append_basic_block("loops")
         dtype = product.buffers[-1].dtype
@@ -287,6 +288,7 @@ class _Emitter:
         function = self.module.globals.get(name)
         if function is None:
             function = internal(self.module, ir.FunctionType(ir.VoidType(), [POINTER, POINTER, *[INT64] * 5]), name)
+            function.attributes.add("noinline")
             target, source, u, v, su, sv, leading = function.args
             inner = ir.IRBuilder(function.append_basic_block("entry"))
             numbers = self.number.as_pointer()
