@@ -51,7 +51,7 @@ class _Reader:
 
     # ------------------------------------------------------------------------------------------- kernels
     def kernel(self, kernel: Kernel) -> Iterator[Part]:
-        yield kernel.splittable
+        yield kernel.splittable, kernel.across
         yield tuple((self.name(buffer), op) for buffer, op in kernel.reduces)
         yield tuple(map(self.name, kernel.streams))
         yield tuple(self.statements(kernel.body))

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count, groupby, takewhile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .axis_order import in_memory_order
 from .blocks import BLOCK
@@ -18,6 +18,7 @@ from .fuse import fuse_kernels
 from .half_pairs import half_pairs
 from .ir import Graph, f
 from .kernel import Compiled, compile_kernels, lowering_of, symbol_of
+from .loop_order import along_memory
 from .loopnest import Kernel, Product, RowBlocks, in_turn
 from .lower import lower_plan
 from .lower_products import lower_product
@@ -33,6 +34,9 @@ from .split import main_extent, main_loop, work
 from .stages import stage
 from .streams import with_streams
 from .variants import with_variant
+
+if TYPE_CHECKING:
+    from .pipeline import Request
 
 __all__ = ["PlannedStep", "assemble", "planned"]
 
@@ -120,12 +124,14 @@ def _named(step: PlannedStep, name: str) -> PlannedStep:
     return replace(step, name=name) if isinstance(step, Kernel | Product) else step
 
 
-def planned(graph: Graph) -> tuple[Plan, tuple[PlannedStep, ...]]:
-    """The plan of a graph, and what runs: fused kernels, and the plan's calls and checks."""
+def planned(graph: Graph, request: Request | None = None) -> tuple[Plan, tuple[PlannedStep, ...]]:
+    """The plan of a graph, and what runs: fused kernels, and the plan's calls and checks; for the orders of the request's inputs."""
     with stage("schedule"):
         plan = schedule(_with_own_outputs(half_pairs(in_memory_order(shared_factors(by_others(graph))))))
     steps, terms = lowered(plan)
     with stage("fuse"):
+        if request is not None and request.orders:
+            plan, steps = along_memory(plan, steps, dict(request.orders), request.alike(len(graph.outputs)))
         plan, steps = in_row_blocks(*by_columns(plan, steps), terms)
         finished = with_streams(plan, steps)
     return plan, tuple(_named(s, f"k{number}") for number, s in enumerate(finished))
@@ -165,7 +171,8 @@ def record_of(plan: Plan, steps: Sequence[PlannedStep], symbol: str, driver: str
                 step.sizes, tuple(number[b.name] for b in step.buffers),
                 tuple(number[b.name] for b in step.buffers if b.written),
                 main_extent(step), 1 + work(loop.body) if loop is not None else 1, step.splittable,
-                tuple((number[name], op) for name, op in step.reduces), streams=tuple(map(number.__getitem__, step.streams)))
+                tuple((number[name], op) for name, op in step.reduces), grain=step.grain,
+                streams=tuple(map(number.__getitem__, step.streams)))
         written = () if step.accumulate else (number[step.out.buffer],)
         return KernelRecord(step.sizes, tuple(number[b.name] for b in step.buffers), written, step.parts,
                             BLOCK, True, (), step.routine)

@@ -25,16 +25,17 @@ COPIED = 200  # statements for each byte of a copy: to fill and to combine it th
 Spread = Callable[[Sequence[Callable[[], None]]], None]  # runs tasks, in any order, on any threads, and waits for all
 
 
-def block_bounds(extent: int, statements: int, copy_bytes: int) -> list[tuple[int, int]]:
+def block_bounds(extent: int, statements: int, copy_bytes: int, grain: int = 1) -> list[tuple[int, int]]:
     """[start, stop) of each block of a main loop.
 
     Args:
         statements: of one iteration.
         copy_bytes: size of one copy of what the kernel reduces, 0 where it reduces nothing.
+        grain: blocks, but for the last, have a multiple of so many iterations.
     """
     most = MOST_BLOCKS if not copy_bytes else max(1, min(MOST_BLOCKS, MOST_COPIES // copy_bytes))
     count = max(1, min(most, extent * statements // max(BLOCK, COPIED * copy_bytes)))
-    rows = -(-extent // count) if extent else 0
+    rows = -(-extent // count // grain) * grain if extent else 0
     return [(start, min(start + rows, extent)) for start in range(0, extent, rows)] if extent else [(0, 0)]
 
 

@@ -8,6 +8,8 @@ NumPy's C functions) is read from a context array, which is the `self` of the fu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from itertools import pairwise
 from typing import Any
 
 from llvmlite import ir
@@ -41,6 +43,7 @@ from .entry_spec import (
     positions,
 )
 from .ir import Graph, Node
+from .memory_order import LARGE, Order
 
 __all__ = ["emit_call_entry", "takes"]
 
@@ -50,7 +53,7 @@ POINTER = BYTE.as_pointer()
 # Offsets in PyObject, PyFloatObject (and NumPy's scalars), PyTupleObject and PyArrayObject_fields of 64-bit CPython and NumPy >= 1.7.
 # Lists have a pointer to their items where tuples have them.
 TYPE, NUMBER, LENGTH, ITEMS, DATA, NDIM, SHAPE, STRIDES, DESCR, FLAGS = 8, 16, 16, 24, 16, 24, 32, 40, 56, 64
-ALIGNED = 0x100
+C_CONTIGUOUS, ALIGNED = 0x1, 0x100
 EQUAL = 2  # Py_EQ
 
 
@@ -211,7 +214,36 @@ class _Emitter:
         for offset in (SHAPE, STRIDES) if node.ndim else ():
             numbers = self.field(obj, offset, LONG.as_pointer())
             values += [self.builder.load(self.builder.gep(numbers, [LONG(axis)])) for axis in range(node.ndim)]
+        if self.spec.orders is not None and sum(size != 1 for size in node.shape) > 1:
+            wanted = dict(self.spec.orders).get(position)
+            in_c = self.builder.icmp_unsigned("!=", self.builder.and_(self.field(obj, FLAGS, INT), INT(C_CONTIGUOUS)), INT(0))
+            if wanted is not None:
+                self.require(self.builder.not_(in_c))
+                self.in_order(node, wanted, values[1:])
+            else:
+                with self.builder.if_then(self.builder.not_(in_c), likely=False):
+                    self.in_order(node, None, values[1:])
         self.put(position, values)
+
+    def in_order(self, node: Node, wanted: Order | None, numbers: Sequence[Value]) -> None:
+        """Require that an array, which is not in C order without gaps, lies as `memory_order.orders_of` says."""
+        builder, moving = self.builder, [axis for axis, size in enumerate(node.shape) if size != 1]
+        bytes_ = reduce(builder.mul, numbers[:node.ndim], LONG(node.dtype.itemsize))
+        steps = {axis: self.magnitude(numbers[node.ndim + axis]) for axis in moving}
+        large = builder.icmp_signed(">=", bytes_, LONG(LARGE))
+        once = reduce(builder.and_, (builder.icmp_signed("!=", step, LONG(0)) for step in steps.values()))
+        order = [axis for axis in wanted or moving if axis in steps]
+        falls = [builder.icmp_signed(">=" if axis < following else ">", steps[axis], steps[following])
+                 for axis, following in pairwise(order)]
+        holds = reduce(builder.and_, falls)
+        if wanted is not None:
+            self.require(reduce(builder.and_, (large, once, holds)))
+        else:
+            self.require(builder.or_(holds, builder.not_(builder.and_(large, once))))
+
+    def magnitude(self, number: Value) -> Value:
+        negative = self.builder.icmp_signed("<", number, LONG(0))
+        return self.builder.select(negative, self.builder.sub(LONG(0), number), number)
 
     def count_hit(self) -> None:
         place = self.builder.bitcast(self.builder.gep(self.context, [LONG(HITS)]), LONG.as_pointer())

@@ -23,7 +23,7 @@ from .split import with_split
 from .statements import Body
 from .variants import with_variant
 
-__all__ = ["by_columns"]
+__all__ = ["by_columns", "laid_out"]
 
 
 def by_columns(plan: Plan, steps: Sequence[PlannedStep]) -> tuple[Plan, tuple[PlannedStep, ...]]:
@@ -33,7 +33,8 @@ def by_columns(plan: Plan, steps: Sequence[PlannedStep]) -> tuple[Plan, tuple[Pl
         if isinstance(step, Kernel) and step.variant is not None:
             for name, layout in _wanted(step.variant.body, step.variant.sizes).items():
                 wanted.setdefault(name, set()).add(layout)
-    chosen = {name: layout for name, found in wanted.items() if len(found) == 1 and (layout := next(iter(found))) is not None}
+    chosen = {name: layout for name, found in wanted.items() if len(found) == 1 and (layout := next(iter(found))) is not None
+              and name not in plan.layouts}
     nodes = {name: node for node, name in plan.buffers.items()}
     copies = {name: f.stop_gradient(nodes[name]) for name in chosen if nodes[name] in plan.graph.inputs}
     copies = {name: node for name, node in copies.items() if node not in plan.buffers}
@@ -51,15 +52,15 @@ def by_columns(plan: Plan, steps: Sequence[PlannedStep]) -> tuple[Plan, tuple[Pl
         if isinstance(step, Kernel):
             if step.variant is not None:
                 for name in [b.name for b in step.buffers if b.name in called and b.name not in made]:
-                    done.append(_laid_out(_copy(plan, name, called[name]), layouts))
+                    done.append(laid_out(_copy(plan, name, called[name]), layouts))
                     made.add(name)
                 step = _renamed(step, called)
-            step = _laid_out(step, layouts)
+            step = laid_out(step, layouts)
         done.append(step)
     named = (replace(s, name=f"k{number}") if isinstance(s, Kernel | Product) else s for number, s in enumerate(done))
     buffers = plan.buffers | {node: called[name] for name, node in copies.items()}
     reasons = plan.reasons | dict.fromkeys(copies.values(), "loops walk down its columns")
-    return replace(plan, buffers=buffers, reasons=reasons, layouts=layouts), tuple(named)
+    return replace(plan, buffers=buffers, reasons=reasons, layouts=plan.layouts | layouts), tuple(named)
 
 
 # ------------------------------------------------------------------------------------------------ which arrays
@@ -75,7 +76,9 @@ def _wanted(body: Body, sizes: tuple[tuple[str, int], ...]) -> dict[str, Layout 
         if any(walked):
             trailing = len(walked) - 1 - walked.index(True)
             straight = sum(walked) == 1 and all(isinstance(index, int) for index in s.index[len(walked) - trailing:])
-            found.setdefault(s.buffer, set()).add(Layout(trailing, sizes) if straight and trailing else None)
+            first = len(walked) - trailing
+            order = (*range(first, len(walked)), *range(first))
+            found.setdefault(s.buffer, set()).add(Layout(order, sizes) if straight and trailing else None)
             if not set(around) <= {name for index in s.index for name in names_of(index)}:
                 often.add(s.buffer)
     return {name: next(iter(layouts)) if len(layouts) == 1 else None for name, layouts in found.items() if name in often}
@@ -125,7 +128,7 @@ def _reading(body: Body, called: Mapping[str, str]) -> Body:
     return tuple(done)
 
 
-def _laid_out(kernel: Kernel, layouts: Mapping[str, Layout]) -> Kernel:
+def laid_out(kernel: Kernel, layouts: Mapping[str, Layout]) -> Kernel:
     """The kernel without promises about the strides of arrays that have a layout."""
     buffers = tuple(replace(b, contiguous=b.contiguous and b.name not in layouts) for b in kernel.buffers)
     variant = kernel.variant

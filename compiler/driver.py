@@ -237,7 +237,7 @@ class Driver:
             short = ir.Constant(ir.IntType(1), 1)
             for symbol, size in layout.sizes:
                 short = self.builder.and_(short, self.builder.icmp_signed("==", self.size(symbol_named(symbol)), LONG(size)))
-            other = self.strides(name, layout.order(rank))
+            other = self.strides(name, layout.order)
             strides = [self.builder.select(short, there, here) for there, here in zip(other, strides, strict=True)]
         self.arrays[name] = (data, strides)
 
@@ -259,27 +259,36 @@ class Driver:
                 self.dense(name, self.builder.bitcast(self.builder.gep(self.numbers, [LONG(number)]), POINTER))
                 continue
             place = self.builder.gep(self.results, [LONG(number)])
-            self.new_array(node, heavy, place)
+            layout = self.plan.layouts.get(name)
+            self.new_array(node, heavy, place, None if layout is None else self.strides(name, layout.order))
             made = self.builder.load(place)
             self.require(self.builder.not_(self.is_null(made)), self.failed)
             data = self.builder.bitcast(self.builder.gep(made, [LONG(DATA)]), POINTER.as_pointer())
             self.dense(name, self.builder.load(data))
 
-    def new_array(self, node: Node, heavy: Value, place: Value) -> None:
-        """Put a new array of a node's shape and dtype at a place where there is none; where memory is short it stays null."""
+    def new_array(self, node: Node, heavy: Value, place: Value, strides: Sequence[Value] | None = None) -> None:
+        """Put a new array of a node's shape and dtype at a place where there is none; where memory is short it stays null.
+
+        It lies in C order, or has these byte strides.
+        """
         builder, null = self.builder, ir.Constant(POINTER, None)
         shape, bytes_ = self.words(node.ndim), self.size(self.bytes_of(node))
         lengths = [self.size(size) for size in node.shape]
         with builder.if_then(self.is_null(builder.load(place))):
             self.put(shape, lengths)
+            steps: Value = ir.Constant(LONG.as_pointer(), None)
+            if strides is not None:
+                steps = self.words(node.ndim)
+                self.put(steps, strides)
             with builder.if_else(heavy) as (large, small):
                 with large:
-                    function = self.native(NEW_ARRAY, POINTER, INT, LONG.as_pointer(), INT, LONG)
-                    builder.store(builder.call(function, [INT(node.ndim), shape, INT(node.dtype.num), bytes_]), place)
+                    function = self.native(NEW_ARRAY, POINTER, INT, LONG.as_pointer(), LONG.as_pointer(), INT, LONG)
+                    builder.store(builder.call(function, [INT(node.ndim), shape, steps, INT(node.dtype.num), bytes_]), place)
                 with small:
-                    kind = ir.FunctionType(POINTER, [POINTER, INT, LONG.as_pointer(), INT, POINTER, POINTER, INT, INT, POINTER])
+                    words = LONG.as_pointer()
+                    kind = ir.FunctionType(POINTER, [POINTER, INT, words, INT, words, POINTER, INT, INT, POINTER])
                     function = builder.bitcast(self.slot(NEW), kind.as_pointer())
-                    made = builder.call(function, [self.slot(ARRAY_TYPE), INT(node.ndim), shape, INT(node.dtype.num), null, null,
+                    made = builder.call(function, [self.slot(ARRAY_TYPE), INT(node.ndim), shape, INT(node.dtype.num), steps, null,
                                                    INT(0), INT(0), null])
                     builder.store(made, place)
 
@@ -369,6 +378,9 @@ class Driver:
         whole = self.builder.udiv(self.builder.mul(extent, statements), least)
         count = self.larger(self.smaller(whole, most), LONG(1))
         rows = self.builder.udiv(self.builder.add(extent, self.builder.sub(count, LONG(1))), count)
+        if kernel.grain > 1:
+            grains = self.builder.udiv(self.builder.add(rows, LONG(kernel.grain - 1)), LONG(kernel.grain))
+            rows = self.builder.mul(grains, LONG(kernel.grain))
         some = self.larger(rows, LONG(1))
         return self.larger(self.builder.udiv(self.builder.add(extent, self.builder.sub(some, LONG(1))), some), LONG(1)), rows
 

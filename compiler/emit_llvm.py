@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from .across import across
 from .alike import pattern
 from .errors import LoweringError
 from .loopnest import (
@@ -46,7 +47,7 @@ from .scalar_llvm import BOOL, BYTE, INT64, ir_type, register_type, scalar
 from .segments import segments
 from .sizes import Size, SizeExpr, Symbol
 from .split import main_loop
-from .strips import ROWS, Strips, strips
+from .strips import FEWEST, LARGE_STRIP, ROWS, SIDE_BY_SIDE, STRIP, Strips, strips
 
 __all__ = ["Lookup", "emit_kernel", "internal", "loop_hint", "size_arithmetic", "size_value", "slot"]
 
@@ -55,7 +56,6 @@ POINTER = BYTE.as_pointer()
 SIGNATURE = ir.FunctionType(ir.VoidType(), [INT64, INT64, INT64.as_pointer()])
 Lookup = Callable[[str], Lowering]
 Strides = Mapping[str, Mapping[int, int]]  # byte strides by buffer and axis
-STRIP = 4096  # elements of the rows of a strip, which stay in the first cache
 VECTORISED = 3000  # instructions; the time of LLVM's vectoriser is quadratic: 1 s for 2000, 13 s for 8000
 HEAVY = 1000  # instructions of a kernel from which only one body is made: computing hides what strided loads cost
 INLINED = 48  # functions of vector math in straight code; the others are called, or LLVM's time would run away
@@ -126,7 +126,7 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
     dense = _dense(kernel) if sum(_weight(s, lowering) for s in walk(kernel.body)) <= HEAVY else {}
     variant = kernel.variant
     if variant is not None:
-        short = replace(kernel, body=variant.body)
+        short = replace(kernel, body=variant.body, across=False)
         known = _dense(short)
         for name, axis, count in variant.strides:
             known.setdefault(name, {})[axis] = count
@@ -177,6 +177,16 @@ def _stride_slots_of(kernel: Kernel, known: Strides) -> list[tuple[int, int]]:
     return [(layout[name] + 1 + axis, count) for name, strides in known.items() for axis, count in strides.items()]
 
 
+def innermost(kernel: Kernel) -> Iterator[tuple[Load | Store | StoreAdd, str]]:
+    """Each access of a loop that has no other inside, with the index that is the fastest there."""
+    rows = main_loop(kernel.body) if kernel.across else None
+    for loop in walk(kernel.body if rows is None else (rows,)):
+        if isinstance(loop, Loop) and (rows is not None or not any(isinstance(inner, Loop) for inner in loop.body)):
+            for s in loop.body:
+                if isinstance(s, Load | Store | StoreAdd):
+                    yield s, loop.index if rows is None else rows.index
+
+
 def _dense(kernel: Kernel) -> dict[str, dict[int, int]]:
     """For each buffer without a promise, the axis along which innermost loops walk, with the stride of one element.
 
@@ -184,13 +194,11 @@ def _dense(kernel: Kernel) -> dict[str, dict[int, int]]:
     """
     strided = {buffer.name for buffer in kernel.buffers if not buffer.contiguous}
     walked: dict[str, set[int]] = {}
-    for loop in walk(kernel.body):
-        if isinstance(loop, Loop) and not any(isinstance(inner, Loop) for inner in loop.body):
-            for statement in loop.body:
-                if isinstance(statement, Load | Store | StoreAdd) and statement.buffer in strided:
-                    axes = [axis for axis, index in enumerate(statement.index) if loop.index in names_of(index)]
-                    if len(axes) == 1:
-                        walked.setdefault(statement.buffer, set()).add(axes[0])
+    for statement, index_name in innermost(kernel):
+        if statement.buffer in strided:
+            axes = [axis for axis, index in enumerate(statement.index) if index_name in names_of(index)]
+            if len(axes) == 1:
+                walked.setdefault(statement.buffer, set()).add(axes[0])
     size = {buffer.name: buffer.dtype.itemsize for buffer in kernel.buffers}
     return {name: {axes.pop(): size[name]} for name, axes in walked.items() if len(axes) == 1}
 
@@ -221,6 +229,7 @@ class _Body:
         self.meaning: dict[str, IndexExpr] = {}  # of names that were converted from an index
         self.constants: dict[Literal, Value] = {}
         self.inline = sum(_is_function(s, lowering) for s in kernel.body) <= INLINED
+        self.ranges: dict[str, tuple[Value, Value]] = {}  # of loops over the rows of a strip
         self.free_order = not kernel.splittable or bool(kernel.reduces)  # blocks that are combined have fixed bounds
 
     def _strides(self, passed: Iterator[Value], known: Strides) -> dict[str, list[Value]]:
@@ -248,7 +257,7 @@ class _Body:
                 raise LoweringError(f"kernel {self.kernel.name} is marked splittable, but carries values round its main loop")
             at = body.index(loop)
             self._statements(body[:at], depth=0)
-            if (found := strips(loop, self.buffers)) is None:
+            if (found := (across if self.kernel.across else strips)(loop, self.buffers)) is None:
                 self._loop(loop, self.start, self.stop, depth=1, split=not self.kernel.reduces)
             else:
                 self._strips(loop, found, split=not self.kernel.reduces)
@@ -274,7 +283,9 @@ class _Body:
             elif isinstance(statement, StoreAdd):
                 self._store_add(statement)
             else:
-                self._loop(statement, INT64(0), self._size(statement.extent), depth + 1)
+                bounds = self.ranges.get(statement.index)
+                start, stop = bounds if bounds is not None else (INT64(0), self._size(statement.extent))
+                self._loop(statement, start, stop, depth + 1)
 
     def _define(self, name: str, value: Value, dtype: np.dtype[Any], depth: int) -> None:
         self.values[name], self.dtypes[name], self.depths[name] = value, dtype, depth
@@ -415,13 +426,16 @@ class _Body:
     def _strips(self, loop: Loop, found: Strips, split: bool) -> None:
         """The main loop in strips of rows, each of which goes through all phases."""
         builder = self.builder
+        most, strip = (SIDE_BY_SIDE, LARGE_STRIP) if found.across else (ROWS, STRIP)
         for local in found.local:
             self.buffers[local.name] = local
-            self.pointers[local.name] = self.entry.bitcast(self.entry.alloca(ir_type(local.dtype), ROWS), POINTER)
+            room = self.entry.alloca(ir_type(local.dtype), most)
+            room.align = 64
+            self.pointers[local.name] = self.entry.bitcast(room, POINTER)
             self.strides[local.name] = [INT64(local.dtype.itemsize)]
         elements = _intrinsic(builder, "llvm.smax", self._size(found.elements), INT64(1))
-        rows = _intrinsic(builder, "llvm.smin", builder.udiv(INT64(STRIP), elements), INT64(ROWS))
-        rows = _intrinsic(builder, "llvm.smax", rows, INT64(1))
+        rows = _intrinsic(builder, "llvm.smin", builder.udiv(INT64(strip), elements), INT64(most))
+        rows = _intrinsic(builder, "llvm.smax", rows, INT64(FEWEST if found.across else 1))
         initial = [self._operand(carried.initial) for carried in loop.carried]
         before = builder.block
         inside, after = (builder.append_basic_block(f"{loop.index}.{name}") for name in ("strip", "strips.done"))
@@ -435,8 +449,12 @@ class _Body:
             phi.add_incoming(value, before)
             self._define(carried.name, phi, carried.dtype, 1)
         end = _intrinsic(builder, "llvm.smin", builder.add(first, rows, flags=("nsw",)), self.stop)
+        self.ranges[loop.index] = first, end
         for phase in found.phases:
-            self._loop(phase, first, end, depth=2, split=split)
+            if phase.index == loop.index:
+                self._loop(phase, first, end, depth=2, split=split)
+            else:
+                self._statements((phase,), depth=1)
         finals = [self.values[carried.name] for carried in loop.carried]
         latch = builder.block
         first.add_incoming(end, latch)

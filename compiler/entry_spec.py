@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import blas, native
+from .memory_order import Order
 
 if TYPE_CHECKING:
     from .kernel import Compiled, Loaded
@@ -119,16 +120,18 @@ class EntrySpec:
         arguments: those by position, then those by keyword.
         keywords: the names of the last arguments.
         loop: a call runs all steps of a loop whose step the program is; see `steps`.
+        orders: of inputs, as a `Request` has them: large arrays in others miss. None: any are taken.
     """
 
     arguments: tuple[Argument, ...]
     result: Structure
     keywords: tuple[str, ...] = ()
     loop: bool = False
+    orders: tuple[tuple[int, Order], ...] | None = None
 
     def layout(self) -> tuple[Any, ...]:
         """What the entry's code depends on: all but the objects themselves."""
-        return tuple(map(_layout, self.arguments)), _result_layout(self.result), len(self.keywords), self.loop
+        return tuple(map(_layout, self.arguments)), _result_layout(self.result), len(self.keywords), self.loop, self.orders
 
     def objects(self) -> list[Any]:
         """What the code compares with or puts into results: in the order of the context, which is that of emission."""

@@ -49,6 +49,7 @@ __all__ = [
 ]
 
 
+GRAIN = 64  # rows side by side; less would leave vectors half full
 WIDE = 256  # columns and terms of a product; BLAS on all rows at once moves more of both from memory more often into registers
 
 
@@ -197,6 +198,7 @@ class Kernel:
     """One loop nest over buffers. `sizes` are the size symbols it reads (passed at the call, in this order).
 
     `streams` are the buffers that it may write past the caches; if there are any, it takes one argument more, which says whether.
+    `across`: its main loop runs in strips, inside the other loops (see the module of that name).
     """
 
     name: str
@@ -207,7 +209,13 @@ class Kernel:
     reduces: tuple[tuple[str, str], ...] = ()
     variant: Variant | None = None
     streams: tuple[str, ...] = ()
+    across: bool = False
     note: str = field(default="", compare=False)
+
+    @property
+    def grain(self) -> int:
+        """Ranges of the main loop should have a multiple of so many iterations."""
+        return GRAIN if self.across else 1
 
 
 @dataclass(frozen=True, slots=True)

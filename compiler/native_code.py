@@ -627,8 +627,8 @@ plain:
   ret void
 }}
 
-; A new array, made by NumPy; a large one owns memory of the pool.
-define ptr @new_array(i32 %rank, ptr %shape, i32 %dtype, i64 %bytes) {{
+; A new array, made by NumPy, in C order or with these strides; a large one owns memory of the pool.
+define ptr @new_array(i32 %rank, ptr %shape, ptr %strides, i32 %dtype, i64 %bytes) {{
 entry:
   %type = load ptr, ptr @array_type
   %new = load ptr, ptr @array_new
@@ -636,7 +636,7 @@ entry:
   br i1 %large, label %pool, label %plain
 
 plain:
-  %small = call ptr %new(ptr %type, i32 %rank, ptr %shape, i32 %dtype, ptr null, ptr null, i32 0, i32 0, ptr null)
+  %small = call ptr %new(ptr %type, i32 %rank, ptr %shape, i32 %dtype, ptr %strides, ptr null, i32 0, i32 0, ptr null)
   ret ptr %small
 
 pool:
@@ -650,7 +650,7 @@ failed:
   ret ptr null
 
 make:
-  %made = call ptr %new(ptr %type, i32 %rank, ptr %shape, i32 %dtype, ptr null, ptr null, i32 0, i32 0, ptr null)
+  %made = call ptr %new(ptr %type, i32 %rank, ptr %shape, i32 %dtype, ptr %strides, ptr null, i32 0, i32 0, ptr null)
   %ours = call ptr %set(ptr %before)
   call void @Py_DecRef(ptr %before)
   call void @Py_DecRef(ptr %ours)

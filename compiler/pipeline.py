@@ -25,6 +25,8 @@ __all__ = ["Built", "Options", "Program", "Request", "build", "derive", "differe
 Kind = Literal["value", "gradient", "value_and_gradient", "vjp", "cotangents", "jvp", "tangents", "hvp", "hessian", "jacobian_forward",
                "jacobian_reverse"]
 
+LIKE_INPUTS = ("gradient", "value_and_gradient", "vjp", "cotangents", "hvp")  # their last outputs are one for each of `wrt`
+
 
 @dataclass(frozen=True)
 class Options:
@@ -46,12 +48,20 @@ class Request:
     jvp: the outputs, then their tangents, from further inputs: a tangent for each of `wrt`.
     cotangents, tangents: of these, without the outputs.
     hvp: Hessian times vectors, from further inputs: a vector for each of `wrt`.
+    `orders` says of inputs (by position, the further ones included) how they lie in memory where that is not C order: the axes from
+    the outermost to the one whose elements are neighbours. Other arrays are taken as well, but met across memory.
     hessian: second derivatives of the one scalar output, row by row for each pair of `wrt`, of shape in_shape_i + in_shape_j.
     jacobian_forward, jacobian_reverse: for each floating output a block for each of `wrt`, of shape out_shape + in_shape.
     """
 
     kind: Kind
     wrt: tuple[int, ...] = ()
+    orders: tuple[tuple[int, tuple[int, ...]], ...] = ()
+
+    def alike(self, outputs: int) -> dict[int, int]:
+        """Which of so many outputs have the shape of which input, both by position: gradients."""
+        first = outputs - len(self.wrt)
+        return {first + k: position for k, position in enumerate(self.wrt)} if self.kind in LIKE_INPUTS else {}
 
 
 Derived = tuple[Graph, Graph, tuple["Step", ...]]
@@ -140,7 +150,7 @@ def _build(graph: Graph, request: Request, options: Options, entry: EntrySpec | 
         from .assemble import assemble, planned
 
     derived = derive(graph, request, options)
-    stages = planned(derived[1])
+    stages = planned(derived[1], request)
     record, code = assemble(*stages, entry)
     program = Program(record, code, lambda: stages, entry)
     if slot is not None:
@@ -155,7 +165,7 @@ def _loaded(record: ProgramRecord, code: bytes, graph: Graph, request: Request, 
     def stages() -> Planned:
         from .assemble import planned
 
-        return planned(built.simplified)
+        return planned(built.simplified, request)
 
     program = Program(record, load_object(code, record.symbol) if code else None, stages, entry)
     built = Built(program, graph, lambda: derive(graph, request, options), True, seconds)

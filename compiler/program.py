@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .entry_spec import EntrySpec, dtypes_of, latest_bytes, latest_streamed, mak
 from .errors import IndexingError, LoweringError, ShapeError
 from .interpret import bind_shapes, evaluate_op, quiet
 from .kernel import Compiled, Loaded, load_object, lowering_of
+from .memory_order import is_dense
 from .op import get
 from .provenance import Site, at
 from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
@@ -149,7 +150,7 @@ class Program:
             base = np.array(packed, np.int64)
             stop = evaluate(extent, sizes)
             copied = sum(values[slot].nbytes for slot, _ in reduced) if scratch == 0 else 0  # row blocks say how many parts they have
-            bounds = block_bounds(stop, evaluate(statements, sizes), copied) if kernel.splittable else [(0, 1)]
+            bounds = block_bounds(stop, evaluate(statements, sizes), copied, kernel.grain) if kernel.splittable else [(0, 1)]
             if scratch != 0:
                 room = np.empty((len(bounds), evaluate(scratch, sizes)), np.uint8)
                 base = np.append(base, room.ctypes.data)
@@ -239,7 +240,7 @@ class Program:
             out: an array of the right shape and dtype, or None, for each output, which is written into it.
         """
         if self._whole is not None:
-            places = self._fresh if out is None else _places(out, arrays)
+            places = self._fresh if out is None else self._places(out, arrays)
             found = self._whole(*arrays, *places)
             if found is None:  # other dtypes, or no arrays
                 arrays = self._prepared(arrays)
@@ -249,6 +250,19 @@ class Program:
                 return results if out is None else written(results, out)
         results = self.run_steps(arrays)
         return results if out is None else written(results, out)
+
+    def _places(self, out: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
+        """The arrays of `out` that can be written at once: with axes, as a result would lie, sharing no memory with an input or one
+        before them.
+        """
+        places: list[Any] = []
+        for array, slot in zip(out, self.record.outputs, strict=True):
+            layout = self.record.buffers[slot].layout
+            fits = array is not None and array.ndim and array.flags.aligned and array.dtype.isnative and (
+                array.flags.c_contiguous if layout is None else is_dense(array, layout.order)) and not any(
+                np.may_share_memory(array, other) for other in (*arrays, *places) if other is not None)
+            places.append(array if fits else None)
+        return places
 
     @property
     def latest_bytes(self) -> int:
@@ -282,7 +296,8 @@ class Program:
         for slot in self.record.outputs:
             result = values[slot]
             if id(result) in taken or not isinstance(result, np.ndarray) or not result.flags.owndata:
-                result = np.array(result, self.record.buffers[slot].dtype, order="C", copy=True)
+                kept: Literal["C", "K"] = "C" if self.record.buffers[slot].layout is None else "K"
+                result = np.array(result, self.record.buffers[slot].dtype, order=kept, copy=True)
             taken.add(id(result))
             results.append(result)
         return results
@@ -441,17 +456,6 @@ def _touched(step: StepRecord) -> tuple[int, ...]:
     if isinstance(step, KernelRecord):
         return step.buffers
     return (step.indices,) if isinstance(step, CheckRecord) else (step.result, *step.operands)
-
-
-def _places(out: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
-    """The arrays of `out` that can be written at once: with axes, dense, and sharing no memory with an input or one before them."""
-    places: list[Any] = []
-    for array in out:
-        dense = array is not None and array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative
-        fits = dense and array.ndim and not any(
-            np.may_share_memory(array, other) for other in (*arrays, *places) if other is not None)
-        places.append(array if fits else None)
-    return places
 
 
 def written(results: Sequence[Array], out: Sequence[Any]) -> list[Array]:

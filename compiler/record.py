@@ -21,14 +21,13 @@ __all__ = ["BufferRecord", "CallRecord", "CheckRecord", "KernelRecord", "Layout"
 
 @dataclass(frozen=True)
 class Layout:
-    """How an array lies in memory: the last `trailing` axes come first for these `sizes`, by symbol; else it is in C order."""
+    """How an array lies in memory for these `sizes`, by symbol; for others it is in C order.
 
-    trailing: int
-    sizes: tuple[tuple[str, int], ...]
+    order: the axes from the outermost to the one whose elements are neighbours.
+    """
 
-    def order(self, rank: int) -> tuple[int, ...]:
-        """The axes from the outermost to the one whose elements are neighbours."""
-        return (*range(rank - self.trailing, rank), *range(rank - self.trailing))
+    order: tuple[int, ...]
+    sizes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class BufferRecord:
         first = len(copies)
         if self.layout is None or any(sizes[name] != size for name, size in self.layout.sizes):
             return np.empty((*copies, *shape), self.dtype)
-        order = self.layout.order(len(shape))
+        order = self.layout.order
         made = np.empty((*copies, *(shape[axis] for axis in order)), self.dtype)
         return made.transpose((*range(first), *(first + order.index(axis) for axis in range(len(shape)))))
 
@@ -68,6 +67,7 @@ class KernelRecord:
         streams: those that it may write past the caches; if there are any, its last argument says whether.
         when: 1 where it runs, 0 where not.
         otherwise: whether it is for sizes for which row blocks do not pay.
+        grain: ranges have a multiple of so many iterations, where they can.
     """
 
     sizes: tuple[str, ...]
@@ -82,6 +82,7 @@ class KernelRecord:
     streams: tuple[int, ...] = ()
     when: Size = 1
     otherwise: bool = False
+    grain: int = 1
 
     def pointers(self, ranks: Sequence[int]) -> dict[int, int]:
         """For each buffer, the place of its data pointer in the argument array; `ranks` are those of all buffers."""

@@ -40,7 +40,7 @@ def with_streams(plan: Plan, steps: Sequence[PlannedStep]) -> tuple[PlannedStep,
 def _streams(kernel: Kernel, shapes: Mapping[str, Shape]) -> tuple[str, ...]:
     """Of the buffers with these shapes, those that are written row by row, each element once, if nothing else hinders."""
     loop = main_loop(kernel.body)
-    if loop is None or not kernel.splittable:
+    if loop is None or not kernel.splittable or kernel.across:
         return ()
     before = kernel.body[:kernel.body.index(loop)]  # is run again for each strip
     if any(isinstance(s, Loop | Store | StoreAdd) for s in before):

@@ -17,9 +17,12 @@ from .op import get
 from .sizes import Size
 from .statements import defines, reads, rename
 
-__all__ = ["ROWS", "Strips", "strips"]
+__all__ = ["FEWEST", "LARGE_STRIP", "ROWS", "SIDE_BY_SIDE", "STRIP", "Strips", "strips"]
 
 ROWS = 64  # at most, in a strip
+STRIP = 4096  # elements of the rows of a strip, which stay in the first cache
+SIDE_BY_SIDE, FEWEST = 512, 64  # rows of a strip, at most and at least, where they lie side by side
+LARGE_STRIP = 1 << 18  # elements of the rows of such a strip, which stay in the second cache
 DEAR = 12.0  # additions; from here on what is computed for each row pays for loops of its own
 
 
@@ -32,12 +35,14 @@ class Strips:
         first: the name of the first row of the strip.
         local: arrays of `ROWS` elements for one strip.
         elements: how many iterations the inner loops of one row have.
+        across: whether the loops over rows are inside those of a row (see `across`).
     """
 
     phases: tuple[Loop, ...]
     first: str
     local: tuple[Buffer, ...]
     elements: Size
+    across: bool = False
 
 
 def strips(loop: Loop, buffers: Mapping[str, Buffer]) -> Strips | None:

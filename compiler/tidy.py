@@ -25,7 +25,7 @@ from .loopnest import (
 from .split import with_split
 from .statements import Body, Touched, accesses, defines, rename, renamed, resolved
 
-__all__ = ["Forwarding", "promoted", "tidy"]
+__all__ = ["Forwarding", "in_registers", "promoted", "tidy"]
 
 
 def promoted(kernel: Kernel) -> Kernel:
@@ -42,14 +42,15 @@ def _promoted(body: Body, buffers: dict[str, Buffer], names: Names) -> Body:
     done: list[Statement] = []
     for s in body:
         if isinstance(s, Loop):
-            loop, after = _in_registers(replace(s, body=_promoted(s.body, buffers, names)), buffers, names)
+            loop, after = in_registers(replace(s, body=_promoted(s.body, buffers, names)), buffers, names)
             done += [loop, *after]
         else:
             done.append(s)
     return tuple(done)
 
 
-def _in_registers(loop: Loop, buffers: dict[str, Buffer], names: Names) -> tuple[Loop, list[Statement]]:
+def in_registers(loop: Loop, buffers: dict[str, Buffer], names: Names) -> tuple[Loop, list[Statement]]:
+    """A loop with sums into one element of memory as sums in a register, and what is to be done after it."""
     inside = {loop.index}
     for s in walk(loop.body):
         inside |= {s.index, *defines(s)} if isinstance(s, Loop) else defines(s)

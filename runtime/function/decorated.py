@@ -5,7 +5,8 @@ import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from . import derivatives, inline
 from .captures import CaptureChangedError
 from .derivatives import Chosen
 from .direct import DIRECT_METHODS, DirectCalls, Method, Sizes, entry_spec
+from .execution import Execution
 from .inspection import TraceView, not_yet
 from .integers import Integers
 from .signature import Bound, Flat, Parameters, describe
@@ -36,11 +38,12 @@ MAX_VARIANTS = 16  # programs of one signature that differ in guards
 class Call:
     """One call: its arguments taken apart, and the program that serves it."""
 
-    __slots__ = ("arrays", "bound", "flat", "function", "given", "program")
+    __slots__ = ("arrays", "bound", "flat", "function", "given", "program", "request")
 
     def __init__(self, function: GradFunction, bound: Bound, flat: Flat, program: TracedProgram, arrays: list[Any]) -> None:
         self.function, self.bound, self.flat, self.program, self.arrays = function, bound, flat, program, arrays
         self.given: Any = None  # of a jvp or hvp, its arguments as they were given
+        self.request = Request("value")  # the latest
 
     def run(self, kind: Any, wrt: tuple[int, ...] = (), extra: Sequence[Any] = (), entry: EntrySpec | None = None,
             out: Sequence[Any] | None = None) -> list[Any]:
@@ -51,7 +54,12 @@ class Call:
             entry: how such calls may be made directly.
             out: an array, or None, for each output, which is written into it.
         """
-        return self.program.execution(Request(kind, wrt), entry).run([*self.arrays, *extra], out)
+        return self.execution(kind, wrt, extra, entry).run([*self.arrays, *extra], out)
+
+    def execution(self, kind: Kind, wrt: tuple[int, ...] = (), extra: Sequence[Any] = (), entry: EntrySpec | None = None) -> Execution:
+        """The program of a request, for arrays that lie in memory as these do."""
+        self.request = self.program.request(kind, wrt, [*self.arrays, *extra])
+        return self.program.execution(self.request, entry and replace(entry, orders=self.request.orders))
 
     def structured(self, outputs: Sequence[Any]) -> Any:
         """Outputs in the structure that the function returned."""
@@ -199,7 +207,7 @@ class GradFunction:
             entry = None if self._prefix else entry_spec(call, "value", kwargs)
             result = call.structured(call.run("value", entry=entry))
             if entry is not None:
-                self._direct.value = self._direct.entry(call.program, Request("value"), self._value, self._name)
+                self._direct.value = self._direct.entry(call.program, call.request, self._value, self._name)
             return result
         outputs = apply(call.program.differentiable, [*flat.leaves, *call.arrays[len(flat.leaves):]])
         return unflatten(call.program.result, iter(outputs))
@@ -212,11 +220,11 @@ class GradFunction:
             chosen = Chosen.of(self._parameters, bound, call.flat, wrt)
         return answered(derive(call, chosen), with_tensors)
 
-    def _directly(self, method: str, request: Request, call: Call, entry: EntrySpec | None, sizes: Sizes | None = None) -> None:
+    def _directly(self, method: str, call: Call, entry: EntrySpec | None, sizes: Sizes | None = None) -> None:
         """Let the next call like this one go directly, where it may; with `sizes`, only one with known shapes."""
         if entry is not None:
             slow = self.__dict__[method].method
-            made = self._direct.entry(call.program, request, slow, f"{self._name}.{method}")
+            made = self._direct.entry(call.program, call.request, slow, f"{self._name}.{method}")
             if made is not None:
                 self.__dict__[method].retarget(made if sizes is None else sizes.only(made, slow))
 
@@ -229,7 +237,7 @@ class GradFunction:
             if not ways or kind in ways:
                 sizes = ways.setdefault(kind, Sizes())
                 sizes.passed(args)
-                self._directly(method, Request(kind, chosen.leaves), call, entry, sizes)
+                self._directly(method, call, entry, sizes)
 
     # ------------------------------------------------------------------------------------------------ derivatives
     def grad(self, *args: Any, wrt: Any = None, out: Any = None, **kwargs: Any) -> Any:
@@ -259,13 +267,13 @@ class GradFunction:
         if inside_trace(flat):
             value, gradients = inline.value_and_grad(self, bound, flat, chosen)
             return (value, gradients) if with_value else gradients
-        method, kind = ("value_and_grad", "value_and_gradient") if with_value else ("grad", "gradient")
+        method = "value_and_grad" if with_value else "grad"
         direct = wrt is None and out is None and not self._prefix
 
         def derive(call: Call, chosen: Chosen) -> Any:
             entry = entry_spec(call, method, kwargs, chosen) if direct else None
             result = derivatives.value_and_grad(call, chosen, with_value, entry, out)
-            self._directly(method, Request(cast(Kind, kind), chosen.leaves), call, entry)
+            self._directly(method, call, entry)
             return result
 
         return self._answer(bound, flat, chosen, wrt, derive)
@@ -286,7 +294,7 @@ class GradFunction:
         def derive(call: Call, chosen: Chosen) -> Any:
             entry = entry_spec(call, "vjp", kwargs, chosen, cotangent) if wrt is None and not self._prefix else None
             result = derivatives.vjp(call, chosen, cotangent, entry)
-            self._directly("vjp", Request("cotangents", chosen.leaves), call, entry)
+            self._directly("vjp", call, entry)
             return result
 
         return self._answer(bound, flat, chosen, wrt, derive)
@@ -308,7 +316,7 @@ class GradFunction:
             call.given = args
             entry = entry_spec(call, "jvp", kwargs, chosen, tangents) if wrt is None and not self._prefix else None
             result = derivatives.jvp(call, chosen, tangents, entry)
-            self._directly("jvp", Request("tangents", chosen.leaves), call, entry)
+            self._directly("jvp", call, entry)
             return result
 
         return self._answer(bound, flat, chosen, wrt, derive)
@@ -338,7 +346,7 @@ class GradFunction:
             call.given = args
             entry = entry_spec(call, "hvp", kwargs, chosen, vectors) if wrt is None and not self._prefix else None
             result = derivatives.hvp(call, chosen, vectors, entry)
-            self._directly("hvp", Request("hvp", chosen.leaves), call, entry)
+            self._directly("hvp", call, entry)
             return result
 
         return self._answer(bound, flat, chosen, wrt, derive)

@@ -15,7 +15,6 @@ from ...compiler.provenance import at, user_site
 from ...compiler.sizes import evaluate
 from ...compiler.trace.refusals import made_at
 from .direct import out_arrays
-from .execution import Request
 from .signature import Bound, Flat, Parameters
 from .structure import LEAVES, Tree, flatten, float_leaves, unflatten
 
@@ -270,7 +269,7 @@ def hessian(call: Call, chosen: Chosen, entry: EntrySpec | None = None) -> tuple
 
 def _whole(call: Call, chosen: Chosen, kind: Kind, entry: EntrySpec | None = None) -> list[Any] | None:
     """What the program of a whole matrix gives; None where it would take too much memory."""
-    execution, graph = call.program.execution(Request(kind, chosen.leaves), entry), call.program.graph
+    execution, graph = call.execution(kind, chosen.leaves, entry=entry), call.program.graph
     sizes = {**graph.hints, **bind_sizes(graph.inputs, call.arrays)}
     between = execution.temporaries(sizes)[1]
     kept = sum(np.asarray(a).nbytes for a in call.arrays) + execution.output_bytes(sizes)

@@ -309,7 +309,7 @@ class DirectCalls:
 
     def __init__(self) -> None:
         self.value: Callable[..., Any] | None = None
-        self._made: dict[str, dict[TracedProgram, Callable[..., Any]]] = {}
+        self._made: dict[str, dict[tuple[TracedProgram, Request], Callable[..., Any]]] = {}
         self.sizes: dict[str, dict[Kind, Sizes]] = {}  # by method
 
     def entry(self, program: TracedProgram, request: Request, slow: Callable[..., Any], name: str) -> Callable[..., Any] | None:
@@ -318,14 +318,14 @@ class DirectCalls:
         What one program's entry does not take is handed to that of the program before, and the last one's to `slow`.
         """
         made = self._made.setdefault(name, {})
-        if program not in made:
+        if (program, request) not in made:
             compiled = program.built(request).program
             if compiled is None or compiled.entry is None or len(made) >= MOST_PROGRAMS:
                 return next(reversed(made.values()), None)
             before = next(reversed(made.values()), slow)
             looks = bool(program.hidden) or program.captures.watches_anything
             entry = compiled.entry(_no_match if looks else before, name)
-            made[program] = _looking(program, entry, before) if looks else entry
+            made[program, request] = _looking(program, entry, before) if looks else entry
             program.stats.entries.append(entry)
         return next(reversed(made.values()))
 

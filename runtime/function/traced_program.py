@@ -11,6 +11,8 @@ import numpy as np
 from ...compiler.entry_spec import EntrySpec
 from ...compiler.errors import ChainruleError, ShapeError, TraceError
 from ...compiler.ir import Graph, Node
+from ...compiler.memory_order import orders_of
+from ...compiler.pipeline import Kind
 from ...compiler.provenance import Site, at, user_site
 from ...compiler.sizes import Guard, bind, symbols_of
 from ...compiler.stages import Clock, stage, ticking
@@ -26,6 +28,8 @@ from .tensors import GraphFunction
 from .unrolled import warn_of_unrolled
 
 __all__ = ["TracedProgram", "trace_call"]
+
+MOST_ORDERS = 4  # of the arrays of one request, C order not counted; others are met across memory
 
 
 class TracedProgram:
@@ -75,6 +79,16 @@ class TracedProgram:
         return ""
 
     # ------------------------------------------------------------------------------------------------ running
+    def request(self, kind: Kind, wrt: tuple[int, ...], arrays: Sequence[Any]) -> Request:
+        """What computes this kind for arrays in such orders; in C order, where there are programs for many others."""
+        orders = orders_of(arrays)
+        found = Request(kind, wrt, orders)
+        if orders and found not in self._executions:
+            others = sum(made.orders != () for made in self._executions if (made.kind, made.wrt) == (kind, wrt))
+            if others >= MOST_ORDERS:
+                return Request(kind, wrt)
+        return found
+
     def execution(self, request: Request, entry: EntrySpec | None = None) -> Execution:
         """The program for a request, built on first use; with a direct entry for calls, where `entry` says how they are made."""
         found = self._executions.get(request)
