@@ -127,7 +127,7 @@ def test_threads_do_not_change_a_bit(n: int) -> None:
 def test_short_rows_lie_by_columns_where_loops_walk_down_them() -> None:
     program = compile_program(graph(ENERGY, FORCE))
     layouts = {b.name: b.layout for b in program.record.buffers if b.layout is not None}
-    assert {(layout.trailing, layout.sizes) for layout in layouts.values()} == {(1, (("s1", 3),))}
+    assert {(layout.order, layout.sizes) for layout in layouts.values()} == {((1, 0), (("s1", 3),))}
     assert len(layouts) == 2  # a copy of the points, and what is taken from the second of a pair
     (made,) = [b for b in program.record.buffers if b.name.startswith("x_by_columns")]
     assert made.empty({"s0": 5, "s1": 3}).strides == (8, 40)
