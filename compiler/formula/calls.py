@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..op import get
 from ..sizes import Size
-from .terms import At, Call, Function, Index, Label, Lambda, Mul, Number, Term
+from .terms import Add, At, Call, Function, Index, Label, Lambda, Mul, Number, Term
 
 if TYPE_CHECKING:
     from .algebra import Table
@@ -42,7 +42,17 @@ def oriented(table: Table, function: Function, arrays: Sequence[Lambda], shape: 
 
 def is_symmetric(table: Table, array: Lambda) -> bool:
     """Whether the array is a symmetric matrix (or a stack of them)."""
-    return array.labels[-1].size == array.labels[-2].size and swapped(table, array).body is array.body
+    return array.labels[-1].size == array.labels[-2].size and _collected(table, swapped(table, array).body) is array.body
+
+
+def _collected(table: Table, term: Term) -> Term:
+    """The term with the bound labels of its products in canonical order: a mere exchange of labels leaves them as they were."""
+    if isinstance(term, Add):
+        return table.add(*(table.mul(table.number(c), _collected(table, t)) for c, t in term.items))
+    if not isinstance(term, Mul) or not term.bound:
+        return term
+    factors, bound = table.opened(term)
+    return table.mul(table.number(term.coefficient), *(table.power(b, e) for b, e in factors), bound=bound)
 
 
 def inverse_of_inverse(function: Function, array: Lambda) -> Call | None:

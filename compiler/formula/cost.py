@@ -38,7 +38,8 @@ def _own(term: Term, costs: dict[Term, int]) -> int:
             return sign + _product(term, term.coefficient, term, costs) + (_OPERATION + 4) * bool(term.bound)
         case Apply():
             arguments = sum(costs[a] + 2 for a in term.args)
-            return _OPERATION * max(1, len(term.args) - 1) + len(term.function.name) + arguments
+            turned = bool(getattr(term.function, "parity", "")) and len(term.args) == 1 and term.table.unit(term.args[0])[0] < 0
+            return _OPERATION * max(1, len(term.args) - 1) + len(term.function.name) + arguments + 8 * turned  # -f(u) before f(-u)
     return _OPERATION + 4 + sum(costs[p] for p in term.parts())
 
 

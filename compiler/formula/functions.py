@@ -10,7 +10,8 @@ from . import polynomial
 from .algebra import Table
 from .identities import HALF
 from .polynomial import Monomial, Polynomial
-from .terms import Add, Apply, Constant, Mul, Number, Term
+from .quotients import together
+from .terms import Add, Apply, Constant, Mul, Number, Term, postorder
 
 __all__ = ["IN_PRODUCTS", "IN_SUMS"]
 
@@ -177,6 +178,18 @@ def alike_exponentials(table: Table, term: Add) -> Iterator[Term]:
 def _is_logarithm(m: Monomial) -> bool:
     """Whether it is a number, or the logarithm of something."""
     return not m or (len(m) == 1 and all(_named(kernel, "log") and e == 1 for kernel, e in m))
+
+
+def tangents(table: Table, term: Add) -> Iterator[Term]:
+    """Sums in which tan(u) is sin(u)/cos(u) beside one of these, likewise tanh, as one fraction: sin/(1 + cos) + 1/tan = 1/sin."""
+    found = {t for t in postorder([term]) if isinstance(t, Apply)}
+    for name, f, g in (("tan", "sin", "cos"), ("tanh", "sinh", "cosh")):
+        for t in found:
+            if t.function.name == name and any(_named(s, f, g) and s.args == t.args for s in found):
+                whole = table.replace(term, {t: table.apply(f, t.args) / table.apply(g, t.args)})
+                for made in together(table, whole) if isinstance(whole, Add) else ():
+                    above = [b for b, e in made.factors if isinstance(b, Add) and e is table.one] if isinstance(made, Mul) else []
+                    yield from (made / b * shorter for b in above for shorter in squares(table, b))
 
 
 def logarithms(table: Table, term: Add) -> Iterator[Term]:
@@ -403,7 +416,7 @@ def quarter_turns(table: Table, term: Term) -> Iterator[Term]:
 
 
 CALLS = (parity, quarter_turns)
-IN_SUMS = (squares, angle_sums, of_halves, doubled, alike_exponentials, sigmoid_as_tanh, hyperbolic, logarithms)
+IN_SUMS = (squares, angle_sums, tangents, of_halves, doubled, alike_exponentials, sigmoid_as_tanh, hyperbolic, logarithms)
 IN_PRODUCTS = (
     quotients, products, halves_in_products, squared_factors, absolute, absolutes, roots, logarithms_of_powers, sigmoids, exponentials,
     parity,

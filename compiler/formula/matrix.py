@@ -16,7 +16,7 @@ from .chains import factored
 from .network import Network
 from .recognise import KRONECKER, triangle
 from .reshapes import kronecker_axes
-from .shown import Shown, key, make, transpose
+from .shown import Shown, key, make, product, transpose
 from .terms import Add, Apply, At, Call, Delta, Index, Label, Mul, Number, Position, Reduce, Term
 
 __all__ = ["Matrix"]
@@ -230,6 +230,11 @@ class Matrix(Arranger):
     def _norm(self, base: Mul, order: Order) -> Shown | None:
         halves = [self.table.number(e.value / 2) for _, e in base.factors if isinstance(e, Number) and e.value % 2 == 0]
         inside = self.table.make_mul(Fraction(1), (), tuple((b, e) for (b, _), e in zip(base.factors, halves, strict=False)))
+        apart = [label for label in base.bound if all({*b.free} in ({label}, {*b.free} - {label}) for b, _ in base.factors)]
+        if len(halves) == len(base.factors) and base.coefficient == 1 and len(apart) == len(base.bound) > 1 and not base.free:
+            norms = [self.along(self.elements(Fraction(1), [(b, h) for (b, _), h in zip(base.factors, halves, strict=True)
+                                                           if label in b.free], (label,)), [label], order, "norm") for label in apart]
+            return product(Fraction(1), norms, (), ())
         if len(halves) < len(base.factors) or base.coefficient != 1 or not set(base.bound) <= set(inside.free):
             return None
         if len(inside.free) > 2 or (base.free and len(base.bound) > 1):
@@ -242,6 +247,8 @@ class Matrix(Arranger):
         if not term.bound and len(labels) <= 1:
             return self.elements(term.coefficient, term.factors, order)
         if not term.bound and any(self._is_repeated(b, e) for b, e in term.factors):
+            if self._broadcasts(term, order):
+                return self.elements(term.coefficient, term.factors, order)
             parts = self._distributed(term)
             if parts is not None:
                 return self.show(parts, order)
@@ -263,6 +270,11 @@ class Matrix(Arranger):
         """Whether a factor is a matrix to which vectors are added: times a vector, each addend has a notation of its own."""
         few = isinstance(base, Add) and exponent is self.table.one and len(base.items) <= MOST_ADDENDS
         return few and len(base.free) == 2 and any(len(t.free) == 1 for _, t in base.items)  # type: ignore[attr-defined]
+
+    def _broadcasts(self, term: Mul, order: Order) -> bool:
+        """Whether all that is not a matrix in an elementwise product stands for rows, which need no mark."""
+        addends = [t for b, _ in term.factors for t in (b.parts() if isinstance(b, Add) else (b,))]
+        return all(t.free in ((), order[-1:]) or {*t.free} == {*order} for t in addends) and all(not e.free for _, e in term.factors)
 
     def _distributed(self, term: Mul) -> Term | None:
         """The sum of products over the widest factor that is a sum, None where there is none, or that would be long."""
