@@ -298,6 +298,7 @@ CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
         f.permute(x, order=(1, 0)), y, left="ab", right="bc", out="ac")),
     "contract_permute_right": ((M, (4, 3)), lambda x, y: f.contract(
         x, f.permute(y, order=(1, 0)), left="ab", right="bc", out="ac")),
+    "sum_contract": (((5, 2), (5, 3)), lambda x, y: f.sum(f.contract(x, y, left="ab", right="ac", out="abc"), axes=(0,))),
     "permute_contract": ((M, (3, 4)), lambda x, y: f.permute(
         f.contract(x, y, left="ab", right="bc", out="ac"), order=(1, 0))),
     "permute_embed": ((M,), lambda x: f.permute(_embedded(x), order=(1, 2, 0))),

@@ -202,6 +202,13 @@ def _relabelled(labels: str, order: tuple[int, ...]) -> str:
     return "".join(before)
 
 
+def _summed_contract(m: Match) -> Node | None:
+    """The contraction that sums over the labels, too, where each of them is in both operands."""
+    if not all(m.OUT[a] in m.LEFT and m.OUT[a] in m.RIGHT for a in m.AXES):
+        return None
+    return f.contract(m.A, m.B, left=m.LEFT, right=m.RIGHT, out="".join(c for k, c in enumerate(m.OUT) if k not in m.AXES))
+
+
 CONTRACTIONS = (
     rule("contract_neg_left", op.contract(-A, B, left=LEFT, right=RIGHT, out=OUT),
          -op.contract(A, B, left=LEFT, right=RIGHT, out=OUT), ROUNDING, order="neg outward"),
@@ -214,6 +221,7 @@ CONTRACTIONS = (
     rule("permute_contract", op.permute(op.contract(A, B, left=LEFT, right=RIGHT, out=OUT), order=ORDER),
          op.contract(A, B, left=LEFT, right=RIGHT, out=lambda m: "".join(m["OUT"][k] for k in m["ORDER"])),
          Level.ORDER),
+    rule("sum_contract", op.sum(op.contract(A, B, left=LEFT, right=RIGHT, out=OUT), axes=AXES), _summed_contract, Level.ORDER),
 )
 
 RULES = (*CONSTANTS, *MOVEMENT, *REDUCTIONS, *CONTRACTIONS, *HOISTS)
