@@ -196,8 +196,7 @@ class _Nest:
         if node.op.name == "concatenate":
             result = args[-1]
             for (_, _, inside), arg in zip(reversed(needs[:-1]), reversed(args[:-1]), strict=True):
-                assert inside is not None
-                result = self.let("where", inside, arg, result, dtype=node.dtype)
+                result = arg if inside is None else self.let("where", inside, arg, result, dtype=node.dtype)
             return result
         if node.op.kind in ("movement", "index"):
             return args[0]
@@ -210,10 +209,29 @@ class _Nest:
         return self.let("and_", left, right, dtype=BOOL)
 
     def within(self, index: IndexExpr, low: IndexExpr, high: IndexExpr) -> str | None:
-        """Whether low <= index < high, as a bool."""
-        number = self.convert(index)
-        lower = None if low == 0 else self.let("ge", number, self._number(low), dtype=BOOL)
-        return self.both(lower, self.let("lt", number, self._number(high), dtype=BOOL))
+        """Whether low <= index < high, as a bool; None where it is in the whole loop."""
+        least, most = self._range(index)
+        lower = upper = None
+        if not _no_less(least, low):
+            lower = self.let("ge", self.convert(index), self._number(low), dtype=BOOL)
+        if not _no_less(high, plus(most, 1)):
+            upper = self.let("lt", self.convert(index), self._number(high), dtype=BOOL)
+        return self.both(lower, upper)
+
+    def _range(self, index: IndexExpr) -> tuple[IndexExpr, IndexExpr]:
+        """Sizes between which an index lies, both included, where it is a loop variable or its negative, and a size; else the index."""
+        rest: IndexExpr = 0
+        term = index
+        if isinstance(term, IndexOp) and term.op == "+" and isinstance(term.right, (int, SizeExpr)):
+            rest, term = term.right, term.left
+        sign = 1
+        if isinstance(term, IndexOp) and term.op == "*" and term.right == -1:
+            term, sign = term.left, -1
+        depth = self.depth_of.get(term.name, 0) if isinstance(term, Index) and term.name in self.index else 0
+        if not depth:
+            return index, index
+        last = plus(self.extents[depth - 1], -1)
+        return (rest, plus(last, rest)) if sign == 1 else (plus(times(last, -1), rest), rest)
 
     def on_diagonal(self, node: Node, place: Place) -> str | None:
         """Whether all axes of an embedded array that have the same role have the same index, as a bool."""
@@ -307,6 +325,12 @@ class _Nest:
             nest = Loop(self.index[loop], self.extents[loop], tuple(body), tuple(self.carried[loop]))
             body = [*self.before[loop], nest, *self.after[loop]]
         return body
+
+
+def _no_less(left: IndexExpr, right: IndexExpr) -> bool:
+    """Whether that is known of two sizes, whatever their symbols are."""
+    spare = left - right if isinstance(left, (int, SizeExpr)) and isinstance(right, (int, SizeExpr)) else None
+    return isinstance(spare, int) and spare >= 0
 
 
 def _reduced(node: Node) -> tuple[int, ...]:

@@ -332,14 +332,21 @@ class _Scheduler:
         return bool(dear)
 
     def _reads_many(self, node: Node) -> bool:
-        """Whether a value is computed from `READS` arrays or more."""
-        found: set[Node] = set()
-        stack = [node]
+        """Whether a value is computed from `READS` arrays or more; an array that is shifted in several ways is several."""
+        found, seen, stack = set[Node](), set[Node](), [node]
         while stack and len(found) < READS:
-            new = [i for i in stack.pop().inputs if i.op.name != "const" and i not in found]
-            found.update(i for i in new if i in self.reason or i.op.kind == "leaf")
-            stack += [i for i in new if not (i in self.reason or i.op.kind == "leaf")]
+            for i in stack.pop().inputs:
+                if i.op.name != "const" and i not in seen:
+                    seen.add(i)
+                    moved = i.op.kind in ("movement", "index") and any(size != 1 for size in i.shape) and self._in_memory(i.inputs[0])
+                    if moved or self._in_memory(i):
+                        found.add(i)
+                    else:
+                        stack.append(i)
         return len(found) >= READS
+
+    def _in_memory(self, node: Node) -> bool:
+        return node in self.reason or node.op.kind == "leaf"
 
     # ------------------------------------------------------------------------------------------- the plan
     def _plan(self, stages: dict[Node, int]) -> Plan:
