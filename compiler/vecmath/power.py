@@ -90,6 +90,7 @@ def _pow_f32(x: Value, y: Value) -> Value:
 
 
 CBRT_TINY = {"f64": (2.0**-700, 2.0**600, 2.0**-200), "f32": (2.0**-90, 2.0**90, 2.0**-30)}  # below: scaled by, and back by
+CBRT_GROWTH = {"f64": (1.0, 2.0 / 3.0), "f32": (1.0, 2.0 / 3.0, 5.0 / 9.0, 40.0 / 81.0)}  # the series of (1 - e)**(-2/3)
 
 
 def cbrt(x: Value) -> Value:
@@ -99,18 +100,18 @@ def cbrt(x: Value) -> Value:
     is_tiny = size < tiny
     scaled = size * where(is_tiny, x.constant(up), 1.0)
     r = _inverse_cbrt_seed(scaled)
-    error = fma(-(r * r), r * scaled, 1.0)  # up to 0.107; of r to 15 bits behind it
-    r = fma(r * error, fma(error, fma(error, 14.0 / 81.0, 2.0 / 9.0), 1.0 / 3.0), r)
     if x.format is F64:
-        error = fma(-(r * r), r * scaled, 1.0)  # to 30 bits
-        r = fma(r * error, 1.0 / 3.0, r)
+        error = fma(-(r * r), r * scaled, 1.0)  # up to 0.107; of r to 15 bits behind it
+        r = fma(r * error, fma(error, fma(error, 14.0 / 81.0, 2.0 / 9.0), 1.0 / 3.0), r)
     square = r * r
     y = square * scaled
-    y_square, y_square_low = two_product(y, y)
-    remainder = fma(-y, y_square_low, fma(-y, y_square, scaled))
-    y = fma(remainder, square * (1.0 / 3.0), y)
+    error = fma(-y, r, 1.0)
+    growth = polynomial(error, CBRT_GROWTH[x.format.name])  # the root is y * growth, to more than half of the digits
+    y, slope = y * growth, square * (1.0 / 3.0) * growth
+    y = fma(fma(-(y * y), y, scaled), slope, y)
     result = y * where(is_tiny, x.constant(down), 1.0)
-    return where(size < math.inf, result.with_sign_of(x), x)
+    top = size - x.format.largest  # inf and NaN as x is, and else below the root
+    return where(result > top, result, top).with_sign_of(x)
 
 
 def _inverse_cbrt_seed(x: Value) -> Value:
