@@ -89,6 +89,7 @@ class _Reader:
             return _SIGNS[name]
         if name in _FUNCTIONS:
             return name + (self.element("mspace", attributes=" width='0.17em'") if self.peek().isspace() else "")
+        name = name.removeprefix("var")  # the variant form
         if name in GREEK:
             return self.greek(name)
         raise _UnknownError(token)

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from formula_graphs import graph_of
+from scipy import special
 
 from chainrule import grad
 from chainrule.compiler.formula import Formula, derivative, formula
@@ -155,3 +156,10 @@ def test_arrays_are_written_as_in_latex(function: Callable[..., Node], shown: st
 def test_the_transpose_of_an_inverse_is_one_exponent() -> None:
     made = derivative(graph_of(lambda A: f.logabsdet(A), A=(3, 3)), "A")
     assert plain(tree(made)) == "sup(A, -T)"
+
+
+def test_the_normal_distribution_has_its_letters() -> None:
+    made = grad(lambda x: x * special.ndtr(x)).trace(1.0).derivative("x")
+    assert made.latex == r"x \varphi\left(x\right) + \Phi\left(x\right)"
+    assert "<mi>φ</mi>" in made.mathml
+    assert "<mi>Φ</mi>" in made.mathml
