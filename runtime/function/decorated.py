@@ -32,6 +32,7 @@ from .traced_program import TracedProgram, trace_call
 __all__ = ["Call", "GradFunction", "grad"]
 
 MAX_SIGNATURES = 128  # programs kept for one function; the least recently used go first
+MAX_INSTANCES = 16  # whose methods are kept; programs keep instances as well
 MAX_VARIANTS = 16  # programs of one signature that differ in guards
 
 
@@ -99,20 +100,28 @@ class GradFunction:
         self._integers = Integers(self._name)
         self._lock = threading.RLock()
         self._direct = DirectCalls()
+        self._methods: dict[int, GradFunction] = {}  # of instances, by their ids
         self.__dict__.update({name: Method.of(getattr(self, name)) for name in DIRECT_METHODS})
         self.stats = Stats()
 
     def __get__(self, instance: Any, owner: Any = None) -> GradFunction:
-        return self if instance is None else self._bound_to(instance)
+        if instance is None:
+            return self
+        found = self._methods.get(id(instance))  # what is found holds its instance, so nothing else has its id
+        return self._bound_to(instance) if found is None else found
 
     def _bound_to(self, instance: Any) -> GradFunction:
-        """The method of an instance: it shares programs and statistics with the function."""
+        """The method of an instance: it shares programs and statistics with the function, and has direct calls of its own."""
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
         made._prefix, made._direct = (instance,), DirectCalls()
         for name in DIRECT_METHODS:
-            made.__dict__.pop(name, None)
-        return made
+            del made.__dict__[name]
+        made.__dict__.update({name: Method.of(getattr(made, name)) for name in DIRECT_METHODS})
+        with self._lock:
+            while len(self._methods) >= MAX_INSTANCES:
+                del self._methods[next(iter(self._methods))]
+            return self._methods.setdefault(id(instance), made)
 
     def __repr__(self) -> str:
         return f"<grad of {self._name}{self._parameters.signature or '(...)'}>"
@@ -204,7 +213,7 @@ class GradFunction:
         plain, with_tensors = without_tensors(flat)
         call = self._found(bound, plain)
         if not with_tensors:
-            entry = None if self._prefix else entry_spec(call, "value", kwargs)
+            entry = entry_spec(call, "value", kwargs)
             result = call.structured(call.run("value", entry=entry))
             if entry is not None:
                 self._direct.value = self._direct.entry(call.program, call.request, self._value, self._name)
@@ -268,7 +277,7 @@ class GradFunction:
             value, gradients = inline.value_and_grad(self, bound, flat, chosen)
             return (value, gradients) if with_value else gradients
         method = "value_and_grad" if with_value else "grad"
-        direct = wrt is None and out is None and not self._prefix
+        direct = wrt is None and out is None
 
         def derive(call: Call, chosen: Chosen) -> Any:
             entry = entry_spec(call, method, kwargs, chosen) if direct else None
@@ -292,7 +301,7 @@ class GradFunction:
             return inline.vjp(self, bound, flat, chosen, cotangent)
 
         def derive(call: Call, chosen: Chosen) -> Any:
-            entry = entry_spec(call, "vjp", kwargs, chosen, cotangent) if wrt is None and not self._prefix else None
+            entry = entry_spec(call, "vjp", kwargs, chosen, cotangent) if wrt is None else None
             result = derivatives.vjp(call, chosen, cotangent, entry)
             self._directly("vjp", call, entry)
             return result
@@ -314,7 +323,7 @@ class GradFunction:
 
         def derive(call: Call, chosen: Chosen) -> Any:
             call.given = args
-            entry = entry_spec(call, "jvp", kwargs, chosen, tangents) if wrt is None and not self._prefix else None
+            entry = entry_spec(call, "jvp", kwargs, chosen, tangents) if wrt is None else None
             result = derivatives.jvp(call, chosen, tangents, entry)
             self._directly("jvp", call, entry)
             return result
@@ -344,7 +353,7 @@ class GradFunction:
 
         def derive(call: Call, chosen: Chosen) -> Any:
             call.given = args
-            entry = entry_spec(call, "hvp", kwargs, chosen, vectors) if wrt is None and not self._prefix else None
+            entry = entry_spec(call, "hvp", kwargs, chosen, vectors) if wrt is None else None
             result = derivatives.hvp(call, chosen, vectors, entry)
             self._directly("hvp", call, entry)
             return result
@@ -369,7 +378,7 @@ class GradFunction:
             return inline.jacobian(self, bound, flat, chosen, mode)
 
         def derive(call: Call, chosen: Chosen) -> Any:
-            direct = wrt is None and mode is None and not (self._prefix or kwargs)
+            direct = wrt is None and mode is None and not kwargs
             entry = entry_spec(call, "jacobian", kwargs, chosen) if direct else None
             result, kind = derivatives.jacobian(call, chosen, mode, entry)
             self._directly_for_sizes("jacobian", kind, args, call, chosen, entry)
@@ -389,7 +398,7 @@ class GradFunction:
             return inline.hessian(self, bound, flat, chosen)
 
         def derive(call: Call, chosen: Chosen) -> Any:
-            entry = entry_spec(call, "hessian", kwargs, chosen) if wrt is None and not (self._prefix or kwargs) else None
+            entry = entry_spec(call, "hessian", kwargs, chosen) if wrt is None and not kwargs else None
             result, whole = derivatives.hessian(call, chosen, entry)
             self._directly_for_sizes("hessian", "hessian" if whole else None, args, call, chosen, entry)
             return result

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +107,8 @@ def _arguments(call: Call, kwargs: dict[str, Any]) -> tuple[list[Argument], tupl
     """The call's arguments, by position and then by keyword in the order of the call."""
     bound, flat = call.bound, call.flat
     found: dict[str, Argument] = {}
-    for label, tree, value, start, passed in zip(bound.labels, flat.trees, bound.values, flat.starts, bound.passed, strict=True):
+    every = zip(bound.labels, flat.trees, bound.values, flat.starts, bound.passed, strict=True)
+    for label, tree, value, start, passed in islice(every, len(call.function._prefix), None):
         if passed:
             found[label] = _argument(tree, value, flat.leaves, iter(range(start, len(flat.leaves))))
         elif tree.kind != "static":

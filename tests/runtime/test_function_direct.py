@@ -7,6 +7,7 @@ import sys
 import threading
 import types
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,42 @@ def test_methods_keep_their_instances_apart() -> None:
     for _ in range(2):
         assert Scaled(2.0).energy.grad(x).tolist() == [4.0, 4.0]
         assert Scaled(5.0).energy.grad(x).tolist() == [10.0, 10.0]
+
+
+def test_methods_of_instances_go_directly() -> None:
+    class Scaled:
+        def __init__(self, factor: float) -> None:
+            self.factor, self.offset = factor, np.ones(2)
+
+        @grad
+        def energy(self, x: Any, y: Any) -> Any:
+            return np.sum((x + self.offset) * y**2) * self.factor
+
+    x, y = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    ways: dict[str, Callable[[Any], Any]] = {
+        "value": lambda m: m(x, y), "grad": lambda m: m.grad(x, y=y), "value_and_grad": lambda m: m.value_and_grad(x, y),
+        "vjp": lambda m: m.vjp(x, y, cotangent=1.0), "jvp": lambda m: m.jvp((x, y), (y, x)), "hvp": lambda m: m.hvp((x, y), (y, x)),
+        "jacobian": lambda m: m.jacobian(x, y), "hessian": lambda m: m.hessian(x, y)}
+    one, other = Scaled(2.0), Scaled(5.0)
+    expected = {name: way(grad(lambda x, y: np.sum((x + 1.0) * y**2))) for name, way in ways.items()}
+    for instance in (one, other):
+        for name, way in ways.items():
+            way(instance.energy)  # the ordinary way
+            ordinary = Scaled.energy.stats.ordinary_hits
+            assert_same(way(instance.energy), unpacked(expected[name], instance.factor))
+            assert Scaled.energy.stats.ordinary_hits == ordinary, name
+    assert one.energy is one.energy is not other.energy
+    one.offset[:] = 3.0
+    assert one.energy(x, y) == 2.0 * np.sum((x + 3.0) * y**2)
+    one.factor = 7.0
+    assert one.energy(x, y) == 7.0 * np.sum((x + 3.0) * y**2)
+    many = [Scaled(float(k)) for k in range(40)]
+    assert [m.energy(x, y) for m in many] == [m.factor * np.sum((x + 1.0) * y**2) for m in many]
+
+
+def unpacked(value: Any, factor: float) -> Any:
+    """A structure of arrays times a factor."""
+    return tuple(unpacked(v, factor) for v in value) if isinstance(value, tuple) else value * factor
 
 
 def test_inside_another_trace_the_function_is_inlined(product: Any) -> None:
