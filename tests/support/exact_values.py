@@ -80,6 +80,14 @@ def _softplus(x: Any) -> Any:
     return x + _log(1 + _exp(-x)) if x > 0 else _log(1 + _exp(x))
 
 
+def _lgamma(x: Any) -> Any:
+    if x <= 0 and x == mpmath.floor(x):
+        raise _Undefined
+    if abs(x) > mpmath.mpf(10) ** 60:
+        raise _TooLarge
+    return mpmath.re(mpmath.loggamma(x))
+
+
 def _erfcx_far(x: Any) -> Any:
     """The asymptotic series, to its smallest term or to all digits (DLMF 7.12.1)."""
     total, term, k = mpmath.mpf(1), mpmath.mpf(1), 1
@@ -104,6 +112,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "arctanh": lambda a: _real(mpmath.atanh)(a) if abs(a) != 1 else _divide(a, 0), "erf": _bounded(mpmath.erf, 1),
     "erfc": lambda a: mpmath.erfc(a) if abs(a) < 100 else mpmath.mpf(0 if a > 0 else 2),
     "erfcx": lambda a: _exp(a * a) * mpmath.erfc(a) if a < 100 else _erfcx_far(a),
+    "lgamma": _lgamma,
     "sigmoid": _sigmoid, "softplus": _softplus, "log_sigmoid": lambda a: -_softplus(-a),
     "exprel": lambda a: (_exp(a) - 1) / a if a else mpmath.mpf(1),
     "sech_squared": lambda a: 4 * _exp(-2 * abs(a)) / (1 + _exp(-2 * abs(a))) ** 2,

@@ -10,6 +10,7 @@ from . import (
     divergences,
     error_functions,
     hyperbolic,
+    likelihoods,
     moments,
     movement,
     powers,
@@ -18,8 +19,8 @@ from . import (
 )
 
 ALL_RULES = (*choices.RULES, *diagonals.RULES, *movement.RULES, *arithmetic.RULES, *error_functions.RULES, *hyperbolic.RULES,
-             *moments.RULES, *stable.RULES, *cancellation.RULES, *divergences.RULES, *powers.RULES, *differences.RULES,
-             *real.RULES)
+             *moments.RULES, *stable.RULES, *cancellation.RULES, *divergences.RULES, *likelihoods.RULES, *powers.RULES,
+             *differences.RULES, *real.RULES)
 COMPRESSION = (*choices.CONVERSIONS, *movement.RULES, *diagonals.RULES)  # what contracts deltas
 ORDINARY = tuple(rule for rule in ALL_RULES if rule not in diagonals.SUMS)  # these would be tried on every product of a sum
 

@@ -40,7 +40,7 @@ def difference(u: Node, v: Node, depth: int = DEPTH) -> Node | None:
         return _zero(u)
     if _is_given(u) and _is_given(v):  # it is rounded once
         return u - v
-    for found in (_part(u, v), _negated(_part(v, u))):
+    for found in (_part(u, v), _negated(_part(v, u)), _across(u, v), _negated(_across(v, u))):
         if found is not None:
             return found
     if depth == 0 or u.op is not v.op or u.params != v.params:
@@ -74,6 +74,16 @@ def _part(u: Node, v: Node) -> Node | None:
     if v.op.name == "sub" and v.inputs[1] is u and v.inputs[0].op.name == "const":
         return 2.0 * u - v.inputs[0]  # x and c - x
     return None
+
+
+def _across(u: Node, v: Node) -> Node | None:
+    """The difference of p + q and p - q, of x + 1 and x - 1."""
+    if u.op.name != "add" or v.op.name != "sub" or v.inputs[0] not in u.inputs:
+        return None
+    added, taken = u.inputs[1] if u.inputs[0] is v.inputs[0] else u.inputs[0], v.inputs[1]
+    if added is taken:
+        return 2.0 * added
+    return added + taken if added.op.name == taken.op.name == "const" else None
 
 
 def _is_zero(node: Node) -> bool:

@@ -113,6 +113,15 @@ def _log_quotient_of_exps(m: Match) -> Node | None:
     return None if others is None else f.log_sigmoid(m.A - f.log(others))
 
 
+def _log_of_two(m: Match) -> Node:
+    """Shifted by the larger exponent whose weight is not zero."""
+    counted = (f.where(f.ne(w, 0.0), x, -np.inf) for w, x in ((m.A, m.X), (m.B, m.Y)))
+    top = f.stop_gradient(f.maximum(*counted))
+    shift = f.where(f.isfinite(top), top, 0.0)
+    bound = 0.5 * math.log(np.finfo(m.X.dtype).max)
+    return f.log(f.add(*(w * f.exp(f.minimum(x - shift, bound)) for w, x in ((m.A, m.X), (m.B, m.Y))))) + shift
+
+
 is_softmax = property_of("is_softmax", forms.is_softmax, P, gain=True)
 LOGARITHMS = (
     rule("log_one_plus", op.log(1 + X), op.log1p(X), STABLE, why="1 + x loses x where |x| << 1"),
@@ -129,6 +138,9 @@ LOGARITHMS = (
          when=(unshifted,), why="its derivative is softmax; what is shifted already would be shifted without end"),
     rule("logsumexp_weighted", op.log(op.sum(B * op.exp(X), axes=AXES)), _weighted_logsumexp, STABLE,
          when=(unshifted,), why="what is shifted already would be shifted without end"),
+    rule("log_of_two_weighted_exps", op.log(A * op.exp(X) + B * op.exp(Y)), _log_of_two, STABLE, scale=1.0, ulps=64.0,
+         when=(unshifted,), why="what is shifted already would be shifted without end",
+         exceptions="weights of extreme size", excepted=lambda a: (abs(a) > 1e30) | (abs(a) < 1e-30)),
     rule("log_softmax_of_few", op.log(op.exp(A) / P), _log_quotient_of_exps, STABLE, why="of a sum of exponentials"),
     rule("log_scaled_exps", op.log(P / B), lambda m: _shifted_logarithm(m.P, lambda total: total / m.B), STABLE,
          scale=1.0, when=(unshifted_exps,), why="what is shifted already would be shifted without end"),
