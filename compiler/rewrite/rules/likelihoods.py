@@ -8,6 +8,7 @@ Sources: Loader, "Fast and accurate computation of binomial probabilities", 2000
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from ...ir import Node, f
 from ...ops.elementwise import series
@@ -37,7 +38,7 @@ def _poisson(m: Match) -> Node:
     return f.where(large, stable, few * f.log(mean) - (mean + f.lgamma(few + 1.0)))
 
 
-BEYOND = {"excepted": lambda a: abs(a) > 1e30, "exceptions": "counts of more than thirty digits"}
+BEYOND: dict[str, Any] = {"excepted": lambda a: abs(a) > 1e30, "exceptions": "counts of more than thirty digits"}
 RULES: tuple[Rule, ...] = (
     rule("poisson", (A * op.log(B) - B) - op.lgamma(1 + A), _poisson, STABLE, scale=1.0, ulps=750.0, **BEYOND),
     rule("poisson_2", (A * op.log(B) - op.lgamma(1 + A)) - B, _poisson, STABLE, scale=1.0, ulps=750.0, **BEYOND),
