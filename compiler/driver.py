@@ -24,7 +24,7 @@ from llvmlite import ir
 
 from .blocks import BLOCK, COPIED, MOST_BLOCKS, MOST_COPIES, ORDERED, WIDEST
 from .emit_llvm import emit_kernel, size_arithmetic
-from .emit_routines import emit_routine
+from .emit_routines import emit_bounds, emit_routine
 from .entry_spec import ARRAY_TYPE, BYTES, FIRST_DTYPE, NEW, PREPARE, ROUTINES, STREAMED, TABLE, dtypes_of
 from .ir import Graph, Node
 from .loopnest import Kernel, Product, RowBlocks, in_turn
@@ -32,6 +32,7 @@ from .memory_plan import plan_memory
 from .native import NEW_ARRAY, READY, RELEASE, SCRATCH, SPREAD, STREAM_FROM
 from .native_code import LARGE
 from .ops.lowering import Lowering
+from .ops.rules import INT64
 from .packing import ArgumentLayout
 from .products import squeezes
 from .schedule import CallStep, CheckStep, Plan
@@ -633,7 +634,7 @@ class Driver:
         """Call a routine or a check, with the interpreter's lock."""
         builder = self.builder
         if isinstance(step, CheckStep):
-            self.hold(self.call_python(step, number))
+            self.check(step, number)
             return
         node, name = step.node, self.plan.buffers[step.node]
         routine = emit_routine(self.module, node, f"{self.symbol}.routine{number}")
@@ -664,6 +665,18 @@ class Driver:
             else:
                 number_ = builder.bitcast(builder.gep(self.numbers, [LONG(output)]), POINTER)
                 builder.call(self.external("memcpy", POINTER, POINTER, POINTER, LONG), [number_, data, LONG(node.dtype.itemsize)])
+
+    def check(self, step: CheckStep, number: int) -> None:
+        """Look at the indices; the function in the context says what is wrong with them."""
+        node, (data, strides) = step.indices, self.arrays[self.plan.buffers[step.indices]]
+        if node.dtype != INT64:
+            self.hold(self.call_python(step, number))
+            return
+        words = self.words(2 + 2 * node.ndim)
+        self.put(words, [data, *(self.size(size) for size in node.shape), *strides, self.size(step.size)])
+        outside = self.builder.call(emit_bounds(self.module, node, f"{self.symbol}.bounds{number}"), [words])
+        with self.only_if(self.builder.icmp_signed("!=", outside, LONG(0))):
+            self.hold(self.call_python(step, number))
 
     def tensors(self, step: CallStep, made: Value) -> Value:
         """What a routine in emitted code takes: of each operand, and of the dense array that it writes, address, sizes and strides."""

@@ -1,4 +1,4 @@
-"""Routines of library ops in emitted code: small matrices and stacks of them, and running sums.
+"""Routines of library ops in emitted code: small matrices and stacks of them, running sums; and checks of indices.
 
 What a driver calls through Python costs some microseconds, and LAPACK costs most of a microsecond for a matrix of three rows. A
 routine here is `i64 routine(i64* tensors)` for one node: of each operand and of the result it takes the address, the sizes and
@@ -21,7 +21,7 @@ from .ir import Node
 from .micro_kernel import counted
 from .scalar_llvm import INT64, register_type
 
-__all__ = ["emit_routine"]
+__all__ = ["emit_bounds", "emit_routine"]
 
 LARGEST = 32  # rows of a matrix; LAPACK, which works in blocks, is faster from about here on
 SAFE = {"float32": 1e30, "float64": 1e290}  # a determinant whose partial products, or their inverses, are larger is left to NumPy
@@ -42,30 +42,44 @@ def emit_routine(module: Any, node: Node, symbol: str) -> Any:
     emit = _ROUTINES.get(node.op.name)
     if emit is None or any(x.dtype.name not in SAFE for x in (*node.inputs, node)):
         return None
-    routine = _Routine(module, node, symbol)
+    routine = _Routine(module, (*node.inputs, node), symbol)
     emit(routine, node)
     routine.builder.ret(DONE)
+    return routine.function
+
+
+def emit_bounds(module: Any, indices: Node, symbol: str) -> Any:
+    """A function of an index array, and of a size behind it, as the internal function `symbol`: 1 where an index is not in [0, size)."""
+    routine = _Routine(module, (indices,), symbol)
+    b, outside = routine.builder, routine.variable(INT64(0))
+    (x,), size = routine.tensors, slot(routine.builder, routine.function.args[0], 1 + 2 * indices.ndim)
+    with ExitStack() as nest:
+        at = [nest.enter_context(routine.up_to(length)) for length in x.sizes]
+        found = b.icmp_unsigned(">=", routine.get(x, *at), size)
+        b.store(b.or_(b.load(outside), b.zext(found, INT64)), outside)
+    b.ret(b.load(outside))
     return routine.function
 
 
 class _Routine:
     """A routine under construction. Matrices are tensors with two axes."""
 
-    def __init__(self, module: Any, node: Node, symbol: str) -> None:
-        self.module, self.dtype = module, node.dtype
-        self.number, self.item = register_type(node.dtype), INT64(node.dtype.itemsize)
+    def __init__(self, module: Any, nodes: tuple[Node, ...], symbol: str) -> None:
+        """`nodes` are the operands and the result, of one dtype."""
+        self.module, self.dtype = module, nodes[-1].dtype
+        self.number, self.item = register_type(self.dtype), INT64(self.dtype.itemsize)
         self.function = internal(module, ir.FunctionType(INT64, [INT64.as_pointer()]), symbol)
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.declined = self.function.append_basic_block("declined")
         ir.IRBuilder(self.declined).ret(DECLINED)
         place = 0
-        tensors: list[_Tensor] = []
-        for x in (*node.inputs, node):
+        self.tensors: list[_Tensor] = []
+        for x in nodes:
             words = [slot(self.builder, self.function.args[0], place + k) for k in range(1 + 2 * x.ndim)]
             pointer = self.builder.inttoptr(words[0], POINTER)
-            tensors.append(_Tensor(pointer, tuple(words[1: 1 + x.ndim]), tuple(words[1 + x.ndim:])))
+            self.tensors.append(_Tensor(pointer, tuple(words[1: 1 + x.ndim]), tuple(words[1 + x.ndim:])))
             place += len(words)
-        self.inputs, self.result = tensors[:-1], tensors[-1]
+        self.inputs, self.result = self.tensors[:-1], self.tensors[-1]
 
     # ------------------------------------------------------------------------------------------- small pieces
     def require(self, condition: Value) -> None:

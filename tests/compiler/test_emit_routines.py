@@ -10,6 +10,7 @@ from tracing import traced
 
 from chainrule.compiler import interpret, program
 from chainrule.compiler.emit_routines import LARGEST
+from chainrule.compiler.errors import IndexingError
 from chainrule.compiler.ir import Graph, Node, f
 from chainrule.compiler.ops.linalg import matrix_transpose
 from chainrule.compiler.program import compile_program
@@ -104,3 +105,20 @@ def test_running_sums_have_the_bits_of_numpy(shape: tuple[int, ...], asked: list
         for got, want in zip(compile_program(graph).run([given]), interpret.run(graph, [given]), strict=True):
             assert got.tobytes() == want.tobytes()
     assert asked == []
+
+
+def test_indices_are_checked_without_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[int] = []
+    check = program._check_indices
+    monkeypatch.setattr(program, "_check_indices", lambda given, *rest: (checks.append(given.size), check(given, *rest)))
+    x, indices = RANDOM.normal(size=(5, 2)), np.array([[4, 0, 1, 1, 3], [2, 0, 4, 1, 3]])
+    graph, _ = traced(lambda x, k: x[k] * 2.0, x, indices)
+    compiled = compile_program(graph)
+    for given in (indices, indices[:, ::-2], indices[:0]):
+        np.testing.assert_array_equal(compiled.run([x, given])[0], x[given] * 2.0)
+    assert checks == []
+    for wrong in (5, -6):
+        indices[1, 3] = wrong
+        with pytest.raises(IndexingError, match="out of bounds"):
+            compiled.run([x, indices])
+    assert checks == [10, 10]
