@@ -243,10 +243,15 @@ def _wanted(order: Sequence[Value], values: Sequence[Value]) -> tuple[int, ...]:
     asked = {id(value) for value in values}
     inside: dict[int, int] = {}
     for value in order:
-        for item in value.inputs:
-            inside[id(item)] = inside.get(id(item), 0) + 1
-    # beside other steps: `order`, `value`, and getrefcount's argument
-    return tuple(k for k, value in enumerate(order) if id(value) in asked or sys.getrefcount(value) > 3 + inside.get(id(value), 0))
+        for key in map(id, value.inputs):
+            inside[key] = inside.get(key, 0) + 1
+    found = []
+    for k in range(len(order)):  # enumerate would keep a reference
+        value = order[k]
+        # beside other steps: `order`, `value`, and getrefcount's argument
+        if id(value) in asked or sys.getrefcount(value) > 3 + inside.get(id(value), 0):
+            found.append(k)
+    return tuple(found)
 
 
 def array_of(value: Value) -> Array:
