@@ -16,6 +16,7 @@ from .terms import Add, Apply, Constant, Mul, Number, Term, postorder
 __all__ = ["IN_PRODUCTS", "IN_SUMS"]
 
 MOST_EXPONENTS, MOST_PRODUCTS = 6, 12  # in one sum, of which each is compared with each
+LARGEST_TANGENTS = 100  # the weight of a sum up to which tangents in it are opened
 
 # f(u)**n as a sum of c * g(u)**k, from which a sum may get shorter
 _POWERS = (
@@ -182,7 +183,7 @@ def _is_logarithm(m: Monomial) -> bool:
 
 def tangents(table: Table, term: Add) -> Iterator[Term]:
     """Sums in which tan(u) is sin(u)/cos(u) beside one of these, likewise tanh, as one fraction: sin/(1 + cos) + 1/tan = 1/sin."""
-    found = {t for t in postorder([term]) if isinstance(t, Apply)}
+    found = {t for t in postorder([term]) if isinstance(t, Apply)} if term.weight <= LARGEST_TANGENTS else set()
     for name, f, g in (("tan", "sin", "cos"), ("tanh", "sinh", "cosh")):
         for t in found:
             if t.function.name == name and any(_named(s, f, g) and s.args == t.args for s in found):
