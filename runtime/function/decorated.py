@@ -240,8 +240,7 @@ class GradFunction:
     def _directly_for_sizes(self, method: str, kind: Kind | None, args: tuple[Any, ...], call: Call, chosen: Chosen,
                             entry: EntrySpec | None) -> None:
         """The same for a whole matrix, which for other sizes may be computed in another way: the first way is the direct one."""
-        plain = all(tree.kind in ("weak", "array", "static") for tree in call.flat.trees)  # shapes are looked at one by one
-        if entry is not None and kind is not None and plain:
+        if entry is not None and kind is not None:
             ways = self._direct.sizes.setdefault(method, {})
             if not ways or kind in ways:
                 sizes = ways.setdefault(kind, Sizes())

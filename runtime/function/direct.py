@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
@@ -72,16 +72,14 @@ def entry_spec(call: Call, form: str, kwargs: dict[str, Any], chosen: Chosen | N
         if form == "value":
             return EntrySpec(whole, _made(program.result, _outputs(len(program.graph.outputs))), keywords)
         assert chosen is not None
-        if form in ("jvp", "hvp", "hessian") and any(tree.kind not in ("weak", "array") for tree in chosen.trees):
-            return None
         if form == "grad":
             return EntrySpec(whole, _gradients(chosen, 0), keywords)
         if form == "jacobian":
             return EntrySpec(whole, _jacobian(program, chosen), keywords)
         if form == "hessian":
             n = len(chosen.leaves)
-            rows = tuple(tuple(range(k, k + n)) for k in range(0, n * n, n))
-            return EntrySpec(whole, rows if chosen.wrapped else 0, keywords)
+            rows = iter([_gradients(chosen, k) for k in range(0, n * n, n)])
+            return EntrySpec(whole, _for_each_leaf(chosen, lambda: next(rows)), keywords)
         if form == "value_and_grad":
             return EntrySpec(whole, (0, _gradients(chosen, 1)), keywords)
         if keywords:
@@ -91,10 +89,9 @@ def entry_spec(call: Call, form: str, kwargs: dict[str, Any], chosen: Chosen | N
         if form == "vjp":
             cotangents = iter(enumerate(graph.outputs, first))
             return EntrySpec((*whole, _further_tree(program.result, given, cotangents)), _gradients(chosen, 0), ("cotangent",))
-        nodes = [graph.inputs[k] for k in chosen.leaves]
-        several = type(given) is tuple
-        items = [_further(node, value, first + k) for k, (node, value) in
-                 enumerate(zip(nodes, given if several else (given,), strict=True))]
+        nodes = iter([(first + k, graph.inputs[leaf]) for k, leaf in enumerate(chosen.leaves)])
+        several = type(given) is tuple and (len(chosen.trees) > 1 or len(given) == 1)  # else a tuple is the only argument's own
+        items = [_further_like(tree, value, nodes) for tree, value in zip(chosen.trees, given if several else (given,), strict=True)]
         vectors = TupleArgument(tuple(items)) if several else items[0]
         together: Argument = TupleArgument(tuple(arguments)) if type(call.given) is tuple else arguments[0]
         result = _gradients(chosen, 0) if form == "hvp" else _made(program.result, _outputs(len(graph.outputs)))
@@ -167,6 +164,21 @@ def _further_tree(tree: Tree, value: Any, nodes: Iterator[tuple[int, Node]]) -> 
     return _further(node, value, position)
 
 
+def _further_like(tree: Tree, value: Any, nodes: Iterator[tuple[int, Node]]) -> Argument:
+    """Tangents or vectors in the structure of an argument, of which each leaf must be floating."""
+    if tree.kind in ("weak", "array"):
+        if not is_float(tree):
+            raise _IndirectError
+        position, node = next(nodes)
+        return _further(node, value, position)
+    if tree.kind == "dict" and type(value) is dict and tree.info == (dict, tuple(value)):
+        return DictArgument(tuple(value), tuple(_further_like(t, v, nodes) for t, v in zip(tree.children, value.values(), strict=True)))
+    if tree.kind not in ("tuple", "list") or tree.info is not type(value) or type(value) not in (tuple, list):
+        raise _IndirectError
+    items = tuple(_further_like(t, v, nodes) for t, v in zip(tree.children, value, strict=True))
+    return TupleArgument(items) if type(value) is tuple else ListArgument(items)
+
+
 def _made(tree: Tree, leaf: Callable[[Tree], Structure]) -> Structure:
     """A structure of outputs, from what stands in place of each leaf and each static value."""
     if tree.kind == "static" or tree.kind in LEAVES:
@@ -198,7 +210,12 @@ def _outputs(count: int) -> Callable[[Tree], Structure]:
 def _gradients(chosen: Chosen, first: int) -> Structure:
     """Gradients in the structure of the differentiated arguments, from the output `first` on."""
     positions = iter(range(first, first + len(chosen.leaves)))
-    made = tuple(_made(tree, lambda leaf: next(positions) if is_float(leaf) else None) for tree in chosen.trees)
+    return _for_each_leaf(chosen, lambda: next(positions))
+
+
+def _for_each_leaf(chosen: Chosen, result: Callable[[], Structure]) -> Structure:
+    """The structure of the differentiated arguments, with a result in place of each float leaf and None in place of others."""
+    made = tuple(_made(tree, lambda leaf: result() if is_float(leaf) else None) for tree in chosen.trees)
     return made if chosen.wrapped else made[0]
 
 
@@ -284,9 +301,10 @@ class Sizes:
     def __init__(self) -> None:
         self._passed: set[tuple[Any, ...]] = set()
 
-    @staticmethod
-    def _of(args: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple([getattr(a, "shape", None) for a in args])
+    @classmethod
+    def _of(cls, args: Iterable[Any]) -> tuple[Any, ...]:
+        return tuple([a.shape if type(a) is np.ndarray else cls._of(a.values()) if type(a) is dict
+                      else cls._of(a) if type(a) in (tuple, list) else None for a in args])
 
     def passed(self, args: Sequence[Any]) -> None:
         """Remember the shapes of these arguments."""
