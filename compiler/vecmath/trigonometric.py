@@ -13,11 +13,11 @@ from typing import Any
 from llvmlite import ir
 
 from . import coefficients
-from .core import F64, Bits, Value, fast_two_sum, fma, hex_floats, polynomial, round_to_integer, two_product, where
+from .core import F32, F64, Bits, Value, fast_two_sum, fma, hex_floats, polynomial, round_to_integer, two_product, where
 from .rare import replace_outside
 
-PI = {  # in three parts; the first difference is exact, and what the others round is relative to r
-    "f64": hex_floats("0x1.921fb54442d18p1 0x1.1a62633145c07p-53 -0x1.f1976b7ed8fbcp-109"),
+PI = {  # in three parts; the second one of float64 has 33 bits, so that its product with n is exact
+    "f64": hex_floats("0x1.921fb54442d18p1 0x1.1a626331p-53 0x1.1701b839a252p-87"),
     "f32": hex_floats("0x1.921fb6p1 -0x1.777a5cp-24 -0x1.ee59dap-49"),
 }
 TAN_POLE = float.fromhex("0x1.9f02f6p-2")  # 4 / pi**2: the slope of the quotient's divisor
@@ -48,7 +48,9 @@ def tan(x: Value) -> Value:
     exact = fma(-n, first, size)
     product, product_low = two_product(n, second)
     r = exact - product
-    lost = ((exact - r) - product) - product_low
+    lost = (exact - r) - product
+    if x.format is F32:
+        lost = lost - product_low
     return _repaired(size, _tangent(r, fma(-n, third, lost), turns, x), tan_huge, x)
 
 
@@ -154,7 +156,7 @@ def _reduce_huge(x: Value, parts: int, quarter: int = 0) -> tuple[Value, Value, 
         return Value(builder, builder.uitofp(word, F64.float_type)) * unit * scale
 
     high, low = as_value(75, 2.0**-53), as_value(11, 2.0**-117)
-    pi, pi_low = (part / parts for part in PI["f64"][:2])
+    pi, pi_low = PI["f64"][0] / parts, (PI["f64"][1] + PI["f64"][2]) / parts
     r = high * pi
     r, r_low = fast_two_sum(r, fma(high, pi, -r) + fma(high, pi_low, low * pi))
     sign = Value(builder, builder.select(negative, F64.float_type(-1.0), F64.float_type(1.0)))
