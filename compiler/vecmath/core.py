@@ -131,6 +131,10 @@ class Bits:
     def __rshift__(self, count: int) -> Bits:
         return self._make(self.builder.lshr(self.ir, self._operand(count)))
 
+    def of_sign(self) -> Bits:
+        """All bits set for a number that is negative in two's complement, else none."""
+        return self._make(self.builder.ashr(self.ir, self._operand(self.format.width - 1)))
+
     def at_least(self, other: Bits | int) -> Bits:
         """The larger of two numbers in two's complement."""
         larger = self.builder.icmp_signed(">", self.ir, self._operand(other))

@@ -86,8 +86,8 @@ def with_log_limits(result: Value, x: Value, pole: float = 0.0) -> Value:
     """`result`, but -inf at the pole, NaN below it, inf at inf and NaN for NaN."""
     top = x - x.format.largest  # inf and NaN as x is, and else below any logarithm
     result = where(result > top, result, top)
-    result = where(x.equals(pole), x.constant(-math.inf), result)
-    return where(x < pole, x.constant(math.nan), result)
+    result = ((x - pole).bits().of_sign() | result.bits()).as_float()  # NaN below the pole
+    return where(x.equals(pole), x.constant(-math.inf), result)
 
 
 def log1p(x: Value) -> Value:
