@@ -322,7 +322,7 @@ class _Scheduler:
             shared = len(kernels[node]) > 1
             if shared and (node.op.cost >= HEAVY or (weight[node] >= DEAR and len(used_by) > 1)):
                 dear[node] = "several kernels use it"
-            elif shared and len(used_by) > 1 and self._reads_many(node):
+            elif shared and len(used_by) > 1 and any(size != 1 for size in node.shape) and self._reads_many(node):
                 dear[node] = "several kernels use it, and it reads many arrays"
             elif repeated:
                 dear[node] = "an outer loop would compute it again"
