@@ -64,7 +64,7 @@ def take(update: Update, asked: Sequence[Asked]) -> None:
 
 
 def _inputs(asked: Sequence[Asked]) -> tuple[list[Any], list[Array]] | None:
-    """What identifies a step, and all that it reads; None where something is not at hand, or memory that others see."""
+    """What identifies a step, and all that it reads; None where something is not at hand, memory that others see, or the same twice."""
     key: list[Any] = []
     arrays: list[Array] = []
     for one in asked:
@@ -77,6 +77,8 @@ def _inputs(asked: Sequence[Asked]) -> tuple[list[Any], list[Array]] | None:
         key += tuple(one.state), tuple(one.numbers), one.flags
         dtype = arrays[-1].dtype
         arrays += [np.asarray(v, dtype) for v in one.numbers.values()]
+    if len(set(map(id, arrays))) < len(arrays):
+        return None  # one update may read what another one writes
     return key, arrays
 
 

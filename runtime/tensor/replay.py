@@ -69,6 +69,8 @@ def _gone() -> None:
 def _learn(table: dict[Any, Steps], key: Any, records: list[Any], made: Tensor) -> None:
     """Remember what a call did, if it left records that lead to its arguments and nothing else."""
     position: dict[Any, int] = {record: k for k, record in enumerate(records) if record is not None}
+    if len(position) + records.count(None) < len(records):
+        return  # one tensor in two places: a step does not say which place it read
     steps: list[tuple[Entry, tuple[int, ...]]] = []
     stack = [made._record]
     while stack:

@@ -111,6 +111,29 @@ def test_a_layer_that_was_met_before_has_the_same_graph(counted):
         loss.backward()
 
 
+def test_a_layer_of_one_tensor_twice_says_nothing_about_layers_of_two():
+    x, w = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True), torch.tensor([[5.0, 6.0], [7.0, 8.0]], requires_grad=True)
+    linear = torch.nn.functional.linear
+    assert linear(x, x).tolist() == linear(x, x).tolist() == [[5, 11], [11, 25]]
+    assert linear(x, w).tolist() == linear(x, w).tolist() == [[17, 23], [39, 53]]
+
+
+def test_parameters_in_one_memory_are_updated_one_after_another(counted):
+    def trained(tied):
+        a, b = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+        if tied:
+            b.data = a.data
+        step = torch.optim.SGD([a, b], lr=0.5)
+        for _ in range(evaluate.MANY + 4):
+            a.grad, b.grad = torch.ones(3), torch.full((3,), 2.0)
+            step.step()
+        return a.tolist(), b.tolist()
+
+    steps_taken = evaluate.MANY + 4
+    assert trained(tied=False) == ([1 - 0.5 * steps_taken] * 3, [1 - steps_taken] * 3)
+    assert trained(tied=True) == ([1 - 1.5 * steps_taken] * 3,) * 2
+
+
 def test_looking_at_one_number_computes_that_alone(counted):
     model, x, y = classified((12, 16, 5))
     with torch.no_grad():
