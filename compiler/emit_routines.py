@@ -3,12 +3,13 @@
 What a driver calls through Python costs some microseconds, and LAPACK costs most of a microsecond for a matrix of three rows. A
 routine here is `i64 routine(i64* tensors)` for one node: of each operand and of the result it takes the address, the sizes and
 the byte strides, and writes the result, which is dense. It returns 0; or 1 where it declines, having written anything: matrices
-that are larger than `LARGEST`, singular or not positive definite. The op's own `evaluate` then computes the result, or raises.
+that are larger than `LARGEST`, not finite, singular or not positive definite. The op's own `evaluate` then computes the result, or raises.
 
 Matrices are factored as LAPACK's unblocked routines do it, with partial pivoting, in the same order of operations.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -194,10 +195,13 @@ class _Routine:
                 with self.after(k, n) as r:
                     self.subtract(x, factor, self.get(x, k, r), c, r)
 
-    def regular(self, factors: _Tensor, n: Value) -> None:
-        """Decline where a pivot is zero: what raises is elsewhere."""
+    def regular(self, factors: _Tensor, n: Value, zero: bool = False) -> None:
+        """Decline where a pivot is not finite, or is zero unless `zero` may be: what raises, and what NaN becomes, is elsewhere."""
         with self.up_to(n) as k:
-            self.require(self.builder.fcmp_unordered("!=", self.get(factors, k, k), self.real(0.0)))
+            size = self.magnitude(self.get(factors, k, k))
+            self.require(self.builder.fcmp_ordered("<", size, self.real(math.inf)))
+            if not zero:
+                self.require(self.builder.fcmp_ordered(">", size, self.real(0.0)))
 
     def one_or_more(self, columns: Value, solve: Callable[[Callable[[], Any]], None]) -> None:
         """Emit a solution twice: a single column needs no loop over columns inside of all others."""
@@ -269,6 +273,7 @@ def _lu(routine: _Routine, node: Node) -> None:
         n = x.sizes[1]
         routine.copy(x, y, n, n)
         routine.factor(y, n)
+        routine.regular(y, n, zero=True)
 
 
 def _lu_solve(routine: _Routine, node: Node) -> None:

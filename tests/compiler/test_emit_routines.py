@@ -96,6 +96,17 @@ def test_what_small_matrices_cannot_be(asked: list[str]) -> None:
             assert asked == []
 
 
+@pytest.mark.parametrize(("place", "value"), [((0, 0), np.nan), ((0, 3), np.inf), ((3, 3), -np.inf)])
+def test_what_is_not_finite_is_left_to_numpy(place: tuple[int, int], value: float, asked: list[str]) -> None:
+    """Where NaN spreads depends on the order of operations."""
+    a, b = symmetric((), 4, "float64") + RANDOM.normal(size=(4, 4)), RANDOM.normal(size=(4, 2))
+    graph = program_of(a, b, lambda x, y: [f.neg(f.solve(x, y))])
+    compiled = compile_program(graph)
+    a[place] = value
+    np.testing.assert_allclose(compiled.run([a, b])[0], interpret.run(graph, [a, b])[0], rtol=1e-9)
+    assert asked == ["solve"]
+
+
 @pytest.mark.parametrize("shape", [(9,), (4, 5), (3, 4, 5), (0, 3)])
 def test_running_sums_have_the_bits_of_numpy(shape: tuple[int, ...], asked: list[str]) -> None:
     x = np.asfortranarray(RANDOM.normal(size=shape).astype("float32"))
