@@ -86,25 +86,24 @@ def erfcx(x: Scalar) -> Scalar:
 
 
 def product_error(a: Scalar, b: Scalar) -> Scalar:
-    """What a * b rounds away, by the halves of the digits of both (Dekker 1971); 0 for products of extreme size."""
+    """What a * b rounds away, by the halves of the digits of both (Dekker 1971); none that is finite where the product overflows."""
     product = a * b
-    if not 2.0**-960 < abs(product) < math.inf:
-        return 0.0
+    if not abs(product) < math.inf:
+        return 0.0 * a * b - product
     p, e = math.frexp(a)
     q, k = math.frexp(b)
     p_high = p * 134217729.0 - (p * 134217729.0 - p)
     q_high = q * 134217729.0 - (q * 134217729.0 - q)
     p_low, q_low = p - p_high, q - q_high
     error = ((p_high * q_high - p * q) + p_high * q_low + p_low * q_high) + p_low * q_low
-    return math.ldexp((p * q - math.ldexp(product, -(e + k))) + error, e + k)
+    return math.ldexp(error, e + k)
 
 
 def sum_error(a: Scalar, b: Scalar) -> Scalar:
     """What a + b rounds away (Knuth)."""
     total = a + b
     of_b = total - a
-    error = (a - (total - of_b)) + (b - of_b)
-    return error if abs(error) < math.inf else 0.0
+    return (a - (total - of_b)) + (b - of_b)
 
 
 def lgamma(x: Scalar) -> Scalar:

@@ -7,8 +7,6 @@ import math
 from .core import Bool, Value, fma, two_product, two_sum, where
 from .rare import replace_outside
 
-LEAST = {"f64": 2.0**-960, "f32": 2.0**-100}  # products of this size have errors that are floats
-
 
 def fmod(a: Value, b: Value) -> Value:
     """The exact remainder of a / b rounded towards zero; the sign of a. NaN for b == 0 and for infinite a."""
@@ -69,16 +67,13 @@ def sign(x: Value) -> Value:
 
 
 def product_error(x: Value, y: Value) -> Value:
-    """What x * y rounds away, exactly; 0 where the product overflows, or is so small that its error may be no float."""
-    product, error = two_product(x, y)
-    size = abs(product)
-    return where(size > LEAST[x.format.name], where(size < math.inf, error, 0.0), x.constant(0.0))
+    """What x * y rounds away, rounded where it is no float; none that is finite where the product overflows."""
+    return two_product(x, y)[1] + 0.0  # no error is +0
 
 
 def sum_error(x: Value, y: Value) -> Value:
-    """What x + y rounds away, exactly; 0 where the sum overflows."""
-    error = two_sum(x, y)[1]
-    return where(abs(error) < math.inf, error, 0.0) + 0.0  # no error is +0
+    """What x + y rounds away, exactly; nan where the sum overflows."""
+    return two_sum(x, y)[1] + 0.0  # no error is +0
 
 
 def square(x: Value) -> Value:

@@ -1,7 +1,9 @@
 """Homogeneous polynomials of arguments, corrected by what their operations round away."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +87,18 @@ def test_errors_of_extreme_results_are_none(left: float, right: float) -> None:
         naive = x * y + y * -x
     np.testing.assert_array_equal(cr.grad(lambda x, y, z, w: x * y + z * w)(x, y, y, -x), naive)
     (found,) = evaluate_nodes([f.product_error(a, b)], {a: np.float64(left), b: np.float64(right)}, {})
-    assert found == 0
+    assert found == 0 or not np.isfinite(found)
+
+
+@pytest.mark.parametrize("form", [lambda a, b, c, d: (a + b)**2 - c * d, lambda a, b, c, d: a * b / 3 - c * d,
+                                  lambda a, b, c, d: a * b * c + b * c * d, lambda a, b, c, d: a * d - b * c])
+def test_infinite_results_and_the_signs_of_zeros_are_those_of_the_form(form: Callable[..., Any]) -> None:
+    points = np.random.default_rng(1).choice([0.0, -0.0, 1.0, -2.0, 3.0, np.inf, -np.inf, np.nan, 1e200, -1e200], (4, 2000))
+    with np.errstate(all="ignore"):
+        naive = form(*points)
+    found = cr.grad(form)(*points)
+    np.testing.assert_allclose(found, naive, rtol=1e-15)
+    np.testing.assert_array_equal(np.signbit(found)[naive == 0], np.signbit(naive)[naive == 0])
 
 
 def test_without_stabilising_nothing_is_added() -> None:
