@@ -204,14 +204,13 @@ class Captures:
             elif isinstance(value, (*_PRIMITIVES, list, tuple, dict, set)):
                 break
             found = static_attribute(value, attribute)
-            if isinstance(found, property):
-                self._look_function(found.fget, value, {})
-                return
-            method = getattr(found, "__wrapped__", found) if hasattr(found, "value_and_grad") else found
+            method = found.fget if isinstance(found, property) else found
+            method = getattr(method, "__wrapped__", method) if hasattr(method, "value_and_grad") else method
             if isinstance(method, types.FunctionType) and not isinstance(value, types.ModuleType):
+                self._watch_identity(f"{name}.{attribute}", functools.partial(_attribute, get, attribute), found, True)
                 self._look_function(method, value, {})
                 return
-            if found is MISSING or isinstance(found, (classmethod, staticmethod)):
+            if found is MISSING or isinstance(found, (classmethod, staticmethod, property)):
                 self._watch_identity(name, get, value, depth > 0 or not through)
                 return
             self._watch_identity(name, get, value, (depth > 0 or not through) and not isinstance(value, types.ModuleType))

@@ -118,6 +118,8 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
     made = alias_of(wrap(leaf(self._array().copy()), self._dtype), type(self))
     made._requires_grad = self._requires_grad
     memo[id(self)] = made
+    if getattr(type(self), "_is_parameter", False):
+        return made  # torch makes another parameter of the same contents, and nothing else
     if self._grad is not None:
         made._grad = copy.deepcopy(self._grad, memo)
     made.__dict__.update(copy.deepcopy(self.__dict__, memo))

@@ -142,6 +142,30 @@ def test_methods_of_instances_go_directly() -> None:
     assert [m.energy(x, y) for m in many] == [m.factor * np.sum((x + 1.0) * y**2) for m in many]
 
 
+def test_methods_and_properties_that_are_replaced_count() -> None:
+    class Spring:
+        stiffness = property(lambda self: 2.0)
+
+        def stretch(self, x: Any) -> Any:
+            return x**2
+
+        @grad
+        def energy(self, x: Any) -> Any:
+            return self.stretch(x) * self.stiffness
+
+    class Stiff(Spring):
+        stiffness = property(lambda self: 7.0)
+
+    spring = Spring()
+    assert spring.energy(3.0) == spring.energy(3.0) == 18.0
+    Spring.stiffness = property(lambda self: 5.0)  # type: ignore[method-assign,assignment]
+    assert spring.energy(3.0) == spring.energy(3.0) == 45.0
+    spring.__class__ = Stiff
+    assert spring.energy(3.0) == 63.0
+    spring.stretch = lambda x: x  # type: ignore[method-assign]
+    assert spring.energy(3.0) == 21.0
+
+
 def unpacked(value: Any, factor: float) -> Any:
     """A structure of arrays times a factor."""
     return tuple(unpacked(v, factor) for v in value) if isinstance(value, tuple) else value * factor

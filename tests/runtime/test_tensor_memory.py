@@ -119,4 +119,10 @@ def test_copies_and_pickles_are_leaves_with_memory_of_their_own():
         with torch.no_grad():
             made.add_(1)
     assert p.tolist() == [1, 2]
-    assert copy.deepcopy(p).note == "kept"
+    t = torch.tensor([1.0, 2.0], requires_grad=True)
+    t.note = "kept"
+    t.grad, p.grad = torch.ones(2), torch.ones(2)
+    assert copy.deepcopy(t).note == "kept"
+    assert copy.deepcopy(t).grad.tolist() == [1, 1]
+    assert copy.deepcopy(p).grad is None
+    assert not hasattr(copy.deepcopy(p), "note")
