@@ -90,9 +90,9 @@ def _rest(x: Value, n: Value) -> Value:
 
 
 def _sine(r: Value) -> Value:
-    """The sine for |r| <= pi/2."""
+    """The sine for |r| <= pi/2; never beyond 1, where sqrt(1 - sin(x)**2) and acos(sin(x)) would be NaN."""
     z = r * r
-    return fma(r * z, polynomial(z, coefficients.SIN(r)), r)
+    return fma(r * z, polynomial(z, coefficients.SIN(r)), r).clamp(-1.0, 1.0)
 
 
 def _tangent(r: Value, r_low: Value, turns: Bits, x: Value) -> Value:

@@ -336,6 +336,14 @@ def test_results_are_exact_where_one_would_look():
     np.testing.assert_array_equal(evaluate("hypot", np.array([3.0, 5.0]), np.array([4.0, 12.0])), [5.0, 13.0])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sines_do_not_pass_one(dtype):
+    x = (np.arange(-200_000, 200_000) * (math.pi / 2)).astype(dtype)
+    around = np.concatenate([x, np.linspace(-1e-3, 1e-3, 10_001, dtype=dtype), x + dtype.type(1e-5)])
+    for name in ("sin", "cos"):
+        assert np.abs(evaluate(name, around)).max() == 1.0
+
+
 def test_coefficients_are_those_of_the_fit():
     assert Path(vecmath.__file__).with_name("coefficients.py").read_text() == fit.render()
 
