@@ -81,7 +81,7 @@ class Chosen(NamedTuple):
         found: list[Any] = []
         for label, tree, item in zip(self.labels, self.trees, items, strict=True):
             own: list[Any] = []
-            flatten(item, own)
+            flatten(in_order_of(tree, item), own)
             wanted = float_leaves(tree)
             if len(own) != len(wanted):
                 own = [own[j] for j in wanted] if len(own) > len(wanted) else own
@@ -90,6 +90,15 @@ class Chosen(NamedTuple):
             found += own
         return [fitted(item, shape, f"{what} of {self.labels[0]!r}" if len(self.labels) == 1 else what)
                 for item, shape in zip(found, shapes, strict=True)]
+
+
+def in_order_of(tree: Tree, given: Any) -> Any:
+    """Tangents, vectors or cotangents with the keys of their dicts in the order of the structure that they belong to."""
+    if tree.kind == "dict" and isinstance(given, dict) and given.keys() == set(tree.info[1]):
+        return {key: in_order_of(child, given[key]) for key, child in zip(tree.info[1], tree.children, strict=True)}
+    if tree.kind in ("tuple", "list") and type(given) in (tuple, list) and len(given) == len(tree.children):
+        return [in_order_of(child, item) for child, item in zip(tree.children, given, strict=True)]
+    return given
 
 
 def fitted(value: Any, shape: tuple[int, ...], what: str) -> Any:
@@ -167,7 +176,8 @@ def cotangents_of(call: Call, cotangent: Any) -> list[Any]:
     """A cotangent, in the structure of the output, as one array for each floating output leaf."""
     outputs = call.program.graph.outputs
     leaves: list[Any] = []
-    flatten(np.asarray(cotangent) if len(outputs) == 1 and call.program.result.kind == "traced" else cotangent, leaves)
+    result = call.program.result
+    flatten(np.asarray(cotangent) if len(outputs) == 1 and result.kind == "traced" else in_order_of(result, cotangent), leaves)
     smooth = [k for k, node in enumerate(outputs) if node.dtype.kind == "f"]
     if len(leaves) == len(outputs) != len(smooth):
         leaves = [leaves[k] for k in smooth]

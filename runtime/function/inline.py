@@ -15,7 +15,7 @@ from ...compiler.rewrite import compress
 from ...compiler.trace import Traced, active_session, lift, located, wrap
 from ...compiler.trace.operands import strong
 from ...compiler.views import View
-from .derivatives import Chosen, require_scalar
+from .derivatives import Chosen, in_order_of, require_scalar
 from .signature import Bound, Flat
 from .structure import Tree, flatten, unflatten
 from .traced_program import rebuilt_arguments, result_of
@@ -84,7 +84,8 @@ def value_and_grad(function: GradFunction, bound: Bound, flat: Flat, chosen: Cho
 def _given(values: Any, trees: Sequence[Tree], like: Sequence[Node], what: str) -> list[Node]:
     """Tangents, vectors or cotangents as nodes of the right shapes."""
     leaves: list[Any] = []
-    flatten(values, leaves)
+    bare = len(trees) == 1 and not (type(values) in (tuple, list) and len(values) == 1)
+    flatten(in_order_of(trees[0] if bare else Tree("tuple", tuple, tuple(trees)), values), leaves)
     if len(leaves) != len(like):
         raise ArgumentError(f"{len(leaves)} {what} are given, {len(like)} are expected{at(user_site())}")
     nodes = []
@@ -101,7 +102,7 @@ def vjp(function: GradFunction, bound: Bound, flat: Flat, chosen: Chosen, cotang
     with located():
         inlined = Inlined(function, bound, flat, chosen)
         smooth = [y for y in inlined.outputs if y.dtype.kind == "f"]
-        given = _given(cotangent, (), smooth, "cotangents")
+        given = _given(cotangent, (inlined.result,), smooth, "cotangents")
         pulled = differentiate.vjp(smooth, list(given), inlined.stand_ins)
         return _gradient_structure(inlined, inlined.finished(pulled, inlined.stand_ins))
 

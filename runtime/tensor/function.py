@@ -126,11 +126,11 @@ class FunctionNode(Node):
             raise RuntimeError(f"function {self.name()} returned an incorrect number of gradients (expected "
                                f"{self.marks}, got {len(results)})")
         made: list[Tensor | None] = []
-        for position, edge in zip(self.positions, self.edges, strict=True):
+        for position in self.positions:
             result = results[position]
             if result is not None and not isinstance(result, Tensor):
                 raise RuntimeError(f"expected Variable or None (got {type(result).__name__})")
-            made.append(None if edge is None else result)
+            made.append(result)
         return made
 
     def _user_backward(self) -> Callable[..., Any]:
@@ -227,6 +227,8 @@ def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensor
     for k, out in enumerate(outputs):
         if isinstance(out, Tensor) and any(out is t for t in inputs) and not any(out is t for t in ctx._dirty):
             outputs[k] = alias_of(out)  # an input handed through becomes a view
+            if any(out is t for t in ctx._non_differentiable):
+                ctx._non_differentiable = (*ctx._non_differentiable, outputs[k])
     for tensor in ctx._dirty:
         if recording and tensor._requires_grad:
             raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")

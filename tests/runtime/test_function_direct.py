@@ -344,6 +344,20 @@ CALLS: dict[str, Any] = {
 }
 
 
+def test_tangents_and_vectors_are_found_by_key() -> None:
+    compiled = grad(lambda p, x: np.sum(p["a"] ** 2 * x) + 3.0 * np.sum(p["b"]))
+    p, t = {"a": X, "b": Y}, {"a": V, "b": W}
+    turned = dict(reversed(t.items()))
+    pushed = 2 * np.sum(X * V * W) + 3 * np.sum(W) + np.sum(X**2 * Y)
+    for tangents in (turned, t, turned):
+        np.testing.assert_allclose(compiled.jvp((p, W), (tangents, Y)), pushed)
+        np.testing.assert_allclose(compiled.hvp((p, W), (tangents, Y))[0]["a"], 2 * (V * W + X * Y))
+    inside = grad(lambda v, w: compiled.jvp((p, W), ({"b": w, "a": v}, Y)))
+    np.testing.assert_allclose(inside(V, W), pushed)
+    pulled = grad(lambda x, y: {"s": x * 2.0, "p": y * 5.0}).vjp(X, Y, cotangent={"p": W, "s": V})
+    np.testing.assert_allclose(pulled, (2 * V, 5 * W))
+
+
 def assert_same(result: Any, expected: Any) -> None:
     assert type(result) is type(expected)
     if isinstance(expected, dict):
