@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from llvmlite import ir
 
 from .blocks import BLOCK, COPIED, MOST_BLOCKS, MOST_COPIES, ORDERED, WIDEST
-from .emit_llvm import emit_kernel, size_arithmetic
+from .emit_llvm import c_function, emit_kernel, size_arithmetic
 from .emit_routines import emit_bounds, emit_routine
 from .entry_spec import ARRAY_TYPE, BYTES, FIRST_DTYPE, NEW, PREPARE, ROUTINES, STREAMED, TABLE, dtypes_of
 from .ir import Graph, Node
@@ -135,8 +135,7 @@ class Driver:
         return self.builder.bitcast(found, ir.FunctionType(result, arguments).as_pointer())
 
     def external(self, name: str, result: Any, *arguments: Any) -> Any:
-        found = self.module.globals.get(name)
-        return found or ir.Function(self.module, ir.FunctionType(result, arguments), name)
+        return c_function(self.module, name, result, *arguments)
 
     def require(self, condition: Value, otherwise: Any = None) -> None:
         block = self.function.append_basic_block()

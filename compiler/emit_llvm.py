@@ -49,7 +49,7 @@ from .sizes import Size, SizeExpr, Symbol
 from .split import main_loop
 from .strips import FEWEST, LARGE_STRIP, ROWS, SIDE_BY_SIDE, STRIP, Strips, strips
 
-__all__ = ["Lookup", "emit_kernel", "internal", "loop_hint", "size_arithmetic", "size_value", "slot"]
+__all__ = ["Lookup", "c_function", "emit_kernel", "internal", "loop_hint", "size_arithmetic", "size_value", "slot"]
 
 Value = Any  # llvmlite has no annotations
 POINTER = BYTE.as_pointer()
@@ -96,7 +96,7 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
         pieces, frames = cut
         given = {buffer.name: pointer for buffer, pointer in zip(kernel.buffers, pointers, strict=True)}
         for frame in frames:  # not on the stack, which is short in some threads
-            given[frame.name] = builder.call(_c_function(module, "malloc", POINTER, INT64), [INT64(frame.length * frame.dtype.itemsize)])
+            given[frame.name] = builder.call(c_function(module, "malloc", POINTER, INT64), [INT64(frame.length * frame.dtype.itemsize)])
         less_one = iter(passed)
         steps = {buffer.name: [next(less_one) for _ in range(buffer.rank)] for buffer in kernel.buffers}
         known_pieces: dict[Any, Any] = {}
@@ -110,7 +110,7 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
             strides_ = [*(step for b in own for step in steps[b.name]), *[INT64(0)] * len(begins)]  # of windows not looked at
             builder.call(known_pieces[alike], [start, stop, arguments, *(given[b.name] for b in own), *begins, *strides_])
         for frame in frames:
-            builder.call(_c_function(module, "free", ir.VoidType(), POINTER), [given[frame.name]])
+            builder.call(c_function(module, "free", ir.VoidType(), POINTER), [given[frame.name]])
         builder.ret_void()
         return entry
 
@@ -138,7 +138,8 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
     return entry
 
 
-def _c_function(module: Any, name: str, result: Any, *arguments: Any) -> Any:
+def c_function(module: Any, name: str, result: Any, *arguments: Any) -> Any:
+    """A function that the process has, declared once in a module."""
     return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, arguments), name)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from .emit_llvm import POINTER, SIGNATURE, Value, internal, size_value, slot
+from .emit_llvm import POINTER, SIGNATURE, Value, c_function, internal, size_value, slot
 from .loopnest import Kernel, Product, Side
 from .micro_kernel import counted, multiply
 from .packing import ArgumentLayout
@@ -128,9 +128,6 @@ class _Emitter:
         self.builder.store(value, place)
         return place
 
-    def c_function(self, name: str, result: Any, *arguments: Any) -> Any:
-        return self.module.globals.get(name) or ir.Function(self.module, ir.FunctionType(result, arguments), name)
-
     # ------------------------------------------------------------------------------------------- layout
     def tensor(self, side: Side) -> _Tensor:
         first = self.slots[side.buffer]
@@ -175,7 +172,7 @@ class _Emitter:
         leading = builder.select(plain, self.leading(u, v, sv), builder.select(transposed, self.leading(v, u, su), u))
         place = self.place(POINTER, ir.Constant(POINTER, None))
         with builder.if_then(builder.and_(copied, builder.not_(as_it_lies)), likely=False):
-            builder.store(builder.call(self.c_function("malloc", POINTER, INT64), [self.times(u, v, self.item)]), place)
+            builder.store(builder.call(c_function(self.module, "malloc", POINTER, INT64), [self.times(u, v, self.item)]), place)
         return _Operand(tensor, (su, sv), transposed, leading, copied, builder.load(place))
 
     # ------------------------------------------------------------------------------------------- parts
@@ -250,7 +247,7 @@ class _Emitter:
 
     def release(self, *operands: _Operand) -> None:
         for operand in operands:
-            self.builder.call(self.c_function("free", ir.VoidType(), POINTER), [operand.block])
+            self.builder.call(c_function(self.module, "free", ir.VoidType(), POINTER), [operand.block])
 
     def moved(self, tensor: _Tensor, moves: Sequence[tuple[str, Value]]) -> Value:
         """The address after steps along labels."""

@@ -12,7 +12,7 @@ from typing import Any
 from llvmlite import ir
 
 from .blocks import ORDERED, WIDEST
-from .emit_llvm import Lookup, internal, loop_hint, size_value, slot
+from .emit_llvm import Lookup, c_function, internal, loop_hint, size_value, slot
 from .loopnest import Kernel, Let
 from .packing import ArgumentLayout
 from .scalar_llvm import BYTE, INT64, ir_type, scalar
@@ -123,7 +123,7 @@ def _larger(builder: Any, left: Value, right: Value) -> Value:
 
 
 def _memcpy(module: Any) -> Any:
-    return module.globals.get("memcpy") or ir.Function(module, ir.FunctionType(POINTER, [POINTER, POINTER, INT64]), "memcpy")
+    return c_function(module, "memcpy", POINTER, POINTER, POINTER, INT64)
 
 
 def _copy_past_caches(module: Any) -> Any:
