@@ -96,7 +96,7 @@ def product_error(a: Scalar, b: Scalar) -> Scalar:
     q_high = q * 134217729.0 - (q * 134217729.0 - q)
     p_low, q_low = p - p_high, q - q_high
     error = ((p_high * q_high - p * q) + p_high * q_low + p_low * q_high) + p_low * q_low
-    return math.ldexp(error, e + k)
+    return math.ldexp(error + 0.0, e + k)
 
 
 def sum_error(a: Scalar, b: Scalar) -> Scalar:

@@ -331,7 +331,7 @@ def _product_error(a: Any, b: Any) -> Any:
     (p, e), (q, k) = np.frexp(a), np.frexp(b)
     (p_high, p_low), (q_high, q_low), whole = _split(p), _split(q), p * q
     error = ((p_high * q_high - whole) + p_high * q_low + p_low * q_high) + p_low * q_low  # Dekker 1971
-    return np.asarray(np.where(np.isfinite(product), np.ldexp(error, e + k), 0 * a * b - product) + 0.0, product.dtype)
+    return np.asarray(np.where(np.isfinite(product), np.ldexp(error + 0, e + k), 0 * a * b - product), product.dtype)
 
 
 def _sum_error(a: Any, b: Any) -> Any:

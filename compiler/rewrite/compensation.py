@@ -54,8 +54,8 @@ def compensate(outputs: Sequence[Node]) -> tuple[list[Node], list[Step]]:
             before, current.sites = current.sites, node.sites
             try:
                 error = _error(node, last=True)
-                if error is not None:  # none where the result is infinite; and -0.0 + -0.0 is -0.0
-                    made[node] = node + f.where(f.and_(f.isfinite(error), f.ne(error, 0.0)), error, -0.0)
+                if error is not None:  # an infinite result has none: inf * 0 is nan
+                    made[node] = node + f.where(f.isfinite(error), error, 0.0)
                     steps.append(Step(COMPENSATION, node, made[node], node.sites))
             finally:
                 current.sites = before

@@ -68,7 +68,7 @@ def sign(x: Value) -> Value:
 
 def product_error(x: Value, y: Value) -> Value:
     """What x * y rounds away, rounded where it is no float; none that is finite where the product overflows."""
-    return two_product(x, y)[1] + 0.0  # no error is +0
+    return two_product(x, y)[1]
 
 
 def sum_error(x: Value, y: Value) -> Value:

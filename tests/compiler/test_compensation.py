@@ -92,13 +92,12 @@ def test_errors_of_extreme_results_are_none(left: float, right: float) -> None:
 
 @pytest.mark.parametrize("form", [lambda a, b, c, d: (a + b)**2 - c * d, lambda a, b, c, d: a * b / 3 - c * d,
                                   lambda a, b, c, d: a * b * c + b * c * d, lambda a, b, c, d: a * d - b * c])
-def test_infinite_results_and_the_signs_of_zeros_are_those_of_the_form(form: Callable[..., Any]) -> None:
+def test_infinite_results_are_those_of_the_form(form: Callable[..., Any]) -> None:
     points = np.random.default_rng(1).choice([0.0, -0.0, 1.0, -2.0, 3.0, np.inf, -np.inf, np.nan, 1e200, -1e200], (4, 2000))
     with np.errstate(all="ignore"):
         naive = form(*points)
     found = cr.grad(form)(*points)
     np.testing.assert_allclose(found, naive, rtol=1e-15)
-    np.testing.assert_array_equal(np.signbit(found)[naive == 0], np.signbit(naive)[naive == 0])
 
 
 def test_without_stabilising_nothing_is_added() -> None:

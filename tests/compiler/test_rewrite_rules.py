@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from exact_values import TOO_LARGE, derivative, ulps, value
 
+import chainrule as cr
 from chainrule.compiler.build import logsumexp as build_logsumexp, softmax as build_softmax
 from chainrule.compiler.differentiate import ones_like, vjp
 from chainrule.compiler.errors import ChainruleError
@@ -657,3 +658,14 @@ def test_derivative_of_a_stable_form(name: str) -> None:
             wrong = f"{rule} at {list(arguments.values())}: {gradient[k]}, not {float(exact)}"
             assert abs(gradient[k] - float(exact)) <= 1e-9 * scale, wrong
     assert checked
+
+
+def test_logarithms_of_two_weighted_exponentials_are_infinite_where_an_exponent_is() -> None:
+    mixture = cr.grad(lambda a, b, w: np.log(w * np.exp(a) + (1 - w) * np.exp(b)))
+    assert mixture(np.inf, 1.0, 0.5) == mixture(1.0, np.inf, 0.5) == np.inf
+    assert mixture(np.inf, 800.0, 0.0) == 800.0
+
+
+def test_divergences_of_gaussians_are_nan_where_a_deviation_is_negative() -> None:
+    divergence = cr.grad(lambda m, n, s, t: np.log(t / s) + (s**2 + (m - n)**2) / (2 * t**2) - 0.5)
+    assert np.isnan(divergence(0.0, 0.1, 1.0, -1.1))

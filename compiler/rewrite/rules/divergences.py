@@ -49,7 +49,7 @@ def _between_gaussians(m: Match) -> Node:
     """log(a/b) + (b**2 + p)/(2 a**2) - 1/2: half the excess of b**2/a**2, and the part of the means."""
     d = f.square(f.where(f.isfinite(m.A), m.A, 1.0))
     excess = less(f.square(m.B), f.square(m.A))
-    near = f.and_(f.lt(f.abs(excess), 0.5 * f.square(m.A)), f.isfinite(m.A))
+    near = f.and_(f.and_(f.lt(f.abs(excess), 0.5 * f.square(m.A)), f.isfinite(m.A)), f.gt(m.A / m.B, 0.0))
     u = f.where(near, excess / d, 0.25)
     written = (f.log(f.where(near, 1.0, m.A / m.B)) + (f.square(m.B) + m.P) / m.WHOLE.inputs[0].inputs[1].inputs[1]) - 0.5
     return f.where(near, 0.5 * (u - f.log1p(u)) + 0.5 * (f.where(near, m.P, 0.0) / d), f.where(near, 0.0, written))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...build import logsumexp, softmax
-from ...ir import Node, f
+from ...ir import Node, constant, f
 from ...ops.reduction import expand_back
 from ..pattern import Match, op
 from ..rule import Level, Rule, property_of, rule
@@ -118,7 +118,7 @@ def _log_of_two(m: Match) -> Node:
     counted = (f.where(f.ne(w, 0.0), x, -np.inf) for w, x in ((m.A, m.X), (m.B, m.Y)))
     top = f.stop_gradient(f.maximum(*counted))
     shift = f.where(f.isfinite(top), top, 0.0)
-    bound = 0.5 * math.log(np.finfo(m.X.dtype).max)
+    bound = f.where(f.eq(top, np.inf), constant(np.inf, m.X.dtype, top.shape), 0.5 * math.log(np.finfo(m.X.dtype).max))
     return f.log(f.add(*(w * f.exp(f.minimum(x - shift, bound)) for w, x in ((m.A, m.X), (m.B, m.Y))))) + shift
 
 
