@@ -196,8 +196,8 @@ _unary("erf", special("erf"), lambda y, x: TWO_OVER_SQRT_PI * f.exp(f.neg(f.squa
 _unary("erfc", special("erfc"), lambda y, x: -TWO_OVER_SQRT_PI * f.exp(f.neg(f.square(x))), source="math.erfc({0})",
        written="special.erfc({0})", latex=r"\operatorname{{erfc}}\left({0}\right)")
 _unary("erfcx", special("erfcx"), lambda y, x: _erfcx_slope(y, x), source="vm.erfcx({0})",
-       written="special.erfcx({0})", latex=r"\operatorname{{erfcx}}\left({0}\right)", meaning=lambda m, x: m.exp(x**2) * m.erfc(x),
-       cost=25.0)
+       written="special.erfcx({0})", latex=r"\operatorname{{erfcx}}\left({0}\right)", meaning=lambda m, x: m.exp(x * x) * m.erfc(x),
+       spelled=True, cost=25.0)
 _unary("erfinv", special("erfinv"), lambda y, x: (1.0 / TWO_OVER_SQRT_PI) * f.exp(f.square(y)), cost=40.0,
        latex=r"\operatorname{{erf}}^{{-1}}\left({0}\right)", source="vm.erfinv({0})",
        written="special.erfinv({0})")

@@ -60,6 +60,7 @@ TEXTBOOK: list[tuple[Function, str, str]] = [
     (lambda x, y: f.pow(f.square(x) + f.square(y), 1.5), "(x**2 + y**2)**(3/2)", "3*x*sqrt(x**2 + y**2)"),
     (lambda x, y: f.sinc(x), "sin(x)/x", "(x*cos(x) - sin(x))/x**2"),
     (lambda x, y: f.exprel(x), "(exp(x) - 1)/x", "((x - 1)*exp(x) + 1)/x**2"),
+    (lambda x, y: f.erfcx(x), "erfcx(x)", "2*x*erfc(x)*exp(x**2) - 2/sqrt(pi)"),
     (lambda x, y: 1e25 * (3e25 * x), "3e+50*x", "3e+50"),
     (lambda x, y: f.square(x) * 2002.5 + f.abs(4.0 * x), "2002.5*x**2 + 4*|x|", "4005*x + 4*sign(x)"),
     (lambda x, y: 0.5 * x + x / 3.0 + 0.1 * y, "5*x/6 + 0.1*y", "5/6"),
