@@ -29,7 +29,7 @@ EXPECTED: dict[str, tuple[int, int, list[str]]] = {
     "black-scholes": (0, 0, ["[s0]"]),
     "lennard-jones": (0, 5, ["[s0 [s1]]", "[s0 [s1], s0 [s1, s0 [s1, s1]]]", "", "[s0 [s1]]"]),
     "row logsumexp": (0, 0, ["[s0 [s1, s1, s1]]"]),
-    "kinematic chain": (0, 74, ["", "[s0]"]),
+    "kinematic chain": (0, 55, ["", "[s0]"]),
     "softmax energy": (0, 6, ["[s1 [s0]]", "[s0]", "[s1]", "", "[s0, s1 [s0]]", "[s0]"]),
     "six variables": (0, 0, ["[s0]"]),
     "attention": (4, 3, ["[s2 [s5]]", "[floordiv(s2, 16) [s1 [16]], s1 [-16*floordiv(s2, 16) + s2]]",
