@@ -32,8 +32,9 @@ def with_streams(plan: Plan, steps: Sequence[PlannedStep]) -> tuple[PlannedStep,
     """The steps, with the `streams` of kernels that run by themselves."""
     read = set[str]().union(*(touched_by(step, plan).read for step in steps))
     writers = Counter(name for step in steps for name in touched_by(step, plan).written)
+    results = set(plan.graph.outputs)
     last = {name: node.shape for node, name in plan.buffers.items()
-            if node in set(plan.graph.outputs) and name not in read and writers[name] == 1 and name not in plan.layouts}
+            if node in results and name not in read and writers[name] == 1 and name not in plan.layouts}
     return tuple(replace(s, streams=_streams(s, last)) if isinstance(s, Kernel) else s for s in steps)
 
 
