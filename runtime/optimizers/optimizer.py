@@ -9,7 +9,7 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any
 
-from ...compiler.build import broadcast_to
+from ...compiler.build import broadcast_to, cast
 from ...compiler.ir import Node
 from ..modules.module import clear_grad, type_of
 from ..tensor.hooks import RemovableHandle
@@ -38,9 +38,10 @@ class Update(Recipe):
     def emit(self, nodes: Any, masks: Any, params: tuple[Any, ...], index: int) -> tuple[Node, None]:
         state_names, number_names, flags, outputs = params
         p, g, *rest = nodes
-        state = dict(zip(state_names, rest[: len(state_names)], strict=True))
+        dtypes = dict(zip(outputs, (node.dtype for node in (p, *rest)), strict=False))  # a state keeps its own, as in torch
+        state = {name: cast(node, p.dtype) for name, node in zip(state_names, rest, strict=False)}
         numbers = {name: broadcast_to(node, p.shape) for name, node in zip(number_names, rest[len(state_names) :], strict=True)}
-        return self.formula(p, g, state, numbers, flags)[outputs[index]], None
+        return cast(self.formula(p, g, state, numbers, flags)[outputs[index]], dtypes[outputs[index]]), None
 
 
 def as_float(value: Any) -> float:

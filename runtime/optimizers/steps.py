@@ -75,7 +75,7 @@ def _inputs(asked: Sequence[Asked]) -> tuple[list[Any], list[Array]] | None:
             key += array.shape, array.dtype
             arrays.append(array)
         key += tuple(one.state), tuple(one.numbers), one.flags
-        dtype = arrays[-1].dtype
+        dtype = arrays[-2 - len(one.state)].dtype  # the parameter's
         arrays += [np.asarray(v, dtype) for v in one.numbers.values()]
     if len(set(map(id, arrays))) < len(arrays):
         return None  # one update may read what another one writes
@@ -98,7 +98,7 @@ def _recorded(update: Update, asked: Sequence[Asked], key: Any) -> None:
         inputs = (one.parameter._value, one.grad._value, *(t._value for t in one.state.values()),
                   *(leaf(np.asarray(v, dtype)) for v in one.numbers.values()))
         params = (tuple(one.state), tuple(one.numbers), one.flags, ("param", *one.state))
-        values = [recorded(update, inputs, params, one.parameter._shape, dtype, k) for k in range(len(targets))]
+        values = [recorded(update, inputs, params, one.parameter._shape, t._value.dtype, k) for k, t in enumerate(targets)]
         for target, value in zip(targets, values, strict=True):
             overwrite(target, value)
         made += values

@@ -17,7 +17,7 @@ from .evaluate import evaluate
 from .modes import state
 from .node import Edge, OpNode, Saved, _sequence, node_class
 from .records import MOST_ENTRIES, Aval, Entry, Held, Number, Ready, Record, aval_of, entry_of
-from .storage import Storage
+from .storage import Counter, Storage
 from .tensor import Tensor, accumulator
 from .value import MAX_PENDING, Shape, Value, absent_of, evaluate_now, leaf, pending
 
@@ -228,6 +228,15 @@ def _version(item: Any) -> int:
     return item.version  # type: ignore[no-any-return]
 
 
+def _counter(item: Any) -> Counter:
+    """What counts the in-place operations on a recorded tensor; of a view, those on its base."""
+    while type(item) is Record:
+        if item.entry.place is None:
+            return storage_of(item)
+        item = item.inputs[0]
+    return item.counter  # type: ignore[no-any-return]
+
+
 def node_of(item: Record) -> OpNode:
     """The grad_fn of a recorded tensor."""
     stack = [item]
@@ -288,7 +297,7 @@ def _saved(rec: Record, edges: Sequence[Edge | None]) -> tuple[Saved, ...]:
         storage = storage_of(rec) if tensor is None else tensor._storage
         counter = storage if tensor is None else tensor._counter
         if type(item) is Record and item.storage is not None:
-            counter = storage = item.storage  # the tensor may have got another one by `.data = ...`
+            storage, counter = item.storage, _counter(item)  # the tensor may have got another one by `.data = ...`
         found.append(Saved(name, counter, _version(item), storage, item.aval.shape, item.aval.dtype, tensor,
                            0 if tensor is None else tensor._output_nr, position))
     return tuple(found)

@@ -134,6 +134,39 @@ def test_parameters_in_one_memory_are_updated_one_after_another(counted):
     assert trained(tied=True) == ([1 - 1.5 * steps_taken] * 3,) * 2
 
 
+def test_a_state_keeps_its_dtype_when_the_parameters_get_another(counted):
+    layer = torch.nn.Linear(1, 1, bias=False)
+    step = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.5)
+    expected, buffer = layer.weight.item(), 0.0
+    for k in range(evaluate.MANY + 10):
+        if k == 2:
+            layer.double()
+        layer.weight.grad = torch.ones_like(layer.weight)
+        step.step()
+        buffer = 0.5 * buffer + 1.0
+        expected -= 0.5 * buffer
+    assert step.state[layer.weight]["momentum_buffer"].dtype == torch.float32
+    assert layer.weight.dtype == torch.float64
+    assert layer.weight.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_weight_that_was_updated_may_get_other_contents():
+    inner, outer = torch.nn.Linear(2, 2, bias=False), torch.nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        outer.weight.fill_(1.0)
+        outer.weight.add_(1.0)
+    outer.weight.data = outer.weight.data * 3
+    for _ in range(3):
+        inner.weight.grad = None
+        outer(inner(torch.ones(1, 2))).sum().backward()
+        assert inner.weight.grad.tolist() == [[12.0, 12.0]] * 2
+    y = outer(inner(torch.ones(1, 2))).sum()
+    with torch.no_grad():
+        outer.weight.mul_(2.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
 def test_looking_at_one_number_computes_that_alone(counted):
     model, x, y = classified((12, 16, 5))
     with torch.no_grad():
