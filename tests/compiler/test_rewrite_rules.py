@@ -669,3 +669,12 @@ def test_logarithms_of_two_weighted_exponentials_are_infinite_where_an_exponent_
 def test_divergences_of_gaussians_are_nan_where_a_deviation_is_negative() -> None:
     divergence = cr.grad(lambda m, n, s, t: np.log(t / s) + (s**2 + (m - n)**2) / (2 * t**2) - 0.5)
     assert np.isnan(divergence(0.0, 0.1, 1.0, -1.1))
+
+
+@pytest.mark.parametrize("form", [
+    lambda x, p: (1 + x)**p, lambda x, p: (1 - x)**p, lambda x, p: (1 + x)**p - 1, lambda x, p: 1 - (1 - x)**p])
+def test_growths_of_integers_are_integers(form: Callable[..., Any]) -> None:
+    x, p = np.array([1, 2, 3]), np.array([2, 0, 3])
+    found = cr.grad(form)(x, p)
+    assert found.dtype == form(x, p).dtype
+    np.testing.assert_array_equal(found, form(x, p))

@@ -13,7 +13,7 @@ from ...ir import Node, constant, f
 from ...ops.elementwise import series
 from ..pattern import Match, op
 from ..rule import Level, Rule, property_of, rule
-from .variables import CONDITION, A, B, P, X, Y
+from .variables import CONDITION, A, B, P, X, Y, is_float
 
 STABLE = Level.STABLE
 _LOG1P_OVER = [(-1) ** k / (k + 1) for k in range(18)]
@@ -58,16 +58,16 @@ def _growth_minus_one(x: Node, p: Node) -> Node:
     return f.where(near, f.expm1(_exponent(x, p, near)), f.pow(f.where(near, 1.0, 1.0 + x), p) - 1.0)
 
 
-varying = property_of("varies", lambda p: p.op.name != "const", P)
-large = property_of("is_no_reciprocal", lambda p: p.op.name != "reciprocal", P)
+a_float = property_of("is_float", is_float, P)
+varying = property_of("is_varying_float_and_no_reciprocal", lambda p: is_float(p) and p.op.name not in ("const", "reciprocal"), P)
 GROWTH = (
-    rule("power_minus_one", op.pow(1 + X, P) - 1, lambda m: _growth_minus_one(m.X, m.P), STABLE, ulps=750.0),
-    rule("one_minus_power", 1 - op.pow(1 + X, P), lambda m: -_growth_minus_one(m.X, m.P), STABLE, ulps=750.0),
-    rule("decay_minus_one", op.pow(1 - X, P) - 1, lambda m: _growth_minus_one(-m.X, m.P), STABLE, ulps=750.0),
-    rule("one_minus_decay", 1 - op.pow(1 - X, P), lambda m: -_growth_minus_one(-m.X, m.P), STABLE, ulps=750.0),
-    rule("growth", op.pow(1 + X, P), lambda m: _growth(m.X, m.P), STABLE, when=(varying, large), ulps=750.0,
+    rule("power_minus_one", op.pow(1 + X, P) - 1, lambda m: _growth_minus_one(m.X, m.P), STABLE, when=(a_float,), ulps=750.0),
+    rule("one_minus_power", 1 - op.pow(1 + X, P), lambda m: -_growth_minus_one(m.X, m.P), STABLE, when=(a_float,), ulps=750.0),
+    rule("decay_minus_one", op.pow(1 - X, P) - 1, lambda m: _growth_minus_one(-m.X, m.P), STABLE, when=(a_float,), ulps=750.0),
+    rule("one_minus_decay", 1 - op.pow(1 - X, P), lambda m: -_growth_minus_one(-m.X, m.P), STABLE, when=(a_float,), ulps=750.0),
+    rule("growth", op.pow(1 + X, P), lambda m: _growth(m.X, m.P), STABLE, when=(varying,), ulps=750.0,
          why="a power by a fixed number keeps its form, and so does a root, which loses nothing"),
-    rule("decay", op.pow(1 - X, P), lambda m: _growth(-m.X, m.P), STABLE, when=(varying, large), ulps=750.0,
+    rule("decay", op.pow(1 - X, P), lambda m: _growth(-m.X, m.P), STABLE, when=(varying,), ulps=750.0,
          why="a power by a fixed number keeps its form, and so does a root, which loses nothing"),
     rule("growth_minus_one", op.where(CONDITION, op.exp(A), B) - 1, op.where(CONDITION, op.expm1(A), B - 1), STABLE),
     rule("one_minus_growth", 1 - op.where(CONDITION, op.exp(A), B), -op.where(CONDITION, op.expm1(A), B - 1), STABLE),
