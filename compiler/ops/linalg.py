@@ -99,7 +99,7 @@ def _cofactor_change(x: Any, dx: Any) -> Any:
     u, s, vt = np.linalg.svd(x)
     n = s.shape[-1]
     without = np.zeros((*s.shape, n), x.dtype)  # without[i, j]: the product of the singular values but i and j
-    before = np.ones_like(s[..., 0])
+    before = np.ones(s.shape[:-1], x.dtype)
     for i in range(n):
         between = np.cumprod(np.concatenate([before[..., None], s[..., i + 1: -1]], -1), -1)[..., : n - 1 - i]
         after = np.cumprod(np.concatenate([np.ones_like(s[..., :1]), s[..., : i + 1: -1]], -1), -1)[..., : n - 1 - i][..., ::-1]

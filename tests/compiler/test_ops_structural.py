@@ -373,6 +373,10 @@ def test_the_determinant_of_a_singular_matrix_has_its_cofactors_as_gradient() ->
         np.testing.assert_allclose(hessian(f.det, x), by_differences, atol=1e-13)
 
 
+def test_matrices_without_rows_have_cofactors_that_do_not_change() -> None:
+    assert reverse(f.cofactor, [np.zeros((2, 0, 0))], np.zeros((2, 0, 0)))[0].shape == (2, 0, 0)
+
+
 def test_extremes_share_ties_as_torch_does() -> None:
     """torch.amax and torch.amin: evenly among the tied; all of them nan where the extreme is nan."""
     x = np.array([[1.0, 3.0, 3.0], [2.0, 0.0, 2.0], [np.nan, 1.0, np.nan]])
