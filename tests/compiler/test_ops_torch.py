@@ -66,6 +66,7 @@ EXCEPT: dict[str, tuple[Callable[..., Any], str]] = {
     "fmod": (lambda a, b: (b == 0) | np.isinf(a), "torch has infinite slopes there, of an undefined value"),
     "remainder": (lambda a, b: b == 0, "torch has infinite slopes there"),
     "logaddexp": (lambda a, b: np.isinf(a) & np.isinf(b), "torch tells the infinities of one sign apart"),
+    "erfcx": (lambda x: np.isposinf(x), "torch's slope is infinity times zero there"),
 }
 
 
