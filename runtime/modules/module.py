@@ -67,9 +67,9 @@ class Module:
             changed = hook(self, args)
             if changed is not None:
                 args = changed if isinstance(changed, tuple) else (changed,)
-        backward, before = list(hooks["_backward_hooks"].values()), list(hooks["_backward_pre_hooks"].values())
-        watch = BackwardHooks(self, backward, before) if backward or before else None
-        if watch is not None:
+        watch = None
+        if hooks["_backward_hooks"] or hooks["_backward_pre_hooks"]:
+            watch = BackwardHooks(self, list(hooks["_backward_hooks"].values()), list(hooks["_backward_pre_hooks"].values()))
             args = watch.entered(args)
         result = self.forward(*args, **kwargs)
         for hook in list(hooks["_forward_hooks"].values()):
