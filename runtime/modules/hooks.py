@@ -56,13 +56,7 @@ class BackwardHooks:
         def arrived(_grads: Any, grad_outputs: tuple[Any, ...]) -> Any:
             self.grads = grad_outputs = _spread(places or [], grad_outputs, len(results))
             for hook in self.pre_hooks:
-                changed = hook(self.module, grad_outputs)
-                if changed is not None:
-                    changed = changed if isinstance(changed, tuple) else (changed,)
-                    if len(changed) != len(grad_outputs):
-                        raise RuntimeError("Backward pre hook returned an invalid number of grad_output, "
-                                           f"got {len(changed)}, but expected {len(grad_outputs)}")
-                    self.grads = grad_outputs = changed
+                self.grads = grad_outputs = _answered(grad_outputs, hook(self.module, grad_outputs), "pre hook", "grad_output")
             if self.inputs is None:
                 self._run_without_inputs()
             return tuple(grad_outputs[k] for k in places or [])
@@ -88,13 +82,7 @@ class BackwardHooks:
         places = self.inputs or []
         seen = _spread(places, grads, self.count)
         for hook in self.hooks:
-            changed = hook(self.module, seen, self.grads)
-            if changed is not None:
-                changed = changed if isinstance(changed, tuple) else (changed,)
-                if len(changed) != len(seen):
-                    raise RuntimeError("Backward hook returned an invalid number of grad_input, "
-                                       f"got {len(changed)}, but expected {len(seen)}")
-                seen = changed
+            seen = _answered(seen, hook(self.module, seen, self.grads), "hook", "grad_input")
         self.grads = None
         return tuple(seen[k] for k in places)
 
@@ -106,6 +94,20 @@ class BackwardHooks:
                 raise RuntimeError("Backward hook for Modules where no input requires gradient should always return None or None for "
                                    "all gradients.")
         self.grads = None
+
+
+def _answered(given: tuple[Any, ...], answer: Any, hook: str, what: str) -> tuple[Any, ...]:
+    """The gradients after a hook, which leaves them by None.
+
+    Raises:
+        RuntimeError: torch's, for another number of them.
+    """
+    if answer is None:
+        return given
+    changed = answer if isinstance(answer, tuple) else (answer,)
+    if len(changed) != len(given):
+        raise RuntimeError(f"Backward {hook} returned an invalid number of {what}, got {len(changed)}, but expected {len(given)}")
+    return changed
 
 
 def _spread(places: Sequence[int], values: Sequence[Any], count: int) -> tuple[Any, ...]:
