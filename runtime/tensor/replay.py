@@ -25,16 +25,18 @@ def replayed(slow: Callable[..., Any]) -> Callable[..., Any]:
     table: dict[Any, Steps] = {}
 
     def apply(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            return slow(*args, **kwargs)
         records = []
         for item in args:
             found = current(item) if isinstance(item, Tensor) else None
-            if kwargs or (found is None and item is not None):
-                return slow(*args, **kwargs)
+            if found is None and item is not None:
+                return slow(*args)
             records.append(found)
         key = tuple([None if r is None else r.aval for r in records])
         steps = table.get(key)
         if steps is None or not state.grad or state.saved_hooks:
-            made = slow(*args, **kwargs)
+            made = slow(*args)
             if steps is None and type(made) is Tensor and not any(r is not None and r.aval.live for r in records):
                 _learn(table, key, records, made)
             return made
@@ -87,7 +89,7 @@ def _learn(table: dict[Any, Steps], key: Any, records: list[Any], made: Tensor) 
         stack.pop()
         steps.append((item.entry, tuple([position[i] for i in item.inputs])))
         position[item] = -len(steps)
-    if steps and made._record in position and position[made._record] == -len(steps):
+    if steps:
         if len(table) > MOST_ENTRIES:
             table.clear()
         table[key] = tuple(steps)
