@@ -219,22 +219,23 @@ def tensor_of(rec: Record, position: int) -> Tensor:
     return found
 
 
+def _base(item: Any) -> Any:
+    """The record whose memory a recorded tensor shows: of a view, its base's."""
+    while type(item) is Record and item.entry.place is not None:
+        item = item.inputs[0]
+    return item
+
+
 def _version(item: Any) -> int:
     """The version that a tensor had when it was recorded."""
-    while type(item) is Record:
-        if item.entry.place is None:
-            return 0
-        item = item.inputs[0]
-    return item.version  # type: ignore[no-any-return]
+    base = _base(item)
+    return 0 if type(base) is Record else base.version
 
 
 def _counter(item: Any) -> Counter:
-    """What counts the in-place operations on a recorded tensor; of a view, those on its base."""
-    while type(item) is Record:
-        if item.entry.place is None:
-            return storage_of(item)
-        item = item.inputs[0]
-    return item.counter  # type: ignore[no-any-return]
+    """What counts the in-place operations on a recorded tensor."""
+    base = _base(item)
+    return storage_of(base) if type(base) is Record else base.counter
 
 
 def node_of(item: Record) -> OpNode:
