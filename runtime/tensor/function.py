@@ -234,7 +234,6 @@ def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensor
             raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
     if not recording:
         return outputs[0] if single else tuple(outputs)
-    real = [out for out in outputs if isinstance(out, Tensor)]
     node: FunctionNode = _function_node_class(cls)(  # type: ignore[arg-type]  # a class is hashable
         cls, ctx, edges, tuple((t._shape, t._dtype) if isinstance(t, Tensor) else None for t in outputs), [k for k, _ in tensors],
         len(args))
@@ -258,7 +257,7 @@ def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensor
             meta.base = None
         out._requires_grad = False
         out._grad_fn, out._output_nr = node, nr
-    ctx._saved = tuple(None if t is None else SavedTensor(t, any(t is out for out in real)) for t in ctx._to_save)
+    ctx._saved = tuple(None if t is None else SavedTensor(t, any(t is out for out in outputs)) for t in ctx._to_save)
     ctx._to_save = ()
     return outputs[0] if single else tuple(outputs)
 

@@ -237,7 +237,7 @@ def test_a_value_of_one_step_cannot_leave_the_loop():
         grad(leaking).trace(np.ones(3))
 
 
-def test_a_loop_is_one_steps_of_the_plan_and_its_steps_are_calls_of_a_compiled_entry():
+def test_a_loop_is_one_step_of_the_plan_and_its_steps_are_calls_of_a_compiled_entry():
     f = grad(lambda *a: recurrent(cr.scan, *a))
     f(W, H, XS)
     (node,) = (n for n in f.trace(W, H, XS).ir("traced").nodes() if n.op.name == "scan")
