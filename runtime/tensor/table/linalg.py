@@ -105,13 +105,11 @@ def _inv_ex(A: Tensor, *, check_errors: bool = False) -> Any:
     if check_errors:
         check_invertible("linalg.inv_ex", A)
     check_square("linalg.inv", A)
-    singular = list(zero_pivots(A))
     info = np.zeros(A._shape[:-2], np.int32)
-    for element in singular:
-        info.flat[element[0]] = element[1]
-    if singular:
-        return return_type("linalg_inv_ex", "inverse", "info")(call("full_like", A, math.nan), wrap_array(info))
-    return return_type("linalg_inv_ex", "inverse", "info")(renamed(call("inverse", A), "LinalgInvExBackward0"), wrap_array(info))
+    for element, pivot in zero_pivots(A):
+        info.flat[element] = pivot
+    inverse = call("full_like", A, math.nan) if info.any() else call("inverse", A)
+    return return_type("linalg_inv_ex", "inverse", "info")(inverse, wrap_array(info))
 
 
 @composite("linalg_tensorinv", to="")
