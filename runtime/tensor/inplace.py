@@ -136,7 +136,8 @@ def _node(row: Row, made: Call, recipe: Recipe, params: tuple[Any, ...], values:
     node = node_class(made.name or row.backward)(
         recipe, params, values if saves else tuple([absent(v) for v in values]), (value if saves else absent(value),), edges,
         ((value.shape, from_numpy_dtype(value.dtype)),))
-    node.numbers = [k for k, item in enumerate(made.inputs) if isinstance(item, Value)]
+    if row.numbers:
+        node.numbers = made.numbers
     return node
 
 

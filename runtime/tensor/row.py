@@ -52,6 +52,11 @@ class Call(NamedTuple):
     offset: int = 0
     name: str = ""
 
+    @property
+    def numbers(self) -> list[int]:
+        """Places of the inputs that are Python numbers."""
+        return [k for k, item in enumerate(self.inputs) if isinstance(item, Value)]
+
 
 class Row(Recipe):
     """One torch operation.
@@ -408,7 +413,7 @@ def attach(row: Row, made: Call, values: tuple[Value, ...], edges: list[Edge | N
     node = node_class(made.name or row.backward)(row, made.params, values, results, edges,
                                                  tuple([(out._shape, out._dtype) for out in outs]), _FIRST[len(outs)])
     if row.numbers:
-        node.numbers = [k for k, item in enumerate(made.inputs) if isinstance(item, Value)]
+        node.numbers = made.numbers
     for k, out in enumerate(outs):
         if out._dtype.is_floating_point:
             out._grad_fn = node
