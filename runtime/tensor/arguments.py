@@ -22,6 +22,13 @@ _NAMED = {
     **dict.fromkeys(("min", "max", "value", "fill_value", "start", "end"), "Number"),
 }
 
+NUMBERS = (bool, int, float, np.number, np.bool_)
+
+
+def is_number(item: Any) -> bool:
+    """Whether `item` is a number that takes part in promotion as a Python scalar."""
+    return isinstance(item, NUMBERS)
+
 
 class WrongType(TypeError):
     """An argument of a type that an operation does not take; the operation's name and the position are added further up."""
@@ -86,12 +93,11 @@ def _wrong(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
 
 
 def _fits(value: Any, expected: str, name: str) -> bool:
-    number = isinstance(value, (bool, int, float, np.number, np.bool_))
     is_tensor = hasattr(value, "_storage")
     if expected == "Tensor":
-        return is_tensor or (number and name in ("other", "exponent"))
+        return is_tensor or (is_number(value) and name in ("other", "exponent"))
     if expected in ("Number", "float"):
-        return number or is_tensor
+        return is_number(value) or is_tensor
     if expected == "tuple of ints" or (expected == "int" and name == "dim"):
         return hasattr(value, "__index__") or (isinstance(value, (tuple, list)) and all(hasattr(v, "__index__") for v in value))
     return hasattr(value, "__index__")

@@ -18,6 +18,7 @@ from ..torch_types import (
     supported_dtypes,
     to_numpy_dtype,
 )
+from .arguments import is_number
 from .exchange import shared
 from .tensor import Tensor, alias_of, wrap, wrap_array
 from .value import Array, Shape, leaf
@@ -165,7 +166,7 @@ def _number(data: Any) -> Any:
 
 def _check_numbers(flat: list[Any]) -> None:
     for item in flat:
-        if isinstance(item, (bool, int, float, np.number, np.bool_)):
+        if is_number(item):
             continue
         if _is_sequence(item):
             raise TypeError(f"'{type(item).__name__}' object cannot be interpreted as an integer")

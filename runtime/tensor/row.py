@@ -10,7 +10,7 @@ import numpy as np
 
 from ...compiler.ir import Node as IRNode
 from ..torch_types import dtype as Dtype, from_numpy_dtype
-from .arguments import check_first, refuse, type_name
+from .arguments import check_first, is_number, refuse, type_name
 from .geometry import Strides
 from .modes import no_grad, state
 from .node import Edge, OpNode, Saved, node_class
@@ -269,7 +269,7 @@ def _wrapped(name: str, function: Callable[..., Any], finish: Callable[[Any], An
 def _other_first(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Numbers come first in reflected operators, and where torch takes them; anything else is refused."""
     others = (*args[1:], *kwargs.values())
-    if isinstance(args[0] if args else kwargs["self"], (bool, int, float, np.number, np.bool_)) and (
+    if is_number(args[0] if args else kwargs["self"]) and (
             name in _OF_NUMBERS or any(isinstance(a, Tensor) for a in others)):
         return
     if name == "pow" and others:

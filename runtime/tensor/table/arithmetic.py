@@ -10,12 +10,12 @@ import numpy as np
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ...torch_types import dtype as Dtype, scalar_type_name
-from ..arguments import WrongType
+from ..arguments import WrongType, is_number
 from ..messages import not_implemented
 from ..row import METHODS, ROWS, Call, call, composite, dtype_name, op, type_name
 from ..tape import quick_binary, quick_power
 from ..tensor import Tensor, wrap_array
-from .common import broadcast, common_dtype, float_dtype, is_number, operand, shape_of, strides_of
+from .common import broadcast, common_dtype, float_dtype, operand, shape_of, strides_of
 
 
 def operands_of(name: str, a: Any, b: Any) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ...torch_types import NAMES, Category, dtype as Dtype, get_default_dtype, result_dtype, scalar_dtype
 from ..geometry import Strides, elementwise_strides, wrap_dim
 from ..row import number, numpy_dtype, type_name
@@ -13,12 +11,6 @@ from ..tensor import Tensor
 from ..value import Shape
 
 float16, float32 = NAMES["float16"], NAMES["float32"]
-NUMBERS = (bool, int, float, np.number, np.bool_)
-
-
-def is_number(item: Any) -> bool:
-    """Whether `item` is a number that takes part in promotion as a Python scalar."""
-    return isinstance(item, NUMBERS)
 
 
 def broadcast(*shapes: Shape) -> Shape:

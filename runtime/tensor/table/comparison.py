@@ -7,11 +7,12 @@ from typing import Any
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ...torch_types import NAMES, dtype as Dtype, scalar_type_name
+from ..arguments import is_number
 from ..messages import c_name
 from ..row import METHODS, Call, call, composite, dtype_name, op
 from ..tensor import Tensor
 from .arithmetic import operands_of
-from .common import broadcast, common_dtype, is_number, operand, shape_of, strides_of
+from .common import broadcast, common_dtype, operand, shape_of, strides_of
 
 BOOL = NAMES["bool"]
 

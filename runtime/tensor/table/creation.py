@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ...torch_types import NAMES, as_device, as_dtype, dtype as Dtype, get_default_dtype, scalar_dtype, to_numpy_dtype
+from ..arguments import is_number
 from ..create import as_tensor, finished, tensor
 from ..exchange import from_dlpack, from_numpy
 from ..geometry import like_strides
 from ..row import FUNCTIONS, METHODS, composite, type_name
 from ..tensor import Tensor, wrap
 from ..value import Array, leaf
-from .common import as_shape, is_number
+from .common import as_shape
 
 INT64 = NAMES["int64"]
 

@@ -9,9 +9,10 @@ import numpy as np
 from ....compiler import build
 from ....compiler.ir import Node
 from ...torch_types import NAMES, scalar_type_name
+from ..arguments import is_number
 from ..row import METHODS, Call, call, composite, op, renamed, type_name
 from ..tensor import Tensor, wrap_array
-from .common import broadcast, is_number, operand, shape_of
+from .common import broadcast, operand, shape_of
 
 INT64 = NAMES["int64"]
 INVALID = "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})"
