@@ -197,11 +197,9 @@ def _opposite_side(m: Match) -> Node:
 
 
 def _half_excess(first: Node, second: Node, third: Node) -> Node:
-    """(first + second - third) / 2, with what the first sum rounds away added at the end (Knuth's two-sum)."""
-    total = first + second
-    other = total - first
-    lost = f.stop_gradient((first - (total - other)) + (second - other))
-    return ((total - third) + f.where(f.isfinite(lost), lost, 0.0)) * 0.5
+    """(first + second - third) / 2, with what the first sum rounds away added at the end."""
+    lost = f.sum_error(first, second)
+    return (((first + second) - third) + f.where(f.isfinite(lost), lost, 0.0)) * 0.5
 
 
 def _arccosh_of_one_plus(m: Match) -> Node:
