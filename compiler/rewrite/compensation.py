@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from ..ir import Node, current, f, rebuild, toposort
 from .engine import Step
 from .facts import Fact, Facts
-from .pattern import MOVES, AnyOf
+from .pattern import AnyOf
 from .rule import Level, rule
+from .rules.forms import is_given
 
 __all__ = ["COMPENSATION", "compensate"]
 
@@ -26,13 +27,6 @@ LARGEST = 64  # nodes of a polynomial, shared ones counted as often as they are 
 COMPENSATION = rule("compensated", AnyOf("elementwise", "", "a homogeneous polynomial of arguments"), lambda m: None, Level.STABLE,
                     why="what its operations round away is computed exactly, and added")
 PARTS = ("add", "sub", "mul", "div", "square", "neg")
-
-
-def is_given(node: Node) -> bool:
-    """An argument, or elements of one: not rounded."""
-    while node.op.name in (*MOVES, "slice", "gather"):
-        node = node.inputs[0]
-    return node.op.name == "input"
 
 
 def compensate(outputs: Sequence[Node]) -> tuple[list[Node], list[Step]]:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ...ir import Node, constant, f, toposort
-from ..pattern import MOVES, Match, op
+from ..pattern import Match, op
 from ..rule import Level, Rule, rule
+from .forms import is_given
 from .variables import A, B, D, P, X
 
 STABLE = Level.STABLE
@@ -26,19 +27,12 @@ def _zero(node: Node) -> Node:
     return constant(0, node.dtype, node.shape)
 
 
-def _is_given(node: Node) -> bool:
-    """An argument, or elements of one: not rounded."""
-    while node.op.name in (*MOVES, "slice", "gather"):
-        node = node.inputs[0]
-    return node.op.name == "input"
-
-
 # ------------------------------------------------------------------------------------------------ u - v
 def difference(u: Node, v: Node, depth: int = DEPTH) -> Node | None:
     """U - v without cancellation, None where the form does not give it."""
     if u is v:
         return _zero(u)
-    if _is_given(u) and _is_given(v):  # it is rounded once
+    if is_given(u) and is_given(v):  # it is rounded once
         return u - v
     for found in (_part(u, v), _negated(_part(v, u)), _across(u, v), _negated(_across(v, u))):
         if found is not None:
@@ -111,7 +105,7 @@ def _of_products(u: Node, v: Node, depth: int) -> Node | None:
             if u.inputs[k] is v.inputs[j]:
                 inner = difference(u.inputs[1 - k], v.inputs[1 - j], depth)
                 return None if inner is None else _chosen(f.isfinite(inner), u.inputs[k] * inner, u, v)
-    if any(_is_given(i) for i in u.inputs) and not _same_argument(u, v):
+    if any(is_given(i) for i in u.inputs) and not _same_argument(u, v):
         return None  # of a b - c d nothing is known
     first, second = (difference(a, b, depth) for a, b in zip(u.inputs, v.inputs, strict=True))
     if first is None or second is None:

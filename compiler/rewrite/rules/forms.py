@@ -14,6 +14,13 @@ def unmoved(node: Node) -> Node:
     return node
 
 
+def is_given(node: Node) -> bool:
+    """An argument, or elements of one: not rounded."""
+    while node.op.name in (*MOVES, "slice", "gather"):
+        node = node.inputs[0]
+    return node.op.name == "input"
+
+
 def is_shifted(x: Node) -> bool:
     """A maximum has been subtracted already, by these rules or by hand."""
     x = unmoved(x)
