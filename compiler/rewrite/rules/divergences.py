@@ -21,11 +21,21 @@ def less(a: Node, b: Node) -> Node:
     return a - b if found is None else found
 
 
+def _relative(distance: Node, size: Node) -> tuple[Node, Node]:
+    """Where a difference is small beside a number, and their quotient there."""
+    near = f.lt(f.abs(distance), 0.5 * f.abs(size))
+    return near, f.where(near, distance / size, 0.25)
+
+
+def _scaled_deviance(b: Node, u: Node) -> Node:
+    """The deviance b ((1 + u) log(1 + u) - u) of b (1 + u) and b, whose series takes over where u is small."""
+    return b * ((1.0 + u) * f.log1p(u) - u)
+
+
 def deviance(a: Node, b: Node) -> Node:
-    """A log(a/b) - a + b = b ((1 + u) log(1 + u) - u), u = (a - b)/b, whose series takes over where u is small."""
-    near = f.lt(f.abs(less(a, b)), 0.5 * f.abs(b))
-    u = f.where(near, less(a, b) / b, 0.25)
-    return f.where(near, b * ((1.0 + u) * f.log1p(u) - u), (a * f.log(f.where(near, 1.0, a / b)) - a) + b)
+    """The deviance a log(a/b) - a + b."""
+    near, u = _relative(less(a, b), b)
+    return f.where(near, _scaled_deviance(b, u), (a * f.log(f.where(near, 1.0, a / b)) - a) + b)
 
 
 def _two_deviances(m: Match) -> Node:
@@ -33,15 +43,14 @@ def _two_deviances(m: Match) -> Node:
     distance, other, other_b = less(m.A, m.B), 1.0 - m.A, 1.0 - m.B
     near = f.lt(f.abs(distance), 0.5 * f.minimum(f.abs(m.B), f.abs(other_b)))
     u, v = (f.where(near, d / b, 0.25) for d, b in ((distance, m.B), (-distance, other_b)))
-    stable = m.B * ((1.0 + u) * f.log1p(u) - u) + other_b * ((1.0 + v) * f.log1p(v) - v)
+    stable = _scaled_deviance(m.B, u) + _scaled_deviance(other_b, v)
     written = m.A * f.log(f.where(near, 1.0, m.A / m.B)) + other * f.log(f.where(near, 1.0, other / other_b))
     return f.where(near, stable, written)
 
 
 def _excess(a: Node, b: Node, minus_log: Node) -> Node:
     """The excess a/b - 1 - log(a/b) = u - log(1 + u), u = (a - b)/b, where a and b are near."""
-    near = f.lt(f.abs(less(a, b)), 0.5 * f.abs(b))
-    u = f.where(near, less(a, b) / b, 0.25)
+    near, u = _relative(less(a, b), b)
     return f.where(near, u - f.log1p(u), (f.where(near, 1.0, a / b) + f.where(near, 0.0, minus_log)) - 1.0)
 
 
@@ -57,9 +66,8 @@ def _between_gaussians(m: Match) -> Node:
 
 def _to_the_middle(m: Match) -> Node:
     """The sum a log(2a/(a + b)) + b log(2b/(a + b)) = s/2 ((1 + u) log(1 + u) + (1 - u) log(1 - u)), s = a + b, u = (a - b)/s."""
-    total, distance = m.A + m.B, less(m.A, m.B)
-    near = f.lt(f.abs(distance), 0.5 * f.abs(total))
-    u = f.where(near, distance / total, 0.25)
+    total = m.A + m.B
+    near, u = _relative(less(m.A, m.B), total)
     stable = (0.5 * total) * ((1.0 + u) * f.log1p(u) + (1.0 - u) * f.log1p(-u))
     a, b = (n * f.log(f.where(near, 1.0, 2.0 * (n / total))) for n in (m.A, m.B))
     return f.where(near, stable, a + b)
