@@ -90,15 +90,12 @@ def is_scalar(rule: Rule) -> bool:
     return isinstance(rule.before, Apply) and not ops_of(rule.before) & STRUCTURAL and not any("embedded" in c.text for c in rule.when)
 
 
-def _power(x: Node, n: int) -> Node:
-    return f.square(x) * f.square(x) if n == 40 else f.square(f.square(x)) if n == 41 else (f.square(x) * x) * x
-
-
 # Rules that look at coefficients: a left side with some that they take.
 FORMS: dict[str, Callable[[Match], Node]] = {
-    f"vanishes_with_sech_polynomial{name}": lambda m, n=n: (
-        1.0 - 4.0 / f.square(f.tanh(m.X))) + 3.0 / _power(f.tanh(m.X), n)
-    for name, n in (("", 40), ("_2", 41), ("_3", 42))} | {
+    **{f"vanishes_with_sech_polynomial{name}": lambda m, fourth=fourth: (
+        1.0 - 4.0 / f.square(f.tanh(m.X))) + 3.0 / fourth(f.tanh(m.X))
+       for name, fourth in (("", lambda t: f.square(t) * f.square(t)), ("_2", lambda t: f.square(f.square(t))),
+                            ("_3", lambda t: (f.square(t) * t) * t))},
     "exp_times_tail": lambda m: f.exp(f.square(m.A) * 0.5) * f.erfc(m.A * math.sqrt(0.5)),
     **{f"{name}_over_{below}": lambda m, above=above, divisor=divisor: above(f.exp(f.square(m.A) * -0.5), m) / divisor(
         f.erfc(m.A * math.sqrt(0.5)))
