@@ -8,7 +8,6 @@ Sources: Hamming, "Numerical Methods", 1987, chapter 3; Higham, "Accuracy and St
 """
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,9 @@ from ...ops.elementwise import sinc_slope
 from ..pattern import Match, Pattern, op
 from ..rule import Level, Rule, property_of, rule
 from . import forms
-from .variables import CONDITION, A, B, C, D, P, X, Y, are_opposite, finite
+from .variables import CONDITION, A, B, C, D, P, X, Y, beyond_products, finite, opposite, varies
 
 STABLE = Level.STABLE
-opposite = property_of("are_opposite", are_opposite, A, B)
 unclipped = property_of("is_not_clipped", lambda x: not forms.is_clipped(x), X)
 moderate = property_of("is_moderate", lambda c: 2.0**-20 <= abs(c.value) <= 2.0**20, C)
 
@@ -92,7 +90,7 @@ ROOTS = (
     rule("minus_minus_root", -B - op.sqrt(op.square(B) - P), lambda m: -_root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE,
          ulps=8.0),
     rule("plus_root", B + op.sqrt(op.square(B) - P), lambda m: _root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE, ulps=8.0,
-         when=(property_of("varies", lambda p: p.op.name != "const", P, gain=True),),
+         when=(varies,),
          why="of x + sqrt(x**2 - 1) the logarithm is wanted, which is arccosh(x)"),
     rule("opposite_minus_root", A - op.sqrt(op.square(B) - P), lambda m: -_root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE,
          ulps=8.0, when=(opposite,), why="the root is near to b only"),
@@ -146,14 +144,10 @@ def _product(number: float, factors: list[Node], like: Node) -> Node:
     return made
 
 
-def _beyond_products(a: Any) -> bool:
-    return np.asarray(a).dtype.kind == "f" and bool(abs(a) > math.sqrt(np.finfo(np.asarray(a).dtype).max))
-
-
 NUMERATORS = {"product": A * X, "multiple": (A * C) * X, "multiple_product": (A * X) * C}
 CANCELLED = tuple(
     rule(f"shared_factor_of_{sign}{above}_and_{below}", op.where(CONDITION, -(n / B) if sign else n / B, Y) / d, _cancelled, STABLE,
-         ulps=8.0, excepted=_beyond_products, exceptions="numbers whose product overflows",
+         ulps=8.0, excepted=beyond_products, exceptions="numbers whose product overflows",
          why="0/0 where the factor is 0; what is left may be in range where the product was not")
     for sign in ("", "negative_") for above, n in NUMERATORS.items() for below, d in (("factor", A), ("multiple", A * D)))
 

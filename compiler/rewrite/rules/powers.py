@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ...ir import Node, constant, f
 from ...ops.elementwise import series
 from ..pattern import Match, op
 from ..rule import Level, Rule, property_of, rule
-from .variables import CONDITION, A, B, P, X, Y, is_float
+from .variables import CONDITION, A, B, P, X, Y, beyond_products, is_float, varies
 
 STABLE = Level.STABLE
 _LOG1P_OVER = [(-1) ** k / (k + 1) for k in range(18)]
@@ -146,13 +144,9 @@ def _two_growths(m: Match) -> Node:
     return f.where(small, near, f.where(small, 0.0, above) / f.where(small, 1.0, below))
 
 
-def _beyond_products(a: Any) -> bool:
-    return np.asarray(a).dtype.kind == "f" and bool(abs(a) > np.sqrt(np.finfo(np.asarray(a).dtype).max) / 16)
-
-
 BY_RATE = {name: op.where(CONDITION, op.expm1(exponent), B) for name, exponent in (
     ("growth", A * op.log1p(op.where(CONDITION, P, 0.0))), ("decay", -(A * op.log1p(op.where(CONDITION, P, 0.0)))))}
-BEYOND: dict[str, Any] = {"excepted": _beyond_products, "exceptions": "numbers whose product overflows"}
+BEYOND: dict[str, Any] = {"excepted": lambda a: beyond_products(a, 16.0), "exceptions": "numbers whose product overflows"}
 RATES = (
     rule("rate_by_period", B * op.log1p(A / B), _rate, STABLE, ulps=4.0),
     rule("rate_by_periods", (B * X) * op.log1p(A / B), _rate, STABLE, ulps=4.0),
@@ -162,8 +156,7 @@ RATES = (
     *(rule(f"payment_over_{name}", (Y * P) / growth, _by_growth, STABLE, ulps=750.0, **BEYOND) for name, growth in BY_RATE.items()),
     rule("growth_over_quotient", op.where(CONDITION, op.expm1(op.where(CONDITION, X, 0.0) * A), B) / (X / Y), _over_quotient, STABLE,
          ulps=750.0),
-    rule("box_cox", (op.pow(X, P) - 1) / P, _box_cox, STABLE, ulps=64.0,
-         when=(property_of("varies", lambda p: p.op.name != "const", P, gain=True),)),
+    rule("box_cox", (op.pow(X, P) - 1) / P, _box_cox, STABLE, ulps=64.0, when=(varies,)),
     rule("expm1_over_factor", op.expm1(A * X) / A, _over_factor, STABLE, ulps=750.0, why="0/0 at 0, and so its derivative by a"),
     rule("expm1_over_factor_of_three", op.expm1((A * X) * Y) / A, _over_factor, STABLE, ulps=750.0),
     rule("expm1_over_opposite_factor", op.expm1(-(A * X)) / A, _over_factor, STABLE, ulps=750.0),

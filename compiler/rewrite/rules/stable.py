@@ -19,10 +19,9 @@ from ...ops.reduction import expand_back
 from ..pattern import Match, op
 from ..rule import Level, Rule, property_of, rule
 from . import forms
-from .variables import AXES, AXES_2, LOG_2, A, B, C, P, X, Y, Z, are_opposite
+from .variables import AXES, AXES_2, LOG_2, A, B, C, P, X, Y, Z, opposite
 
 STABLE, ROUNDING = Level.STABLE, Level.ROUNDING
-opposite = property_of("are_opposite", are_opposite, A, B)
 unshifted = property_of("is_not_shifted", lambda x: not forms.is_shifted(x), X)
 unclipped = property_of("is_not_clipped", lambda x: not forms.is_clipped(x), X)
 positive_number = property_of("is_positive_number", lambda c: c.value > 0 and np.isfinite(c.value), C)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..pattern import Constant, Parameter, Variable
-from ..rule import fact
+from ..rule import fact, property_of
 
 if TYPE_CHECKING:
     from ...ir import Node
@@ -74,3 +74,12 @@ def are_opposite(left: Node, right: Node) -> bool:
         at_same_place = left.op.name == "mul" or (left.inputs[0] is x) == (right.inputs[0] is y)
         return x is y and at_same_place and c.op.name == d.op.name == "const" and bool(c.value == -d.value)
     return False
+
+
+def beyond_products(a: Any, room: float = 1.0) -> bool:
+    """A float so large that its square, times the square of `room`, overflows."""
+    return np.asarray(a).dtype.kind == "f" and bool(abs(a) > math.sqrt(np.finfo(np.asarray(a).dtype).max) / room)
+
+
+opposite = property_of("are_opposite", are_opposite, A, B)
+varies = property_of("varies", lambda p: p.op.name != "const", P, gain=True)
