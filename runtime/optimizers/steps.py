@@ -92,29 +92,28 @@ def _contents(tensor: Tensor) -> Array | None:
 
 def _recorded(update: Update, asked: Sequence[Asked], key: Any) -> None:
     made: list[Value] = []
-    counts = []
     for one in asked:
         targets, dtype = one.targets, one.parameter._value.dtype
         inputs = (one.parameter._value, one.grad._value, *(t._value for t in one.state.values()),
-                  *(leaf(np.asarray(v, dtype)) for v in one.numbers.values()))
+                  *(leaf(np.asarray(v, dtype)) for v in one.numbers.values()))  # equal numbers are inputs of their own
         params = (tuple(one.state), tuple(one.numbers), one.flags, ("param", *one.state))
         values = [recorded(update, inputs, params, one.parameter._shape, t._value.dtype, k) for k, t in enumerate(targets)]
         for target, value in zip(targets, values, strict=True):
             overwrite(target, value)
         made += values
-        counts += [len(inputs)] * len(values)
     ran = evaluate(made)
-    plan = None if ran is None or key is None else _plan(ran, asked, counts)
+    plan = None if ran is None or key is None else _plan(ran, asked)
     if plan is not None:
         _plans[key] = plan
         if len(_plans) > MOST_PLANS:
             _plans.popitem(last=False)
 
 
-def _plan(ran: Ran, asked: Sequence[Asked], counts: Sequence[int]) -> Plan | None:
+def _plan(ran: Ran, asked: Sequence[Asked]) -> Plan | None:
     """How further steps run the program that a recorded one ran; None where it took something else than the inputs, once each."""
     compiled, structure, wanted = ran
-    if len(structure.leaves()) != len(structure.items) or wanted != tuple(range(len(counts))) or any(
+    targets = sum(len(one.targets) for one in asked)
+    if len(structure.leaves()) != len(structure.items) or wanted != tuple(range(targets)) or any(
             k < 0 for places in structure.places for k in places):
         return None
     source: dict[int, int] = {}
@@ -123,7 +122,7 @@ def _plan(ran: Ran, asked: Sequence[Asked], counts: Sequence[int]) -> Plan | Non
         for _ in one.targets:
             source |= {place: first + k for k, place in enumerate(structure.places[step])}
             step += 1
-        first += counts[step - 1]
+        first += len(structure.places[step - 1])
     if len(set(source.values())) != first:
         return None
     return Plan(compiled.run, tuple(source[k] for k in range(len(structure.items))))
