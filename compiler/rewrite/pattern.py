@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any, cast
 
 import numpy as np
@@ -282,15 +281,34 @@ class Variant:
         return Match(bound)
 
 
-def _orders(pattern: Pattern) -> Iterator[Pattern]:
-    """The pattern with the operands of commutative ops in every order that makes a difference."""
+_Ordered = dict[Apply, Apply]  # the order that each part of a pattern has
+
+
+def _orders(pattern: Pattern, known: _Ordered) -> Iterator[tuple[Pattern, _Ordered]]:
+    """The pattern with the operands of commutative ops in every order that makes a difference.
+
+    Equal parts have the same order: the nodes that they stand for are one, since of twins the engine keeps the first.
+    """
     if not isinstance(pattern, Apply):
-        yield pattern
+        yield pattern, known
+    elif pattern in known:
+        yield known[pattern], known
+    else:
+        for inputs, below in _orders_of_all(pattern.inputs, known):
+            made = Apply(pattern.op, inputs, pattern.params)
+            yield made, {**below, pattern: made}
+            if get(pattern.op).commutative and inputs[0] != inputs[1]:
+                made = Apply(pattern.op, inputs[::-1], pattern.params)
+                yield made, {**below, pattern: made}
+
+
+def _orders_of_all(patterns: Sequence[Pattern], known: _Ordered) -> Iterator[tuple[tuple[Pattern, ...], _Ordered]]:
+    if not patterns:
+        yield (), known
         return
-    for inputs in product(*(list(_orders(i)) for i in pattern.inputs)):
-        yield Apply(pattern.op, inputs, pattern.params)
-        if get(pattern.op).commutative and inputs[0] != inputs[1]:
-            yield Apply(pattern.op, (inputs[1], inputs[0]), pattern.params)
+    for first, below in _orders(patterns[0], known):
+        for others, all_below in _orders_of_all(patterns[1:], below):
+            yield (first, *others), all_below
 
 
 def _compile(pattern: Apply) -> Variant:
@@ -316,7 +334,7 @@ def _compile(pattern: Apply) -> Variant:
 
 def compile_pattern(pattern: Apply) -> tuple[Variant, ...]:
     """Every variant of a pattern, without repetition."""
-    return tuple(_compile(cast(Apply, p)) for p in dict.fromkeys(_orders(pattern)))
+    return tuple(_compile(cast(Apply, p)) for p in dict.fromkeys(p for p, _ in _orders(pattern, {})))
 
 
 # ------------------------------------------------------------------------------------------------ building
