@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd, lcm
 from operator import add
+from typing import TypeVar
 
 from . import numbers
 from .algebra import Table
@@ -18,6 +19,8 @@ __all__ = ["Monomial", "Polynomial", "add_term", "apart", "content", "divide", "
 
 Monomial = frozenset[tuple[Term, Fraction]]
 Polynomial = dict[Monomial, Fraction]
+_Exponents = tuple[int, ...]
+_Key = TypeVar("_Key", Monomial, _Exponents)
 
 MOST_MONOMIALS = 300
 MOST_EFFORT = 20_000  # products of monomials, and terms that are looked at, in one formula: less than a second
@@ -65,9 +68,9 @@ def of(table: Table, term: Term) -> Polynomial:
     return made
 
 
-def add_term(polynomial: Polynomial, m: Monomial, c: Fraction) -> None:
+def add_term(polynomial: dict[_Key, Fraction], m: _Key, c: Fraction) -> None:
     """Add c times a monomial to a polynomial, which holds no zeros."""
-    total = polynomial.get(m, Fraction(0)) + c
+    total = polynomial.get(m, 0) + c
     if total:
         polynomial[m] = total
     else:
@@ -195,16 +198,10 @@ def divide(polynomial: Polynomial, divisor: Polynomial) -> Polynomial | None:
         k, m = _times(frozenset((kernel, Fraction(e)) for kernel, e in zip(kernels, ratio, strict=True) if e), frozenset())
         quotient[m] = c * k
         for n, d in below.items():
-            product = tuple(map(add, ratio, n))
-            total = left.get(product, 0) - c * d
-            if total:
-                left[product] = total
-            else:
-                left.pop(product, None)
+            add_term(left, tuple(map(add, ratio, n)), -c * d)
     return None
 
 
-_Exponents = tuple[int, ...]
 _PRIME = 2**61 - 1
 
 
