@@ -17,9 +17,8 @@ import numpy as np
 
 from .loopnest import Buffer, Carried, Convert, Index, IndexOp, Kernel, Let, Load, Loop, Names, Operand, Statement, Store, walk
 from .lower import plus, times
-from .op import get
 from .sizes import Size, floordiv
-from .statements import Body, defines, reads, rename, renamed
+from .statements import Body, cost, defines, reads, rename, renamed
 from .strips import Strips
 from .tidy import in_registers
 
@@ -193,7 +192,7 @@ class _Rows:
         rows, *after = loop.body
         if not isinstance(rows, Loop) or any(isinstance(s, Loop) for s in after) or rows.index != self.loop.index:
             return [loop]
-        count = max((n for n, most in TOGETHER if cost_of(rows.body) <= most), default=1)
+        count = max((n for n, most in TOGETHER if cost(rows.body) <= most), default=1)
         if count == 1 or isinstance(loop.extent, int):
             return [loop]
         blocks = floordiv(loop.extent, count)
@@ -240,11 +239,6 @@ class _Rows:
         if name not in self.local:
             self.local[name] = Buffer(f"{name}.rows", self.dtypes[name], 1, written=True, contiguous=True)
         return self.local[name].name
-
-
-def cost_of(body: Body) -> float:
-    """What statements cost, in additions."""
-    return sum(get(s.op).cost if isinstance(s, Let) else 1.0 for s in body)
 
 
 def _runs(body: Body) -> list[Loop | Body]:

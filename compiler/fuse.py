@@ -13,13 +13,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from . import ops  # noqa: F401  (declares the ops, whose costs are read)
 from .loopnest import Buffer, Carried, Convert, Index, IndexExpr, Kernel, Let, Literal, Load, Loop, Names, Statement, Store, StoreAdd, walk
-from .op import get
 from .ops.rules import BOOL, INT64
 from .sizes import Size
 from .split import main_loop
-from .statements import Body, Touched, accesses, defines, reads, rename
+from .statements import Body, Touched, accesses, cost, defines, reads, rename
 from .tidy import tidy
 
 __all__ = ["fuse_kernels"]
@@ -175,11 +173,6 @@ def _lengthened(kernel: Kernel, loop: Loop, extent: Size, names: Names) -> Kerne
 
 
 # ------------------------------------------------------------------------------------------------ fusion of kernels
-def cost(kernel: Kernel) -> float:
-    """What a kernel's statements cost once, in additions."""
-    return sum(get(s.op).cost if isinstance(s, Let) else 1.0 for s in walk(kernel.body))
-
-
 def fuse_kernels(kernels: Sequence[Kernel], kept: Collection[str], largest: float = math.inf) -> list[Kernel]:
     """Fuse kernels that run one after another, with nothing between them.
 
@@ -189,7 +182,7 @@ def fuse_kernels(kernels: Sequence[Kernel], kept: Collection[str], largest: floa
     """
     run = _Run(largest, Names.beside(*kernels))
     for kernel in kernels:
-        run.add(_Entry(kernel, Touched.of(*kernel.body), cost(kernel)))
+        run.add(_Entry(kernel, Touched.of(*kernel.body), cost(kernel.body)))
     fused = [entry.kernel for entry in run.entries if entry is not None]
     users = Counter(b.name for k in fused for b in k.buffers)
     return [tidy(k, {b.name for b in k.buffers if users[b.name] == 1 and b.name not in kept}) for k in fused]

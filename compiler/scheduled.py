@@ -4,13 +4,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .fuse import aligned, cost
+from .fuse import aligned
 from .ir import Node
 from .loopnest import WIDE, Kernel, Loop, Product, RowBlocks
 from .provenance import Site
 from .schedule import LARGEST, CallStep, CheckStep, Plan
 from .split import main_loop
-from .statements import Touched
+from .statements import Touched, cost
 
 __all__ = ["PlannedStep", "Scheduled", "kernels_of", "loops_of", "touched_by"]
 
@@ -142,7 +142,7 @@ def _apart(first: PlannedStep, second: PlannedStep, plan: Plan) -> str:
             return f"{plan.buffers[step.indices]} is checked as a whole"
     assert isinstance(first, Kernel)
     assert isinstance(second, Kernel)
-    if cost(first) + cost(second) > LARGEST:
+    if cost(first.body) + cost(second.body) > LARGEST:
         return "together they would be too large for one body"
     one, other = main_loop(first.body), main_loop(second.body)
     shared = Touched.of(*first.body), Touched.of(*second.body)

@@ -4,9 +4,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from . import ops  # noqa: F401  (declares the ops, whose costs are read)
 from .loopnest import Convert, Index, IndexExpr, IndexOp, Let, Load, Loop, Operand, Statement, Store, StoreAdd, names_of, walk
+from .op import get
 
-__all__ = ["Body", "Touched", "accesses", "defines", "reads", "rename", "rename_index", "renamed", "resolved"]
+__all__ = ["Body", "Touched", "accesses", "cost", "defines", "reads", "rename", "rename_index", "renamed", "resolved"]
 
 Body = tuple[Statement, ...]
 
@@ -41,6 +43,11 @@ def reads(statement: Statement) -> set[str]:
             elif isinstance(s.value, str):
                 found.add(s.value)
     return found
+
+
+def cost(body: Sequence[Statement]) -> float:
+    """What statements cost once, in additions."""
+    return sum(get(s.op).cost if isinstance(s, Let) else 1.0 for s in walk(tuple(body)))
 
 
 def defines(statement: Statement) -> set[str]:

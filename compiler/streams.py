@@ -13,13 +13,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from .fuse import cost
 from .loopnest import Index, Kernel, Let, Loop, Store, StoreAdd, walk
 from .op import Shape, get
 from .schedule import Plan
 from .scheduled import PlannedStep, touched_by
 from .split import main_loop
-from .statements import Body, accesses
+from .statements import Body, accesses, cost
 
 __all__ = ["with_streams"]
 
@@ -53,7 +52,7 @@ def _streams(kernel: Kernel, shapes: Mapping[str, Shape]) -> tuple[str, ...]:
     whole = {s.buffer for s, loops in _stores((loop,)) if s.buffer in shapes and touched[s.buffer] == 1 and buffers[s.buffer].contiguous
              and s.index == tuple(Index(outer.index) for outer in loops) and shapes[s.buffer] == tuple(outer.extent for outer in loops)}
     dearest = max((get(s.op).cost for s in walk(kernel.body) if isinstance(s, Let)), default=0.0)
-    if dearest >= FUNCTION or cost(kernel) > CHEAP * len(whole):
+    if dearest >= FUNCTION or cost(kernel.body) > CHEAP * len(whole):
         return ()
     return tuple(b.name for b in kernel.buffers if b.name in whole)
 

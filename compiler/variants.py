@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from .fuse import cost
 from .ir import SHORT
 from .loopnest import (
     Convert,
@@ -31,7 +30,7 @@ from .op import Shape
 from .ops.rules import INT64
 from .sizes import Size, SizeExpr, substitute
 from .split import main_loop
-from .statements import Body, rename, renamed
+from .statements import Body, cost, rename, renamed
 from .tidy import tidy
 
 __all__ = ["with_variant"]
@@ -50,7 +49,7 @@ def with_variant(kernel: Kernel, shapes: Mapping[str, Shape], short: Mapping[str
     """
     inner = _inner_extents(kernel)
     short = {name: size for name, size in short.items() if name in inner}
-    if not short or cost(kernel) * max(short.values()) > LARGEST:
+    if not short or cost(kernel.body) * max(short.values()) > LARGEST:
         return kernel
     body, _ = _unrolled(_substituted(kernel.body, short), Names.beside(kernel), outermost=True)
     made = tidy(replace(kernel, body=body), set(removable))
