@@ -10,17 +10,17 @@ it lies row by row.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from .ir import f
-from .loopnest import Buffer, Index, Kernel, Load, Loop, Names, Product, Statement, Store, StoreAdd, names_of
+from .loopnest import Buffer, Index, Kernel, Load, Loop, Names, Product, Statement, Store, names_of
 from .lower import symbols_read
 from .record import Layout
 from .schedule import Plan
 from .scheduled import PlannedStep, touched_by
 from .split import with_split
-from .statements import Body
+from .statements import Body, innermost
 from .variants import with_variant
 
 __all__ = ["by_columns", "laid_out"]
@@ -71,7 +71,9 @@ def _wanted(body: Body, sizes: tuple[tuple[str, int], ...]) -> dict[str, Layout 
     """
     found: dict[str, set[Layout | None]] = {}
     often: set[str] = set()
-    for s, around in _innermost(body):
+    for s, around in innermost(body):
+        if len(around) < 2:
+            continue
         walked = [around[-1] in names_of(index) for index in s.index]
         if any(walked):
             trailing = len(walked) - 1 - walked.index(True)
@@ -82,15 +84,6 @@ def _wanted(body: Body, sizes: tuple[tuple[str, int], ...]) -> dict[str, Layout 
             if not set(around) <= {name for index in s.index for name in names_of(index)}:
                 often.add(s.buffer)
     return {name: next(iter(layouts)) if len(layouts) == 1 else None for name, layouts in found.items() if name in often}
-
-
-def _innermost(body: Body, around: tuple[str, ...] = ()) -> Iterator[tuple[Load | Store | StoreAdd, tuple[str, ...]]]:
-    """Each access of the innermost of nested loops, with the indices of the loops around it."""
-    for s in body:
-        if isinstance(s, Loop):
-            yield from _innermost(s.body, (*around, s.index))
-        elif isinstance(s, Load | Store | StoreAdd) and len(around) > 1 and not any(isinstance(other, Loop) for other in body):
-            yield s, around
 
 
 # ------------------------------------------------------------------------------------------------ kernels

@@ -47,6 +47,7 @@ from .scalar_llvm import BOOL, BYTE, INT64, ir_type, register_type, scalar
 from .segments import segments
 from .sizes import Size, SizeExpr, Symbol
 from .split import main_loop
+from .statements import accesses, innermost
 from .strips import FEWEST, LARGE_STRIP, ROWS, SIDE_BY_SIDE, STRIP, Strips, strips
 
 __all__ = ["Lookup", "c_function", "emit_kernel", "internal", "loop_hint", "size_arithmetic", "size_value", "slot"]
@@ -178,14 +179,13 @@ def _stride_slots_of(kernel: Kernel, known: Strides) -> list[tuple[int, int]]:
     return [(layout[name] + 1 + axis, count) for name, strides in known.items() for axis, count in strides.items()]
 
 
-def innermost(kernel: Kernel) -> Iterator[tuple[Load | Store | StoreAdd, str]]:
-    """Each access of a loop that has no other inside, with the index that is the fastest there."""
+def _met(kernel: Kernel) -> Iterator[tuple[str, tuple[IndexExpr, ...], str]]:
+    """(buffer, index, the loop variable that is the fastest there) of the accesses in innermost loops."""
     rows = main_loop(kernel.body) if kernel.across else None
-    for loop in walk(kernel.body if rows is None else (rows,)):
-        if isinstance(loop, Loop) and (rows is not None or not any(isinstance(inner, Loop) for inner in loop.body)):
-            for s in loop.body:
-                if isinstance(s, Load | Store | StoreAdd):
-                    yield s, loop.index if rows is None else rows.index
+    if rows is None:
+        yield from ((s.buffer, s.index, around[-1]) for s, around in innermost(kernel.body))
+    else:
+        yield from ((buffer, index, rows.index) for buffer, index, _ in accesses((rows,)))
 
 
 def _dense(kernel: Kernel) -> dict[str, dict[int, int]]:
@@ -195,11 +195,11 @@ def _dense(kernel: Kernel) -> dict[str, dict[int, int]]:
     """
     strided = {buffer.name for buffer in kernel.buffers if not buffer.contiguous}
     walked: dict[str, set[int]] = {}
-    for statement, index_name in innermost(kernel):
-        if statement.buffer in strided:
-            axes = [axis for axis, index in enumerate(statement.index) if index_name in names_of(index)]
+    for buffer, place, fastest in _met(kernel):
+        if buffer in strided:
+            axes = [axis for axis, index in enumerate(place) if fastest in names_of(index)]
             if len(axes) == 1:
-                walked.setdefault(statement.buffer, set()).add(axes[0])
+                walked.setdefault(buffer, set()).add(axes[0])
     size = {buffer.name: buffer.dtype.itemsize for buffer in kernel.buffers}
     return {name: {axes.pop(): size[name]} for name, axes in walked.items() if len(axes) == 1}
 

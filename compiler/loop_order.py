@@ -8,19 +8,19 @@ memory. Loops that are nested without statements between them are exchanged; oth
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from .across import across
 from .columns import laid_out
-from .loopnest import Index, IndexExpr, Kernel, Load, Loop, Store, StoreAdd, names_of, walk
+from .loopnest import Index, IndexExpr, Kernel, Load, Loop, names_of
 from .memory_order import Order
 from .record import Layout
 from .schedule import Plan
 from .scheduled import PlannedStep, touched_by
 from .split import main_loop
-from .statements import Body, accesses
+from .statements import Access, Body, accesses, innermost
 from .tidy import tidy
 
 __all__ = ["along_memory"]
@@ -84,7 +84,7 @@ def _ordered(kernel: Kernel, known: Mapping[str, Order]) -> Kernel:
     if (exchanged := _exchanged(kernel, loop, known)) is not None:
         return exchanged
     votes = Counter[bool]()
-    for s, inner in _inside(loop):
+    for s, (*_, inner) in innermost(loop.body):
         place = _moving(s, known)
         if {loop.index, inner} <= {name for i in place for name in names_of(i)}:
             fastest = set(names_of(place[-1]))
@@ -95,18 +95,11 @@ def _ordered(kernel: Kernel, known: Mapping[str, Order]) -> Kernel:
     return replace(kernel, across=True) if across(loop, {b.name: b for b in kernel.buffers}) is not None else kernel
 
 
-def _inside(loop: Loop) -> Iterator[tuple[Load | Store | StoreAdd, str]]:
-    """The accesses of the loops inside another one that have no further loop, each with the index of its loop."""
-    for inner in walk(loop.body):
-        if isinstance(inner, Loop) and not any(isinstance(s, Loop) for s in inner.body):
-            yield from ((s, inner.index) for s in inner.body if isinstance(s, Load | Store | StoreAdd))
-
-
-def _weight(access: Load | Store | StoreAdd) -> int:
+def _weight(access: Access) -> int:
     return 1 if isinstance(access, Load) else WRITTEN
 
 
-def _moving(access: Load | Store | StoreAdd, known: Mapping[str, Order]) -> list[IndexExpr]:
+def _moving(access: Access, known: Mapping[str, Order]) -> list[IndexExpr]:
     """The indices of an access in the order of memory, without axes along which nothing moves."""
     order = known.get(access.buffer, range(len(access.index)))
     return [i for i in (access.index[k] for k in order) if any(True for _ in names_of(i))]
@@ -126,7 +119,7 @@ def _exchanged(kernel: Kernel, outermost: Loop, known: Mapping[str, Order]) -> K
             return None
     votes: Counter[tuple[str, ...]] = Counter()
     for s in body:
-        if isinstance(s, Load | Store | StoreAdd):
+        if isinstance(s, Access):
             place = _moving(s, known)
             plain = tuple(i.name for i in place if isinstance(i, Index))
             if not isinstance(s, Load) and (len(plain) != len(place) or len(set(plain)) != len(plain) or not set(plain) <= set(names)):

@@ -8,9 +8,12 @@ from . import ops  # noqa: F401  (declares the ops, whose costs are read)
 from .loopnest import Convert, Index, IndexExpr, IndexOp, Let, Load, Loop, Operand, Statement, Store, StoreAdd, names_of, walk
 from .op import get
 
-__all__ = ["Body", "Touched", "accesses", "cost", "defines", "reads", "rename", "rename_index", "renamed", "resolved"]
+__all__ = [
+    "Access", "Body", "Touched", "accesses", "cost", "defines", "innermost", "reads", "rename", "rename_index", "renamed", "resolved",
+]
 
 Body = tuple[Statement, ...]
+Access = Load | Store | StoreAdd
 
 
 def accesses(statements: Sequence[Statement]) -> Iterator[tuple[str, tuple[IndexExpr, ...], bool]]:
@@ -20,6 +23,15 @@ def accesses(statements: Sequence[Statement]) -> Iterator[tuple[str, tuple[Index
             yield s.buffer, s.index, False
         elif isinstance(s, Store | StoreAdd):
             yield s.buffer, s.index, True
+
+
+def innermost(body: Body, around: tuple[str, ...] = ()) -> Iterator[tuple[Access, tuple[str, ...]]]:
+    """Each access of a loop that has no other inside, with the indices of the loops around it."""
+    inner = [s for s in body if isinstance(s, Loop)]
+    for loop in inner:
+        yield from innermost(loop.body, (*around, loop.index))
+    if around and not inner:
+        yield from ((s, around) for s in body if isinstance(s, Access))
 
 
 def reads(statement: Statement) -> set[str]:
