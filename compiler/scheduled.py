@@ -36,7 +36,7 @@ class Scheduled:
         for step in self.steps:
             touched = touched_by(step, self.plan)
             names |= touched.read | touched.written
-        return [name for node, name in self.plan.buffers.items() if name in names and node in set(self.plan.temporaries)]
+        return [name for node in self.plan.temporaries if (name := self.plan.buffers[node]) in names]
 
     @property
     def boundaries(self) -> list[str]:
@@ -62,7 +62,7 @@ class Scheduled:
                 made = [(nodes[b.name], b.name) for b in (*copied, *step.buffers) if b.written]
                 lines += [(f"     {_made(node, name, self.plan)}", node.sites) for node, name in made]
         stored = set(self.stored)
-        dropped = [name for node, name in self.plan.buffers.items() if node in set(self.plan.temporaries) and name not in stored]
+        dropped = [name for node in self.plan.temporaries if (name := self.plan.buffers[node]) not in stored]
         if dropped:
             lines.append((f"without memory of their own: {', '.join(dropped)}", frozenset()))
         return lines

@@ -29,8 +29,9 @@ CHEAP = 40.0  # a kernel, for each result that goes past the caches
 
 def with_streams(plan: Plan, steps: Sequence[PlannedStep]) -> tuple[PlannedStep, ...]:
     """The steps, with the `streams` of kernels that run by themselves."""
-    read = set[str]().union(*(touched_by(step, plan).read for step in steps))
-    writers = Counter(name for step in steps for name in touched_by(step, plan).written)
+    touched = [touched_by(step, plan) for step in steps]
+    read = set[str]().union(*(t.read for t in touched))
+    writers = Counter(name for t in touched for name in t.written)
     results = set(plan.graph.outputs)
     last = {name: node.shape for node, name in plan.buffers.items()
             if node in results and name not in read and writers[name] == 1 and name not in plan.layouts}
