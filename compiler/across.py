@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 
@@ -244,11 +245,7 @@ class _Rows:
 def _runs(body: Body) -> list[Loop | Body]:
     """The loops of a body, and the statements between them."""
     found: list[Loop | Body] = []
-    for s in body:
-        if isinstance(s, Loop):
-            found.append(s)
-        elif found and not isinstance(found[-1], Loop):
-            found[-1] = (*found[-1], s)
-        else:
-            found.append((s,))
+    for _, run in groupby(body, key=lambda s: isinstance(s, Loop)):
+        statements = tuple(run)
+        found += [s for s in statements if isinstance(s, Loop)] or [statements]
     return found

@@ -18,9 +18,8 @@ def _order(array: Any) -> Order | None:
         return None
     strides, shape = array.strides, array.shape
     moving = [axis for axis, size in enumerate(shape) if size != 1]
-    steps = [abs(strides[axis]) for axis in moving]
-    by_step = [moving[k] for k in sorted(range(len(moving)), key=lambda k: -steps[k])]
-    if by_step == moving or 0 in steps:
+    by_step = sorted(moving, key=lambda axis: -abs(strides[axis]))
+    if by_step == moving or strides[by_step[-1]] == 0:
         return None
     rest = iter(by_step)
     return tuple(next(rest) if shape[axis] != 1 else axis for axis in range(array.ndim))
