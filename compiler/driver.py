@@ -404,9 +404,8 @@ class Driver:
             with parts:
                 layout = ArgumentLayout.of(kernel)
                 slots = dict(layout.buffers)
-                words = layout.length + (isinstance(kernel, Product | RowBlocks) or bool(kernel.streams))
                 own = len(kernel.reduces) + isinstance(kernel, RowBlocks)
-                job = [self.run, LONG(number), rows, extent, count, arguments, LONG(words), LONG(own)]
+                job = [self.run, LONG(number), rows, extent, count, arguments, LONG(layout.words), LONG(own)]
                 held: list[tuple[str, str, Value, Value]] = []
                 base = copies
                 for name, op in kernel.reduces:

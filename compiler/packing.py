@@ -27,11 +27,13 @@ class ArgumentLayout:
         sizes: the size symbols, in slots 0, 1, ...
         buffers: the name of each buffer with the slot of its data pointer; its strides follow.
         length: the number of slots.
+        words: the same, with the one after them where there is one.
     """
 
     sizes: tuple[str, ...]
     buffers: tuple[tuple[str, int], ...]
     length: int
+    words: int
 
     @classmethod
     def of(cls, kernel: Kernel | Product | RowBlocks) -> ArgumentLayout:
@@ -39,7 +41,7 @@ class ArgumentLayout:
         for buffer in kernel.buffers:
             buffers.append((buffer.name, slot))
             slot += 1 + buffer.rank
-        return cls(kernel.sizes, tuple(buffers), slot)
+        return cls(kernel.sizes, tuple(buffers), slot, slot + (not isinstance(kernel, Kernel) or bool(kernel.streams)))
 
     def pack(
         self, sizes: Mapping[str, int], arrays: Mapping[str, np.ndarray[Any, Any]]

@@ -67,8 +67,8 @@ class SharedCode:
         start, stop, arguments = function.args
         layout = ArgumentLayout.of(step)
         first = dict(layout.buffers)
-        words = builder.alloca(INT64, layout.length + (0 if isinstance(step, Kernel) and not step.streams else 1))
-        values = [slot(builder, arguments, k) for k in range(words.operands[0].constant)]
+        words = builder.alloca(INT64, layout.words)
+        values = [slot(builder, arguments, k) for k in range(layout.words)]
         for buffer, axis, place in shifts:
             address = first[buffer]
             values[address] = builder.add(values[address], builder.mul(values[address + 1 + axis], INT64(place)))
