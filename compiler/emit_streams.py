@@ -12,7 +12,7 @@ from typing import Any
 from llvmlite import ir
 
 from .blocks import ORDERED, WIDEST
-from .emit_llvm import Lookup, c_function, internal, loop_hint, size_value, slot
+from .emit_llvm import POINTER, Lookup, Value, c_function, internal, loop_hint, size_value, slot
 from .loopnest import Kernel, Let
 from .packing import ArgumentLayout
 from .scalar_llvm import BYTE, INT64, ir_type, scalar
@@ -20,8 +20,6 @@ from .split import main_extent
 
 __all__ = ["emit_streamed"]
 
-Value = Any  # llvmlite has no annotations
-POINTER = BYTE.as_pointer()
 STRIP = 2048  # bytes of results: lines that wait to be written without holding up the loads of the next strip
 LINE = 64
 GROUP = 16  # rows: strips of narrow rows begin at multiples of it, and so of lines
