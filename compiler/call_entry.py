@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from .driver import FAILED, MISS, Driver, InputLayout
+from .driver import FAILED, MISS, Driver, InputLayout, field
 from .entry_spec import (
     ARRAY_TYPE,
     DICT_TYPE,
@@ -104,7 +104,7 @@ class _Emitter:
         return self.builder.bitcast(self.builder.alloca(ir.ArrayType(kind, count)), kind.as_pointer())
 
     def field(self, obj: Value, offset: int, kind: Any) -> Value:
-        return self.builder.load(self.builder.bitcast(self.builder.gep(obj, [LONG(offset)]), kind.as_pointer()))
+        return field(self.builder, obj, offset, kind)
 
     def slot(self, number: int) -> Value:
         return self.builder.load(self.builder.gep(self.context, [LONG(number)]))

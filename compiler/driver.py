@@ -42,7 +42,7 @@ from .split import joining, main_extent, main_loop, work
 if TYPE_CHECKING:
     from .scheduled import PlannedStep
 
-__all__ = ["FAILED", "MISS", "OK", "Driver", "InputLayout", "drives"]
+__all__ = ["FAILED", "MISS", "OK", "Driver", "InputLayout", "drives", "field"]
 
 Value = Any  # llvmlite has no annotations
 Runnable = Kernel | Product | RowBlocks
@@ -81,6 +81,11 @@ class InputLayout:
         for node in graph.inputs:
             self.first.append(self.length)
             self.length += 1 + 2 * node.ndim
+
+
+def field(builder: Any, obj: Value, offset: int, kind: Any) -> Value:
+    """What an object has at an offset."""
+    return builder.load(builder.bitcast(builder.gep(obj, [LONG(offset)]), kind.as_pointer()))
 
 
 class Driver:
@@ -127,6 +132,9 @@ class Driver:
     # ------------------------------------------------------------------------------------------- small pieces
     def slot(self, number: int) -> Value:
         return self.builder.load(self.builder.gep(self.context, [LONG(number)]))
+
+    def field(self, obj: Value, offset: int, kind: Any) -> Value:
+        return field(self.builder, obj, offset, kind)
 
     def native(self, number: int, result: Any, *arguments: Any) -> Value:
         """A function of the shared code."""
@@ -263,8 +271,7 @@ class Driver:
             self.new_array(node, heavy, place, None if layout is None else self.strides(name, layout.order))
             made = self.builder.load(place)
             self.require(self.builder.not_(self.is_null(made)), self.failed)
-            data = self.builder.bitcast(self.builder.gep(made, [LONG(DATA)]), POINTER.as_pointer())
-            self.dense(name, self.builder.load(data))
+            self.dense(name, self.field(made, DATA, POINTER))
 
     def new_array(self, node: Node, heavy: Value, place: Value, strides: Sequence[Value] | None = None) -> None:
         """Put a new array of a node's shape and dtype at a place where there is none; where memory is short it stays null.
@@ -650,8 +657,7 @@ class Driver:
                 builder.store(ir.Constant(POINTER, None), result)
                 builder.store(self.call_python(step, number), result)
         made = builder.load(result)
-        data = builder.load(builder.bitcast(builder.gep(made, [LONG(DATA)]), POINTER.as_pointer()))
-        strides = builder.load(builder.bitcast(builder.gep(made, [LONG(STRIDES)]), LONG.as_pointer().as_pointer()))
+        data, strides = self.field(made, DATA, POINTER), self.field(made, STRIDES, LONG.as_pointer())
         self.arrays[name] = data, [builder.load(builder.gep(strides, [LONG(axis)])) for axis in range(node.ndim)]
         if name in self.outputs:
             output = self.outputs[name]
@@ -682,8 +688,8 @@ class Driver:
         for node in step.node.inputs:
             data, strides = self.arrays[self.plan.buffers[node]]
             values += [data, *(self.size(size) for size in node.shape), *strides]
-        data = self.builder.load(self.builder.bitcast(self.builder.gep(made, [LONG(DATA)]), POINTER.as_pointer()))
-        values += [data, *(self.size(size) for size in step.node.shape), *self.strides(self.plan.buffers[step.node], range(step.node.ndim))]
+        values += [self.field(made, DATA, POINTER), *(self.size(size) for size in step.node.shape),
+                   *self.strides(self.plan.buffers[step.node], range(step.node.ndim))]
         words = self.words(len(values))
         self.put(words, values)
         return words
