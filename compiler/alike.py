@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from .loopnest import Convert, Index, IndexExpr, IndexOp, Kernel, Let, Literal, Load, Loop, Operand, Product, RowBlocks, Side, Statement
 from .sizes import Size, substitute, symbol
-from .statements import accesses
+from .statements import Body, accesses, with_accesses
 
 __all__ = ["Shift", "from_start", "pattern"]
 
@@ -141,14 +141,8 @@ def _moved(step: AnyStep, shifts: dict[tuple[str, int], int]) -> AnyStep:
     def place(buffer: str, index: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(0 if (buffer, axis) in shifts else at for axis, at in enumerate(index))
 
-    def body(statements: Sequence[Statement]) -> tuple[Statement, ...]:
-        done: list[Statement] = []
-        for s in statements:
-            if isinstance(s, Loop):
-                done.append(replace(s, body=body(s.body)))
-            else:
-                done.append(s if isinstance(s, Let | Convert) else replace(s, index=place(s.buffer, s.index)))
-        return tuple(done)
+    def body(statements: Body) -> Body:
+        return with_accesses(statements, lambda s: replace(s, index=place(s.buffer, s.index)))
 
     if isinstance(step, Kernel):
         variant = None if step.variant is None else replace(step.variant, body=body(step.variant.body))

@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from .ir import f
-from .loopnest import Buffer, Index, Kernel, Load, Loop, Names, Product, Statement, Store, names_of
+from .loopnest import Buffer, Index, Kernel, Load, Loop, Names, Product, Store, names_of
 from .lower import symbols_read
 from .record import Layout
 from .schedule import Plan
 from .scheduled import PlannedStep, touched_by
 from .split import with_split
-from .statements import Body, innermost
+from .statements import Body, innermost, with_accesses
 from .variants import with_variant
 
 __all__ = ["by_columns", "laid_out"]
@@ -111,14 +111,7 @@ def _renamed(kernel: Kernel, called: Mapping[str, str]) -> Kernel:
 
 
 def _reading(body: Body, called: Mapping[str, str]) -> Body:
-    done: list[Statement] = []
-    for s in body:
-        if isinstance(s, Loop):
-            s = replace(s, body=_reading(s.body, called))
-        elif isinstance(s, Load):
-            s = replace(s, buffer=called.get(s.buffer, s.buffer))
-        done.append(s)
-    return tuple(done)
+    return with_accesses(body, lambda s: replace(s, buffer=called.get(s.buffer, s.buffer)) if isinstance(s, Load) else s)
 
 
 def laid_out(kernel: Kernel, layouts: Mapping[str, Layout]) -> Kernel:

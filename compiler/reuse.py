@@ -12,7 +12,7 @@ from dataclasses import replace
 from .loopnest import Index, IndexExpr, Kernel, Load, Loop, Statement, Store, StoreAdd
 from .op import Shape
 from .split import main_loop, with_split
-from .statements import Body, Touched, accesses
+from .statements import Body, Touched, accesses, with_accesses
 
 __all__ = ["in_place"]
 
@@ -80,11 +80,4 @@ def _exchanges(statement: Statement, temporary: str, result: str, row: str) -> b
 
 
 def _moved(body: Body, old: str, new: str) -> Body:
-    done: list[Statement] = []
-    for s in body:
-        if isinstance(s, Loop):
-            s = replace(s, body=_moved(s.body, old, new))
-        elif isinstance(s, Load | Store | StoreAdd) and s.buffer == old:
-            s = replace(s, buffer=new)
-        done.append(s)
-    return tuple(done)
+    return with_accesses(body, lambda s: replace(s, buffer=new) if s.buffer == old else s)

@@ -1,7 +1,7 @@
 """What the statements of a loop nest touch, and the same statements under other names."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from . import ops  # noqa: F401  (declares the ops, whose costs are read)
@@ -10,6 +10,7 @@ from .op import get
 
 __all__ = [
     "Access", "Body", "Touched", "accesses", "cost", "defines", "innermost", "reads", "rename", "rename_index", "renamed", "resolved",
+    "with_accesses",
 ]
 
 Body = tuple[Statement, ...]
@@ -90,6 +91,17 @@ class Touched:
     def join(self, other: Touched) -> None:
         self.read |= other.read
         self.written |= other.written
+
+
+def with_accesses(body: Body, change: Callable[[Access], Access]) -> Body:
+    """The body with what `change` makes of each access."""
+    done: list[Statement] = []
+    for s in body:
+        if isinstance(s, Loop):
+            done.append(replace(s, body=with_accesses(s.body, change)))
+        else:
+            done.append(change(s) if isinstance(s, Access) else s)
+    return tuple(done)
 
 
 # ------------------------------------------------------------------------------------------------ renaming
