@@ -25,7 +25,7 @@ from llvmlite import ir
 
 from .emit_llvm import POINTER, SIGNATURE, Value, c_function, internal, size_value, slot
 from .loopnest import Kernel, Product, Side
-from .micro_kernel import counted, multiply
+from .micro_kernel import counted, multiply, walked
 from .packing import ArgumentLayout
 from .scalar_llvm import BOOL, BYTE, INT64, register_type
 from .sizes import Size
@@ -130,16 +130,8 @@ class _Emitter:
 
     # ------------------------------------------------------------------------------------------- layout
     def tensor(self, side: Side) -> _Tensor:
-        first = self.slots[side.buffer]
-        pointer = slot(self.builder, self.builder.bitcast(self.arguments, POINTER.as_pointer()), first)
-        strides = {label: INT64(0) for label in self.extents}
-        for axis, (start, label, by) in enumerate(zip(side.start, side.labels, side.steps, strict=True)):
-            stride = slot(self.builder, self.arguments, first + 1 + axis)
-            if start != 0:
-                pointer = self.builder.gep(pointer, [self.builder.mul(self.size(start), stride)])
-            if label:
-                strides[label] = self.builder.mul(stride, INT64(by))
-        return _Tensor(pointer, strides)
+        pointer, strides = walked(self.builder, self.arguments, self.slots[side.buffer], side, self.size)
+        return _Tensor(pointer, dict.fromkeys(self.extents, INT64(0)) | strides)
 
     def joined(self, labels: str, sides: Sequence[_Tensor]) -> tuple[Value, list[tuple[str, Value]]]:
         """The extent of the group's last label, and loops over the others: once each, where all lie like one axis."""

@@ -13,7 +13,7 @@ from llvmlite import ir
 
 from .emit_llvm import POINTER, SIGNATURE, Value, internal, size_value, slot
 from .loopnest import Buffer, Kernel, Member, Product, RowBlocks, Side
-from .micro_kernel import multiply
+from .micro_kernel import multiply, walked
 from .packing import ArgumentLayout
 from .scalar_llvm import BOOL, INT64, register_type
 from .sizes import Size, product
@@ -43,25 +43,22 @@ def _emit_product(module: Any, step: Product, label: str, symbol: str) -> Any:
     start, stop, arguments = function.args
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     layout = ArgumentLayout.of(step)
+    slots = dict(layout.buffers)
     symbols = {name: slot(builder, arguments, k) for k, name in enumerate(step.sizes)}
     known: dict[Size, Value] = {}
     _, rows, inner, columns = step.groups
 
+    def size(size: Size) -> Value:
+        return size_value(builder, size, symbols, known)
+
     def tensor(side: Side) -> tuple[Value, dict[str, Value]]:
         """Its address at the first row of the range, and how far a step along each label leads, in bytes."""
-        first = dict(layout.buffers)[side.buffer]
-        pointer = slot(builder, builder.bitcast(arguments, POINTER.as_pointer()), first)
-        strides = {c: INT64(0) for c in (rows, inner, columns)}
-        for axis, (begin, c, by) in enumerate(zip(side.start, side.labels, side.steps, strict=True)):
-            stride = slot(builder, arguments, first + 1 + axis)
-            if begin != 0:
-                pointer = builder.gep(pointer, [builder.mul(size_value(builder, begin, symbols, known), stride)])
-            if c:
-                strides[c] = builder.mul(stride, INT64(by))
+        pointer, along = walked(builder, arguments, slots[side.buffer], side, size)
+        strides = dict.fromkeys((rows, inner, columns), INT64(0)) | along
         return builder.gep(pointer, [builder.mul(start, strides[label])]), strides
 
     (a, along_a), (b, along_b), (c, along_c) = (tensor(side) for side in (step.left, step.right, step.out))
-    count = {name: size_value(builder, size, symbols, known) for name, size in step.extents} | {label: builder.sub(stop, start)}
+    count = {name: size(extent) for name, extent in step.extents} | {label: builder.sub(stop, start)}
     number = register_type(step.buffers[-1].dtype)
     added = builder.icmp_signed("!=", slot(builder, arguments, layout.length), INT64(0))
     builder.call(multiply(module, number), [

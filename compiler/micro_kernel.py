@@ -17,10 +17,12 @@ from typing import Any
 
 from llvmlite import ir
 
-from .emit_llvm import POINTER, Value, internal
+from .emit_llvm import POINTER, Value, internal, slot
+from .loopnest import Side
 from .scalar_llvm import BOOL, INT64
+from .sizes import Size
 
-__all__ = ["TALL", "counted", "multiply"]
+__all__ = ["TALL", "counted", "multiply", "walked"]
 
 TALL = 6  # rows of a tile: with four vectors, 24 sums in registers
 HEIGHTS = (TALL, 4, 1)
@@ -65,6 +67,23 @@ def counted(builder: Any, start: Value, stop: Value, step: int = 1) -> Iterator[
     index.add_incoming(builder.add(index, INT64(step)), builder.block)
     builder.branch(head)
     builder.position_at_end(after)
+
+
+def walked(builder: Any, arguments: Value, first: int, side: Side, size: Callable[[Size], Value]) -> tuple[Value, dict[str, Value]]:
+    """Where an operand or the result of a product begins, and how far a step along each of its labels leads, in bytes.
+
+    Args:
+        first: the slot of its address among the arguments; its strides follow.
+    """
+    pointer = slot(builder, builder.bitcast(arguments, POINTER.as_pointer()), first)
+    strides: dict[str, Value] = {}
+    for axis, (start, label, by) in enumerate(zip(side.start, side.labels, side.steps, strict=True)):
+        stride = slot(builder, arguments, first + 1 + axis)
+        if start != 0:
+            pointer = builder.gep(pointer, [builder.mul(size(start), stride)])
+        if label:
+            strides[label] = builder.mul(stride, INT64(by))
+    return pointer, strides
 
 
 class _Multiply:
