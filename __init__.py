@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test keeps it equal t
         nn as nn,
         optim as optim,
         special as special,
+        testing as testing,
     )
     from .compiler.cache import cache as cache
     from .compiler.errors import (
@@ -107,7 +108,7 @@ _PUBLIC: dict[str, tuple[str, str]] = {
     "set_num_threads": ("runtime.threads", "set_num_threads"),
 }
 # submodules that `import chainrule` alone makes reachable, as in `chainrule.<name>.<function>`
-_SUBMODULES: tuple[str, ...] = ("autograd", "func", "linalg", "nn", "optim", "special")
+_SUBMODULES: tuple[str, ...] = ("autograd", "func", "linalg", "nn", "optim", "special", "testing")
 
 if not TYPE_CHECKING:  # hidden from type checkers, to which it would make every misspelt name an Any
 

@@ -253,6 +253,34 @@ class _Pad(FunctionModule):
 _module("Flatten", CALLS["flatten"], "start_dim end_dim", start_dim=1, end_dim=-1)
 _module("LocalResponseNorm", F["local_response_norm"], "*size alpha beta k", size=1, alpha=1e-4, beta=0.75, k=1.0)
 
+_module("Unfold", F["unfold"], "kernel_size dilation padding stride", kernel_size=None, dilation=1, padding=0, stride=1)
+_module("Fold", F["fold"], "output_size kernel_size dilation padding stride", output_size=None, kernel_size=None, dilation=1, padding=0,
+        stride=1)
+_module("PixelShuffle", F["pixel_shuffle"], "upscale_factor", upscale_factor=None)
+_module("PixelUnshuffle", F["pixel_unshuffle"], "downscale_factor", downscale_factor=None)
+
+
+class _Upsample(FunctionModule):
+    """Shows the scale or the size, whichever was given."""
+
+    scale_factor: Any
+    size: Any
+    mode: str
+
+    def _check(self) -> None:
+        if isinstance(self.scale_factor, (tuple, list)):
+            self.scale_factor = tuple(float(v) for v in self.scale_factor)
+        elif self.scale_factor is not None:
+            self.scale_factor = float(self.scale_factor)
+
+    def extra_repr(self) -> str:
+        shown = f"scale_factor={self.scale_factor!r}" if self.scale_factor is not None else f"size={self.size!r}"
+        return f"{shown}, mode={self.mode!r}"
+
+
+_module("Upsample", F["interpolate"], base=_Upsample, size=None, scale_factor=None, mode="nearest", align_corners=None,
+        recompute_scale_factor=None)
+
 for _dimensions in (1, 2, 3):
     _module(
         f"MaxPool{_dimensions}d",

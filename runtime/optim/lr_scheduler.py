@@ -1,5 +1,6 @@
 """`chainrule.optim.lr_scheduler`: schedules of learning rates."""
 
+from chainrule.runtime.optimizers.cycles import CyclicLR, OneCycleLR
 from chainrule.runtime.optimizers.schedules import (
     ChainedScheduler,
     ConstantLR,
@@ -24,12 +25,14 @@ __all__ = [
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
     "MultiplicativeLR",
+    "OneCycleLR",
     "PolynomialLR",
     "ReduceLROnPlateau",
     "SequentialLR",

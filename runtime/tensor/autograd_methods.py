@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 
 from ..torch_types import scalar_type_name
+from .arguments import type_name
 from .messages import c_name
 from .modes import state
 from .records import Record
@@ -55,6 +56,8 @@ def _check_inference(self: Tensor, value: bool) -> None:
 @composite("requires_grad_", to="m")
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Set `requires_grad`, and return the tensor."""
+    if not isinstance(requires_grad, bool):
+        raise TypeError(f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {type_name(requires_grad)}")
     if not self.is_leaf and not requires_grad:
         raise RuntimeError(NOT_A_LEAF_FLAG + DETACH_HINT)
     if requires_grad and not self._dtype.is_floating_point:

@@ -398,6 +398,9 @@ def _results(targets: Sequence[Tensor], found: dict[int, Tensor], allow: bool, m
 def _batched(outs: Sequence[Tensor], targets: Sequence[Tensor], grads: Sequence[Any], keep: bool, create_graph: bool, allow: bool
              ) -> tuple[Tensor | None, ...]:
     """A pass for each leading index of the cotangents, the results stacked."""
+    if not all(g is None or g._shape for g in grads) or all(g is None for g in grads):
+        raise ValueError("vmap(vjp, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input is a Tensor of dimensionality 0 "
+                         "so expected in_dim to satisfy 0 <= in_dim < 0.")
     count = next(g._shape[0] for g in grads if g is not None)
     rows = []
     for k in range(count):

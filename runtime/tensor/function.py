@@ -232,6 +232,7 @@ def _finished(cls: type[Function], ctx: FunctionCtx, args: Sequence[Any], tensor
     for tensor in ctx._dirty:
         if recording and tensor._requires_grad:
             raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
+        tensor._counter.version += 1
     if not recording:
         return outputs[0] if single else tuple(outputs)
     node: FunctionNode = _function_node_class(cls)(  # type: ignore[arg-type]  # a class is hashable

@@ -52,6 +52,7 @@ _PLAIN = [
     "poisson_nll_loss",
     "gaussian_nll_loss",
     "pairwise_distance",
+    "pdist",
     "cosine_similarity",
     "layer_norm",
     "rms_norm",
@@ -66,6 +67,9 @@ _PLAIN = [
     "one_hot",
     "scaled_dot_product_attention",
     "pad",
+    "interpolate",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -86,7 +90,8 @@ _PLAIN = [
     "adaptive_max_pool3d",
 ]
 _IN_PLACE = ["relu", "relu6", "leaky_relu", "elu", "selu", "celu", "silu", "mish", "hardtanh", "hardsigmoid", "hardswish", "threshold"]
-_RENAMED = {"softmax": "softmax_of", "log_softmax": "log_softmax_of", "feature_alpha_dropout": "alpha_dropout"}
+_RENAMED = {"softmax": "softmax_of", "log_softmax": "log_softmax_of", "feature_alpha_dropout": "alpha_dropout",
+            "unfold": "unfold_windows", "fold": "fold_windows"}
 
 
 def _with_inplace(name: str) -> Callable[..., Any]:

@@ -121,6 +121,8 @@ class set_grad_enabled(_Mode):
     """Sets grad mode at once; as a context manager or decorator, for the time of the block or call."""
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, bool):
+            raise TypeError(f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}")
         self._mode = mode
         self._outside = state.grad
         state.grad = mode
@@ -140,7 +142,7 @@ class set_grad_enabled(_Mode):
         state.grad = self._outside
 
     def __repr__(self) -> str:
-        return f"set_grad_enabled(mode={self._mode})"
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self._mode})"
 
 
 class inference_mode(_Mode):

@@ -12,7 +12,7 @@ PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 _SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
 
 # Folders of runtime/ that users import as chainrule.<name>, as torch's are.
-TORCH_NAMED_FOLDERS = frozenset({"autograd", "func", "linalg", "nn", "optim", "special"})
+TORCH_NAMED_FOLDERS = frozenset({"autograd", "func", "linalg", "nn", "optim", "special", "testing"})
 
 
 def package_folders() -> dict[str, Path]:

@@ -5,6 +5,7 @@ from . import (
     class_losses,
     comparison,
     creation,
+    distances,
     factorizations,
     functions,
     indexing,
@@ -18,6 +19,7 @@ from . import (
     picking,
     random,
     reducing,
+    resampling,
     scalars,
     special,
     statistics,
@@ -26,6 +28,6 @@ from . import (
     writing,
 )
 
-__all__ = ["activations", "arithmetic", "class_losses", "comparison", "creation", "factorizations", "functions",
+__all__ = ["activations", "arithmetic", "class_losses", "comparison", "creation", "distances", "factorizations", "functions",
            "indexing", "linalg", "losses", "margin_losses", "matrix", "movement", "normalization", "parts", "picking", "random",
-           "reducing", "scalars", "special", "statistics", "views", "windows", "writing"]
+           "reducing", "resampling", "scalars", "special", "statistics", "views", "windows", "writing"]

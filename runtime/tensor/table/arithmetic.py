@@ -202,7 +202,11 @@ def _fmod_rule(self: Any, other: Any) -> Call:
 
 # ---------------------------------------------------------------- powers
 def _power(a: Node, b: Node, dtype: str) -> Node:
-    return build.elementwise("pow", build.cast(a, dtype), build.cast(b, dtype))
+    a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
+    if a.dtype.kind != "i":
+        return build.elementwise("pow", a, b)
+    made = f.pow(a, f.abs(b))  # negative powers of integers: what is left of the fraction is that of 1 and -1
+    return f.where(f.and_(f.lt(b, 0), f.ne(f.abs(a), 1)), constant(0, a.dtype, a.shape), made)
 
 
 def _power_of_number(a: Node, dtype: str, exponent: float) -> Node:
@@ -307,7 +311,7 @@ def _xlogy(a: Node, b: Node, dtype: str) -> Node:
     a, b = build.broadcast(build.cast(a, dtype), build.cast(b, dtype))
     zero = constant(0, a.dtype, a.shape)
     nothing = f.and_(f.eq(a, 0.0), f.le(b, 0.0))
-    return f.where(nothing, zero, a * f.log(f.where(nothing, constant(1, b.dtype, b.shape), b)))
+    return f.where(nothing, zero, a * f.log(f.where(nothing, constant(1, b.dtype, b.shape), b)) + 0.0)  # + 0.0: never -0.0
 
 
 @op("xlogy", build=_xlogy, backward="XlogyBackward0", saved="self other", inputs="self? other?", inplace=True)

@@ -25,10 +25,13 @@ def _nll(x: Node, target: Node, *more: Any) -> Node:
     axis = 1 if x.ndim > 1 else 0
     target = build.cast(target, np.int64)
     valid = f.ne(target, ignored)
-    safe = f.where(valid, target, constant(0, np.int64, target.shape))
-    chosen = f.eq(*build.broadcast(build.expand_dims(safe, [axis]), iota(x.shape, axis)))
+    counted = f.where(valid, target, constant(-1, np.int64, target.shape))  # -1 is no class
+    chosen = f.eq(*build.broadcast(build.expand_dims(counted, [axis]), iota(x.shape, axis)))
     picked = build.reduce("sum", f.where(chosen, x, zeros_of(x)), (axis,))
-    weights = f.gather(given[0], safe, axes=(0,)) if given else constant(1, x.dtype, target.shape)
+    if given:
+        weights = f.gather(given[0], f.where(valid, target, constant(0, np.int64, target.shape)), axes=(0,))
+    else:
+        weights = constant(1, x.dtype, target.shape)
     weights = f.where(valid, weights, zeros_of(weights))
     # where the weight is zero the loss is, also of an infinite log-probability
     loss = f.where(valid, f.neg(picked) * weights, zeros_of(weights))

@@ -187,11 +187,11 @@ for _name, _indices in (("tril_indices", np.tril_indices), ("triu_indices", np.t
 
 @composite("vander", to="f")
 def _vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    from ..row import call
+    from ..row import call, renamed
 
     count = len(x._array()) if N is None else N
     powers = range(count) if increasing else range(count - 1, -1, -1)
-    return call("stack", [call("pow", x, p) for p in powers], -1)  # type: ignore[no-any-return]
+    return renamed(call("stack", [call("pow", x, p) for p in powers], -1), "CatBackward0" if increasing else "FlipBackward0")
 
 
 @composite("scalar_tensor", to="f")

@@ -1,6 +1,7 @@
 """`torch.linalg`: factorisations of matrices, and what is computed with them."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from ....compiler.errors import NotYetError
 from ....compiler.ir import Node, f
 from ...torch_types import NAMES
 from ..linear_algebra import LinAlgError, check_square, column_major
-from ..row import Call, call, composite, dtype_name, op
-from ..tensor import Tensor
+from ..row import Call, call, composite, dtype_name, op, renamed
+from ..tensor import Tensor, wrap_array
 from .common import broadcast
 from .linalg import transposed
 from .results import return_type
@@ -23,9 +24,8 @@ def _check_matrix(name: str, a: Tensor, argument: str = "A") -> None:
 
 
 # ---------------------------------------------------------------- Cholesky, triangular systems
-def _not_definite(a: Tensor, upper: bool) -> tuple[int, int] | None:
+def _not_definite(array: Any, upper: bool) -> tuple[int, int] | None:
     """(number in the stack, order of the first leading minor that is not positive) of the first matrix that is not positive-definite."""
-    array = a._array()
     for element, matrix in enumerate(array.reshape(-1, *array.shape[-2:])):
         kept = matrix.T if upper else matrix
         for order in range(1, len(kept) + 1):
@@ -44,7 +44,7 @@ def _cholesky(A: Tensor, *, upper: bool = False) -> Call:
     try:
         np.linalg.cholesky(A._array().swapaxes(-1, -2) if upper else A._array())
     except np.linalg.LinAlgError:
-        found = _not_definite(A, upper)
+        found = _not_definite(A._array(), upper)
     if found is not None:
         where = f" (Batch element {found[0]}):" if len(A._shape) > 2 else ""
         raise LinAlgError(f"linalg.cholesky:{where} The factorization could not be completed because the input is not positive-definite "
@@ -75,6 +75,35 @@ def _solve_triangular(self: Tensor, B: Tensor, *, upper: bool, left: bool = True
                            f"({n}x{n} and {rows}x{columns})")
     shape = (*broadcast(self._shape[:-2], B._shape[:-2]), rows, columns)
     return Call((self, B), (bool(upper), bool(left), bool(unitriangular)), shape, B._dtype)
+
+
+@composite("linalg_cholesky_ex", to="")
+def _cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> Any:
+    """The factor, and the order of the first leading minor that is not positive: 0 where the factorisation succeeded."""
+    check_square("linalg.cholesky_ex", A)
+    info = np.zeros(A._shape[:-2], np.int32)
+    for element, matrix in enumerate(A._array().reshape(-1, *A._shape[-2:])):
+        failed = _not_definite(matrix[None], upper)
+        info.flat[element] = failed[1] if failed else 0
+    made = call("full_like", A, math.nan) if info.any() and not check_errors else call("linalg_cholesky", A, upper=upper)
+    return return_type("linalg_cholesky_ex", "L", "info")(made, wrap_array(info))
+
+
+@composite("cholesky_inverse")
+def _cholesky_inverse(self: Tensor, upper: bool = False) -> Any:
+    """The inverse of the matrix that has this factor."""
+    check_square("cholesky_inverse", self)
+    one = call("expand_to", call("eye", self._shape[-1], dtype=self._dtype), self._shape)
+    return renamed(call("cholesky_solve", one, self, upper), "CholeskyInverseBackward0")
+
+
+@composite("triangular_solve")
+def _triangular_solve(self: Tensor, A: Tensor, upper: bool = True, transpose: bool = False, unitriangular: bool = False) -> Any:
+    """Torch's former name of `linalg.solve_triangular`, with the matrices in the other order."""
+    matrix = call("transpose", A, -2, -1) if transpose else A
+    solution = call("linalg_solve_triangular", matrix, self, upper=upper != transpose, unitriangular=unitriangular)
+    made = [renamed(x, "TriangularSolveBackward0") for x in (solution, call("clone", A))]
+    return return_type("triangular_solve", "solution", "cloned_coefficient")(*made)
 
 
 def _cholesky_solve(b: Node, factor: Node, upper: bool) -> Node:
@@ -169,8 +198,11 @@ def _pinverse(self: Tensor) -> Any:
 @composite("linalg_lstsq", to="")
 def _lstsq(self: Tensor, b: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """Solutions of least squares; the other results are those of matrices of full rank."""
-    _check_matrix("linalg.lstsq", self, "input")
-    solution = call("matmul", call("linalg_pinv", self), b)
+    if len(self._shape) < 2:
+        raise RuntimeError("torch.linalg.lstsq: input must have at least 2 dimensions.")
+    if b._shape[-2 if len(b._shape) > len(self._shape) - 1 else -1] != self._shape[-2]:
+        raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(-2)")
+    solution = renamed(call("matmul", call("linalg_pinv", self), b), "LinalgLstsqBackward0")
     rank = call("linalg_matrix_rank", self)
     m, n = self._shape[-2:]
     nothing = call("zeros_like", call("narrow", call("flatten", b), 0, 0, 0))
@@ -196,8 +228,9 @@ def _cond(self: Tensor, p: Any = None) -> Any:
     if p in (None, 2, -2):
         s = call("linalg_svdvals", self)
         first, last = call("select", s, -1, 0), call("select", s, -1, s._shape[-1] - 1)
-        return call("div", last, first) if p == -2 else call("div", first, last)
-    return call("mul", call("linalg_matrix_norm", self, p), call("linalg_matrix_norm", call("inverse", self), p))
+        return renamed(call("div", *((last, first) if p == -2 else (first, last))), "SqueezeBackward1")
+    made = call("mul", call("linalg_matrix_norm", self, p), call("linalg_matrix_norm", call("inverse", self), p))
+    return renamed(made, "NanToNumBackward0")
 
 
 def spectral_norm(self: Tensor, order: Any, keepdim: bool, rows: int, columns: int) -> Any:
@@ -206,7 +239,7 @@ def spectral_norm(self: Tensor, order: Any, keepdim: bool, rows: int, columns: i
     result = call({2: "amax", -2: "amin", "nuc": "sum"}[order], s, -1)
     for axis in sorted((rows, columns)) if keepdim else ():
         result = call("unsqueeze", result, axis)
-    return result
+    return renamed(result, "PermuteBackward0") if keepdim else result
 
 
 # ---------------------------------------------------------------- exponentials

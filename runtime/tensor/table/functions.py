@@ -8,7 +8,7 @@ from typing import Any
 
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
-from ...torch_types import NAMES, as_dtype, dtype as Dtype
+from ...torch_types import NAMES, as_dtype, dtype as Dtype, scalar_type_name
 from ..row import METHODS, Call, call, composite, dtype_name, number, numpy_dtype, op
 from ..tensor import Tensor
 from .common import broadcast, common_dtype, float_dtype, operand, shape_of, strides_of
@@ -252,6 +252,9 @@ for _name, _ir_name, _backward, _saved in (("addcmul", "mul", "AddcmulBackward0"
 @op("lerp", build=lambda a, b, w: _lerp(a, b, w), backward="LerpBackward0", saved="self end weight", inputs="self end weight?",
     inplace=True)
 def _lerp_rule(self: Tensor, end: Tensor, weight: Any) -> Call:
+    if not self._dtype.is_floating_point:
+        kernel = "tensor" if isinstance(weight, Tensor) else "scalar"
+        raise NotImplementedError(f'"lerp_kernel_{kernel}" not implemented for \'{scalar_type_name(self._dtype)}\'')
     shape = broadcast(self._shape, end._shape, shape_of(weight))
     return Call((self, end, operand(weight, self._dtype)), (), shape, self._dtype,
                 name="LerpBackward1" if isinstance(weight, Tensor) else "")
@@ -312,7 +315,10 @@ def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     if dtype is None:
         return tensor_type_name(self._dtype)
     if isinstance(dtype, str):
-        dtype = next(d for d in NAMES.values() if tensor_type_name(d) == dtype)
+        named = {tensor_type_name(d): d for d in NAMES.values()}
+        if dtype not in named:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = named[dtype]
     return cast_to(self, getattr(dtype, "_legacy_dtype", dtype))
 
 

@@ -178,10 +178,10 @@ def _matrix_power(self: Tensor, n: int) -> Any:
     check_square("linalg.matrix_power", self)
     if n == 0:
         return call("expand_to", call("eye", self._shape[-1], dtype=self._dtype), self._shape).clone()
+    if n == 1:
+        return call("clone", self)
     if n < 0:
         self, n = call("inverse", self), -n
-    if n == 1:
-        return call("clone", self) if n == 1 else self
     result = None
     while n:
         if n & 1:
@@ -244,8 +244,17 @@ def _matmul(self: Tensor, other: Tensor) -> Any:
     return call("matmul", self, other)
 
 
+@composite("linalg_vander", to="")
+def _vander(x: Tensor, *, N: int | None = None) -> Any:
+    """Rising powers of each element, along a new last axis."""
+    powers = range(x._shape[-1] if N is None else N)
+    return renamed(call("stack", [call("pow", x, p) for p in powers], -1), "CatBackward0")
+
+
 @composite("linalg_vecdot", to="")
 def _vecdot(self: Tensor, other: Tensor, *, dim: int = -1) -> Any:
+    if len(self._shape) == len(other._shape) == 1:
+        return call("vdot", self, other)
     return call("sum", call("mul", self, other), dim)
 
 

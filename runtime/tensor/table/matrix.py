@@ -8,7 +8,7 @@ from ....compiler.ir import Node
 from ...torch_types import scalar_type_name
 from ..geometry import numel, wrap_dim
 from ..messages import c_name
-from ..row import METHODS, ROWS, Call, call, composite, number, numpy_dtype, op, type_name
+from ..row import METHODS, ROWS, Call, call, composite, number, numpy_dtype, op, renamed, type_name
 from ..tensor import Tensor
 from .common import broadcast
 
@@ -61,7 +61,7 @@ def _dot(self: Tensor, tensor: Tensor) -> Call:
     return Call((self, tensor), (), (), self._dtype)
 
 
-composite("vdot")(lambda self, other: call("dot", self, other))
+composite("vdot")(lambda self, other: renamed(call("dot", self, other), "VdotBackward0"))
 
 
 @op("bmm", build=lambda a, b: build.matmul(a, b), backward="BmmBackward0", saved="mat2>self self>mat2", inputs="self mat2")
@@ -186,6 +186,9 @@ def _fused(name: str, product: str, second: str, third: str, backward: str) -> N
     """`beta * self + alpha * (second @ third)`."""
     def rule(self: Tensor, *matrices: Tensor, beta: Any = 1, alpha: Any = 1) -> Call:
         a, b = matrices
+        if product == "mm" and a._dtype is not b._dtype:
+            raise RuntimeError("mat1 and mat2 must have the same dtype, but got "
+                               f"{scalar_type_name(a._dtype)} and {scalar_type_name(b._dtype)}")
         made = ROWS[product].rule(a, b)
         if self._dtype is not a._dtype:
             raise RuntimeError("self and mat2 must have the "
@@ -215,10 +218,9 @@ def _addr(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any
 
 @composite("chain_matmul", to="f")
 def _chain_matmul(*matrices: Tensor) -> Tensor:
-    made = matrices[0]
-    for matrix in matrices[1:]:
-        made = call("mm", made, matrix)
-    return made
+    if len(matrices) == 1:
+        return call("clone", matrices[0])  # type: ignore[no-any-return]
+    return call("linalg_multi_dot", matrices)  # type: ignore[no-any-return]
 
 
 def _einsum(*nodes_and_equation: Any) -> Node:

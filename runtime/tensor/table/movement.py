@@ -289,7 +289,7 @@ def _diagflat(self: Tensor, offset: int = 0) -> Tensor:
 @op("trace", build=lambda x: f.sum(build.diagonal(x, 0, 0, 1), axes=(0,)), backward="TraceBackward0")
 def _trace(self: Tensor) -> Call:
     if len(self._shape) != 2:
-        raise RuntimeError("trace: expected a matrix")
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(self._shape)}")
     return Call((self,), (), (), self._dtype)
 
 

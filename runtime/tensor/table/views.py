@@ -8,6 +8,7 @@ import numpy as np
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ....compiler.ops.movement import inverse_order
+from ...torch_types import scalar_type_name
 from ..geometry import numel, view_strides, wrap_dim
 from ..row import METHODS, Call, call, composite, view
 from ..tensor import Tensor
@@ -83,8 +84,16 @@ def _view_dtype(self: Tensor, dtype: Any) -> Tensor:
     from ..exchange import alias, shared
     from ..row import numpy_dtype
 
-    made = shared(alias(self).view(numpy_dtype(dtype)))
-    return made
+    old, new = self._dtype.itemsize, dtype.itemsize
+    if old != new:
+        names = f"to view {scalar_type_name(self._dtype)} as {scalar_type_name(dtype)} (different element sizes)"
+        if not self._shape:
+            raise RuntimeError(f"self.dim() cannot be 0 {names}")
+        if self._strides[-1] != 1:
+            raise RuntimeError(f"self.stride(-1) must be 1 {names}, but got {self._strides[-1]}")
+        if new > old and self._shape[-1] % (new // old):
+            raise RuntimeError(f"self.size(-1) must be divisible by {new // old} {names}, but got {self._shape[-1]}")
+    return shared(alias(self).view(numpy_dtype(dtype)))
 
 
 @composite("view_as", to="m")
@@ -191,6 +200,12 @@ def _movedim(self: Tensor, source: Any, destination: Any) -> Tensor:
     ndim = len(self._shape)
     sources = [wrap_dim(d, ndim) for d in (source if isinstance(source, (tuple, list)) else [source])]
     targets = [wrap_dim(d, ndim) for d in (destination if isinstance(destination, (tuple, list)) else [destination])]
+    for name, given, places in (("source", sources, source), ("destination", targets, destination)):
+        if len(set(given)) < len(given):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(places)})")
+    if len(sources) != len(targets):
+        raise RuntimeError("movedim: Invalid source or destination dims: source "
+                           f"({list(source)} dims) should contain the same number of dims as destination ({list(destination)} dims)")
     order = [-1] * ndim
     for s, t in zip(sources, targets, strict=True):
         order[t] = s

@@ -11,7 +11,7 @@ import numpy as np
 
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
-from ..row import Call, call, composite, op
+from ..row import Call, call, composite, op, renamed
 from ..tensor import Tensor
 
 
@@ -373,7 +373,8 @@ def _pools(dimensions: int) -> None:
         out = tuple(n if wanted is None else int(wanted) for n, wanted in zip(space, given, strict=True))
         if not greatest and dimensions > 1 and all(n == 1 for n in out):
             return call("mean", self, list(range(-dimensions, 0)), True)
-        return call("adaptive_pool_of", self, out, greatest)
+        made = call("adaptive_pool_of", self, out, greatest)
+        return renamed(made, "SqueezeBackward1") if dimensions == 1 else made
 
     composite(f"max_pool{dimensions}d", to="f" if dimensions < 3 else "")(max_pool)
     composite(f"avg_pool{dimensions}d", to="f" if dimensions == 1 else "")(average_pool)
@@ -427,6 +428,11 @@ _PAD_NAMES = {"reflect": "ReflectionPad{}DBackward0", "replicate": "ReplicationP
 def _pad(self: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Any:
     """More elements before and after the last axes: `pad` goes backwards through the axes, two numbers for each."""
     pad = [int(p) for p in pad]
+    if len(pad) % 2:
+        raise RuntimeError("Padding length must be divisible by 2")
+    if len(pad) > 2 * len(self._shape):
+        raise RuntimeError("Padding length should be less than or equal to two times the input dimension but got padding length "
+                           f"{len(pad)} and input of dimension {len(self._shape)}")
     if mode == "constant":
         return call("constant_pad_nd", self, pad, 0 if value is None else value)
     if value not in (None, 0):
