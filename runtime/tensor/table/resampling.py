@@ -189,14 +189,14 @@ def _columns(x: Node, kernel: Any, dilation: Any, padding: Any, stride: Any, out
             for i, j in itertools.product(*map(range, kernel))]
     stacked = build.stack(taps, 2)
     batch, channels = x.shape[:2]
-    return build.reshape(stacked, (batch, channels * len(taps), math.prod(out)))  # type: ignore[operator]
+    return build.reshape(stacked, (batch, channels * len(taps), math.prod(out)))
 
 
 def _summed(x: Node, space: Any, kernel: Any, dilation: Any, padding: Any, stride: Any, out: tuple[int, int]) -> Node:
     """The adjoint of `_columns`: each window's elements added where they were taken from."""
     places = math.prod(kernel)
     batch = x.shape[0]
-    channels = x.shape[1] // places  # type: ignore[operator]
+    channels = x.shape[1] // places
     split = build.reshape(x, (batch, channels, places, *out))
     whole = (batch, channels, *(n + 2 * p for n, p in zip(space, padding, strict=True)))
     total: Any = None
