@@ -42,12 +42,59 @@ class Library:
 def _code_generator() -> Any:
     from numba.core import codegen
 
-    generator: Any = codegen.JITCPUCodegen
-    return generator("chainrule")
+    private: Any = codegen
+    plain: Any = private.JITCodeLibrary
+
+    class Late(plain):  # type: ignore[misc]
+        """A library that links the functions of one more module, `definitions`, behind its optimisation."""
+
+        definitions = None
+
+        def _optimize_final_module(self) -> None:
+            plain._optimize_final_module(self)
+            if self.definitions is not None:
+                _link(self._final_module, self.definitions, self._codegen)
+
+    generator = private.JITCPUCodegen("chainrule")
+    generator._library_class = Late
+    return generator
 
 
-def build(name: str, emit: Callable[[Any], None]) -> Library:
-    """Compile one module: `emit` receives an empty llvmlite `ir.Module` for this machine and fills it."""
+def _link(module: Any, definitions: Any, generator: Any) -> None:
+    """Link the functions that an optimised module declares and `definitions` defines, and inline those marked for it."""
+    import llvmlite.binding as llvm
+
+    def run(*passes: str) -> None:
+        manager = llvm.create_new_module_pass_manager()
+        for name in passes:
+            getattr(manager, f"add_{name}_pass")()
+        with llvm.create_pass_builder(generator._tm, llvm.create_pipeline_tuning_options()) as builder:
+            manager.run(module, builder)
+
+    for kept in module.global_variables:
+        if kept.name == "llvm.compiler.used":  # it holds the declarations, also those that no loop took
+            kept.name, kept.linkage = "kept", "internal"
+            run("global_dead_code_eliminate")
+    second = llvm.parse_assembly(str(definitions))
+    names = {each.name for each in second.functions if not each.is_declaration}
+    module.link_in(second)
+    for function in module.functions:
+        if function.name in names:
+            function.linkage = "internal"
+    run("always_inliner", "global_dead_code_eliminate")
+
+
+def _features(generator: Any) -> frozenset[str]:
+    """The features of the machine for which numba makes code, as LLVM names them."""
+    return frozenset(each[1:] for each in generator._tm_features.split(",") if each.startswith("+"))
+
+
+def build(name: str, emit: Callable[[Any], None], features: frozenset[str] | None = None) -> Library:
+    """Compile one module: `emit` receives an empty llvmlite `ir.Module` for this machine and fills it.
+
+    Its attribute `features` has the features of the machine that emitted code may rely on, all of them or those given. If it
+    is given an attribute `definitions`, that is a module of functions to be linked and inlined after optimisation.
+    """
     with stage("import"):
         from numba.core.compiler_lock import global_compiler_lock
 
@@ -57,7 +104,9 @@ def build(name: str, emit: Callable[[Any], None]) -> Library:
         library = generator.create_library(name)
         library.enable_object_caching()
         module = library.create_ir_module(name)
+        module.features = _features(generator) if features is None else features
         emit(module)
+        library.definitions = getattr(module, "definitions", None)
         library.add_ir_module(module)
         library.finalize()
     return Library(library)

@@ -10,7 +10,7 @@ vector body, in the scalar tail, in any split over threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -29,6 +29,7 @@ class Function:
         vectorisable: whether a loop of floats over it becomes vector code.
         on_integers: whether there is an emitter for integers, in the module `integer`.
         is_predicate: whether the result is an i1.
+        on: emitters of the same module for machines that have a target's instructions, by its name in `target.FEATURES`.
     """
 
     name: str
@@ -40,11 +41,14 @@ class Function:
     vectorisable: bool = True
     on_integers: bool = False
     is_predicate: bool = False
+    on: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def emitter(self) -> Callable[..., Any]:
-        """From `core.Value` arguments to a `Value` or `Bool`; loads llvmlite."""
-        emitter: Callable[..., Any] = getattr(import_module(f".{self.family}", __name__), self.name)
+    def emitter(self, module: Any) -> Callable[..., Any]:
+        """From `core.Value` arguments to a `Value` or `Bool`, for the machine of an LLVM module; loads llvmlite."""
+        from .target import has
+
+        name = next((name for target, name in self.on.items() if has(module, target)), self.name)
+        emitter: Callable[..., Any] = getattr(import_module(f".{self.family}", __name__), name)
         return emitter
 
     @property
@@ -107,7 +111,7 @@ FUNCTIONS: Mapping[str, Function] = _Table(
     Function("digamma", 1, "gamma", 8.0, 8.0, "DLMF 5.11.2"),
     Function("pow", 2, "power", 1.5, 1.0, f"{_MULLER}, 11.4"),
     Function("cbrt", 1, "power", 1.0, 1.0, "1/cbrt from the bit pattern, refined"),
-    Function("hypot", 2, "arithmetic", 1.5, 1.5, "scaled sum of squares"),
+    Function("hypot", 2, "arithmetic", 1.5, 1.5, "scaled sum of squares", on={"avx512": "hypot_by_estimate"}),
     Function("rsqrt", 1, "arithmetic", 1.5, 1.5, "1/sqrt(x)"),
     Function("product_error", 2, "arithmetic", 0.0, 0.0, "fma (Dekker 1971)"),
     Function("sum_error", 2, "arithmetic", 0.0, 0.0, "Knuth, TAOCP volume 2, 4.2.2"),
@@ -160,8 +164,10 @@ def emit(name: str, builder: Any, *args: Any, inline: bool = True) -> Any:
         return _call(builder, f"cr.{name}.i{type.width}", args, function.integer_emitter, False, inline)
     from .core import Value, format_of
 
+    emitter = function.emitter(builder.module)
+
     def emit_floats(inner: Any, *arguments: Any) -> Any:
-        return function.emitter(*(Value(inner, argument) for argument in arguments)).ir
+        return emitter(*(Value(inner, argument) for argument in arguments)).ir
 
     return _call(builder, f"cr.{name}.{format_of(type).name}", args, emit_floats, function.is_predicate, inline)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from .core import Bool, Value, fma, two_product, two_sum, where
-from .rare import replace_outside
+from . import target
+from .core import F64, Bool, Value, fma, two_product, two_sum, where
+from .rare import replace_outside, replace_where
 
 
 def fmod(a: Value, b: Value) -> Value:
@@ -107,6 +108,38 @@ def isfinite(x: Value) -> Bool:
 
 
 SCALES = {"f64": (2.0**500, 2.0**-600), "f32": (2.0**50, 2.0**-70)}  # squares are safe in between; scale to get there
+
+
+SAFE_SQUARES = {"f64": (2.0**-900, 2.0**1000), "f32": (2.0**-80, 2.0**120)}  # whose sum is as exact as others
+
+
+def hypot_by_estimate(x: Value, y: Value) -> Value:
+    """The same from an estimate of the root, on squares that need no scaling; `hypot` where they do."""
+    total = fma(x, x, y * y)
+    inverse = target.rsqrt_estimate(total)
+    root, half = total * inverse, inverse * 0.5
+    if x.format is F64:
+        error = fma(-half, root, 0.5)
+        root, half = fma(root, error, root), fma(half, error, half)
+    root = fma(fma(-root, root, total), half, root)
+    return replace_where(_is_unsafe, root, _hypot_of_unsafe, total, x, y)
+
+
+def _is_unsafe(total: Value, x: Value, y: Value) -> Bool:
+    low, high = (x.format.bits(limit) for limit in SAFE_SQUARES[x.format.name])
+    return (total.bits() - low).is_above(high - low)  # also NaN
+
+
+def _hypot_of_unsafe(total: Value, x: Value, y: Value) -> Value:
+    return replace_where(_is_not_zero, total, _hypot_of_scaled, x, y)  # zeros are not rare
+
+
+def _is_not_zero(x: Value, y: Value) -> Bool:
+    return ~(x.equals(0.0) & y.equals(0.0))
+
+
+def _hypot_of_scaled(x: Value, y: Value) -> Value:
+    return hypot(x, y)
 
 
 def hypot(x: Value, y: Value) -> Value:

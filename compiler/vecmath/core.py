@@ -70,8 +70,25 @@ def format_of(float_type: Any) -> Format:
     raise TypeError(f"vector math works on double and float, not on {float_type}")
 
 
+def _like(type: Any, element: Any) -> Any:
+    """`element`, or a vector of as many of them as `type` has."""
+    return ir.VectorType(element, type.count) if isinstance(type, ir.VectorType) else element
+
+
+def _constant(type: Any, number: float) -> Any:
+    return ir.Constant(type, [number] * type.count if isinstance(type, ir.VectorType) else number)
+
+
+def call_intrinsic(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
+    """A call of the LLVM intrinsic of that full name."""
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(result, [argument.type for argument in arguments]), name)
+    return builder.call(function, arguments)
+
+
 class Bool:
-    """A truth value (`i1`)."""
+    """A truth value (`i1`), or a vector of them."""
 
     __slots__ = ("builder", "ir")
 
@@ -102,7 +119,7 @@ class Bits:
     def _operand(self, other: Bits | int) -> Any:
         if isinstance(other, Bits):
             return other.ir
-        return ir.Constant(self.ir.type, other & ((1 << self.ir.type.width) - 1))
+        return _constant(self.ir.type, other & ((1 << self.format.width) - 1))
 
     def _make(self, value: Any) -> Bits:
         return Bits(self.builder, value, self.format)
@@ -143,13 +160,20 @@ class Bits:
     def equals(self, other: Bits | int) -> Bool:
         return Bool(self.builder, self.builder.icmp_unsigned("==", self.ir, self._operand(other)))
 
+    def is_above(self, other: Bits | int) -> Bool:
+        """Whether it is the larger of two numbers without signs."""
+        return Bool(self.builder, self.builder.icmp_unsigned(">", self.ir, self._operand(other)))
+
     def as_float(self) -> Value:
         """The float with this bit pattern."""
-        return Value(self.builder, self.builder.bitcast(self.ir, self.format.float_type), self.format)
+        return Value(self.builder, self.builder.bitcast(self.ir, _like(self.ir.type, self.format.float_type)), self.format)
 
 
 class Value:
-    """A float. Python numbers in an expression become constants of its format; comparisons with NaN are false."""
+    """A float, or in code that is written for vectors a vector of them.
+
+    Python numbers in an expression become constants of its format; comparisons with NaN are false.
+    """
 
     __slots__ = ("builder", "format", "ir")
 
@@ -159,10 +183,10 @@ class Value:
         self.format = format or format_of(value.type)
 
     def constant(self, number: float) -> Value:
-        return Value(self.builder, ir.Constant(self.format.float_type, float(number)), self.format)
+        return Value(self.builder, _constant(self.ir.type, float(number)), self.format)
 
     def _operand(self, other: Value | float) -> Any:
-        return other.ir if isinstance(other, Value) else ir.Constant(self.format.float_type, float(other))
+        return other.ir if isinstance(other, Value) else _constant(self.ir.type, float(other))
 
     def _make(self, value: Any) -> Value:
         return Value(self.builder, value, self.format)
@@ -220,15 +244,14 @@ class Value:
 
     def bits(self) -> Bits:
         """The bit pattern."""
-        return Bits(self.builder, self.builder.bitcast(self.ir, self.format.int_type), self.format)
+        return Bits(self.builder, self.builder.bitcast(self.ir, _like(self.ir.type, self.format.int_type)), self.format)
 
     def intrinsic(self, name: str, *others: Value | float) -> Value:
         """An LLVM intrinsic of one result type, e.g. `llvm.sqrt`."""
-        type = self.format.float_type
+        type = self.ir.type
         arguments = [self.ir, *(self._operand(other) for other in others)]
-        signature = ir.FunctionType(type, [type] * len(arguments))
-        function = self.builder.module.declare_intrinsic(name, [type], signature)
-        return self._make(self.builder.call(function, arguments))
+        lanes = f"v{type.count}" if isinstance(type, ir.VectorType) else ""
+        return self._make(call_intrinsic(self.builder, f"{name}.{lanes}{self.format.name}", type, *arguments))
 
     def sqrt(self) -> Value:
         return self.intrinsic("llvm.sqrt")

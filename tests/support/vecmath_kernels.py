@@ -1,56 +1,56 @@
-"""Loops over one emitted function, compiled by numba as the library compiles its kernels."""
+"""Loops over one emitted function, compiled as the library compiles its kernels."""
 
 from __future__ import annotations
 
 import ctypes
 from functools import cache
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
-from chainrule.compiler import vecmath
+from chainrule.compiler import numba_bridge, scalar_llvm, vecmath
+
+PORTABLE = frozenset()  # no instruction that only some machines have
 
 
 @cache
-def kernel(name: str, dtype: np.dtype) -> tuple[object, str]:
+def kernel(name: str, dtype: np.dtype, features: frozenset[str] | None = None) -> tuple[object, str]:
     """`for i in range(n): out[i] = f(in[i], in[n + i]...)`, compiled, and its assembly. Predicates give 0 and 1."""
-    scalar = numba.from_dtype(dtype)
+    function = vecmath.FUNCTIONS[name]
+    symbol = f"loop_{name}_{dtype}{'' if features is None else '_portable'}"
 
-    @intrinsic
-    def nest(typing_context, n, inputs, outputs):
-        def generate(context, builder, signature, arguments):
-            size, source, target = arguments
-            with cgutils.for_range(builder, size) as loop:
-                offsets = [
-                    builder.add(loop.index, builder.mul(size, size.type(k)))
-                    for k in range(vecmath.FUNCTIONS[name].arity)
-                ]
-                values = [builder.load(builder.gep(source, [offset])) for offset in offsets]
-                result = vecmath.emit(name, builder, *values)
-                if vecmath.FUNCTIONS[name].is_predicate:
-                    result = builder.uitofp(result, values[0].type)
-                builder.store(result, builder.gep(target, [loop.index]))
-            return ir.Constant(ir.IntType(8).as_pointer(), None)
+    def fill(module: ir.Module) -> None:
+        i64, element = ir.IntType(64), scalar_llvm.ir_type(dtype)
+        pointer = element.as_pointer()
+        loop = ir.Function(module, ir.FunctionType(ir.VoidType(), [i64, pointer, pointer]), symbol)
+        loop.attributes.alignstack = 64  # as kernels have it
+        size, source, target = loop.args
+        for array in (source, target):
+            array.add_attribute("noalias")
+        builder = ir.IRBuilder(loop.append_basic_block("entry"))
+        entry, body, done = builder.block, loop.append_basic_block("body"), loop.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed(">", size, i64(0)), body, done)
+        builder.position_at_end(body)
+        index = builder.phi(i64)
+        places = [builder.add(index, builder.mul(size, i64(k))) for k in range(function.arity)]
+        result = vecmath.emit(name, builder, *(builder.load(builder.gep(source, [place])) for place in places))
+        builder.store(builder.uitofp(result, element) if function.is_predicate else result, builder.gep(target, [index]))
+        following = builder.add(index, i64(1), flags=("nsw",))
+        index.add_incoming(i64(0), entry)
+        index.add_incoming(following, body)
+        builder.cbranch(builder.icmp_signed("<", following, size), body, done)
+        builder.position_at_end(done)
+        builder.ret_void()
 
-        return types.void(n, inputs, outputs), generate
-
-    pointer = types.CPointer(scalar)
-
-    @numba.cfunc(types.void(types.int64, pointer, pointer), error_model="numpy")
-    def loop_nest(n, inputs, outputs):
-        nest(n, inputs, outputs)
-
-    return loop_nest, loop_nest._library.get_asm_str()
+    library = numba_bridge.build(symbol, fill, features)
+    call = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(library.address(symbol))
+    return call, library.assembly()
 
 
-def evaluate(name: str, *arguments: np.ndarray) -> np.ndarray:
+def evaluate(name: str, *arguments: np.ndarray, features: frozenset[str] | None = None) -> np.ndarray:
     """The emitted function on arrays of one dtype and length."""
-    loop_nest, _ = kernel(name, arguments[0].dtype)
+    call, _ = kernel(name, arguments[0].dtype, features)
     stacked = np.concatenate(arguments)
     out = np.empty_like(arguments[0])
-    call = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(loop_nest.address)
     call(out.size, stacked.ctypes.data, out.ctypes.data)
     return out
