@@ -21,7 +21,12 @@ def asin(x: Value) -> Value:
     """The inverse sine in [-pi/2, pi/2]; NaN for |x| > 1."""
     size = abs(x)
     is_small = size < 0.5
-    t, tail = _asin_of_part(size, is_small)
+    half_complement = fma(size, -0.5, 0.5)
+    z = where(is_small, size * size, half_complement)
+    root = half_complement.sqrt()
+    root_low = where(root > 0.0, fma(-root, root, half_complement) / (root + root), root)
+    t = where(is_small, size, root)
+    tail = fma(t * z, polynomial(z, coefficients.ASIN(x)), where(is_small, x.constant(0.0), root_low))
     # asin |x| = pi/2 - 2*asin(sqrt((1 - |x|)/2))
     high, low = HALF_PI[x.format.name]
     far = high - (2.0 * t + (2.0 * tail - low))
@@ -32,23 +37,13 @@ def acos(x: Value) -> Value:
     """The inverse cosine in [0, pi]; NaN for |x| > 1."""
     size = abs(x)
     is_small = size < 0.5
-    t, tail = _asin_of_part(size, is_small)
-    high, low = HALF_PI[x.format.name]
-    signed_t, signed_tail = t.with_sign_of(x), tail.with_sign_of(x)
-    near = high - (signed_t + (signed_tail - low))
-    twice = 2.0 * (t + tail)
-    return where(is_small, near, where(x < 0.0, 2.0 * high - (twice - 2.0 * low), twice))
-
-
-def _asin_of_part(size: Value, is_small: Bool) -> tuple[Value, Value]:
-    """T and asin(t) - t >= 0, where t is `size` if it is small, else sqrt((1 - size)/2)."""
     half_complement = fma(size, -0.5, 0.5)
     z = where(is_small, size * size, half_complement)
-    root = half_complement.sqrt()
-    root_low = where(root > 0.0, fma(-root, root, half_complement) / (root + root), root)
-    t = where(is_small, size, root)
-    low = where(is_small, size.constant(0.0), root_low)
-    return t, fma(t * z, polynomial(z, coefficients.ASIN(size)), low)
+    # pi/2 - asin(x), or 2*asin(sqrt((1 - |x|)/2)), for negative x from pi: sums of no more than two roundings
+    angle = where(is_small, -x, (2.0 * half_complement.sqrt()).with_sign_of(x))
+    pi = 2.0 * HALF_PI[x.format.name][0]
+    base = where(is_small, x.constant(0.5 * pi), where(x < 0.0, x.constant(pi), 0.0))
+    return base + fma(angle, z * polynomial(z, coefficients.ASIN(x)), angle)
 
 
 def atan(x: Value) -> Value:
