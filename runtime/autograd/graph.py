@@ -20,9 +20,11 @@ class saved_tensors_hooks:
 
     def __enter__(self) -> None:
         state.saved_hooks.append(self._hooks)
+        state.refresh()
 
     def __exit__(self, *_error: object) -> None:
         state.saved_hooks.pop()
+        state.refresh()
 
 
 class save_on_cpu(saved_tensors_hooks):

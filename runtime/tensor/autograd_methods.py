@@ -140,7 +140,8 @@ def set_data(self: Tensor, value: Tensor) -> None:
 def backward(self: Tensor, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False,
              inputs: Any = None) -> None:
     """Add the gradient of this tensor (weighted by `gradient`) to the `.grad` of the leaves of its graph."""
-    if gradient is None and inputs is None and not create_graph and type(self._record) is Record and _by_plan(self, retain_graph):
+    if gradient is None and inputs is None and not create_graph and type(self._record) is Record and (
+            self._record.aval.needs and _by_plan(self, retain_graph)):
         return
     from . import engine
 

@@ -12,6 +12,7 @@ from .evaluate import ValueNeededError
 from .geometry import wrap_dim
 from .records import Record
 from .row import FUNCTIONS, METHODS, call, composite
+from .tape import stands
 from .tensor import Tensor, alias_of, wrap
 from .value import leaf
 
@@ -21,7 +22,7 @@ def __repr__(self: Tensor, *, tensor_contents: Any = None) -> str:
     if getattr(type(self), "_is_parameter", False):
         return format_parameter(array, dtype=self._dtype, requires_grad=self.requires_grad)
     record = self._record
-    if type(record) is Record and (self._value is record.value if record.value is not None else not record.freed):
+    if type(record) is Record and record.aval.needs and stands(self, record):
         name: str | None = record.entry.name
     else:
         node = self.grad_fn

@@ -7,7 +7,9 @@ import numpy as np
 
 from ..torch_types import from_numpy_dtype
 from .modes import state
+from .records import Record
 from .storage import Storage
+from .tape import leave
 from .tensor import Tensor, wrap
 from .value import Array, leaf
 
@@ -62,6 +64,9 @@ def numpy(self: Tensor, *, force: bool = False) -> Array:
     """
     if state.grad and not force and self.requires_grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if type(self._record) is Record and not self._record.aval.needs:
+        self._array()
+        leave(self)  # whose record would be a second owner of the contents
     return alias(self)
 
 

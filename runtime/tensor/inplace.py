@@ -257,6 +257,7 @@ def write_out(out: Tensor, result: Tensor, name: str) -> None:
     if out._shape != result._shape:
         if math.prod(out._shape):
             warnings.warn(RESIZED.format(list(out._shape), list(result._shape)), stacklevel=4)
+        leave(out)
         out._shape = result._shape
         out._geometry = None
         out._storage.value = result._value

@@ -10,14 +10,26 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+RECORDING, PLAIN, INFERENCE, UNUSUAL = range(4)  # what results are: in the graph if an input is; never; inference tensors
+
+
 class _State(threading.local):
     grad: bool = True
     inference: bool = False
+    kind: int = RECORDING  # what follows from the two; `UNUSUAL`: where operations do not leave records
     anomaly: bool = False
     check_nan: bool = True
 
     def __init__(self) -> None:
         self.saved_hooks: list[tuple[Any, Any]] = []  # pairs of pack and unpack
+
+
+    def refresh(self) -> None:
+        """Say what kind of results there are, after any of the others has changed."""
+        if self.saved_hooks or (self.grad and self.inference):
+            self.kind = UNUSUAL
+        else:
+            self.kind = RECORDING if self.grad else INFERENCE if self.inference else PLAIN
 
 
 state = _State()
@@ -99,10 +111,12 @@ class _GradMode(_Mode):
     def __enter__(self) -> Self:
         self._before = state.grad  # type: ignore[assignment]
         state.grad = self._inside
+        state.refresh()
         return self
 
     def __exit__(self, *_error: object) -> None:
         state.grad = self._before  # type: ignore[assignment]
+        state.refresh()
 
 
 class no_grad(_GradMode):
@@ -126,20 +140,24 @@ class set_grad_enabled(_Mode):
         self._mode = mode
         self._outside = state.grad
         state.grad = mode
+        state.refresh()
 
     def clone(self) -> set_grad_enabled:
         return set_grad_enabled(self._mode)
 
     def __call__(self, function: F) -> F:
         state.grad = self._outside
+        state.refresh()
         return super().__call__(function)
 
     def __enter__(self) -> Self:
         state.grad = self._mode
+        state.refresh()
         return self
 
     def __exit__(self, *_error: object) -> None:
         state.grad = self._outside
+        state.refresh()
 
     def __repr__(self) -> str:
         return f"torch.autograd.grad_mode.set_grad_enabled(mode={self._mode})"
@@ -165,7 +183,9 @@ class inference_mode(_Mode):
         self._outside = state.grad, state.inference
         state.inference = self._mode
         state.grad = not self._mode
+        state.refresh()
         return self
 
     def __exit__(self, *_error: object) -> None:
         state.grad, state.inference = self._outside
+        state.refresh()

@@ -18,7 +18,7 @@ from .modes import no_grad, state
 from .node import AccumulateGrad, accumulated, plain
 from .records import Held, Number, Ready, Record, aval_of
 from .structure import structure_of
-from .tape import node_of, value_of
+from .tape import known_storage, node_of, value_of
 from .tensor import Tensor, accumulator, wrap
 from .value import NumberValue, Recipe, Value, leaf, own, pending
 
@@ -79,9 +79,11 @@ def backward(root: Tensor, keep_graph: bool | None) -> bool:
     if plan.run is not None:
         results = plan.run(*[leaves[k].value.array for k in plan.sources])
     else:
-        results = _recorded(record, leaves, steps, outside, plan)
-        if results is None:
+        if not numbers_apart(steps):
             return False
+        del found, leaves, steps, outside, shared
+        _, leaves, steps, outside, shared = _survey(record)  # type: ignore[misc]  # with the numbers that are apart now
+        results = _recorded(record, leaves, steps, outside, plan)
     for position, result in zip(plan.targets, results, strict=True):
         if position >= 0:
             _accumulate(leaves[position], result)
@@ -123,9 +125,11 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
             key.append(entry)
             value = item.value
             if value is not None:
-                storage = item.storage
+                storage = known_storage(item)
                 if storage is not None and storage.value is not value and entry.place is None:
                     return None
+                if value.array is None and not item.aval.needs:
+                    array_of(value)
                 if value.array is not None:
                     if value.mask is not None:
                         return None
@@ -157,6 +161,8 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
 def _usual(held: Held) -> bool:
     """Whether a leaf is what it was, and nothing is to be called when its gradient arrives."""
     tensor = held.tensor()
+    if tensor is None:
+        return False
     if held.counter.version != held.version or held.maker is not None or tensor._requires_grad is not held.aval.needs:
         return False
     meta = tensor._meta
@@ -171,13 +177,11 @@ def _usual(held: Held) -> bool:
     return held.storage.value is held.contents and tensor._storage is held.storage
 
 
-def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outside: Sequence[Record], plan: Plan) -> list[Any] | None:
+def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outside: Sequence[Record], plan: Plan) -> list[Any]:
     """The values that are looked at and the gradients, by way of the engine; the plan learns how."""
     from .engine import gradients_at
 
     targets = [k for k, item in enumerate(leaves) if type(item) is Held and item.aval.needs]
-    if not _numbers_apart(steps):
-        return None
     node = node_of(root)
     aval = root.aval
     one = wrap(Value(ONE, (), (aval.shape, aval.numpy.name), aval.shape, aval.numpy), aval.dtype)
@@ -190,31 +194,41 @@ def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outs
     reached = [k for k in range(len(targets)) if k in found]
     values = [*map(value_of, outside), *(plain(found[k]._value) for k in reached)]
     plan.targets = (*range(-1, -1 - len(outside), -1), *(targets[k] for k in reached))
+    return run_values(values, [item.value for item in leaves], plan, ENGINE_SECONDS * len(steps))
+
+
+def run_values(values: Sequence[Value], inputs: Sequence[Value], plan: Plan, seconds: float) -> list[Any]:
+    """The arrays of pending values; where a compiled program computed them, from the arrays of `inputs` alone, the plan learns how.
+
+    Args:
+        seconds: what recording them took, of which a compiled program is free.
+    """
     order = pending_below(values)
     structure = structure_of(order)
     program = program_of(structure)
     tier = program.tier
     assert tier is not None
     position = {id(v): k for k, v in enumerate(order)}
-    inputs = [item.value for item in leaves]
     place = {id(v): k for k, v in enumerate(inputs)}
     if tier.due and all(id(v) in place for v in structure.leaves()) and all(id(v) in position for v in values):
         wanted = tuple([position[id(v)] for v in values])
         sources = tuple([place[id(v)] for v in structure.leaves()])
         arrays = [inputs[k].array for k in sources]
-        compiled = tier.program(structure, wanted, arrays)
+        compiled = tier.program(structure, wanted, arrays)  # type: ignore[arg-type]
         if compiled is not None:
             plan.sources, plan.run = sources, compiled.run
-            return list(compiled.run(*arrays))
+            results = list(compiled.run(*arrays))
+            give(values, results, compiled.masks)
+            return results[:len(values)]
     tier.uses += 1
-    tier.spent += program.seconds + ENGINE_SECONDS * len(steps)
+    tier.spent += program.seconds + seconds
     interpret(structure, program, [v.array for v in structure.leaves()])  # type: ignore[misc]
     for v in values:
         own(v, structure.items)
     return [v.array for v in values]
 
 
-def _numbers_apart(steps: Sequence[Record]) -> bool:
+def numbers_apart(steps: Sequence[Record]) -> bool:
     """Give every use of a Python number a Value of its own, as long as nothing was made of the shared ones."""
     seen: set[int] = set()
     for rec in steps:
@@ -259,6 +273,10 @@ def _accumulate(held: Held, result: Any) -> None:
 def _free(steps: Sequence[Record], shared: Sequence[Record]) -> None:
     """Forget what only the backward pass needs: all that is wanted of the forward pass has its value by now."""
     for rec in steps:
+        if not rec.aval.needs:
+            if rec.value is not None and rec.entry.place is None:
+                rec.inputs = rec.kept = ()
+            continue
         rec.freed = True
         if rec.value is not None and rec not in shared:
             rec.value = rec.storage = None

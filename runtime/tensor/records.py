@@ -17,25 +17,28 @@ if TYPE_CHECKING:
     from .geometry import Strides
     from .node import OpNode
     from .row import Row
-    from .storage import Storage
     from .tensor import Tensor
 
 MOST_ENTRIES = 8192
 
 
 class Aval:
-    """Shape and dtype of a tensor, and whether gradients flow to it: interned, so that it is compared by identity.
+    """Shape, dtype and layout of a tensor, and whether gradients flow to it: interned, so that it is compared by identity.
 
     Attributes:
+        strides: of a tensor that does not lie in C order; None: it does.
+        inference: whether it was made in inference mode.
         scalar: whether there is one element.
         live: whether it is memory that others can write to, so that what reads it is evaluated at once.
         numbers: the records of Python numbers beside such a tensor, by number.
     """
 
-    __slots__ = ("dtype", "live", "needs", "numbers", "numpy", "scalar", "shape")
+    __slots__ = ("dtype", "inference", "live", "needs", "numbers", "numpy", "scalar", "shape", "strides")
 
-    def __init__(self, shape: Shape, dtype: Dtype, numpy: np.dtype[Any], needs: bool, live: bool) -> None:
+    def __init__(self, shape: Shape, dtype: Dtype, numpy: np.dtype[Any], needs: bool, live: bool, inference: bool, strides: Strides | None
+                 ) -> None:
         self.shape, self.dtype, self.numpy, self.needs, self.live = shape, dtype, numpy, needs, live
+        self.inference, self.strides = inference, strides
         self.scalar = math.prod(shape) == 1
         self.numbers: dict[Any, Number] = {}
 
@@ -43,14 +46,15 @@ class Aval:
 _avals: dict[Any, Aval] = {}
 
 
-def aval_of(shape: Shape, dtype: Dtype, numpy: np.dtype[Any], needs: bool, live: bool = False) -> Aval:
+def aval_of(shape: Shape, dtype: Dtype, numpy: np.dtype[Any], needs: bool, live: bool = False, inference: bool = False,
+            strides: Strides | None = None) -> Aval:
     """The one Aval of these."""
-    key = (shape, dtype, needs, live)
+    key = (shape, dtype, needs, live, inference, strides)
     found = _avals.get(key)
     if found is None:
         if len(_avals) > MOST_ENTRIES:
             _avals.clear()
-        found = _avals[key] = Aval(shape, dtype, numpy, needs, live)
+        found = _avals[key] = Aval(shape, dtype, numpy, needs, live, inference, strides)
     return found
 
 
@@ -81,6 +85,9 @@ _entries: dict[Any, Entry] = {}
 class Record:
     """A recorded operation.
 
+    One that gradients flow to is a part of the graph. Any other is only waiting to be computed: as soon as it has a value, it
+    forgets its inputs.
+
     Attributes:
         inputs: records of the inputs.
         kept: of each input that is a `Held` the tensor, so that it lives as long as the graph; else None.
@@ -97,7 +104,7 @@ class Record:
     sequence: int
     ref: Any
     value: Value | None
-    storage: Storage | None
+    storage: Any  # refers weakly to one that has no value of its own yet
     node: OpNode | None
     freed: bool
 

@@ -12,17 +12,18 @@ from ...compiler.ir import Node as IRNode
 from ..torch_types import dtype as Dtype, from_numpy_dtype
 from .arguments import check_first, is_number, refuse, type_name
 from .geometry import Strides
-from .modes import no_grad, state
+from .modes import UNUSUAL, no_grad, state
 from .node import Edge, OpNode, Saved, node_class
 from .records import Record, entry_of
 from .replay import replayed
 from .storage import Chain
-from .tape import current, quick_unary, quiet_mode, record as tape_record, record_of_view
+from .tape import current, quick_unary, record as tape_record, record_of_view
 from .tensor import Geometry, Tensor, gradient_edge, wrap
 from .traced import involves_traced, through_trace
 from .value import Recipe, Shape, Value, absent, recorded, scalar
 
 Build = Callable[..., "IRNode | tuple[IRNode, ...]"]
+Tables = tuple[dict[Any, Any], ...]
 
 
 INFERENCE_SAVED = (
@@ -75,7 +76,7 @@ class Row(Recipe):
         outputs: makes a named tuple of the results, if any.
         derivative: the name of the grad_fn of the gradient, where torch has an operation for it; of each input's, if they differ.
         shown: parameters that the grad_fn shows as `_saved_<name>`, with their places among the params.
-        quick: what calls of the kinds that were made before are recorded as; see `tape`.
+        quick: what calls of the kinds that were made before are recorded as, in each mode; see `tape`.
     """
 
     __slots__ = ("backward", "build", "derivative", "hidden", "inputs", "name", "numbers", "outputs", "quick", "rule", "saved",
@@ -84,7 +85,7 @@ class Row(Recipe):
     def __init__(self, name: str, rule: Callable[..., Call], build: Build, backward: str, saved: str, inputs: str,
                  outputs: Callable[..., Any] | None = None, derivative: str = "", shown: dict[str, int] | None = None) -> None:
         self.derivative = tuple(derivative.split())
-        self.quick: dict[Any, Any] = {}
+        self.quick: Tables = ({}, {}, {}, {})
         self.shown = shown or {}
         self.name = name
         self.rule = rule
@@ -324,7 +325,7 @@ def edges_of(inputs: Sequence[Any]) -> list[Edge | None] | None:
 def record(row: Row, made: Call) -> Any:
     """The result of a call: a tensor, or a tuple of them."""
     inputs, params, shape, dtype = made.inputs, made.params, made.shape, made.dtype
-    if row.backward and made.strides is None and not isinstance(dtype, tuple) and dtype.is_floating_point and quiet_mode():
+    if made.strides is None and not isinstance(dtype, tuple) and state.kind != UNUSUAL:
         found = tape_record(row, inputs, params, shape, dtype, _NUMPY.get(dtype) or _numpy(dtype), made.name)
         if found is not None:
             return found
@@ -351,11 +352,12 @@ def _record_many(row: Row, made: Call, values: tuple[Value, ...]) -> Any:
 def record_view(row: ViewRow, made: Call) -> Tensor:
     """A view of the call's input."""
     (base,) = made.inputs
-    source = current(base) if quiet_mode() and base._dtype.is_floating_point else None
-    out = alias_view(base, row, made.params, made.shape, made.strides, made.offset)
-    if source is not None and source.aval.needs and not source.aval.live:
+    source = current(base) if state.kind != UNUSUAL else None
+    if source is not None and not source.aval.live:
+        out = alias_view(base, row, made.params, made.shape, made.strides, made.offset, later=True)
         record_of_view(source, base, out, row, made.params, made.name)
         return out
+    out = alias_view(base, row, made.params, made.shape, made.strides, made.offset)
     edges = edges_of(made.inputs)
     if edges is not None and out._dtype.is_floating_point:
         value = base._value
@@ -365,8 +367,9 @@ def record_view(row: ViewRow, made: Call) -> Tensor:
     return out
 
 
-def alias_view(base: Tensor, row: ViewRow, params: tuple[Any, ...], shape: Shape, strides: Strides, offset: int) -> Tensor:
-    """A tensor on the same storage, which is a differentiable view of the base."""
+def alias_view(base: Tensor, row: ViewRow, params: tuple[Any, ...], shape: Shape, strides: Strides, offset: int, later: bool = False
+               ) -> Tensor:
+    """A tensor on the same storage, which is a differentiable view of the base; `later`: its Value is made when it is asked for."""
     storage = base._storage
     chain: Chain = (*base._chain, (row, params))
     out = object.__new__(Tensor)
@@ -387,7 +390,7 @@ def alias_view(base: Tensor, row: ViewRow, params: tuple[Any, ...], shape: Shape
     meta.base_version = out._counter.version
     if not state.grad:
         meta.creation = "inference" if state.inference else "no_grad"
-    if storage.memory is None:
+    if storage.memory is None and not later:
         out._cached = storage.value
         out._cache = recorded(row, (base._value,), params, shape, storage.value.dtype)
     return out
@@ -396,6 +399,8 @@ def alias_view(base: Tensor, row: ViewRow, params: tuple[Any, ...], shape: Shape
 def renamed(tensor: Tensor, name: str) -> Tensor:
     """A result just made by other operations, whose grad_fn gets the name of the operation that was asked for."""
     made = tensor._record
+    if type(made) is Record and not made.aval.needs:
+        return tensor
     if type(made) is Record and made.node is None:
         entry = made.entry
         made.entry = entry_of(entry.row, entry.params, entry.avals, entry.aval, name, entry.place)

@@ -35,19 +35,32 @@ class Storage(Counter):
     """The contents of a base tensor and of its views.
 
     Attributes:
-        value: the current contents, of the base's shape.
+        value: the current contents, of the base's shape; where they are what a record says, made when they are asked for.
+        record: says what the contents are as long as there is no value.
         strides: of the base, in elements; None: C order.
         memory: the array that holds them, once it has been handed out (to NumPy, by address): from then on it is written in
             place and read at the moment of use. None: nobody outside can see it.
     """
 
-    __slots__ = ("__weakref__", "memory", "strides", "value")
+    __slots__ = ("__weakref__", "memory", "record", "strides", "value")
+    value: Value
 
-    def __init__(self, value: Value, strides: Strides | None = None) -> None:
+    def __init__(self, record: Any) -> None:
         self.version = 0
-        self.value = value
-        self.strides = strides
+        self.record = record
+        self.strides: Strides | None = None
         self.memory: Array | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """The value, where it has to be made first."""
+        if name != "value":
+            raise AttributeError(name)
+        from .tape import value_of
+
+        record = self.record
+        self.value = value = value_of(record)
+        self.record, record.storage = None, self
+        return value
 
     def expose(self) -> Array:
         """The array that holds the contents from now on."""

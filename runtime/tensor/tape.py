@@ -14,7 +14,8 @@ import numpy as np
 
 from ..torch_types import dtype as Dtype, from_numpy_dtype
 from .evaluate import evaluate
-from .modes import state
+from .geometry import contiguous_strides
+from .modes import INFERENCE, RECORDING, state
 from .node import Edge, OpNode, Saved, _sequence, node_class
 from .records import MOST_ENTRIES, Aval, Entry, Held, Number, Ready, Record, aval_of, entry_of
 from .storage import Counter, Storage
@@ -49,11 +50,27 @@ def current(tensor: Tensor) -> Any:
     """The record of a tensor as it is now, a `Record` or a `Held`; None where it must not be recorded by one."""
     found = tensor._record
     if type(found) is Record:
-        if not found.freed and (found.value is None or tensor._value is found.value):
+        if not found.freed and stands(tensor, found):
             return found
     elif type(found) is Held and found.storage.value is found.contents and found.counter.version == found.version:
         return found
     return _hold(tensor)
+
+
+def stands(tensor: Tensor, record: Record) -> bool:
+    """Whether a record still says what its tensor is: it was not written to since."""
+    if record.entry.place is not None:
+        return shows(tensor, record)
+    return not record.freed if record.value is None else tensor._value is record.value
+
+
+def shows(view: Tensor, record: Record) -> bool:
+    """Whether a view's contents are still those that its record says: its storage has not been written to since."""
+    storage = view._storage
+    base = _base(record)
+    if type(base) is not Record:
+        return storage.value is base.contents
+    return storage.record is base if base.value is None else storage.value is base.value
 
 
 def _hold(tensor: Tensor) -> Held | None:
@@ -61,10 +78,14 @@ def _hold(tensor: Tensor) -> Held | None:
     maker = tensor.grad_fn
     needs = tensor._requires_grad or maker is not None
     meta = tensor._meta
-    if (meta is not None and meta.inference) or value.mask is not None or (needs and tensor._geometry is not None):
+    geometry = tensor._geometry
+    if value.mask is not None or (needs and geometry is not None):
         return None
-    held = Held(aval_of(tensor._shape, tensor._dtype, value.dtype, needs, value.live), tensor, value, maker)
-    if type(tensor._record) is not Record:
+    strides = None if geometry is None or geometry.strides == contiguous_strides(tensor._shape) else geometry.strides
+    inference = meta is not None and meta.inference
+    held = Held(aval_of(tensor._shape, tensor._dtype, value.dtype, needs, value.live, inference, strides), tensor, value, maker)
+    known = tensor._record
+    if type(known) is not Record or not known.aval.needs:
         tensor._record = held
     return held
 
@@ -76,27 +97,27 @@ def leave(tensor: Tensor) -> None:
     tensor._record = None
 
 
-def quiet_mode() -> bool:
-    """Whether operations may leave records: gradients are recorded, and nobody wants to see what is saved."""
-    return state.grad and not state.saved_hooks
-
-
 # ------------------------------------------------------------------------------------------------ recording
 def record(row: Row, inputs: Sequence[Any], params: tuple[Any, ...], shape: Shape, dtype: Dtype, numpy: np.dtype[Any], name: str
            ) -> Tensor | None:
     """The result of an operation, recorded; None where that needs more than a record."""
     records: list[Any] = []
-    needs = live = False
+    kind = state.kind
+    needs = live = inference = False
     for item in inputs:
         found = current(item) if isinstance(item, Tensor) else number_record(item)
         if found is None:
             return None
         aval = found.aval
-        needs, live = needs or aval.needs, live or aval.live
+        needs, live, inference = needs or aval.needs, live or aval.live, inference or aval.inference
         records.append(found)
-    if not needs:
-        return None
-    entry = entry_of(row, params, tuple([r.aval for r in records]), aval_of(shape, dtype, numpy, True), name or row.backward, None)
+    if kind == RECORDING and needs and row.backward and dtype.is_floating_point:
+        if inference:
+            return None  # which is refused where something is saved
+    else:
+        needs = False
+    result = aval_of(shape, dtype, numpy, needs, False, kind == INFERENCE)
+    entry = entry_of(row, params, tuple([r.aval for r in records]), result, name or row.backward, None)
     kept = tuple([item if type(found) is Held else None for item, found in zip(inputs, records, strict=True)])
     made = _made(entry, tuple(records), kept)
     if live:
@@ -124,18 +145,20 @@ def _made(entry: Entry, inputs: tuple[Any, ...], kept: tuple[Tensor | None, ...]
 
 
 def record_of_view(base: Any, source: Tensor, out: Tensor, row: Row, params: tuple[Any, ...], name: str) -> None:
-    """Let a record stand for the grad_fn of a view of a recorded tensor, whose contents are there."""
+    """Let a record stand for what a view of a recorded tensor shows, and for its grad_fn."""
     geometry = out._geometry
     assert geometry is not None
-    value = out._value
-    entry = entry_of(row, params, (base.aval,), aval_of(out._shape, out._dtype, value.dtype, True), name or row.backward,
-                     (geometry.strides, geometry.offset))
+    needs = state.kind == RECORDING and base.aval.needs and out._dtype.is_floating_point
+    strides = None if geometry.strides == contiguous_strides(out._shape) else geometry.strides
+    aval = aval_of(out._shape, out._dtype, base.aval.numpy, needs, strides=strides)
     rec = _new(Record)
-    rec.entry, rec.aval, rec.inputs, rec.sequence, rec.ref = entry, entry.aval, (base,), next(_sequence), ref(out)
+    rec.entry = entry_of(row, params, (base.aval,), aval, name or row.backward, (geometry.strides, geometry.offset))
+    rec.aval, rec.inputs, rec.sequence, rec.ref = aval, (base,), next(_sequence), ref(out)
     rec.kept = (source if type(base) is Held else None,)
-    rec.value, rec.storage, rec.node, rec.freed = value, out._storage, None, False
+    rec.value, rec.storage, rec.node, rec.freed = None, ref(out._storage), None, False
     out._record = rec
-    del out._grad_fn
+    if needs:
+        del out._grad_fn
 
 
 # ------------------------------------------------------------------------------------------------ made when asked for
@@ -154,20 +177,25 @@ def fill(tensor: Tensor, name: str) -> Any:
     if name in ("_shape", "_dtype"):  # asked for often, and nothing has to be made for them
         tensor._shape, tensor._dtype = found.aval.shape, found.aval.dtype
         return getattr(tensor, name)
+    aval = found.aval
     if name == "_grad_fn":
-        tensor._grad_fn = node = node_of(found)
+        tensor._grad_fn = node = node_of(found) if aval.needs else None
         return node
     if type(found) is Ready:
-        storage = Storage(leaf(np.asarray(found.array)))
-        tensor._record = tensor._grad_fn = None
+        storage = Storage(None)
+        storage.value = leaf(np.asarray(found.array))
+        tensor._record = None
     else:
         storage = storage_of(found)
-    aval = found.aval
+    if not aval.needs:
+        tensor._grad_fn = None
     tensor._storage = tensor._counter = storage
     tensor._geometry = tensor._cache = tensor._cached = tensor._grad = tensor._meta = None
     tensor._shape, tensor._dtype = aval.shape, aval.dtype
     tensor._requires_grad = False
     tensor._output_nr = 0
+    if aval.inference:
+        tensor._ensure_meta().inference = True
     return getattr(tensor, name)
 
 
@@ -176,7 +204,7 @@ _FILLED = frozenset({"_cache", "_cached", "_counter", "_dtype", "_geometry", "_g
 
 
 def value_of(item: Any) -> Value:
-    """The Value of a record."""
+    """The Value of a record, pending where it was not computed yet."""
     if item.value is None:
         stack = [item]
         while stack:
@@ -189,14 +217,28 @@ def value_of(item: Any) -> Value:
             if rec.value is None:
                 entry = rec.entry
                 rec.value = Value(entry.row, tuple([i.value for i in rec.inputs]), entry.params, entry.aval.shape, entry.aval.numpy)
+                if not entry.aval.needs and entry.place is None:
+                    rec.inputs = rec.kept = ()
     return item.value  # type: ignore[no-any-return]
 
 
 def storage_of(rec: Record) -> Storage:
     """The storage of a recorded tensor."""
-    if rec.storage is None:
-        rec.storage = Storage(value_of(rec))
-    return rec.storage
+    storage = known_storage(rec)
+    if storage is None:
+        storage = Storage(rec)
+        if rec.value is None:
+            rec.storage = ref(storage)  # which refers to the record
+        else:
+            storage.value, storage.record = rec.value, None
+            rec.storage = storage
+    return storage
+
+
+def known_storage(rec: Record) -> Storage | None:
+    """The storage of a recorded tensor, if it was made and is still there."""
+    storage = rec.storage
+    return storage() if type(storage) is ref else storage
 
 
 def tensor_of(rec: Record, position: int) -> Tensor:
@@ -297,8 +339,9 @@ def _saved(rec: Record, edges: Sequence[Edge | None]) -> tuple[Saved, ...]:
         tensor = None if is_result else tensor_of(rec, position)
         storage = storage_of(rec) if tensor is None else tensor._storage
         counter = storage if tensor is None else tensor._counter
-        if type(item) is Record and item.storage is not None:
-            storage, counter = item.storage, _counter(item)  # the tensor may have got another one by `.data = ...`
+        known = known_storage(item) if type(item) is Record else None
+        if known is not None:
+            storage, counter = known, _counter(item)  # the tensor may have got another one by `.data = ...`
         found.append(Saved(name, counter, _version(item), storage, item.aval.shape, item.aval.dtype, tensor,
                            0 if tensor is None else tensor._output_nr, position))
     return tuple(found)
@@ -310,28 +353,29 @@ def quick_binary(row: Row, slow: Any) -> Any:
 
     `slow` takes every other call.
     """
-    table: dict[Any, Entry] = row.quick
+    tables: Sequence[dict[Any, Entry]] = row.quick
 
     def apply(self: Tensor, other: Any) -> Any:
         a = self._record
-        if type(a) is not Record or a.value is not None:
+        if type(a) is not Record or a.value is not None or a.entry.place is not None:
             a = current(self)
         kind = type(other)
         if isinstance(other, Tensor) and a is not None:
             b = other._record
-            if type(b) is not Record or b.value is not None:
+            if type(b) is not Record or b.value is not None or b.entry.place is not None:
                 b = current(other)
-            entry = None if b is None else table.get((a.aval, b.aval))
+            entry = None if b is None else tables[state.kind].get((a.aval, b.aval))
         elif (kind is float or kind is int) and a is not None:
-            entry = table.get((a.aval, kind))
+            entry = tables[state.kind].get((a.aval, kind))
             if entry is not None:
                 b = number_of(other, a.aval)
         else:
             entry = None
-        if entry is None or not state.grad or state.saved_hooks:
+        if entry is None:
+            looks = pending.looks
             made = slow(self, other)
-            if entry is None and a is not None and type(made) is Tensor:
-                _learn(table, row, a, other, made)
+            if a is not None and type(made) is Tensor and pending.looks == looks:
+                _learn(row, a, other, made)
             return made
         return _made(entry, (a, b), (self if type(a) is Held else None, other if type(b) is Held else None))
 
@@ -340,20 +384,21 @@ def quick_binary(row: Row, slow: Any) -> Any:
 
 def quick_unary(row: Row, slow: Any) -> Any:
     """The same of one operand."""
-    table: dict[Any, Entry] = row.quick
+    tables: Sequence[dict[Any, Entry]] = row.quick
 
     def apply(*args: Any, **kwargs: Any) -> Any:
         if kwargs or len(args) != 1 or not isinstance(args[0], Tensor):
             return slow(*args, **kwargs)
         (self,) = args
         a = self._record
-        if type(a) is not Record or a.value is not None:
+        if type(a) is not Record or a.value is not None or a.entry.place is not None:
             a = current(self)
-        entry = None if a is None else table.get(a.aval)
-        if entry is None or not state.grad or state.saved_hooks:
+        entry = None if a is None else tables[state.kind].get(a.aval)
+        if entry is None:
+            looks = pending.looks
             made = slow(self)
-            if entry is None and a is not None and type(made) is Tensor:
-                _learn(table, row, a, None, made)
+            if a is not None and type(made) is Tensor and pending.looks == looks:
+                _learn(row, a, None, made)
             return made
         return _made(entry, (a,), (self if type(a) is Held else None,))
 
@@ -362,30 +407,31 @@ def quick_unary(row: Row, slow: Any) -> Any:
 
 def quick_power(row: Row, slow: Any) -> Any:
     """The same of a tensor and a constant exponent, which is a parameter of the row."""
-    table: dict[Any, Entry] = row.quick
+    tables: Sequence[dict[Any, Entry]] = row.quick
 
     def apply(self: Tensor, other: Any) -> Any:
         kind = type(other)
         a = None
         if kind is int or kind is float:
             a = self._record
-            if type(a) is not Record or a.value is not None:
+            if type(a) is not Record or a.value is not None or a.entry.place is not None:
                 a = current(self)
-        entry = None if a is None else table.get((a.aval, other, kind))
-        if entry is None or not state.grad or state.saved_hooks:
+        entry = None if a is None else tables[state.kind].get((a.aval, other, kind))
+        if entry is None:
             made = slow(self, other)
-            if entry is None and a is not None and type(made) is Tensor:
-                _learn(table, row, a, None, made, (a.aval, other, kind))
+            if a is not None and type(made) is Tensor:
+                _learn(row, a, None, made, (a.aval, other, kind))
             return made
         return _made(entry, (a,), (self if type(a) is Held else None,))
 
     return apply
 
 
-def _learn(table: dict[Any, Entry], row: Row, a: Any, other: Any, made: Tensor, key: Any = None) -> None:
+def _learn(row: Row, a: Any, other: Any, made: Tensor, key: Any = None) -> None:
     """Remember what an ordinary call has made, if it was a record of this row on just these operands, of a floating dtype."""
     rec = made._record
-    if type(rec) is not Record or rec.entry.row is not row or a.aval.live or not a.aval.dtype.is_floating_point:
+    table: dict[Any, Entry] = row.quick[state.kind]
+    if type(rec) is not Record or rec.entry.row is not row or rec.value is not None or a.aval.live or not a.aval.dtype.is_floating_point:
         return
     kinds = tuple([i.aval for i in rec.inputs])
     if key is None and other is not None:

@@ -14,7 +14,7 @@ from .geometry import Strides, contiguous_strides, numel
 from .modes import state
 from .records import Record
 from .storage import Chain, Counter, Storage, read
-from .value import Array, Shape, Value
+from .value import Array, Shape, Value, pending
 
 if TYPE_CHECKING:
     from .node import AccumulateGrad, Node
@@ -91,6 +91,12 @@ class Tensor(metaclass=TensorType):
         geometry = self._geometry
         if geometry is None or not geometry.chain:
             return storage.value
+        record = self._record
+        if self._cached is None and type(record) is Record and storage.memory is None:
+            from .tape import shows, value_of
+
+            if shows(self, record):
+                self._cache, self._cached = value_of(record), storage.value
         if self._cached is not storage.value or storage.memory is not None:
             self._cached = storage.value
             self._cache = _live_view(self) if storage.memory is not None else read(storage.value, geometry.chain, self._shape)
@@ -99,6 +105,12 @@ class Tensor(metaclass=TensorType):
 
     def _array(self) -> Array:
         """The contents as an array that must not be written to."""
+        pending.looks += 1
+        record = self._record
+        if type(record) is Record and record.value is None:
+            from .look import look
+
+            return look(self, record)
         return array_of(self._value)
 
     # ------------------------------------------------------------------ shape and type
@@ -164,7 +176,10 @@ class Tensor(metaclass=TensorType):
     @property
     def requires_grad(self) -> bool:
         """Whether gradients flow to this tensor."""
-        if self._requires_grad or type(self._record) is Record or self._grad_fn is not None:
+        record = self._record
+        if type(record) is Record and (record.aval.needs or record.entry.place is None):
+            return record.aval.needs
+        if self._requires_grad or self._grad_fn is not None:
             return True
         meta = self._meta
         return meta is not None and meta.base is not None and meta.base.requires_grad
@@ -178,7 +193,10 @@ class Tensor(metaclass=TensorType):
     @property
     def is_leaf(self) -> bool:
         """Whether the tensor was made by the user and not by a recorded operation."""
-        return type(self._record) is not Record and self.grad_fn is None
+        record = self._record
+        if type(record) is Record and (record.aval.needs or record.entry.place is None):
+            return not record.aval.needs
+        return self.grad_fn is None
 
     @property
     def grad_fn(self) -> Node | None:
@@ -262,7 +280,7 @@ def wrap(value: Value, dtype: Dtype, strides: Strides | None = None) -> Tensor:
     """A new tensor with a storage of its own, in C order unless strides are given; a leaf that does not require grad."""
     made = _new(Tensor)
     storage = _new(Storage)
-    storage.version, storage.value, storage.strides, storage.memory = 0, value, strides, None
+    storage.version, storage.value, storage.strides, storage.memory, storage.record = 0, value, strides, None, None
     made._storage = made._counter = storage
     made._geometry = None if strides is None else Geometry(strides)
     made._cache = made._cached = None

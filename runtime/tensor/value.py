@@ -93,6 +93,7 @@ class _Pending(threading.local):
     """How much has been recorded since something was last evaluated, as `weight_of` counts it."""
 
     count: float = 0.0
+    looks: int = 0  # how often contents were looked at
     later: bool = False  # whether what reads exposed memory need not be evaluated at once, as nobody can write to it meanwhile
 
 
