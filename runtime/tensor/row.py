@@ -17,7 +17,7 @@ from .node import Edge, OpNode, Saved, node_class
 from .records import Record, entry_of
 from .replay import replayed
 from .storage import Chain
-from .tape import current, quick_unary, record as tape_record, record_of_view
+from .tape import current, record as tape_record, record_of_view
 from .tensor import Geometry, Tensor, gradient_edge, wrap
 from .traced import involves_traced, through_trace
 from .value import Recipe, Shape, Value, absent, recorded, scalar
@@ -197,7 +197,9 @@ def composite(name: str, *, to: str = "mf", also: str = "", replay: bool = False
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
         method = _wrapped(name, function, None, True) if "m" in to else None
         made = _wrapped(name, function, None, False)
-        export(name, replayed(made) if replay else made, to=to, also=also, method=method)
+        if replay:
+            made, method = replayed(made), method and replayed(method)
+        export(name, made, to=to, also=also, method=method)
         return function
 
     return add
@@ -239,7 +241,10 @@ def _caller(row: Row, is_method: bool) -> Callable[..., Any]:
     rule = row.rule
     finish = partial(record_view, row) if isinstance(row, ViewRow) else partial(record, row)
     made = _wrapped(row.name, rule, finish, is_method)
-    return quick_unary(row, made) if row.backward and row.outputs is None and type(row) is Row else made
+    if row.outputs is not None or type(row) is not Row:
+        return made
+    names = list(inspect.signature(rule).parameters)
+    return replayed(made, next((k for k, pair in enumerate(zip(names, row.inputs, strict=False)) if len(set(pair)) > 1), len(row.inputs)))
 
 
 def _wrapped(name: str, function: Callable[..., Any], finish: Callable[[Any], Any] | None, is_method: bool) -> Callable[..., Any]:

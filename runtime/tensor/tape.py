@@ -382,29 +382,6 @@ def quick_binary(row: Row, slow: Any) -> Any:
     return apply
 
 
-def quick_unary(row: Row, slow: Any) -> Any:
-    """The same of one operand."""
-    tables: Sequence[dict[Any, Entry]] = row.quick
-
-    def apply(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != 1 or not isinstance(args[0], Tensor):
-            return slow(*args, **kwargs)
-        (self,) = args
-        a = self._record
-        if type(a) is not Record or a.value is not None or a.entry.place is not None:
-            a = current(self)
-        entry = None if a is None else tables[state.kind].get(a.aval)
-        if entry is None:
-            looks = pending.looks
-            made = slow(self)
-            if a is not None and type(made) is Tensor and pending.looks == looks:
-                _learn(row, a, None, made)
-            return made
-        return _made(entry, (a,), (self if type(a) is Held else None,))
-
-    return apply
-
-
 def quick_power(row: Row, slow: Any) -> Any:
     """The same of a tensor and a constant exponent, which is a parameter of the row."""
     tables: Sequence[dict[Any, Entry]] = row.quick

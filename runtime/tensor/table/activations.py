@@ -12,6 +12,7 @@ from ..geometry import wrap_dim
 from ..messages import not_implemented
 from ..row import FUNCTIONS, METHODS, Call, call, composite, op, renamed
 from ..tensor import Tensor, wrap_array
+from ..value import pending
 from .common import strides_of
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
@@ -316,7 +317,7 @@ composite("alpha_dropout", to="f")(_alpha_dropout)
 
 
 # ---------------------------------------------------------------- softmax and its relatives
-@composite("softmin", to="")
+@composite("softmin", to="", replay=True)
 def _softmin(self: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     return call("softmax", call("neg", self), _implicit_dim(self, dim), dtype)
 
@@ -327,20 +328,21 @@ def _implicit_dim(self: Tensor, dim: int | None) -> int:
 
     if dim is not None:
         return dim
+    pending.looks += 1  # each such call warns
     warnings.warn(
         "Implicit dimension choice for softmax has been deprecated. Change the call to include dim=X as an argument.",
         UserWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
     return 0 if len(self._shape) in (0, 1, 3) else 1
 
 
-@composite("softmax_of", to="")
+@composite("softmax_of", to="", replay=True)
 def _functional_softmax(self: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     return call("softmax", self, _implicit_dim(self, dim), dtype)
 
 
-@composite("log_softmax_of", to="")
+@composite("log_softmax_of", to="", replay=True)
 def _functional_log_softmax(self: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Any:
     return call("log_softmax", self, _implicit_dim(self, dim), dtype)
 

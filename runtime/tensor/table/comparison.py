@@ -9,7 +9,8 @@ from ....compiler.ir import Node, constant, f
 from ...torch_types import NAMES, dtype as Dtype, scalar_type_name
 from ..arguments import is_number
 from ..messages import c_name
-from ..row import METHODS, Call, call, composite, dtype_name, op
+from ..row import METHODS, ROWS, Call, call, composite, dtype_name, op
+from ..tape import quick_binary
 from ..tensor import Tensor
 from .arithmetic import operands_of
 from .common import broadcast, common_dtype, operand, shape_of, strides_of
@@ -36,7 +37,7 @@ def comparison(name: str, operator: str, also: str) -> None:
     def apply(self: Tensor, other: Any) -> Any:
         return call(name, self, other) if isinstance(other, Tensor) or is_number(other) else NotImplemented
 
-    METHODS[operator] = apply
+    METHODS[operator] = quick_binary(ROWS[name], apply)
 
 
 for _name, _also in (("eq", ""), ("ne", "not_equal"), ("lt", "less"), ("le", "less_equal"), ("gt", "greater"),

@@ -80,7 +80,7 @@ def _bmm(self: Tensor, mat2: Tensor) -> Call:
     return Call((self, mat2), (), (n, self._shape[1], mat2._shape[2]), self._dtype)
 
 
-@composite("matmul")
+@composite("matmul", replay=True)
 def _matmul(self: Tensor, other: Tensor) -> Tensor:
     """Torch's decomposition: which operations the graph shows depends on the numbers of axes."""
     for position, item in ((1, self), (2, other)):
@@ -152,7 +152,8 @@ def _batched(self: Tensor, other: Tensor) -> Tensor:
     return call("unsafe_view", made, (*lead, *a[-2:-1], *(b[-1:] if len(b) > 1 else ())))  # type: ignore[no-any-return]
 
 
-METHODS["__matmul__"] = lambda self, other: call("matmul", self, other) if isinstance(other, Tensor) else NotImplemented
+_multiplied = METHODS["matmul"]
+METHODS["__matmul__"] = lambda self, other: _multiplied(self, other) if isinstance(other, Tensor) else NotImplemented
 METHODS["__rmatmul__"] = lambda self, other: NotImplemented
 
 

@@ -185,7 +185,7 @@ def _norm_of(self: Tensor, order: float, dim: Any, keepdim: bool, dtype: Any, na
     name=name)
 
 
-@composite("norm")
+@composite("norm", replay=True)
 def _norm(self: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     if p in ("fro", None):
         p = 2
