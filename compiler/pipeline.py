@@ -141,10 +141,9 @@ def _build(graph: Graph, request: Request, options: Options, entry: EntrySpec | 
         from . import cache
 
         slot = cache.slot(graph, (request, options, entry and entry.layout(), tuple(graph.short_sizes.items())))
-        found = None if slot is None else slot.load()
+        found = None if slot is None else slot.load(lambda record, code: _loaded(record, code, graph, request, options, entry, seconds))
     if found is not None:
-        with stage("load"):
-            return _loaded(*found, graph, request, options, entry, seconds)
+        return found
     with stage("import"):
         from . import derivation  # noqa: F401
         from .assemble import assemble, planned
@@ -167,6 +166,7 @@ def _loaded(record: ProgramRecord, code: bytes, graph: Graph, request: Request, 
 
         return planned(built.simplified, request)
 
-    program = Program(record, load_object(code, record.symbol) if code else None, stages, entry)
+    with stage("load"):
+        program = Program(record, load_object(code, record.symbol) if code else None, stages, entry)
     built = Built(program, graph, lambda: derive(graph, request, options), True, seconds)
     return built

@@ -417,9 +417,9 @@ def _compiled_steps(body: Graph) -> Callable[..., Any] | None:
         return None
     spec = steps(len(body.inputs))
     slot = cache.slot(body, ("steps", spec.layout()))
-    found = None if slot is None else slot.load()
+    found = None if slot is None else slot.load(lambda record, code: _loaded_body(record, code, body, spec))
     try:
-        program = _compiled_body(body, spec, slot) if found is None else _loaded_body(*found, body, spec)
+        program = _compiled_body(body, spec, slot) if found is None else found
     except LoweringError:
         return None
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from .ir import Graph, pack_graph, unpack_graph
 from .op import Shape
-from .sizes import Guard, Size, SizeExpr, evaluate, parse_size
+from .sizes import Guard, Size, SizeExpr, evaluate, parse_size, symbol, symbols_of
 
 __all__ = ["BufferRecord", "CallRecord", "CheckRecord", "KernelRecord", "Layout", "ProgramRecord", "StepRecord", "dump", "load"]
 
@@ -198,6 +200,58 @@ def dump(record: ProgramRecord) -> str:
     return json.dumps(_plain(record), separators=(",", ":"))
 
 
+_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a value is what an annotation of a record says, and all that is in it."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return any(_is(value, one) for one in inner)
+    if origin is tuple:
+        if type(value) is not tuple:
+            return False
+        kinds = inner[:1] * len(value) if inner[-1] is ... else inner
+        return len(kinds) == len(value) and all(map(_is, value, kinds))
+    if isinstance(kind, type) and (kind is Guard or kind.__name__ in _RECORDS):
+        return type(value) is kind and all(_is(getattr(value, name), hint) for name, hint in _hints(kind).items())
+    return kind is Any or (type(value) is kind if kind in (int, bool) else isinstance(value, origin or kind))
+
+
+def _check(record: Any) -> None:
+    """Refuse a record that cannot run.
+
+    Raises:
+        ValueError: a field is not of its type, a buffer is named that there is not, or a size that nothing binds.
+    """
+    if not isinstance(record, ProgramRecord) or not _is(record, ProgramRecord):
+        raise ValueError("not a program's record")
+    if any(buffer.dtype.kind not in "bfiu" for buffer in record.buffers):
+        raise ValueError("a buffer of something else than numbers")
+    buffers: list[int] = [*record.outputs, *range(len(record.inputs))]
+    guards: list[int] = []
+    sizes = [size for buffer in record.buffers for size in buffer.shape] + [size for guard in record.guards for size in guard[1:3]]
+    bound = [size for buffer in record.buffers[:len(record.inputs)] for size in buffer.shape]
+    for step in record.steps:
+        if isinstance(step, KernelRecord):
+            buffers += step.buffers
+            if not {*step.written, *step.streams, *(place for place, _ in step.reduces)} <= {*step.buffers}:
+                raise ValueError("a kernel writes what it does not take")
+            sizes += [step.extent, step.statements, step.scratch, step.when, *map(symbol, step.sizes)]
+        elif isinstance(step, CallRecord):
+            buffers += [step.result, *step.operands]
+            guards += step.guards
+            bound += record.buffers[step.result].shape if 0 <= step.result < len(record.buffers) else ()
+        else:
+            buffers.append(step.indices)
+            sizes.append(step.size)
+    for places, things in ((buffers, record.buffers), (guards, record.guards)):
+        if places and not 0 <= min(places) <= max(places) < len(things):
+            raise ValueError("a step names something that is not there")
+    if unbound := {name for size in sizes for name in symbols_of(size)} - {name for size in bound for name in symbols_of(size)}:
+        raise ValueError(f"nothing binds the size {min(unbound)}")
+
+
 def load(text: str | bytes) -> ProgramRecord:
     """The record that `dump` wrote.
 
@@ -205,6 +259,6 @@ def load(text: str | bytes) -> ProgramRecord:
         ValueError, TypeError, KeyError: `text` is not a record of this version of chainrule.
     """
     record = _value(json.loads(text))
-    if not isinstance(record, ProgramRecord):
-        raise ValueError("not a program's record")
-    return record
+    _check(record)
+    made: ProgramRecord = record
+    return made

@@ -10,10 +10,10 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..ir import Graph
 from ..record import ProgramRecord
@@ -24,6 +24,7 @@ from .key import Unkeyed, key_of
 __all__ = ["Cache", "CacheInfo", "Slot", "cache", "slot"]
 
 DEFAULT_LIMIT = 512 << 20
+Made = TypeVar("Made")
 _MOST_NOTES = 20
 
 
@@ -122,17 +123,20 @@ class Slot:
     directory: Directory
     key: str
 
-    def load(self) -> tuple[ProgramRecord, bytes] | None:
-        """The program's record and object code, verified; None where it must be compiled. A bad entry is deleted."""
+    def load(self, make: Callable[[ProgramRecord, bytes], Made]) -> Made | None:
+        """What `make` makes of the program's record and object code, which are verified; None where it must be compiled.
+
+        A bad entry is deleted.
+        """
         found = None
         try:
             blob = self.directory.read(self.key)
-            found = None if blob is None else unpack(self.key, blob)
-        except (EntryError, UnsafeDirectory) as error:
-            _state.note(f"{self.key[:12]}: {error}")
-            self.directory.remove(self.key)
+            found = None if blob is None else make(*unpack(self.key, blob))
         except OSError as error:
             _state.note(f"{self.key[:12]}: {error}")
+        except Exception as error:  # whatever an entry with a good checksum can bring about: the call must go on
+            _state.note(f"{self.key[:12]}: {error}")
+            self.directory.remove(self.key)
         _state.count(found is not None)
         return found
 

@@ -16,7 +16,8 @@ __all__ = ["Directory", "UnsafeDirectory"]
 
 SUFFIX, UNFINISHED = ".program", ".tmp"
 DAY, HOUR = 86_400.0, 3_600.0
-_FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+# Opening a named pipe would wait for its writer.
+_FLAGS = sum(getattr(os, f"O_{name}", 0) for name in ("BINARY", "CLOEXEC", "NOFOLLOW", "NONBLOCK"))
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -123,8 +124,8 @@ class Directory:
                         except FileNotFoundError:
                             continue  # another process deleted it
                         yield _File(item.path, status.st_mtime, status.st_size)
-        except FileNotFoundError:
-            return
+        except OSError:
+            return  # it is gone, or may not be read
 
     def _prune(self, room: int) -> None:
         """Make room, and delete what writers left behind that were killed."""

@@ -146,7 +146,7 @@ class GradFunction:
             with self._lock:  # another thread may have traced it meanwhile
                 program, arrays, reason = self._lookup(flat)
                 if program is None or arrays is None:
-                    self.stats.misses.append(reason or self._difference(bound, flat))
+                    self.stats.miss(reason or self._difference(bound, flat))
                     flat, program = self._with_integers(bound, flat)
                     arrays = [*flat.leaves, *program.hidden_arrays()]
         return Call(self, bound, flat, program, arrays)

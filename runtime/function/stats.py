@@ -13,6 +13,8 @@ from .tables import table
 
 __all__ = ["Stats"]
 
+MOST_MISSES = 100
+
 
 @dataclass
 class Stats:
@@ -28,7 +30,7 @@ class Stats:
         programs: those that were built, which know what their latest run took.
         seconds: by stage, under the names of `compiler.stages.STAGES`.
         specialisations: sizes that became plain numbers, each with the line that asked for it.
-        misses: for each call that found no program: what was different, or which guard failed.
+        misses: for each of the latest calls that found no program: what was different, or which guard failed.
         sweeps: Jacobians and Hessians that are put together from one product for each row or column, with the reason.
     """
 
@@ -73,6 +75,11 @@ class Stats:
     def boundaries(self) -> list[str]:
         """Why the latest program's steps are not one: a reason between each two neighbours."""
         return self.boundaries_of()
+
+    def miss(self, reason: str) -> None:
+        """Note why a call found no program. A call that fails again and again notes it each time: the latest are kept."""
+        self.misses.append(reason)
+        del self.misses[:-MOST_MISSES]
 
     def count(self, made: Execution, graph: Graph) -> None:
         """Count a program that was built, of a graph."""

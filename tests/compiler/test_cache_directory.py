@@ -61,7 +61,7 @@ def test_what_belongs_to_another_user_is_refused(directory: Directory, monkeypat
         Directory(directory.path, 1000)
 
 
-def test_an_entry_that_others_can_write_to_or_a_link_is_not_read(directory: Directory, tmp_path: Path) -> None:
+def test_what_others_can_write_to_a_link_or_a_pipe_is_not_read(directory: Directory, tmp_path: Path) -> None:
     directory.write(KEYS[0], b"abc")
     entry = directory.path / f"{KEYS[0]}.program"
     entry.chmod(0o666)
@@ -71,6 +71,10 @@ def test_an_entry_that_others_can_write_to_or_a_link_is_not_read(directory: Dire
     entry.unlink()
     entry.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic"):
+        directory.read(KEYS[0])
+    entry.unlink()
+    os.mkfifo(entry)
+    with pytest.raises(UnsafeDirectory):
         directory.read(KEYS[0])
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from typing import Any
 
 import cached_programs
 import pytest
@@ -15,6 +16,7 @@ from chainrule.compiler.cache.entry import EntryError, pack, unpack
 from chainrule.compiler.kernel import load_object
 from chainrule.compiler.pipeline import Options, derive
 from chainrule.compiler.record import ProgramRecord
+from chainrule.compiler.sizes import symbol
 
 KEY, OTHER = "1" * 64, "2" * 64
 
@@ -40,6 +42,15 @@ def test_records_of_all_kinds_of_steps_survive_their_text() -> None:
     for graph in (cached_programs.cubic(), cached_programs.determinant(), cached_programs.picked()):
         made, _ = assemble(*planned(graph), None)
         assert records.load(records.dump(made)) == made
+
+
+@pytest.mark.parametrize("forged", [
+    {"outputs": (99,)}, {"outputs": (-1,)}, {"inputs": ("a",) * 99}, {"symbol": 7}, {"guards": (1,)}, {"steps": ({},)},
+    {"buffers": ()}, {"steps": (records.CheckRecord(99, 3, 0),)}, {"steps": (records.CheckRecord(0, symbol("unheard"), 0),)},
+    {"steps": (records.KernelRecord((), (0,), (1,), 1, 1, True, ()),)}], ids=lambda changes: ", ".join(changes))
+def test_a_record_that_cannot_run_is_refused(program: tuple[ProgramRecord, bytes], forged: dict[str, Any]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        records.load(records.dump(replace(program[0], **forged)))
 
 
 def test_a_program_without_kernels_has_no_code(program: tuple[ProgramRecord, bytes]) -> None:

@@ -58,7 +58,7 @@ from chainrule.compiler.cache.directory import Directory
 
 directory, key, size = Directory(Path(sys.argv[1]), 1 << 30), "0" * 64, 4_000_000
 rng = random.Random(0)
-for _ in range(40):
+for turn in range(400):
     child = os.fork()
     if not child:
         for k in range(1, 10_000):
@@ -69,6 +69,8 @@ for _ in range(40):
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
     blob = directory.read(key)
     assert blob is None or blob == blob[:1] * size
+    if turn >= 40 and blob is not None:  # on a busy machine it can take long until one of them finishes a file
+        break
 print(blob is not None, len(list(directory.path.glob("*.tmp"))))
 """
 
