@@ -15,8 +15,10 @@ from ..sizes import SizeExpr, symbols_of
 from . import normal
 from .algebra import Table
 from .arrange import Arranger, NoNotationError
+from .choices import without_choices
 from .coefficient import coefficient
 from .cost import cost
+from .gamma import with_gamma
 from .indexed import Indexed
 from .latex import Latex, symbol
 from .literal import Literal
@@ -134,6 +136,7 @@ class Formula:
             return best or term
 
         def composed(table: Table, term: Term) -> Term:
+            term = with_gamma(table, term)
             made = tidied(table, recognised(table, term))
             return self._shortened(made if made is term else tidied(table, recognised(table, made)))
 
@@ -375,8 +378,10 @@ def formula(graph: Graph, output: int = 0, *, title: str | None = None, stabilis
         lines: where the graph comes from, as far as its steps say so; default: all lines that its nodes know of.
     """
     passes = Passes(graph, output, (), stabilise, fastmath, lines)
-    node = without_shifts(graph := squared(graph)).outputs[output]
-    return Formula(graph, Derived(node, node, (), is_pointwise([node])), passes, title)
+    graph = without_shifts(squared(graph))
+    read, value = without_choices(graph).outputs[output], graph.outputs[output]
+    derived, values = (Derived(node, node, (), is_pointwise([node])) for node in (read, value))
+    return Formula(graph, derived, passes, title, values=values)
 
 
 def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = None, stabilise: bool = True,
@@ -398,5 +403,5 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
         raise ArgumentError("by which argument? derivative() takes names")
     passes = Passes(graph, output, names, stabilise, fastmath, lines)
     graph = without_shifts(squared(graph))
-    values, read = derive(graph, output, names), spelled(graph)
+    values, read = derive(graph, output, names), spelled(without_choices(graph))
     return Formula(graph, values if read is graph else derive(read, output, names), passes, title, values=values)

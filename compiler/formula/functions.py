@@ -195,13 +195,27 @@ def tangents(table: Table, term: Add) -> Iterator[Term]:
 
 def logarithms(table: Table, term: Add) -> Iterator[Term]:
     """log(a) - log(b) = log(a/b) where both have the same coefficient."""
-    logs = [(c, t) for c, t in term.items if isinstance(t, Apply) and t.function.name == "log"]
-    for k, (c, one) in enumerate(logs):
-        for d, other in logs[k + 1:]:
+    logs = [(c, t, t.args[0] if t.function.name == "log" else 1 + t.args[0]) for c, t in term.items
+            if isinstance(t, Apply) and t.function.name in ("log", "log1p")]
+    for k, (c, one, a) in enumerate(logs):
+        for d, other, b in logs[k + 1:]:
             if abs(c) == abs(d):
-                inside = one.args[0] * other.args[0] if c == d else one.args[0] / other.args[0]
+                inside = a * b if c == d else a / b
                 rest = table.make_add(tuple(pair for pair in term.items if pair[1] not in (one, other)))
                 yield table.add(table.mul(table.number(c), table.apply("log", (inside,))), rest)
+
+
+def choices(table: Table, term: Add) -> Iterator[Term]:
+    """where(c, a, 0) + where(c, 0, b) = where(c, a, b)."""
+    by_condition: dict[Term, list[tuple[Fraction, Apply]]] = {}
+    for c, t in term.items:
+        if isinstance(t, Apply) and t.function.name == "where":
+            by_condition.setdefault(t.args[0], []).append((c, t))
+    for condition, members in by_condition.items():
+        if len(members) > 1:
+            sides = [table.add(*(table.mul(table.number(c), t.args[k]) for c, t in members)) for k in (1, 2)]
+            rest = table.make_add(tuple(pair for pair in term.items if pair not in members))
+            yield table.add(table.apply("where", (condition, *sides)), rest)
 
 
 # ------------------------------------------------------------------------------------------------ products
@@ -416,8 +430,17 @@ def quarter_turns(table: Table, term: Term) -> Iterator[Term]:
                     yield (table.one, table.one, -table.one, -table.one)[k] * table.apply(("sin", "cos")[k % 2], (u,))
 
 
-CALLS = (parity, quarter_turns)
-IN_SUMS = (squares, angle_sums, tangents, of_halves, doubled, alike_exponentials, sigmoid_as_tanh, hyperbolic, logarithms)
+def log_odds(table: Table, term: Term) -> Iterator[Term]:
+    """log(sigmoid(u)/(1 - sigmoid(u))) = u."""
+    inside = term.args[0] if isinstance(term, Apply) and term.function.name == "log" else None
+    for base, e in inside.factors if isinstance(inside, Mul) else ():
+        if isinstance(base, Apply) and base.function.name == "sigmoid" and abs(_whole(e)) == 1 \
+                and inside is table.power(base, e) * table.power(1 - base, -e):
+            yield e * base.args[0]
+
+
+CALLS = (parity, quarter_turns, log_odds)
+IN_SUMS = (squares, angle_sums, tangents, of_halves, doubled, alike_exponentials, sigmoid_as_tanh, hyperbolic, logarithms, choices)
 IN_PRODUCTS = (
     quotients, products, halves_in_products, squared_factors, absolute, absolutes, roots, logarithms_of_powers, sigmoids, exponentials,
     parity,

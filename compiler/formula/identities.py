@@ -21,18 +21,26 @@ HEAVISIDE = Presented("heaviside", Names("Heaviside", r"\operatorname{{H}}\left(
 
 # ------------------------------------------------------------------------------------------------ exponentials
 def exponential(table: Table, exponent: Term) -> Term:
-    """e**exponent, logarithms in the exponent taken out: e**(k*log(x) + y) = x**k * e**y."""
+    """e**exponent, logarithms in the exponent taken out: e**(k*log(x) + y) = x**k * e**y, for any k."""
     outside: list[Term] = []
     inside: list[Term] = []
     for c, t in exponent.items if isinstance(exponent, Add) else (table.unit(exponent),):
-        if _is(t, "log"):
-            outside.append(table.power(t.args[0], table.number(c)))
+        found = _logarithm(t)
+        if found is not None:
+            outside.append(table.power(found.args[0], table.mul(table.number(c), t, table.power(found, -table.one))))
         else:
             inside.append(table.mul(table.number(c), t))
     rest = table.add(*inside)
     if rest is not table.zero:
         outside.append(table.make_mul(Fraction(1), (), ((table.e, rest),)))
     return table.mul(*outside)
+
+
+def _logarithm(term: Term) -> Apply | None:
+    """The logarithm that is the term, or its only factor that is one."""
+    factors = term.factors if isinstance(term, Mul) and not term.bound else ((term, term.table.one),)
+    found = [b for b, e in factors if _is(b, "log")]
+    return found[0] if len(found) == 1 and (found[0], term.table.one) in factors else None  # type: ignore[return-value]
 
 
 def power_of_sum(table: Table, base: Term, exponent: Term) -> tuple[Term, Term] | None:
@@ -46,10 +54,16 @@ def power_of_sum(table: Table, base: Term, exponent: Term) -> tuple[Term, Term] 
     return None
 
 
+def _is_indicator(table: Table, term: Term) -> bool:
+    """Whether it is 0 or 1, but for single points."""
+    return isinstance(term, Apply) and (term.function is HEAVISIDE or (
+        term.function.name == "where" and {term.args[1], term.args[2]} == {table.zero, table.one}))
+
+
 def product(table: Table, powers: dict[Term, Term]) -> bool:
     """Products with steps and sigmoids, in place; whether one applied.
 
-    max(x, 0) * heaviside(x) = max(x, 0), and sigmoid(-x) = e**-x * sigmoid(x) = 1 - sigmoid(x).
+    max(x, 0) * heaviside(x) = max(x, 0), heaviside(x)**2 = heaviside(x), and sigmoid(-x) = e**-x * sigmoid(x) = 1 - sigmoid(x).
     """
     for base, k in powers.items():
         if _is(base, "maximum") and isinstance(k, Number) and k.value > 0 and table.zero in base.args:
@@ -57,6 +71,9 @@ def product(table: Table, powers: dict[Term, Term]) -> bool:
             if step in powers:
                 del powers[step]
                 return True
+        if isinstance(k, Number) and k.value > 1 and _is_indicator(table, base):
+            powers[base] = table.one
+            return True
         if not (_is(base, "sigmoid") and isinstance(k, Number) and k.value >= 1):
             continue
         x = base.args[0]
@@ -196,6 +213,9 @@ def _or(table: Table, a: Term, b: Term) -> Term | None:
         return a
     if table.false in (a, b):
         return b if a is table.false else a
+    for x, y in ((a, b), (b, a)):
+        if _is(x, "isnan") and (_is(y, "gt") or _is(y, "lt")):
+            return y  # formulas are for numbers
     opposite = any(_is(x, "not_") and x.args[0] is y for x, y in ((a, b), (b, a)))
     return table.true if opposite or table.true in (a, b) else None
 
@@ -212,6 +232,8 @@ def _and(table: Table, a: Term, b: Term) -> Term | None:
     for x, y in ((a, b), (b, a)):
         if _is(x, "not_") and _is(x.args[0], "lt") and _is(y, "eq") and {*x.args[0].args} == {*y.args}:
             return y  # what is equal is not less
+        if _is(x, "not_") and _is(x.args[0], "isnan"):
+            return y
     return a if a is b or b is table.true else b if a is table.true else None
 
 
@@ -222,6 +244,8 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
         return yes if c is table.true else no
     if _is(c, "not_"):
         return table.apply("where", (c.args[0], no, yes))
+    if _undefined(c):
+        return no
     bound = _bound(c)
     if bound is not None:
         if bound[1] == (yes, no):
@@ -320,9 +344,20 @@ def _lt(table: Table, a: Term, b: Term) -> Term | None:
 
 def _known(table: Table, term: Term, condition: Term, branch: int) -> Term:
     """The term where the condition's truth is known: inner choices by it are decided."""
-    choices: dict[Term, Term] = {t: t.args[branch] for t in postorder([term])
-               if isinstance(t, Apply) and t.function.name == "where" and t.args[0] is condition}
+    inner = [t for t in postorder([term]) if isinstance(t, Apply) and t.function.name == "where"]
+    if not inner:
+        return term
+    opposite = _opposite(table, condition)
+    choices: dict[Term, Term] = {t: t.args[branch if t.args[0] is condition else 3 - branch] for t in inner
+                                 if t.args[0] in (condition, opposite)}
     return table.replace(term, choices) if choices else term
+
+
+def _undefined(condition: Term) -> bool:
+    """Whether it holds for nan and infinity alone, of an argument that is not an element of an array, which may lack some."""
+    if _is(condition, "or_"):
+        return all(map(_undefined, condition.args))
+    return (_is(condition, "isnan") or _is(condition, "isinf")) and not condition.free
 
 
 def _heaviside(table: Table, c: Term, yes: Term, no: Term) -> Term | None:

@@ -11,7 +11,7 @@ from fractions import Fraction
 from ..op import Names
 from . import polynomial
 from .algebra import Table
-from .terms import Apply, Mul, Number, Presented, Term, postorder
+from .terms import Add, Apply, Mul, Number, Presented, Term, postorder
 
 __all__ = ["arguments", "forms"]
 
@@ -25,8 +25,8 @@ _LARGEST = 1500  # the weight up to which a term is looked at
 
 def arguments(table: Table, program: Sequence[Term]) -> list[Term]:
     """What Phi is taken of in a program; nothing where an argument has its name."""
-    found = dict.fromkeys(-v if t.function.name == "erfc" else v for t in postorder(program)  # type: ignore[attr-defined]
-                          if (v := _argument(table, t)) is not None)
+    found = dict.fromkeys(-v if (v.items[0][0] if isinstance(v, Add) else table.unit(v)[0]) < 0 else v
+                          for t in postorder(program) if (v := _argument(table, t)) is not None)
     return [] if {"Phi", "phi"} & {getattr(t, "name", "") for t in postorder(program)} else list(found)[:_MOST]
 
 
@@ -59,8 +59,22 @@ def _named(table: Table, term: Term, known: Sequence[Term]) -> Term:
                 made = 2 * table.apply(PHI, (v,)) - 1 if made.function.name == "erf" else 2 * table.apply(PHI, (-v,))
             elif isinstance(made, Mul):
                 made = _density(table, made, known)
+            elif isinstance(made, Add) or (isinstance(made, Apply) and made.function.name == "log1p"):
+                made = _complement(table, made)
         done[t] = table.inherit(made, t)
     return done[term]
+
+
+def _complement(table: Table, term: Term) -> Term:
+    """1 - Phi(v) as Phi(-v)."""
+    if isinstance(term, Apply):
+        inside = _complement(table, 1 + term.args[0])
+        return table.log(inside) if isinstance(inside, Apply) else term
+    by_term = {t: c for c, t in term.items}  # type: ignore[attr-defined]
+    for t, c in by_term.items():
+        if isinstance(t, Apply) and t.function is PHI and by_term.get(table.one) == -c:
+            return term - table.number(-c) - table.number(c) * t - table.number(c) * table.apply(PHI, (-t.args[0],))
+    return term
 
 
 def _density(table: Table, term: Mul, known: Sequence[Term]) -> Term:

@@ -43,7 +43,7 @@ def _named(table: Table) -> list[tuple[float, Term]]:
     terms = [
         (math.pi, pi), (1 / math.pi, 1 / pi), (math.sqrt(math.pi), root(pi)), (1 / math.sqrt(math.pi), 1 / root(pi)),
         (math.sqrt(2), root(two)), (math.sqrt(2 * math.pi), root(2 * pi)), (1 / math.sqrt(2 * math.pi), 1 / root(2 * pi)),
-        (math.sqrt(2 / math.pi), root(2 / pi)), (math.sqrt(3), root(table.number(3))), (math.pi**2, pi**2),
+        (math.sqrt(2 / math.pi), root(2 / pi)), (math.pi / 180, pi / 180), (math.sqrt(3), root(table.number(3))), (math.pi**2, pi**2),
         (math.log(2), table.log(two)), (math.log(10), table.log(10)), (math.log(math.pi), table.log(pi)),
         (math.log(2 * math.pi), table.log(2 * pi)), (math.e, table.e),
     ]
@@ -119,7 +119,7 @@ def _rounded(value: Fraction) -> str:
 
 def is_fraction(value: Fraction) -> bool:
     """Whether the number is written as a quotient."""
-    return value.denominator != 1 and value.denominator <= SMALL_DENOMINATOR and not _is_decimal(value)
+    return value.denominator != 1 and (value.denominator <= SMALL_DENOMINATOR or 360 % value.denominator == 0) and not _is_decimal(value)
 
 
 def _is_decimal(value: Fraction) -> bool:

@@ -119,16 +119,17 @@ def expand(table: Table, polynomial: Polynomial) -> Polynomial | None:
     """Whole positive powers of sums multiplied out, None where that is too long to be of use."""
     current = polynomial
     for _ in range(LARGEST_EXPONENT):
-        todo = [m for m in current if any(isinstance(k, Add | Mul) and e >= 1 for k, e in m)]
-        if not todo:
+        opened = {m: [(k, e) for k, e in m if e >= 1 and _opens(table, k)] for m in current}
+        if not any(opened.values()):
             return current
-        made: Polynomial = {m: c for m, c in current.items() if m not in todo}
-        for m in todo:
-            product: Polynomial | None = {frozenset((k, e % 1 if isinstance(k, Add | Mul) and e >= 1 else e) for k, e in m
-                                                    if not (isinstance(k, Add | Mul) and e >= 1 and e.denominator == 1)): current[m]}
-            for kernel, e in m:
-                if not (isinstance(kernel, Add | Mul) and e >= 1):
-                    continue
+        made: Polynomial = {m: c for m, c in current.items() if not opened[m]}
+        for m, powers in opened.items():
+            if not powers:
+                continue
+            left = dict(powers)
+            product: Polynomial | None = {frozenset((k, e % 1 if k in left else e) for k, e in m if k not in left or e.denominator != 1):
+                                          current[m]}
+            for kernel, e in powers:
                 if e > LARGEST_EXPONENT:
                     return None
                 inner = of(table, kernel)
@@ -142,6 +143,13 @@ def expand(table: Table, polynomial: Polynomial) -> Polynomial | None:
                 return None
         current = made
     return None
+
+
+def _opens(table: Table, kernel: Term) -> bool:
+    """Whether a power of the kernel has to be multiplied out: of a sum, or of a product other than one power such as e**x."""
+    if isinstance(kernel, Mul):
+        return len(kernel.factors) > 1 or kernel.coefficient != 1 or apart(table, kernel) != (1, frozenset({(kernel, Fraction(1))}))
+    return isinstance(kernel, Add)
 
 
 def content(polynomial: Polynomial) -> tuple[Fraction, Monomial, Polynomial]:

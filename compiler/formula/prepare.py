@@ -13,7 +13,7 @@ from ..ir import Graph, Node, constant, current, f, flat_params, make, rebuild, 
 from ..sizes import Opaque, Size, SizeExpr, evaluate, substitute, symbol
 from .read import is_pointwise
 
-__all__ = ["Derived", "derive", "evaluate_derived", "position_of", "spelled", "squared", "without_shifts"]
+__all__ = ["Derived", "derive", "evaluate_derived", "position_of", "same", "sample", "spelled", "squared", "values", "without_shifts"]
 
 _POINTS = 3
 _LARGEST_CHECK = 20_000  # elements of an input at which a rewrite is checked
@@ -85,23 +85,23 @@ def without_shifts(graph: Graph) -> Graph:
     points = sample(graph)
     if points is None:
         return graph
-    expected = [_values(graph.outputs, graph.inputs, p) for p in points]
+    expected = [values(graph.outputs, graph.inputs, p) for p in points]
     outputs = list(graph.outputs)
     for shift in shifts:
         if shift not in toposort(outputs):
             continue
         candidate = rebuild(outputs, {shift: constant(0, shift.dtype, shift.shape)})
-        if all(_same(_values(candidate, graph.inputs, p), e) for p, e in zip(points, expected, strict=True)):
+        if all(same(values(candidate, graph.inputs, p), e) for p, e in zip(points, expected, strict=True)):
             outputs = candidate
     return graph.with_outputs(outputs)
 
 
-def sample(graph: Graph) -> list[list[Any]] | None:
-    """Arrays for the inputs, of the hinted sizes cut down; None where no small ones can be made."""
+def sample(graph: Graph, count: int = _POINTS) -> list[list[Any]] | None:
+    """Arrays for the inputs, of the hinted sizes; None where they are large."""
     hints = dict(graph.hints)
     rng = np.random.default_rng(0)
     points = []
-    for k in range(_POINTS):
+    for k in range(count):
         arrays: list[Any] = []
         for node in graph.inputs:
             shape = tuple(evaluate(s, hints) for s in node.shape)
@@ -115,15 +115,16 @@ def sample(graph: Graph) -> list[list[Any]] | None:
     return points
 
 
-def _values(outputs: Sequence[Node], inputs: Sequence[Node], arrays: Sequence[Any]) -> list[Any] | None:
-    values = {n: np.asarray(a, n.dtype) for n, a in zip(inputs, arrays, strict=True)}
+def values(outputs: Sequence[Node], inputs: Sequence[Node], arrays: Sequence[Any]) -> list[Any] | None:
+    """What the outputs are there; None where they cannot be computed."""
+    given = {n: np.asarray(a, n.dtype) for n, a in zip(inputs, arrays, strict=True)}
     try:
-        return evaluate_nodes(outputs, values, bind_sizes(inputs, arrays))
+        return evaluate_nodes(outputs, given, bind_sizes(inputs, arrays))
     except (ChainruleError, np.linalg.LinAlgError, IndexError, ValueError):
         return None
 
 
-def _same(found: list[Any] | None, expected: list[Any] | None) -> bool:
+def same(found: list[Any] | None, expected: list[Any] | None) -> bool:
     """Equal to rounding; points where nothing is finite prove nothing."""
     if found is None or expected is None:
         return False

@@ -97,7 +97,8 @@ class _Reader:
 
     def is_care(self, node: Node, condition: Node) -> bool:
         """Whether a choice by this condition is made for a single point only, by differentiation or for it."""
-        if condition.op.name != "eq" or not any(i.op.name == "const" for i in condition.inputs):
+        asked = condition.inputs if condition.op.name == "and_" else (condition,)
+        if not any(c.op.name == "eq" and any(i.op.name == "const" for i in c.inputs) for c in asked):
             return False
         return condition not in self.own or (node not in self.own and self[condition] not in self.asked)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from . import functions, polynomial, quotients
 from .algebra import Table
 from .cost import cost
-from .terms import Add, Apply, Call, Delta, Mul, Position, Reduce, Term, postorder
+from .terms import Add, Apply, Call, Delta, Label, Mul, Position, Reduce, Term, postorder
 
 __all__ = ["shortened"]
 
@@ -44,7 +44,27 @@ def _shortened(table: Table, term: Term, done: dict[Term, Term]) -> Term:
             if _elementwise(done[t], table.elementwise):
                 with table.originating(table.origin(t)):
                     done[t] = table.inherit(_best(table, done[t], done), t)
+            elif isinstance(done[t], Mul):
+                with table.originating(table.origin(t)):
+                    done[t] = table.inherit(_factors_at_one_place(table, done[t], done), t)
     return done[term]
+
+
+def _factors_at_one_place(table: Table, term: Mul, done: dict[Term, Term]) -> Term:
+    """The product with those of its factors that are functions of the same elements shortened as a product of their own."""
+    factors, bound = table.opened(term)
+    alike: dict[frozenset[Label], list[Term]] = {}
+    for base, e in factors:
+        power = table.power(base, e)
+        if power.free and _elementwise(power, table.elementwise):
+            alike.setdefault(frozenset(power.free), []).append(power)
+    groups = [(members, whole := table.mul(*members), _best(table, whole, done)) for members in alike.values() if len(members) > 1]
+    shorter = {p: best for members, whole, best in groups if best is not whole for p in members[:1]}
+    if not shorter:
+        return term
+    gone = {p for members, whole, best in groups if best is not whole for p in members[1:]}
+    rest = [p for b, e in factors if (p := table.power(b, e)) not in gone]
+    return table.mul(table.number(term.coefficient), *(shorter.get(p, p) for p in rest), bound=bound)
 
 
 def _best(table: Table, term: Term, done: dict[Term, Term]) -> Term:

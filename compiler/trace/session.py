@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import sizes
 from ..errors import ChainruleError, DTypeError, TraceError
-from ..ir import Graph, Node, constant, current, flat_params, kind_of, make, native, rebuild, toposort
+from ..ir import Graph, Node, constant, current, f, flat_params, kind_of, make, native, rebuild, toposort
 from ..promises import is_square
 from ..provenance import Site, at, user_site
 from ..sizes import Size, SizeContext, SizeExpr
@@ -98,10 +98,10 @@ class Session:
         check_dtype(array.dtype, "an array")
         origin = self.origin(array)
         if origin is None:
-            uniform = _uniform(array)
-            if uniform is not None:
-                self._constants[id(array)] = array, uniform
-                return uniform
+            known_by_form = _uniform(array) or _diagonal(array)
+            if known_by_form is not None:
+                self._constants[id(array)] = array, known_by_form
+                return known_by_form
         name = getattr(origin, "name", None) or f"constant{len(self.captured)}"
         free = origin is not None and getattr(origin, "free_sizes", True)
         shape = tuple(array.shape)
@@ -186,13 +186,28 @@ def _uniform(array: np.ndarray[Any, Any]) -> Node | None:
     """A constant node for an array whose elements are all the same to the last bit."""
     if array.size == 0:
         return constant(0, array.dtype, tuple(array.shape))
-    first = array.reshape(-1)[:1]
-    if array.size > 1:
-        plain = np.ascontiguousarray(array)
-        raw = plain.view(f"u{array.dtype.itemsize}") if array.dtype.itemsize in (1, 2, 4, 8) else plain
-        if not (raw == raw.reshape(-1)[0]).all():
-            return None
-    return constant(first[0], array.dtype, tuple(array.shape))
+    raw = _bits(array)
+    if not (raw == raw.reshape(-1)[0]).all():
+        return None
+    return constant(array.reshape(-1)[0], array.dtype, tuple(array.shape))
+
+
+def _diagonal(array: np.ndarray[Any, Any]) -> Node | None:
+    """A number times the identity as nodes, for a square array that is one to the last bit: `np.eye(3)`."""
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.dtype.kind not in "fiu":
+        return None
+    raw, (n, _) = _bits(array), array.shape
+    if not (raw.diagonal() == raw[0, 0]).all() or np.count_nonzero(raw) != n:
+        return None
+    shape = tuple(array.shape)
+    row, column = (make("iota", shape=shape, dtype=np.dtype(np.int64), axis=k) for k in (0, 1))
+    return f.where(f.eq(column, row), constant(array[0, 0], array.dtype, shape), constant(0, array.dtype, shape))
+
+
+def _bits(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The elements by their bits."""
+    plain = np.ascontiguousarray(array)
+    return plain.view(f"u{array.dtype.itemsize}") if array.dtype.itemsize in (1, 2, 4, 8) else plain
 
 
 _INSTEAD_OF = {  # by the kind of a dtype that there is not

@@ -27,6 +27,7 @@ NAMES: dict[str, Any] = {
     "lgamma": mpmath.loggamma, "log": mpmath.log, "pi": mpmath.pi, "polygamma": mpmath.psi,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "sign": mpmath.sign, "sin": mpmath.sin, "sinh": mpmath.sinh,
     "sqrt": mpmath.sqrt, "tan": mpmath.tan, "tanh": mpmath.tanh, "exact": mpmath.mpf,
+    "where": lambda condition, yes, no: yes if condition else no,
 }
 
 

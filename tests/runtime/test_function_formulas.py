@@ -10,6 +10,7 @@ import types
 import mpmath
 import numpy as np
 import pytest
+import scipy.special as special
 
 from chainrule import grad
 
@@ -110,3 +111,44 @@ def test_the_compiled_program_agrees_with_the_interpreted_one(monkeypatch):
     monkeypatch.setenv("CHAINRULE_TIER", "interpret")
     interpreted = grad(function).value_and_grad(*point.values())
     np.testing.assert_allclose(np.hstack(compiled), np.hstack(interpreted), rtol=1e-14)
+
+
+def test_what_only_keeps_arithmetic_in_range_is_not_shown() -> None:
+    def normal(x):
+        return special.log_ndtr(x)
+
+    def sigmoid(x):
+        tail = np.exp(np.where(x > 0, 0.0, x))
+        return np.where(x > 0, 1 / (1 + np.exp(-np.where(x > 0, x, 0.0))), tail / (1 + tail))
+
+    def elu(x):
+        return np.where(x > 0, x, np.exp(np.where(x > 0, 0.0, x)) - 1)
+
+    shown = {"normal": ("log(Phi(x))", "phi(x)/Phi(x)"), "sigmoid": ("sigmoid(x)", "sigmoid(x)*(1 - sigmoid(x))"),
+             "elu": ("where(x > 0, x, exp(x) - 1)", "where(x > 0, 1, exp(x))")}
+    for function in (normal, sigmoid, elu):
+        made = grad(function)
+        assert (str(made.formula), str(made.derivative("x"))) == shown[function.__name__]
+        assert made.derivative("x")(-40.0) == pytest.approx(made.grad(-40.0), rel=1e-13)  # called, it is the program
+
+
+def test_special_functions_are_shown_by_their_names() -> None:
+    shown = {"gamma(x)": "digamma(x)*gamma(x)", "beta(x, 2.5)": None, "entr(x)": "where(x > 0, -log(x) - 1, 0)", "xlogy(x, 2 * x)": "log(2*x) + 1"}
+    for text, slope in shown.items():
+        derivative = grad(eval(f"lambda x: special.{text}", {"special": special})).derivative("x")
+        assert slope in (None, str(derivative))
+        for x in (0.7, 2.3):
+            step = 1e-6
+            value = eval(f"lambda x: special.{text}", {"special": special})
+            assert eval(derivative.numpy, {"np": np, "special": special, "x": x}) == pytest.approx(
+                (value(x + step) - value(x - step)) / (2 * step), rel=1e-7)
+
+
+def test_an_identity_made_inside_is_one() -> None:
+    def ridge(A, x, t):
+        return np.linalg.slogdet(A.T @ A + t * np.eye(3))[1] + x @ (2 * np.eye(3)) @ x
+
+    traced = grad(ridge).trace(np.ones((3, 3)), np.ones(3), 1.0)
+    assert str(traced.derivative("A")) == "2 * A @ inv(A.T @ A + t*eye(3))"
+    assert str(traced.derivative("t")) == "trace(inv(A.T @ A + t*eye(3)))"
+    assert str(traced.derivative("x")) == "4*x"

@@ -269,6 +269,9 @@ CASES = [
     _T("(a/b)**(1/n)", "a", "(a/b)**(1/n)/(a*n)", 5, 5),
     _T("exp(abs(x)**2)", "x", "2*x*exp(x**2)", 4, 4),
     _T("333.75*b**6 + a/(2*b)", "b", "2002.5*b**5 - a/(2*b**2)", 7, 7),
+    _T("-y*log(1/(1 + exp(-x))) - (1 - y)*log(1 - 1/(1 + exp(-x)))", "y", "-x", 12, 1),
+    _T("where(x > 1, log(x), 0) + where(x > 1, 0, x**2)", "x", "where(x > 1, 1/x, 2*x)", 7, 4),
+    _T("(exp(a*x) - 1)/a", "x a", "x*exp(a*x)", 3, 3),
     _T("sqrt(7*abs(x*y))", "x", "7*y*sign(x*y)/(2*sqrt(7*|x*y|))", 10, 13),
 ]
 
@@ -278,7 +281,8 @@ def _measured() -> None:
     import sympy
 
     names = {"arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan, "arctan2": sympy.atan2, "arccosh": sympy.acosh,
-             "arctanh": sympy.atanh, "lgamma": sympy.loggamma, "abs": sympy.Abs}
+             "arctanh": sympy.atanh, "lgamma": sympy.loggamma, "abs": sympy.Abs,
+             "where": lambda condition, yes, no: sympy.Piecewise((yes, condition), (no, True))}
     functions = {k: getattr(sympy, k) for k in ("sin", "cos", "tan", "exp", "log", "sqrt", "erf", "sinh", "cosh", "tanh", "pi")}
     for case in CASES:
         tree = ast.parse(case.function, mode="eval")
