@@ -43,8 +43,8 @@ def _signed(term: Term) -> Term | None:
 
 def _is_pole(condition: Term, u: Term) -> bool:
     """Whether it asks for u to be a whole number."""
-    return any(isinstance(c, Apply) and c.function.name == "eq" and u in c.args
-               and any(isinstance(a, Apply) and a.function.name == "floor" and a.args[0] is u for a in c.args) for c in postorder([condition]))
+    rounded = condition.table.apply("floor", (u,))
+    return any(isinstance(c, Apply) and c.function.name == "eq" and {*c.args} == {u, rounded} for c in postorder([condition]))
 
 
 def _gammas(table: Table, term: Mul) -> Term:

@@ -40,7 +40,7 @@ def _logarithm(term: Term) -> Apply | None:
     """The logarithm that is the term, or its only factor that is one."""
     factors = term.factors if isinstance(term, Mul) and not term.bound else ((term, term.table.one),)
     found = [b for b, e in factors if _is(b, "log")]
-    return found[0] if len(found) == 1 and (found[0], term.table.one) in factors else None  # type: ignore[return-value]
+    return found[0] if len(found) == 1 and (found[0], term.table.one) in factors else None
 
 
 def power_of_sum(table: Table, base: Term, exponent: Term) -> tuple[Term, Term] | None:

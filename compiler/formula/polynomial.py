@@ -148,7 +148,8 @@ def expand(table: Table, polynomial: Polynomial) -> Polynomial | None:
 def _opens(table: Table, kernel: Term) -> bool:
     """Whether a power of the kernel has to be multiplied out: of a sum, or of a product other than one power such as e**x."""
     if isinstance(kernel, Mul):
-        return len(kernel.factors) > 1 or kernel.coefficient != 1 or apart(table, kernel) != (1, frozenset({(kernel, Fraction(1))}))
+        _, powers = apart(table, kernel)
+        return len(kernel.factors) > 1 or kernel.coefficient != 1 or {k for k, _ in powers} != {kernel}
     return isinstance(kernel, Add)
 
 

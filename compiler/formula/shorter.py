@@ -44,9 +44,9 @@ def _shortened(table: Table, term: Term, done: dict[Term, Term]) -> Term:
             if _elementwise(done[t], table.elementwise):
                 with table.originating(table.origin(t)):
                     done[t] = table.inherit(_best(table, done[t], done), t)
-            elif isinstance(done[t], Mul):
+            elif isinstance(product := done[t], Mul):
                 with table.originating(table.origin(t)):
-                    done[t] = table.inherit(_factors_at_one_place(table, done[t], done), t)
+                    done[t] = table.inherit(_factors_at_one_place(table, product, done), t)
     return done[term]
 
 

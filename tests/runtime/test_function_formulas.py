@@ -133,7 +133,8 @@ def test_what_only_keeps_arithmetic_in_range_is_not_shown() -> None:
 
 
 def test_special_functions_are_shown_by_their_names() -> None:
-    shown = {"gamma(x)": "digamma(x)*gamma(x)", "beta(x, 2.5)": None, "entr(x)": "where(x > 0, -log(x) - 1, 0)", "xlogy(x, 2 * x)": "log(2*x) + 1"}
+    shown = {"gamma(x)": "digamma(x)*gamma(x)", "beta(x, 2.5)": None, "entr(x)": "where(x > 0, -log(x) - 1, 0)",
+             "xlogy(x, 2 * x)": "log(2*x) + 1"}
     for text, slope in shown.items():
         derivative = grad(eval(f"lambda x: special.{text}", {"special": special})).derivative("x")
         assert slope in (None, str(derivative))
