@@ -1,4 +1,4 @@
-"""Initial values of parameters, drawn from this package's own generator."""
+"""Initial values of parameters, drawn as torch draws them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..tensor.modes import no_grad
-from ..tensor.row import call
+from ..tensor.row import FUNCTIONS, METHODS, call
 from ..tensor.tensor import Tensor, wrap_array
 
 _GAINS = {
@@ -42,34 +42,50 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return _GAINS[nonlinearity]
 
 
-def _generator(generator: Any = None) -> np.random.Generator:
-    from ..tensor.table.random import default_generator
-
-    return (generator or default_generator).bits
-
-
 def _write(tensor: Tensor, array: Any) -> Tensor:
     with no_grad():
         call("copy_", tensor, wrap_array(np.asarray(array).astype(tensor._value.dtype)))
     return tensor
 
 
+def _drawn(name: str, tensor: Tensor, *options: float, generator: Any) -> Tensor:
+    """Fill a tensor by its method of that name."""
+    with no_grad():
+        return METHODS[name](tensor, *options, generator=generator)  # type: ignore[no-any-return]
+
+
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Uniform on [a, b)."""
-    return _write(tensor, _generator(generator).uniform(a, b, tensor._shape))
+    return _drawn("uniform_", tensor, a, b, generator=generator)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Normal."""
-    return _write(tensor, _generator(generator).normal(mean, std, tensor._shape))
+    return _drawn("normal_", tensor, mean, std, generator=generator)
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None) -> Tensor:
-    """Normal, restricted to [a, b]: drawn again until inside."""
-    bits = _generator(generator)
-    values = bits.normal(mean, std, tensor._shape)
-    while (outside := (values < a) | (values > b)).any():
-        values[outside] = bits.normal(mean, std, int(outside.sum()))
+    """Normal, restricted to [a, b]: drawn again until inside; where little lies inside, uniform and accepted by the density."""
+    def normal() -> Any:
+        return normal_(FUNCTIONS["empty_like"](tensor), mean, std, generator)._array()
+
+    def uniform(low: float, high: float) -> Any:
+        return uniform_(FUNCTIONS["empty_like"](tensor), low, high, generator)._array()
+
+    low, high = (math.erf((end - mean) / std / math.sqrt(2.0)) / 2 for end in (a, b))
+    if high - low > 0.3:
+        values = normal()
+        while (outside := (values < a) | (values > b)).any():
+            values = np.where(outside, normal(), values)
+        return _write(tensor, values)
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+    values = np.zeros(tensor._shape)
+    refused = np.ones(tensor._shape, bool)
+    while refused.any():
+        tried = uniform(a, b)
+        accepted = np.log(uniform(0.0, 1.0)) < -0.5 * ((tried - mean) / std) ** 2 - peak
+        values = np.where(refused, tried, values)
+        refused &= ~accepted
     return _write(tensor, values)
 
 
@@ -163,8 +179,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     rows = tensor._shape[0]
     columns = math.prod(tensor._shape[1:])
-    draw = _generator(generator).standard_normal((max(rows, columns), min(rows, columns)))
-    q, r = np.linalg.qr(draw)
+    draw = normal_(FUNCTIONS["empty"]((rows, columns), dtype=tensor._dtype), generator=generator)._array()
+    q, r = np.linalg.qr(draw if rows >= columns else draw.T)
     q *= np.sign(np.diag(r))
     return _write(tensor, gain * (q if rows >= columns else q.T).reshape(tensor._shape))
 
@@ -173,9 +189,8 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     """Normal, with that fraction of each column zero."""
     if len(tensor._shape) != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    bits = _generator(generator)
-    values = bits.normal(0.0, std, tensor._shape)
+    values = normal_(FUNCTIONS["empty_like"](tensor), 0.0, std, generator)._array().copy()
     count = math.ceil(sparsity * tensor._shape[0])
     for column in range(tensor._shape[1]):
-        values[bits.permutation(tensor._shape[0])[:count], column] = 0
+        values[FUNCTIONS["randperm"](tensor._shape[0])._array()[:count], column] = 0
     return _write(tensor, values)

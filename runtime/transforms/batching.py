@@ -5,8 +5,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..tensor.evaluate import ValueNeededError
 from ..tensor.node import _sequence
 from ..tensor.row import call
@@ -66,12 +64,12 @@ def _at_once(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any], give
         RuntimeError: it draws random numbers, and whether they are the same for all examples was not said.
     """
     start = next(_sequence)
-    drawn = default_generator.bits.bit_generator.state if randomness == "error" else None
+    drawn = default_generator.drawn
     sources = [None if dim is None else source(call("movedim", item, dim, 0)) for item, dim in zip(given, dims, strict=True)]
     parts = [item if one is None else one.example for item, one in zip(given, sources, strict=True)]
     with unknown_examples():
         output = func(*rebuilt(args, parts), **kwargs)
-        if drawn is not None and not _equal(drawn, default_generator.bits.bit_generator.state):
+        if randomness == "error" and default_generator.drawn != drawn:
             raise RuntimeError("vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
                                "randomness flags on vmap or perform the randomness operation out of vmap")
     flat = list(leaves(output))
@@ -79,13 +77,6 @@ def _at_once(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any], give
     batched = [_checked(func, item) for item, dim in zip(flat, axes, strict=True) if dim is not None]
     wholes = iter(all_examples(batched, [one for one in sources if one is not None], size, start))
     return rebuilt(output, [item if dim is None else call("movedim", next(wholes), 0, dim) for item, dim in zip(flat, axes, strict=True)])
-
-
-def _equal(first: Any, second: Any) -> bool:
-    """Whether two states of a generator are the same."""
-    if isinstance(first, dict):
-        return all(_equal(first[key], second[key]) for key in first)
-    return bool(np.all(first == second))
 
 
 def _checked(func: Function, item: Any) -> Tensor:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ....compiler import build
 from ....compiler.ir import Node, constant, f
 from ..geometry import wrap_dim
@@ -247,11 +249,14 @@ def _rrelu_with_noise(self: Tensor, noise: Tensor) -> Call:
 
 @composite("rrelu", to="f")
 def _rrelu(self: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False) -> Any:
-    from .random import default_generator
-
     if not training:
         return renamed(call("leaky_relu_" if inplace else "leaky_relu", self, (lower + upper) / 2), "RreluWithNoiseBackward0")
-    slopes = default_generator.bits.uniform(lower, upper, self._shape).astype(self._value.dtype)
+    from .random import default_generator
+
+    array = self._array()
+    slopes = np.ones_like(array)  # drawn where they count
+    falling = array <= 0
+    slopes[falling] = default_generator.uniform((int(falling.sum()),), np.float64, lower, upper)
     return call("rrelu_with_noise_" if inplace else "rrelu_with_noise", self, wrap_array(slopes))
 
 
@@ -259,7 +264,7 @@ def _rrelu(self: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, trainin
 def _keep_mask(self: Tensor, shape: tuple[int, ...], p: float) -> Any:
     from .random import default_generator
 
-    return default_generator.bits.random(shape) >= p
+    return default_generator.uniform(shape) < 1.0 - p
 
 
 def _check_probability(p: float) -> None:
@@ -352,7 +357,7 @@ def _gumbel_softmax(self: Tensor, tau: float = 1, hard: bool = False, eps: float
     """A sample of the Gumbel-softmax distribution; `hard`: one-hot, with the gradient of the soft sample."""
     from .random import default_generator
 
-    noise = wrap_array(default_generator.bits.gumbel(size=self._shape).astype(self._value.dtype))
+    noise = wrap_array(-np.log(default_generator.exponential(self._shape).astype(self._value.dtype)))
     soft = call("softmax", call("div", call("add", self, noise), tau), dim)
     if not hard:
         return soft

@@ -1,80 +1,47 @@
-"""Random numbers: our own reproducible generator (not torch's numbers), drawn when they are asked for."""
+"""Random numbers, drawn when they are asked for: torch's own, from its seeds (see `generator`)."""
 from __future__ import annotations
 
 import math
-import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ...torch_types import NAMES, as_dtype, dtype as Dtype, get_default_dtype, to_numpy_dtype
 from ..create import finished
+from ..generator import Generator
 from ..row import FUNCTIONS, METHODS, call
 from ..tensor import Tensor, wrap, wrap_array
 from ..value import Array, leaf
 from .common import as_shape
 
-
-class Generator:
-    """A source of random numbers with a seed of its own."""
-
-    def __init__(self, device: Any = "cpu") -> None:
-        self.device = device
-        self.manual_seed(67280421310721)
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start again from `seed`."""
-        self._seed = int(seed)
-        self.bits = np.random.Generator(np.random.Philox(self._seed % (1 << 64)))
-        return self
-
-    def seed(self) -> int:
-        """Start from a seed that cannot be foreseen, and return it."""
-        self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
-        return self._seed
-
-    def initial_seed(self) -> int:
-        """The seed last set."""
-        return self._seed
-
-    def get_state(self) -> Tensor:
-        """Everything that the next numbers depend on, as bytes."""
-        import pickle
-
-        return wrap_array(np.frombuffer(pickle.dumps((self._seed, self.bits.bit_generator.state)), np.uint8).copy())
-
-    def set_state(self, state: Tensor) -> None:
-        """Continue as from `get_state`."""
-        import pickle
-
-        self._seed, inner = pickle.loads(state._array().tobytes())
-        self.bits.bit_generator.state = inner
-
-
 default_generator = Generator()
 
 
-def _of(generator: Generator | None) -> np.random.Generator:
-    return (generator or default_generator).bits
+def _of(generator: Generator | None) -> Generator:
+    return generator or default_generator
 
 
-def _given(array: Array, dtype: Any, requires_grad: bool, otherwise: Dtype | None = None) -> Tensor:
-    kind = (otherwise or get_default_dtype()) if dtype is None else as_dtype(dtype, "random")
+def _given(array: Array, kind: Dtype, requires_grad: bool = False) -> Tensor:
     return finished(wrap(leaf(np.asarray(array).astype(to_numpy_dtype(kind))), kind), requires_grad)
+
+
+def _kind(dtype: Any, name: str) -> Dtype:
+    return get_default_dtype() if dtype is None else as_dtype(dtype, name)
 
 
 def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
          layout: Any = None) -> Tensor:
     """Uniform on [0, 1)."""
-    kind = get_default_dtype() if dtype is None else as_dtype(dtype, "rand")
-    draw = _of(generator).random(as_shape(size, "rand"), np.float32 if kind is NAMES["float32"] else np.float64)
-    return _given(draw, dtype, requires_grad)
+    kind = _kind(dtype, "rand")
+    return _given(_of(generator).uniform(as_shape(size, "rand"), to_numpy_dtype(kind)), kind, requires_grad)
 
 
 def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
           layout: Any = None) -> Tensor:
     """Standard normal."""
-    return _given(_of(generator).standard_normal(as_shape(size, "randn")), dtype, requires_grad)
+    kind = _kind(dtype, "randn")
+    return _given(_of(generator).normal(as_shape(size, "randn"), to_numpy_dtype(kind)), kind, requires_grad)
 
 
 def randint(*args: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
@@ -85,35 +52,53 @@ def randint(*args: Any, generator: Generator | None = None, dtype: Any = None, d
     low, high = given.get("low", 0), given["high"]
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    return _given(_of(generator).integers(low, high, as_shape((given["size"],), "randint")), dtype, requires_grad, NAMES["int64"])
+    kind = NAMES["int64"] if dtype is None else as_dtype(dtype, "randint")
+    return _given(_of(generator).integers(low, high, as_shape((given["size"],), "randint")), kind, requires_grad)
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A random order of 0 to n - 1."""
-    return _given(_of(generator).permutation(n), dtype, requires_grad, NAMES["int64"])
+    kind = NAMES["int64"] if dtype is None else as_dtype(dtype, "randperm")
+    return _given(_of(generator).permutation(n), kind, requires_grad)
 
 
 def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, **_: Any) -> Tensor:
     """Normal, with means and deviations that are numbers or tensors."""
     if size is not None:
-        return _given(mean + std * _of(generator).standard_normal(as_shape((size,), "normal")), dtype, False)
+        kind = _kind(dtype, "normal")
+        return _given(_of(generator).normal(as_shape((size,), "normal"), to_numpy_dtype(kind), mean, std), kind)
     center, spread = (x._array() if isinstance(x, Tensor) else x for x in (mean, std))
-    shape = np.broadcast_shapes(np.shape(center), np.shape(spread))
-    like = mean if isinstance(mean, Tensor) else std
-    return _given(center + spread * _of(generator).standard_normal(shape), None, False, like._dtype)
+    kind = (mean if isinstance(mean, Tensor) else std)._dtype
+    draw = _of(generator).normal(np.broadcast_shapes(np.shape(center), np.shape(spread)), to_numpy_dtype(kind))
+    return _given(draw * spread + center, kind)
+
+
+def _chances(generator: Generator | None, shape: tuple[int, ...], p: Any) -> Array:
+    """Whether each element is 1; the probabilities of a tensor are met by uniform numbers of its dtype."""
+    chance = p._array() if isinstance(p, Tensor) else p
+    return _of(generator).uniform(shape, chance.dtype if isinstance(p, Tensor) else np.float64) < chance
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that each element (or `p`) says, else 0."""
-    chance = input._array() if p is None else p
-    return _given(_of(generator).random(input._shape) < chance, None, False, input._dtype)
+    return _given(_chances(generator, input._shape, input if p is None else p), input._dtype)
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
     """Indices drawn with probability in proportion to the weights."""
-    weights = np.atleast_2d(input._array()).astype(np.float64)
-    rows = [_of(generator).choice(len(w), num_samples, replacement, w / w.sum()) for w in weights]
-    return wrap_array(np.stack(rows) if input.dim() == 2 else rows[0])
+    weights = input._array()
+    rows = np.atleast_2d(weights)
+    if replacement and num_samples > 1:
+        bounds = np.cumsum(rows, -1)
+        bounds = bounds / bounds[:, -1:]
+        bounds[:, -1] = 1
+        draws = _of(generator).uniform((len(rows), num_samples))
+        made = np.stack([np.searchsorted(bound, draw) for bound, draw in zip(bounds, draws, strict=True)])
+    else:
+        with np.errstate(divide="ignore"):
+            race = rows / _of(generator).exponential(rows.shape).astype(rows.dtype)  # the first arrivals of Poisson processes
+        made = np.argsort(-race, -1, kind="stable")[:, :num_samples]
+    return wrap_array(made.reshape((*weights.shape[:-1], num_samples)))
 
 
 for _function in (rand, randn, randint, randperm, normal, bernoulli, multinomial):
@@ -134,22 +119,60 @@ for _name in ("rand", "randn", "randint"):
 
 
 # ---------------------------------------------------------------- filling in place
-def _draw(name: str, draw: Any) -> None:
+Draw = Callable[..., Array]  # (generator, shape, dtype, *arguments)
+
+
+def _uniform(draws: Generator, shape: Any, dtype: Any, low: float = 0.0, high: float = 1.0, **named: float) -> Array:
+    return draws.uniform(shape, dtype, named.get("from", low), named.get("to", high))
+
+
+def _normal(draws: Generator, shape: Any, dtype: Any, mean: float = 0.0, std: float = 1.0) -> Array:
+    return draws.normal(shape, dtype, mean, std)
+
+
+def _exponential(draws: Generator, shape: Any, dtype: Any, lambd: float = 1.0) -> Array:
+    return draws.exponential(shape, lambd)
+
+
+def _bernoulli(draws: Generator, shape: Any, dtype: Any, p: Any = 0.5) -> Array:
+    return _chances(draws, shape, p)
+
+
+def _random(draws: Generator, shape: Any, dtype: Any, *limits: int, **named: int) -> Array:
+    """Without limits: all whole numbers up to the largest that the dtype holds exactly."""
+    start = named.get("from", limits[0] if len(limits) == 2 else 0)
+    end = named.get("to", limits[-1] if limits else None)
+    if end is not None:
+        return draws.integers(start, end, shape)
+    count = math.prod(shape)
+    words = draws.long_words(count) if dtype.itemsize == 8 else draws.words(count)
+    largest = 2 ** (np.finfo(dtype).nmant + 1) if dtype.kind == "f" else np.iinfo(dtype).max if dtype.kind != "b" else 1
+    return (words % np.uint64(largest + 1)).reshape(shape)
+
+
+def _cauchy(draws: Generator, shape: Any, dtype: Any, median: float = 0.0, sigma: float = 1.0) -> Array:
+    return median + sigma * np.tan(np.pi * (draws.uniform(shape) - 0.5))
+
+
+def _log_normal(draws: Generator, shape: Any, dtype: Any, mean: float = 1.0, std: float = 2.0) -> Array:
+    return np.exp(draws.normal_pairs(math.prod(shape)) * std + mean).reshape(shape)
+
+
+def _geometric(draws: Generator, shape: Any, dtype: Any, p: float) -> Array:
+    return np.ceil(np.log(draws.uniform(shape)) / math.log1p(-p))
+
+
+def _filling(name: str, draw: Draw) -> None:
     def fill(self: Tensor, *args: Any, generator: Generator | None = None, **kwargs: Any) -> Tensor:
-        array = np.asarray(draw(_of(generator), self._shape, *args, **kwargs)).astype(to_numpy_dtype(self._dtype))
-        return call("copy_", self, wrap_array(array))  # type: ignore[no-any-return]
+        dtype = to_numpy_dtype(self._dtype)
+        return call("copy_", self, wrap_array(draw(_of(generator), self._shape, dtype, *args, **kwargs).astype(dtype)))  # type: ignore[no-any-return]
 
     METHODS[name] = fill
 
 
-_draw("uniform_", lambda bits, shape, a=0.0, b=1.0, **k: bits.uniform(k.get("from", a), k.get("to", b), shape))
-_draw("normal_", lambda bits, shape, mean=0.0, std=1.0: bits.normal(mean, std, shape))
-_draw("exponential_", lambda bits, shape, lambd=1.0: bits.exponential(1.0 / lambd, shape))
-_draw("bernoulli_", lambda bits, shape, p=0.5: bits.random(shape) < (p._array() if isinstance(p, Tensor) else p))
-_draw("random_", lambda bits, shape, low=0, high=None: bits.integers(*((0, low) if high is None else (low, high)), shape))
-_draw("cauchy_", lambda bits, shape, median=0.0, sigma=1.0: median + sigma * bits.standard_cauchy(shape))
-_draw("log_normal_", lambda bits, shape, mean=1.0, std=2.0: bits.lognormal(mean, std, shape))
-_draw("geometric_", lambda bits, shape, p: np.ceil(np.log1p(-bits.random(shape)) / math.log1p(-p)))
+for _name, _draw in (("uniform_", _uniform), ("normal_", _normal), ("exponential_", _exponential), ("bernoulli_", _bernoulli),
+                     ("random_", _random), ("cauchy_", _cauchy), ("log_normal_", _log_normal), ("geometric_", _geometric)):
+    _filling(_name, _draw)
 
 
 def manual_seed(seed: int) -> Generator:
