@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .core import F32, F64, Format
+from .logarithm import log_unit
+
 Real = Any  # an mpmath.mpf
 
 
@@ -93,7 +96,51 @@ class Table:
     high: Callable[[], Real]
     degrees: tuple[int, int | None]  # float64, float32
     weight: Callable[[Real], Real] = lambda x: 1
-    narrow_high: Callable[[], Real] | None = None  # the end of the interval for float32, where it is another
+    narrow_low: Callable[[], Real] | None = None  # the interval for float32, where it is another
+    narrow_high: Callable[[], Real] | None = None
+
+    def rows(self) -> tuple[list[float], list[float]]:
+        """The coefficients rounded to float64, and those of the float32 version rounded to float32."""
+        low, high = self.narrow_low or self.low, self.narrow_high or self.high
+        wide, narrow = self._row(self.low(), self.high(), self.degrees[0]), self._row(low(), high(), self.degrees[1])
+        return [float(c) for c in wide], [_float32(c) for c in narrow]
+
+    def _row(self, low: Real, high: Real, degree: int | None) -> list[Real]:
+        return [] if degree is None else remez(self.function, low, high, degree, self.weight)[0]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """1/x in the middle of each piece of [3/4, 3/2), in the order of the highest bits of their fractions.
+
+    Near each is one whose logarithm to a base is almost exactly a multiple of `log_unit`, so that sums of it are exact.
+    """
+
+    name: str
+    meaning: str
+    base: Callable[[], Real]
+
+    def rows(self) -> tuple[list[float], list[float]]:
+        """Those for float64, and those for float32."""
+        return self._row(F64, 16, float), self._row(F32, 32, _float32)
+
+    def _row(self, format: Format, count: int, rounded: Callable[[Real], float]) -> list[float]:
+        mp, base = _mp(), self.base()
+        unit = log_unit(format, float(mp.log(2, base)))
+        row = [1.0] * count  # the first and the last end at 1, where the logarithm must be exact
+        for i in range(1, count - 1):
+            middle = (1 + (i + mp.mpf(0.5)) / count) / (1 if 2 * i < count else 2)
+            exact, step = base ** (-(mp.nint(mp.log(middle, base) / unit) - 100) * unit), base**-unit
+            while abs(exact - row[i]) > mp.mpf(2) ** -(format.precision + 8):
+                exact *= step
+                row[i] = rounded(exact)
+        return row
+
+
+def _float32(number: Real) -> float:
+    import numpy as np
+
+    return float(np.float32(float(number)))
 
 
 def _series(term: Callable[[int], Real], terms: int = 45) -> Callable[[Real], Real]:
@@ -171,6 +218,20 @@ TABLES = (
         (6, 2),
         lambda z: z + 0.0015,
     ),
+    Table(
+        "LOG_NEAR",
+        "(log(1 + t) - t) / t**2, -1/32 <= t <= 1/16 (float32: half of it)",
+        _series(lambda k: _mp().mpf((-1) ** (k + 1)) / (k + 2)),
+        lambda: _mp().mpf("-0.0313"),
+        lambda: _mp().mpf("0.0626"),
+        (8, 2),
+        lambda t: abs(t) + 0.002,
+        narrow_low=lambda: _mp().mpf("-0.0165"),
+        narrow_high=lambda: _mp().mpf("0.0313"),
+    ),
+    Pieces("LOG_PIECES", "1/x for pieces of [3/4, 3/2), with logarithms to base e of few bits", lambda: _mp().e),
+    Pieces("LOG2_PIECES", "1/x for pieces of [3/4, 3/2), with logarithms to base 2 of few bits", lambda: _mp().mpf(2)),
+    Pieces("LOG10_PIECES", "1/x for pieces of [3/4, 3/2), with logarithms to base 10 of few bits", lambda: _mp().mpf(10)),
     Table(
         "SIN",
         "(sin(r) - r) / r**3 as a function of z = r**2, |r| <= pi/2",
@@ -339,27 +400,13 @@ TABLES = (
 )
 
 
-def fit(table: Table) -> tuple[list[float], list[float]]:
-    """The coefficients of a table rounded to float64, and those of its float32 version rounded to float32."""
-    import numpy as np
-
-    def row(high: Real, degree: int | None) -> list[float]:
-        if degree is None:
-            return []
-        return [float(c) for c in remez(table.function, table.low(), high, degree, table.weight)[0]]
-
-    with _mp().workdps(45):
-        wide = row(table.high(), table.degrees[0])
-        narrow = row((table.narrow_high or table.high)(), table.degrees[1])
-        return wide, [float(np.float32(c)) for c in narrow]
-
-
 def render() -> str:
     """The text of coefficients.py."""
     lines = [HEADER]
     for table in TABLES:
         lines += [f"# {table.meaning}", f"{table.name} = both("]
-        lines += [f'    """{_wrapped(row)}""",' for row in fit(table)]
+        with _mp().workdps(45):
+            lines += [f'    """{_wrapped(row)}""",' for row in table.rows()]
         lines += [")", ""]
     return "\n".join(lines)
 

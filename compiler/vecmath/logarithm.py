@@ -2,15 +2,18 @@
 
 x = 2**k * (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), and log(1 + f) by a series in s = f / (2 + f).
 
-Method: that of fdlibm's e_log.c and s_log1p.c (K. C. Ng, Sun Microsystems 1993), with own coefficients and fma.
+Method: that of fdlibm's e_log.c and s_log1p.c (K. C. Ng, Sun Microsystems 1993), with own coefficients and fma. Machines that look
+up tables in registers have no quotient: log(1 + f) is that of the middle of a small interval, and a polynomial (P. T. P. Tang 1990).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
-from . import coefficients
+from . import coefficients, target
 from .core import (
+    Format,
     Value,
     fast_two_sum,
     fma,
@@ -28,6 +31,8 @@ LOG10_2 = {  # what the float32 lacks matters, what the float64 lacks is 1/20 of
     "f64": hex_floats("0x1.34413509f79ffp-2"),
     "f32": hex_floats("0x1.344136p-2 -0x1.ec10cp-27"),
 }
+
+LOG10_2_LOW = float.fromhex("-0x1.9dc1da994fd21p-59")  # what the float64 lacks
 
 
 def log(x: Value) -> Value:
@@ -49,6 +54,57 @@ def log10(x: Value) -> Value:
     for part in reversed(LOG10_2[x.format.name]):
         result = fma(k, part, result)
     return with_log_limits(result, x)
+
+
+def log_by_pieces(x: Value) -> Value:
+    """The natural logarithm."""
+    return _by_pieces(x, coefficients.LOG_PIECES, 1.0, LOG_2["f64"])
+
+
+def log2_by_pieces(x: Value) -> Value:
+    """The logarithm to base 2; exact for powers of two."""
+    return _by_pieces(x, coefficients.LOG2_PIECES, LOG2_E, (1.0, 0.0))
+
+
+def log10_by_pieces(x: Value) -> Value:
+    """The logarithm to base 10."""
+    return _by_pieces(x, coefficients.LOG10_PIECES, LOG10_E, (*LOG10_2["f64"], LOG10_2_LOW))
+
+
+LOG_LIMITS = {"nan": "x", "zero": "-inf", "negative": "nan", "-inf": "nan", "inf": "inf"}
+
+
+def _by_pieces(x: Value, pieces: Callable[[Value], tuple[float, ...]], factor: float, log_of_2: Sequence[float]) -> Value:
+    """A logarithm: x = 2**k * m, 3/4 <= m < 3/2, and 1/r is near the middle of m's piece of that interval.
+
+    Args:
+        pieces: r for each piece, with a logarithm that is a multiple of `log_unit` almost exactly.
+        factor: log(e) to the base.
+        log_of_2: log(2) to the base, in two parts.
+    """
+    format, inverses = x.format, pieces(x)
+    m = target.mantissa(x, interval=3, sign=1)
+    k = target.exponent(x) - target.exponent(m)
+    place = m.bits() >> (format.fraction_bits - len(inverses).bit_length() + 1)
+    t = fma(m, target.lookup(place, inverses), -1.0)
+    first, second = log_of_2
+    unit = log_unit(format, first)
+    high = round(first / unit) * unit
+    low = (first - high) + second
+    logs = [round(-math.log(r) * factor / unit) * unit for r in inverses]
+    exact = fma(k, high, target.lookup(place, logs))
+    series = polynomial(t, [each * factor for each in coefficients.LOG_NEAR(x)])
+    if factor == 1.0:
+        result = exact + fma(t, t * series, fma(k, low, t))
+    else:
+        result = fma(t, fma(t, series, factor), fma(k, low, exact) if low else exact)
+    return target.with_special_cases(result, x, LOG_LIMITS)
+
+
+def log_unit(format: Format, log_of_2: float) -> float:
+    """The multiples of it that a logarithm reaches are numbers of the format."""
+    _, bits = math.frexp((format.bias + format.precision) * log_of_2)
+    return 2.0 ** (bits - format.precision)
 
 
 def _to_base(f: Value, factor: float) -> Value:

@@ -7,7 +7,7 @@ are emitted behind the loop vectoriser (see `late`), which knows nothing of them
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -90,8 +90,22 @@ def scaled(x: Value, n: Value) -> Value:
     return _instruction("mask.scalef", x, n, rounding=True)
 
 
-def _instruction(name: str, *values: Value, immediates: Sequence[int] = (), rounding: bool = False) -> Value:
-    """An instruction with registers of 128 to 512 bits, whose intrinsics take a mask and what stands where it is clear."""
+_KINDS = ("nan", "signalling nan", "zero", "one", "-inf", "inf", "negative", "positive")
+_RESULTS = {"result": 0, "x": 1, "nan": 3, "-inf": 4, "inf": 5}
+
+
+def with_special_cases(result: Value, x: Value, cases: Mapping[str, str]) -> Value:
+    """`result`, but for arguments x of the kinds in `cases` what is named there."""
+    table = sum(_RESULTS[cases.get(kind, "result")] << (4 * place) for place, kind in enumerate(_KINDS))
+    return _instruction("mask.fixupimm", result, x, immediates=(0,), rounding=True, table=table)
+
+
+def _instruction(
+    name: str, *values: Value, immediates: Sequence[int] = (), rounding: bool = False, table: int | None = None
+) -> Value:
+    """An instruction with registers of 128 to 512 bits, whose intrinsics take a mask and what stands where it is clear, or
+    integers that are a table for each element.
+    """
     format, builder = values[0].format, values[0].builder
     i32 = ir.IntType(32)
 
@@ -100,17 +114,20 @@ def _instruction(name: str, *values: Value, immediates: Sequence[int] = (), roun
         registers = next(bits for bits in (128, 256, 512) if bits >= lanes * format.width)
         width = registers // format.width
         operands = [_resized(builder, each, width) for each in arguments]
+        if table is not None:
+            operands.append(ir.Constant(ir.VectorType(format.int_type, width), [table] * width))
         operands += [ir.Constant(i32, each) for each in immediates]
-        mask = ir.IntType(max(8, width))
-        operands += [ir.Constant(operands[0].type, [0.0] * width), mask(-1)]
+        if table is None:
+            operands.append(ir.Constant(operands[0].type, [0.0] * width))
+        operands.append(ir.IntType(max(8, width))(-1))
         if rounding and registers == 512:
             operands.append(i32(4))  # the current direction
         suffix = "pd" if format.width == 64 else "ps"
         full = f"llvm.x86.avx512.{name}.{suffix}.{registers}"
         return _resized(builder, call_intrinsic(builder, full, operands[0].type, *operands), lanes)
 
-    numbers = ".".join(map(str, immediates))
-    symbol = f"cr.{name}.{format.name}{numbers and '.'}{numbers}"
+    numbers = (*immediates, *(() if table is None else (table,)))
+    symbol = ".".join((f"cr.{name}.{format.name}", *map(str, numbers)))
     return Value(builder, late.call(builder, symbol, write, format.float_type, *(value.ir for value in values)), format)
 
 
