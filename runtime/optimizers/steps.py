@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..tensor.evaluate import Ran, evaluate
+from ..tensor.evaluate import Ran, array_of, evaluate
 from ..tensor.inplace import overwrite
+from ..tensor.look import compute
 from ..tensor.records import Ready
 from ..tensor.tensor import Tensor
 from ..tensor.value import Array, Value, leaf, recorded
@@ -67,6 +68,10 @@ def _inputs(asked: Sequence[Asked]) -> tuple[list[Any], list[Array]] | None:
     """What identifies a step, and all that it reads; None where something is not at hand, memory that others see, or the same twice."""
     key: list[Any] = []
     arrays: list[Array] = []
+    waiting = [s.record for one in asked for t in (one.parameter, one.grad, *one.state.values())
+               if type(t._record) is not Ready and (s := t._storage).record is not None and s.record.value is None]
+    if waiting:
+        compute(waiting)
     for one in asked:
         for tensor in (one.parameter, one.grad, *one.state.values()):
             array = _contents(tensor)
@@ -87,7 +92,7 @@ def _contents(tensor: Tensor) -> Array | None:
     if type(known) is Ready:
         return np.asarray(known.array)
     storage = tensor._storage
-    return None if tensor._geometry is not None or storage.memory is not None else storage.value.array
+    return None if tensor._geometry is not None or storage.memory is not None else array_of(storage.value)
 
 
 def _recorded(update: Update, asked: Sequence[Asked], key: Any) -> None:

@@ -64,8 +64,8 @@ def numpy(self: Tensor, *, force: bool = False) -> Array:
     """
     if state.grad and not force and self.requires_grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-    if type(self._record) is Record and not self._record.aval.needs:
-        self._array()
+    self._array()
+    if type(self._record) is not Record or not self._record.aval.needs:
         leave(self)  # whose record would be a second owner of the contents
     return alias(self)
 

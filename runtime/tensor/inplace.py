@@ -12,14 +12,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...compiler.build import broadcast_to, cast
-from ..torch_types import can_cast, scalar_type_name
+from ..torch_types import can_cast, scalar_type_name, to_numpy_dtype
 from .arguments import refuse
 from .geometry import is_dense, overlaps
-from .modes import state
+from .modes import UNUSUAL, state
 from .node import Edge, Node, OpNode, node_class, short_name
-from .records import Held
+from .records import Held, Record
+from .replay import replayed_in_place, write
 from .storage import READ, WRITE, written
-from .tape import leave
+from .tape import leave, step_of, waiting
 from .tensor import Meta, Tensor, gradient_edge
 from .value import Recipe, Value, absent, recorded
 
@@ -71,7 +72,7 @@ MAY_OVERLAP = frozenset({"fill", "zero", "index_put_at"})  # torch lets these wr
 
 def in_place(row: Row) -> Callable[..., Tensor]:
     """The method `name_` of an operation."""
-    from .row import renaming
+    from .row import operands_among, renaming
 
     rename = renaming(row.rule)
 
@@ -88,7 +89,7 @@ def in_place(row: Row) -> Callable[..., Tensor]:
             raise
         return replace(self, row, made)
 
-    return apply
+    return replayed_in_place(apply, operands_among(row.rule, row.inputs))
 
 
 def replace(self: Tensor, row: Row, made: Call) -> Tensor:
@@ -105,6 +106,8 @@ def replace(self: Tensor, row: Row, made: Call) -> Tensor:
     if made.dtype is not self._dtype and not can_cast(made.dtype, self._dtype):
         raise RuntimeError(f"result type {scalar_type_name(made.dtype)} can't be cast to the desired output type "
                            f"{scalar_type_name(self._dtype)}")
+    if edges is None and _recorded(self, row, made):
+        return self
     values = tuple([value_of(item) for item in made.inputs])
     old = self._value
     if made.dtype is self._dtype and made.shape == self._shape:
@@ -121,6 +124,19 @@ def replace(self: Tensor, row: Row, made: Call) -> Tensor:
     rebase(self, node)
     _save(node, row, made, edges, self)
     return self
+
+
+def _recorded(self: Tensor, row: Row, made: Call) -> bool:
+    """Whether a record can say what the contents are from now on; then it does."""
+    known = self._record
+    if (made.dtype is not self._dtype or made.shape != self._shape or self._geometry is not None or self._storage.memory is not None
+            or state.kind == UNUSUAL or (type(known) is Record and known.aval.needs)):
+        return False
+    step = step_of(row, made.inputs, made.params, made.shape, made.dtype, to_numpy_dtype(made.dtype), "")
+    if step is None or step[0].aval.needs or any([item.aval.live for item in step[1]]):
+        return False
+    write(self, waiting(*step))
+    return True
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -231,7 +247,7 @@ def store(self: Tensor, value: Value) -> None:
         np.copyto(alias(self), array_of(value))
     else:
         chain = self._chain
-        storage.value = written(storage.value, chain, value)
+        storage.replace(written(storage.value, chain, value))
         if chain:
             self._cache, self._cached = value, storage.value
     self._counter.version += 1
@@ -260,10 +276,10 @@ def write_out(out: Tensor, result: Tensor, name: str) -> None:
         leave(out)
         out._shape = result._shape
         out._geometry = None
-        out._storage.value = result._value
+        out._storage.replace(result._value)
         out._counter.version += 1
         if out._dtype is not result._dtype:
-            out._storage.value = call("to", result, out._dtype)._value
+            out._storage.replace(call("to", result, out._dtype)._value)
         return
     call("copy_", out, result)
 

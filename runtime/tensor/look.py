@@ -6,19 +6,41 @@ the key of a plan: a compiled program, where its arguments are, and which record
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from .evaluate import array_of, recording
-from .plan import KNOWN, MOST_PLANS, Plan, numbers_apart, run_values
-from .records import Number, Record
+from .evaluate import array_of, give, interpret, pending_below, program_of, recording
+from .records import Held, Number, Record
+from .structure import structure_of
 from .tape import shows, value_of
 from .tensor import Tensor
-from .value import Array, leaf, pending
+from .value import Array, NumberValue, Value, leaf, own, pending
 
-__all__ = ["contents", "look"]
+__all__ = ["KNOWN", "MOST_PLANS", "Plan", "compute", "look", "numbers_apart", "run_values"]
+
+MOST_PLANS = 1024
+KNOWN = "known"
+
+
+class Plan:
+    """What backward passes of one structure and of certain sizes run.
+
+    Attributes:
+        run: the compiled program; None: not yet.
+        sources: the leaves whose arrays it takes.
+        targets: what gets its outputs: `k >= 0` is the `.grad` of a leaf, `-1 - k` the value of a record that is looked at from outside.
+    """
+
+    __slots__ = ("run", "sources", "targets")
+
+    def __init__(self) -> None:
+        self.run: Any = None
+        self.sources: tuple[int, ...] = ()
+        self.targets: tuple[int, ...] = ()
+
 
 _plans: OrderedDict[Any, Plan] = OrderedDict()
 
@@ -27,14 +49,17 @@ def look(tensor: Tensor, record: Record) -> Array:
     """The contents of a tensor whose record has no value yet."""
     if record.entry.place is not None and not shows(tensor, record):
         return array_of(tensor._value)
-    return contents(record)
+    compute([record])
+    return record.value.array  # type: ignore[union-attr, return-value]
 
 
-def contents(root: Record) -> Array:
-    """What a record computes, which it has from now on, as has everything below that something else refers to."""
-    found = None if recording.depth or root.freed else _survey(root)
+def compute(roots: Sequence[Record]) -> None:
+    """Give records their values, and everything below that something else refers to."""
+    found = None if recording.depth else _survey(roots)
     if found is None:
-        return array_of(value_of(root))
+        for root in roots:
+            array_of(value_of(root))
+        return
     key, leaves, steps, wanted = found
     plan = _plans.get(key)
     if plan is None:
@@ -48,29 +73,40 @@ def contents(root: Record) -> Array:
     else:
         numbers_apart(steps)
         del found, leaves, steps, wanted
-        _, leaves, steps, wanted = _survey(root)  # type: ignore[misc]  # with the numbers that are apart now
+        _, leaves, steps, wanted = _survey(roots)  # type: ignore[misc]  # with the numbers that are apart now
         values = [value_of(rec) for rec in wanted]
         run_values(values, [item.value for item in leaves], plan, 0.0)
     for rec in wanted:
         if not rec.aval.needs and rec.entry.place is None:
             rec.inputs = rec.kept = ()
     pending.count = 0.0
-    return root.value.array  # type: ignore[union-attr, return-value]
 
 
-def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record]] | None:
-    """Of all that a record is computed from: the structure with sizes, the leaves, the records without a value, and those of them that get
-    one: what something else refers to; if the root is in a graph, all, for its backward pass. None where there is something unusual.
+def _survey(roots: Sequence[Record]) -> tuple[Any, list[Any], list[Record], list[Record]] | None:
+    """Of all that records are computed from: the structure with sizes, the leaves, the records without a value, and those of them that get
+    one: what something else refers to; if a root is in a graph, all, for its backward pass. None where there is something unusual.
     """
     index: dict[Any, int] = {}
     again: dict[Any, int] = {}
     key: list[Any] = []
     leaves: list[Any] = []
     steps: list[Record] = []
-    stack: list[Any] = [root]
+    stack: list[Any] = [*roots]
     while stack:
         item = stack.pop()
         kind = type(item)
+        if kind is Held:
+            waiting = item.waiting
+            if waiting is not None:
+                at = index.get(waiting)
+                if at is not None:
+                    key.append(at)
+                    if item not in index:
+                        index[item] = at
+                        again[waiting] = again.get(waiting, 0) + 1
+                    continue
+                index[item] = len(index)
+                item, kind = waiting, Record
         if kind is Number:
             key.append(item.aval)
             leaves.append(item)
@@ -98,9 +134,60 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record]] |
         key.append(item.aval)
         leaves.append(item)
     wanted: list[Record] = []
+    whole = any([root.aval.needs for root in roots])
+    asked = set(roots)
+    item = waiting = value = None
     for item in steps:
         # besides those outside: `index`, `steps`, `item`, getrefcount's argument, and the steps that it is an input of
-        if item is root or root.aval.needs or getrefcount(item) > 5 + again.get(item, 0):
+        if whole or item in asked or getrefcount(item) > 5 + again.get(item, 0):
             key.append(index[item])
             wanted.append(item)
     return tuple(key), leaves, steps, wanted
+
+
+def run_values(values: Sequence[Value], inputs: Sequence[Value], plan: Plan, seconds: float) -> list[Any]:
+    """The arrays of pending values; where a compiled program computed them, from the arrays of `inputs` alone, the plan learns how.
+
+    Args:
+        seconds: what recording them took, of which a compiled program is free.
+    """
+    order = pending_below(values)
+    structure = structure_of(order)
+    program = program_of(structure)
+    tier = program.tier
+    assert tier is not None
+    position = {id(v): k for k, v in enumerate(order)}
+    place = {id(v): k for k, v in enumerate(inputs)}
+    if tier.due and all(id(v) in place for v in structure.leaves()) and all(id(v) in position for v in values):
+        wanted = tuple([position[id(v)] for v in values])
+        sources = tuple([place[id(v)] for v in structure.leaves()])
+        arrays = [inputs[k].array for k in sources]
+        compiled = tier.program(structure, wanted, arrays)  # type: ignore[arg-type]
+        if compiled is not None:
+            plan.sources, plan.run = sources, compiled.run
+            results = list(compiled.run(*arrays))
+            give(values, results, compiled.masks)
+            return results[:len(values)]
+    tier.uses += 1
+    tier.spent += program.seconds + seconds
+    interpret(structure, program, [v.array for v in structure.leaves()])  # type: ignore[misc]
+    for v in values:
+        own(v, structure.items)
+    return [v.array for v in values]
+
+
+def numbers_apart(steps: Sequence[Record]) -> bool:
+    """Give every use of a Python number a Value of its own, as long as nothing was made of the shared ones."""
+    seen: set[int] = set()
+    for rec in steps:
+        for k, item in enumerate(rec.inputs):
+            if type(item) is Number:
+                if id(item.value) in seen:
+                    if rec.value is not None:
+                        return False
+                    value = NumberValue(None, (), (), item.value.shape, item.value.dtype)
+                    value.array = item.value.array
+                    rec.inputs = (*rec.inputs[:k], Number(item.aval, value), *rec.inputs[k + 1:])
+                else:
+                    seen.add(id(item.value))
+    return True

@@ -13,19 +13,17 @@ from typing import Any
 import numpy as np
 
 from ...compiler.ir import Node as IRNode, constant
-from .evaluate import array_of, give, interpret, pending_below, program_of, recording
+from .evaluate import array_of, give, recording
+from .look import KNOWN, MOST_PLANS, Plan, compute, numbers_apart, run_values
 from .modes import no_grad, state
 from .node import AccumulateGrad, accumulated, plain
 from .records import Held, Number, Ready, Record, aval_of
-from .structure import structure_of
 from .tape import known_storage, node_of, value_of
 from .tensor import Tensor, accumulator, wrap
-from .value import NumberValue, Recipe, Value, leaf, own, pending
+from .value import Recipe, Value, leaf, pending
 
 _new = object.__new__
-MOST_PLANS = 1024
 ENGINE_SECONDS = 2e-5  # for each record, of a backward pass by the engine
-KNOWN = "known"
 
 
 class _One(Recipe):
@@ -40,23 +38,6 @@ class _One(Recipe):
 
 
 ONE = _One()
-
-
-class Plan:
-    """What backward passes of one structure and of certain sizes run.
-
-    Attributes:
-        run: the compiled program; None: not yet.
-        sources: the leaves whose arrays it takes.
-        targets: what gets its outputs: `k >= 0` is the `.grad` of a leaf, `-1 - k` the value of a record that is looked at from outside.
-    """
-
-    __slots__ = ("run", "sources", "targets")
-
-    def __init__(self) -> None:
-        self.run: Any = None
-        self.sources: tuple[int, ...] = ()
-        self.targets: tuple[int, ...] = ()
 
 
 _plans: OrderedDict[Any, Plan] = OrderedDict()
@@ -104,6 +85,7 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
     key: list[Any] = []
     leaves: list[Any] = []
     steps: list[Record] = []
+    waiting: list[Record] = []
     stack: list[Any] = [root]
     while stack:
         item = stack.pop()
@@ -124,10 +106,10 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
             entry = item.entry
             key.append(entry)
             value = item.value
+            storage = known_storage(item) if item.storage is not None and entry.place is None else None
+            if storage is not None and not storage.has(item):
+                return None
             if value is not None:
-                storage = known_storage(item)
-                if storage is not None and storage.value is not value and entry.place is None:
-                    return None
                 if value.array is None and not item.aval.needs:
                     array_of(value)
                 if value.array is not None:
@@ -142,10 +124,14 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
         elif kind is Held:
             if not _usual(item):
                 return None
+            if item.waiting is not None:
+                waiting.append(item.contents)
             key.append(item.aval)
             leaves.append(item)
         else:
             return None
+    if waiting:
+        compute(list(dict.fromkeys(waiting)))
     outside: list[Record] = []
     shared: list[Record] = []
     for item in steps:
@@ -172,9 +158,9 @@ def _usual(held: Held) -> bool:
         node: AccumulateGrad | None = None if meta.accumulator is None else meta.accumulator()
         if node is not None and node.extras is not None:
             return False
-    if held.value.array is None:
+    if held.waiting is None and held.value.array is None:
         array_of(held.value)
-    return held.storage.value is held.contents and tensor._storage is held.storage
+    return tensor._storage is held.storage and held.stands
 
 
 def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outside: Sequence[Record], plan: Plan) -> list[Any]:
@@ -197,54 +183,6 @@ def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outs
     return run_values(values, [item.value for item in leaves], plan, ENGINE_SECONDS * len(steps))
 
 
-def run_values(values: Sequence[Value], inputs: Sequence[Value], plan: Plan, seconds: float) -> list[Any]:
-    """The arrays of pending values; where a compiled program computed them, from the arrays of `inputs` alone, the plan learns how.
-
-    Args:
-        seconds: what recording them took, of which a compiled program is free.
-    """
-    order = pending_below(values)
-    structure = structure_of(order)
-    program = program_of(structure)
-    tier = program.tier
-    assert tier is not None
-    position = {id(v): k for k, v in enumerate(order)}
-    place = {id(v): k for k, v in enumerate(inputs)}
-    if tier.due and all(id(v) in place for v in structure.leaves()) and all(id(v) in position for v in values):
-        wanted = tuple([position[id(v)] for v in values])
-        sources = tuple([place[id(v)] for v in structure.leaves()])
-        arrays = [inputs[k].array for k in sources]
-        compiled = tier.program(structure, wanted, arrays)  # type: ignore[arg-type]
-        if compiled is not None:
-            plan.sources, plan.run = sources, compiled.run
-            results = list(compiled.run(*arrays))
-            give(values, results, compiled.masks)
-            return results[:len(values)]
-    tier.uses += 1
-    tier.spent += program.seconds + seconds
-    interpret(structure, program, [v.array for v in structure.leaves()])  # type: ignore[misc]
-    for v in values:
-        own(v, structure.items)
-    return [v.array for v in values]
-
-
-def numbers_apart(steps: Sequence[Record]) -> bool:
-    """Give every use of a Python number a Value of its own, as long as nothing was made of the shared ones."""
-    seen: set[int] = set()
-    for rec in steps:
-        for k, item in enumerate(rec.inputs):
-            if type(item) is Number:
-                if id(item.value) in seen:
-                    if rec.value is not None:
-                        return False
-                    value = NumberValue(None, (), (), item.value.shape, item.value.dtype)
-                    value.array = item.value.array
-                    rec.inputs = (*rec.inputs[:k], Number(item.aval, value), *rec.inputs[k + 1:])
-                else:
-                    seen.add(id(item.value))
-    return True
-
-
 def _set_value(record: Record, result: Any) -> None:
     """What a program has computed for a record."""
     value = record.value
@@ -264,6 +202,11 @@ def _accumulate(held: Held, result: Any) -> None:
         return
     from .inplace import overwrite
 
+    if type(known._record) is Ready:
+        known._storage  # noqa: B018  (makes it)
+    if known._meta is None and known._dtype is held.aval.dtype and known._storage.memory is None and known._geometry is None:
+        overwrite(known, leaf(np.asarray(known._array() + result)))
+        return
     with no_grad():
         total = accumulated(known, wrap(leaf(np.asarray(result)), held.aval.dtype))._value
     array_of(total)

@@ -115,7 +115,8 @@ class Held:
     Attributes:
         tensor: weakly.
         maker: its grad_fn.
-        contents: of its storage, of which `value` is what the tensor shows.
+        value: what the tensor shows.
+        contents: of its storage, of which `value` is a part; where they are what a record says, the record.
         version: of its counter.
         spent: what stands for it in graphs whose backward pass is over.
     """
@@ -123,12 +124,33 @@ class Held:
     __slots__ = ("aval", "contents", "counter", "maker", "spent", "storage", "tensor", "value", "version")
 
     tensor: Any
+    value: Value
 
-    def __init__(self, aval: Aval, tensor: Tensor, value: Value, maker: Any) -> None:
-        self.aval, self.tensor, self.value, self.maker = aval, ref(tensor), value, maker
-        self.storage, self.counter = tensor._storage, tensor._counter
-        self.contents, self.version = tensor._storage.value, tensor._counter.version
+    def __init__(self, aval: Aval, tensor: Tensor, maker: Any) -> None:
+        self.aval, self.tensor, self.maker = aval, ref(tensor), maker
+        self.storage, self.counter = storage, counter = tensor._storage, tensor._counter
+        self.contents, self.version = storage.record or storage.value, counter.version
         self.spent = Spent(aval, self.tensor, maker)
+
+    def __getattr__(self, name: str) -> Any:
+        """The value, where it has to be made first."""
+        if name != "value":
+            raise AttributeError(name)
+        from .tape import value_of
+
+        self.value = value = value_of(self.contents)
+        return value
+
+    @property
+    def waiting(self) -> Record | None:
+        """The record of the contents, where these were not computed yet."""
+        found = self.contents
+        return found if type(found) is Record and found.value is None else None
+
+    @property
+    def stands(self) -> bool:
+        """Whether the storage still has these contents."""
+        return self.storage.has(self.contents)
 
 
 class Spent:

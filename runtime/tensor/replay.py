@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 from ..torch_types import dtype as Dtype, get_default_dtype
 from .modes import state
 from .node import _sequence
 from .records import MOST_ENTRIES, Entry, Number, Record
-from .tape import _made, current, number_of
+from .tape import _made, current, number_of, waiting
 from .tensor import Tensor
-from .value import pending
+from .value import MAX_PENDING, pending
 
-__all__ = ["replayed"]
+__all__ = ["replayed", "replayed_in_place"]
 
 # Operations in order, with their inputs: `k` is the k-th tensor or operand, `-1 - k` a step, anything else a number of the operation's own.
 Steps = tuple[tuple[Entry, tuple[Any, ...]], ...]
@@ -36,49 +37,119 @@ def replayed(slow: Callable[..., Any], operands: int = 0) -> Callable[..., Any]:
     tables: tuple[dict[Any, Steps], ...] = ({}, {}, {}, {})
 
     def apply(*args: Any, **kwargs: Any) -> Any:
-        key: list[Any] = []
-        records: list[Any] = []
-        tensors: list[Any] = []
-        for item in args:
-            kind = type(item)
-            if isinstance(item, Tensor):
-                found = item._record
-                if type(found) is not Record or found.value is not None or found.entry.place is not None:
-                    found = current(item)
-                    if found is None or found.aval.live:
-                        return slow(*args, **kwargs)
-                key.append(found.aval)
-                records.append(found)
-                tensors.append(item)
-            elif (kind is float or kind is int) and len(key) < operands and records and records[0].aval.dtype.is_floating_point:
-                key.append(kind)
-                records.append(number_of(item, records[0].aval))
-                tensors.append(None)
-            elif kind in _SIMPLE or (kind is float and item):
-                key += kind, item
-            elif kind is tuple and all([type(one) is int for one in item]):
-                key.append(item)
-            else:
-                return slow(*args, **kwargs)
-        for name, item in kwargs.items():
-            kind = type(item)
-            if kind not in _SIMPLE and (kind is not float or not item):
-                return slow(*args, **kwargs)
-            key += name, kind, item
-        if records and not records[0].aval.dtype.is_floating_point:
-            key.append(get_default_dtype())  # which floats beside it are of
-        whole = tuple(key)
+        found = _kind_of(args, kwargs, operands)
+        if found is None:
+            return slow(*args, **kwargs)
+        key, records, tensors = found
         table = tables[state.kind]
-        steps = table.get(whole)
+        steps = table.get(key)
         if steps is not None:
             return _recorded(steps, records, tensors)
         looks = pending.looks
         made = slow(*args, **kwargs)
-        if type(made) is Tensor and pending.looks == looks and records:
-            _learn(table, whole, records, made)
+        if type(made) is Tensor and pending.looks == looks:
+            learnt = _steps(records, made._record)
+            if learnt is not None and learnt[-1][0].place is None:
+                _remember(table, key, learnt)
         return made
 
     return apply
+
+
+def replayed_in_place(slow: Callable[..., Tensor], operands: int) -> Callable[..., Tensor]:
+    """The same of an operation that writes its result to its first argument, outside of any graph."""
+    tables: tuple[dict[Any, Steps], ...] = ({}, {}, {}, {})
+
+    def apply(*args: Any, **kwargs: Any) -> Tensor:
+        found = _kind_of(args, kwargs, operands)
+        if found is None:
+            return slow(*args, **kwargs)
+        key, records, tensors = found
+        self = args[0]
+        in_graph = type(records[0]) is Record and records[0].aval.needs
+        if in_graph or any([t is not None and t._geometry is not None for t in tensors]):
+            return slow(*args, **kwargs)
+        table = tables[state.kind]
+        steps = table.get(key)
+        if steps is not None:
+            entry, places = steps[0]
+            write(self, waiting(entry, *_inputs(places, records, tensors, [])))
+            return self  # type: ignore[no-any-return]
+        looks = pending.looks
+        made = slow(*args, **kwargs)
+        written = self._storage.record
+        if made is self and written is not None and pending.looks == looks and type(self._record) is not Record:
+            learnt = _steps(records, written)
+            if learnt is not None and len(learnt) == 1:
+                _remember(table, key, learnt)
+        return made
+
+    return apply
+
+
+def _kind_of(args: tuple[Any, ...], kwargs: dict[str, Any], operands: int) -> tuple[Any, list[Any], list[Any]] | None:
+    """The kind of a call, the records of its tensors and operands, and the tensors; None for a call that says nothing about others."""
+    key: list[Any] = []
+    records: list[Any] = []
+    tensors: list[Any] = []
+    for item in args:
+        kind = type(item)
+        if isinstance(item, Tensor):
+            found = item._record
+            if type(found) is not Record or found.value is not None or found.entry.place is not None:
+                found = current(item)
+                if found is None or found.aval.live:
+                    return None
+            key.append(found.aval)
+            records.append(found)
+            tensors.append(item)
+        elif (kind is float or kind is int) and len(key) < operands and records and records[0].aval.dtype.is_floating_point:
+            key.append(kind)
+            records.append(number_of(item, records[0].aval))
+            tensors.append(None)
+        elif kind in _SIMPLE or (kind is float and item):
+            key += kind, item
+        elif kind is tuple and all([type(one) is int for one in item]):
+            key.append(item)
+        else:
+            return None
+    for name, item in kwargs.items():
+        kind = type(item)
+        if kind not in _SIMPLE and (kind is not float or not item):
+            return None
+        key += name, kind, item
+    if not records:
+        return None
+    if not records[0].aval.dtype.is_floating_point:
+        key.append(get_default_dtype())  # which floats beside it are of
+    return tuple(key), records, tensors
+
+
+def _remember(table: dict[Any, Steps], key: Any, steps: Steps) -> None:
+    if len(table) > MOST_ENTRIES:
+        table.clear()
+    table[key] = steps
+
+
+MOST_WRITES = 32  # that wait, of one storage; so many are a program
+
+
+def write(self: Tensor, record: Record) -> None:
+    """Let a record say what the contents of a tensor are from now on; it is no view, and in no graph by the record."""
+    storage = self._storage
+    before = storage.record
+    if before is None:
+        del storage.value
+    elif type(before.storage) is ref:
+        before.storage = storage  # so that it is known that the result was written to
+    storage.writes = 1 if before is None or before.value is not None else storage.writes + 1
+    storage.record = record
+    self._counter.version += 1
+    self._record = None
+    if storage.writes >= MOST_WRITES or pending.count > MAX_PENDING:
+        from .look import compute
+
+        compute([record])
 
 
 def _recorded(steps: Steps, records: list[Any], tensors: list[Any]) -> Tensor:
@@ -116,24 +187,24 @@ def _gone() -> None:
     """Nobody has the tensor of a step in between; it is made when it is asked for."""
 
 
-def _learn(table: dict[Any, Steps], key: Any, records: list[Any], made: Tensor) -> None:
-    """Remember what a call did, if it left records that lead to its arguments and to nothing else."""
+def _steps(records: list[Any], made: Any) -> Steps | None:
+    """What a call did, if it left records that lead to its arguments and to nothing else; None if not."""
     position: dict[Any, int] = {}
     numbers: dict[int, list[Any]] = {}
     for k, record in enumerate(records):
         if type(record) is Number:
             numbers[k] = [record.aval.numpy, record.value.array]
         elif position.setdefault(record, k) != k:
-            return  # one tensor in two places: a step does not say which place it read
+            return None  # one tensor in two places: a step does not say which place it read
     steps: list[tuple[Entry, tuple[Any, ...]]] = []
-    stack = [made._record]
+    stack = [made]
     while stack:
         item = stack[-1]
         if item in position:
             stack.pop()
             continue
         if type(item) is not Record or item.value is not None or len(stack) > MOST_STEPS or len(steps) == MOST_STEPS:
-            return
+            return None
         waiting = [i for i in item.inputs if i not in position and type(i) is not Number]
         if waiting:
             stack += waiting
@@ -146,13 +217,11 @@ def _learn(table: dict[Any, Steps], key: Any, records: list[Any], made: Tensor) 
             elif numbers.get(k) == [given.aval.numpy, given.value.array]:
                 places.append(k)
             elif numbers:
-                return
+                return None
             else:
                 places.append(given)
         steps.append((item.entry, tuple(places)))
         position[item] = -len(steps)
-    if not steps or steps[-1][0].place is not None or (numbers and (len(steps) > 1 or len(steps[0][1]) != len(records))):
-        return
-    if len(table) > MOST_ENTRIES:
-        table.clear()
-    table[key] = tuple(steps)
+    if not steps or (numbers and (len(steps) > 1 or len(steps[0][1]) != len(records))):
+        return None
+    return tuple(steps)

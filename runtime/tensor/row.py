@@ -243,8 +243,13 @@ def _caller(row: Row, is_method: bool) -> Callable[..., Any]:
     made = _wrapped(row.name, rule, finish, is_method)
     if row.outputs is not None or type(row) is not Row:
         return made
-    names = list(inspect.signature(rule).parameters)
-    return replayed(made, next((k for k, pair in enumerate(zip(names, row.inputs, strict=False)) if len(set(pair)) > 1), len(row.inputs)))
+    return replayed(made, operands_among(rule, row.inputs))
+
+
+def operands_among(rule: Callable[..., Call], inputs: tuple[str, ...]) -> int:
+    """How many of a rule's first parameters are inputs of the operation, in the same order."""
+    names = inspect.signature(rule).parameters
+    return next((k for k, (name, wanted) in enumerate(zip(names, inputs, strict=False)) if name != wanted), len(inputs))
 
 
 def _wrapped(name: str, function: Callable[..., Any], finish: Callable[[Any], Any] | None, is_method: bool) -> Callable[..., Any]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -37,17 +38,19 @@ class Storage(Counter):
     Attributes:
         value: the current contents, of the base's shape; where they are what a record says, made when they are asked for.
         record: says what the contents are as long as there is no value.
+        writes: how many in-place operations have been recorded since contents were computed.
         strides: of the base, in elements; None: C order.
         memory: the array that holds them, once it has been handed out (to NumPy, by address): from then on it is written in
             place and read at the moment of use. None: nobody outside can see it.
     """
 
-    __slots__ = ("__weakref__", "memory", "record", "strides", "value")
+    __slots__ = ("__weakref__", "memory", "record", "strides", "value", "writes")
     value: Value
 
     def __init__(self, record: Any) -> None:
         self.version = 0
         self.record = record
+        self.writes = 0
         self.strides: Strides | None = None
         self.memory: Array | None = None
 
@@ -59,8 +62,21 @@ class Storage(Counter):
 
         record = self.record
         self.value = value = value_of(record)
-        self.record, record.storage = None, self
+        self.record = None
+        if type(record.storage) is ref:
+            record.storage = self
         return value
+
+    def replace(self, value: Value) -> None:
+        """Other contents."""
+        self.value = value
+        self.record = None
+
+    def has(self, contents: Any) -> bool:
+        """Whether it has these contents: a Value, or what a record says."""
+        if self.record is not None:
+            return self.record is contents
+        return self.value is contents or (type(contents) is not Value and contents.value is self.value)
 
     def expose(self) -> Array:
         """The array that holds the contents from now on."""

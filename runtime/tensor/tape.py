@@ -52,7 +52,7 @@ def current(tensor: Tensor) -> Any:
     if type(found) is Record:
         if not found.freed and stands(tensor, found):
             return found
-    elif type(found) is Held and found.storage.value is found.contents and found.counter.version == found.version:
+    elif type(found) is Held and found.counter.version == found.version and found.stands:
         return found
     return _hold(tensor)
 
@@ -68,22 +68,27 @@ def shows(view: Tensor, record: Record) -> bool:
     """Whether a view's contents are still those that its record says: its storage has not been written to since."""
     storage = view._storage
     base = _base(record)
-    if type(base) is not Record:
-        return storage.value is base.contents
-    return storage.record is base if base.value is None else storage.value is base.value
+    return storage.has(base if type(base) is Record else base.contents)
 
 
 def _hold(tensor: Tensor) -> Held | None:
-    value = tensor._value
     maker = tensor.grad_fn
     needs = tensor._requires_grad or maker is not None
     meta = tensor._meta
     geometry = tensor._geometry
-    if value.mask is not None or (needs and geometry is not None):
-        return None
+    record = tensor._storage.record if geometry is None else None
+    if record is not None:
+        numpy, live = record.aval.numpy, False
+    else:
+        value = tensor._value
+        if value.mask is not None or (needs and geometry is not None):
+            return None
+        numpy, live = value.dtype, value.live
     strides = None if geometry is None or geometry.strides == contiguous_strides(tensor._shape) else geometry.strides
     inference = meta is not None and meta.inference
-    held = Held(aval_of(tensor._shape, tensor._dtype, value.dtype, needs, value.live, inference, strides), tensor, value, maker)
+    held = Held(aval_of(tensor._shape, tensor._dtype, numpy, needs, live, inference, strides), tensor, maker)
+    if record is None:
+        held.value = value
     known = tensor._record
     if type(known) is not Record or not known.aval.needs:
         tensor._record = held
@@ -101,15 +106,26 @@ def leave(tensor: Tensor) -> None:
 def record(row: Row, inputs: Sequence[Any], params: tuple[Any, ...], shape: Shape, dtype: Dtype, numpy: np.dtype[Any], name: str
            ) -> Tensor | None:
     """The result of an operation, recorded; None where that needs more than a record."""
+    step = step_of(row, inputs, params, shape, dtype, numpy, name)
+    if step is None:
+        return None
+    made = _made(*step)
+    if any([item.aval.live for item in step[1]]):
+        evaluate_now(value_of(made._record))
+    return made
+
+
+def step_of(row: Row, inputs: Sequence[Any], params: tuple[Any, ...], shape: Shape, dtype: Dtype, numpy: np.dtype[Any], name: str
+            ) -> tuple[Entry, tuple[Any, ...], tuple[Tensor | None, ...]] | None:
+    """An operation as a kind of step, the records of its inputs, and the tensors that have to be kept; None where that is not enough."""
     records: list[Any] = []
     kind = state.kind
-    needs = live = inference = False
+    needs = inference = False
     for item in inputs:
         found = current(item) if isinstance(item, Tensor) else number_record(item)
         if found is None:
             return None
-        aval = found.aval
-        needs, live, inference = needs or aval.needs, live or aval.live, inference or aval.inference
+        needs, inference = needs or found.aval.needs, inference or found.aval.inference
         records.append(found)
     if kind == RECORDING and needs and row.backward and dtype.is_floating_point:
         if inference:
@@ -118,30 +134,31 @@ def record(row: Row, inputs: Sequence[Any], params: tuple[Any, ...], shape: Shap
         needs = False
     result = aval_of(shape, dtype, numpy, needs, False, kind == INFERENCE)
     entry = entry_of(row, params, tuple([r.aval for r in records]), result, name or row.backward, None)
-    kept = tuple([item if type(found) is Held else None for item, found in zip(inputs, records, strict=True)])
-    made = _made(entry, tuple(records), kept)
-    if live:
-        evaluate_now(value_of(made._record))
-    return made
+    return entry, tuple(records), tuple([item if type(found) is Held else None for item, found in zip(inputs, records, strict=True)])
 
 
 def _made(entry: Entry, inputs: tuple[Any, ...], kept: tuple[Tensor | None, ...]) -> Tensor:
     """A tensor that is the result of a step."""
-    rec = _new(Record)
     out = _new(Tensor)
+    rec = out._record = waiting(entry, inputs, kept)
+    rec.ref = ref(out)
+    if pending.count > MAX_PENDING:
+        evaluate([value_of(rec)])
+    return out
+
+
+def waiting(entry: Entry, inputs: tuple[Any, ...], kept: tuple[Tensor | None, ...]) -> Record:
+    """The record of a step; its tensor is to be said."""
+    rec = _new(Record)
     rec.entry = entry
     rec.aval = entry.aval
     rec.inputs = inputs
     rec.kept = kept
     rec.sequence = next(_sequence)
-    rec.ref = ref(out)
     rec.value = rec.storage = rec.node = None
     rec.freed = False
-    out._record = rec
-    pending.count = count = pending.count + entry.weight
-    if count > MAX_PENDING:
-        evaluate([value_of(rec)])
-    return out
+    pending.count += entry.weight
+    return rec
 
 
 def record_of_view(base: Any, source: Tensor, out: Tensor, row: Row, params: tuple[Any, ...], name: str) -> None:

@@ -107,6 +107,8 @@ class Tensor(metaclass=TensorType):
         """The contents as an array that must not be written to."""
         pending.looks += 1
         record = self._record
+        if type(record) is not Record and self._geometry is None:
+            record = self._storage.record
         if type(record) is Record and record.value is None:
             from .look import look
 
@@ -281,6 +283,7 @@ def wrap(value: Value, dtype: Dtype, strides: Strides | None = None) -> Tensor:
     made = _new(Tensor)
     storage = _new(Storage)
     storage.version, storage.value, storage.strides, storage.memory, storage.record = 0, value, strides, None, None
+    storage.writes = 0
     made._storage = made._counter = storage
     made._geometry = None if strides is None else Geometry(strides)
     made._cache = made._cached = None
