@@ -10,6 +10,7 @@ from ..torch_types import Size, tensor_type_name
 from .evaluate import evaluate
 from .modes import set_grad_enabled, state
 from .node import AccumulateGrad, Edge, Node, accumulated
+from .records import Record
 from .row import call
 from .tensor import Tensor, gradient_edge
 from .value import Value
@@ -361,6 +362,13 @@ def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool
     keep = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
         return _batched(outs, targets, grads, keep, create_graph, allow)
+    record = getattr(outs[0], "_record", None) if len(outs) == 1 and grads == [None] and not create_graph else None
+    if type(record) is Record and record.aval.needs:
+        from .plan import gradients
+
+        quick = gradients(outs[0], targets, keep)
+        if quick is not None:
+            return _results(targets, quick, allow, materialize_grads)
     cotangents = _make_grads(outs, grads)
     roots = _roots(outs)
     found = run(roots, cotangents, keep_graph=keep, create_graph=create_graph, capture=_input_edges(targets),

@@ -45,13 +45,46 @@ _plans: OrderedDict[Any, Plan] = OrderedDict()
 
 def backward(root: Tensor, keep_graph: bool | None) -> bool:
     """Add the gradients of a scalar tensor to the leaves below; False where the engine has to (which says what is wrong)."""
-    record = root._record
-    if not record.aval.scalar or state.anomaly or state.saved_hooks or recording.depth:
-        return False
-    found = _survey(record)
+    found = _arrived(root._record, keep_graph, None)
     if found is None:
         return False
+    for held, result in found:
+        _accumulate(held, result)
+    return True
+
+
+def gradients(root: Tensor, targets: Sequence[Any], keep_graph: bool | None) -> dict[int, Tensor] | None:
+    """The gradients of a scalar tensor with respect to all leaves below, which `targets` are, by position, those that are reached; None
+    where the engine has to.
+    """
+    found = _arrived(root._record, keep_graph, targets)
+    if found is None:
+        return None
+    made: dict[int, Tensor] = {}
+    for held, result in found:
+        tensor = held.tensor()
+        made |= {k: _ready(held, result) for k, target in enumerate(targets) if target is tensor}
+    return made
+
+
+def _ready(held: Held, result: Any) -> Tensor:
+    made = _new(Tensor)
+    made._record = Ready(aval_of(held.aval.shape, held.aval.dtype, held.aval.numpy, False), result)
+    return made
+
+
+def _arrived(record: Record, keep_graph: bool | None, targets: Sequence[Any] | None) -> list[tuple[Held, Any]] | None:
+    """The gradients that arrive at leaves, which are all among the targets; None where that, or anything else, is for the engine."""
+    if not record.aval.scalar or state.anomaly or state.saved_hooks or recording.depth:
+        return None
+    found = _survey(record)
+    if found is None:
+        return None
     key, leaves, steps, outside, shared = found
+    if targets is not None:
+        wanted = set(map(id, targets))
+        if wanted != {id(held.tensor()) for held in leaves if type(held) is Held and held.aval.needs}:
+            return None
     plan = _plans.get(key)
     if plan is None:
         plan = _plans[key] = Plan()
@@ -61,19 +94,20 @@ def backward(root: Tensor, keep_graph: bool | None) -> bool:
         results = plan.run(*[leaves[k].value.array for k in plan.sources])
     else:
         if not numbers_apart(steps):
-            return False
+            return None
         del found, leaves, steps, outside, shared
         _, leaves, steps, outside, shared = _survey(record)  # type: ignore[misc]  # with the numbers that are apart now
         results = _recorded(record, leaves, steps, outside, plan)
+    arrived: list[tuple[Held, Any]] = []
     for position, result in zip(plan.targets, results, strict=True):
         if position >= 0:
-            _accumulate(leaves[position], result)
+            arrived.append((leaves[position], result))
         else:
             _set_value(outside[-1 - position], result)
     if not keep_graph:
         _free(steps, shared)
     pending.count = 0.0
-    return True
+    return arrived
 
 
 def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], list[Record]] | None:
@@ -197,8 +231,7 @@ def _accumulate(held: Held, result: Any) -> None:
     tensor = held.tensor()
     known = tensor._grad
     if known is None:
-        made = tensor._grad = _new(Tensor)
-        made._record = Ready(aval_of(held.aval.shape, held.aval.dtype, held.aval.numpy, False), result)
+        tensor._grad = _ready(held, result)
         return
     from .inplace import overwrite
 

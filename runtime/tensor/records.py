@@ -132,6 +132,13 @@ class Held:
         self.contents, self.version = storage.record or storage.value, counter.version
         self.spent = Spent(aval, self.tensor, maker)
 
+    def after(self, record: Record) -> Held:
+        """The same tensor after a write, whose result is what a record says."""
+        made = object.__new__(Held)
+        made.aval, made.tensor, made.maker, made.spent = self.aval, self.tensor, self.maker, self.spent
+        made.storage, made.counter, made.contents, made.version = self.storage, self.counter, record, self.counter.version
+        return made
+
     def __getattr__(self, name: str) -> Any:
         """The value, where it has to be made first."""
         if name != "value":

@@ -12,7 +12,7 @@ from weakref import ref
 from ..torch_types import dtype as Dtype, get_default_dtype
 from .modes import state
 from .node import _sequence
-from .records import MOST_ENTRIES, Entry, Number, Record
+from .records import MOST_ENTRIES, Entry, Held, Number, Record
 from .tape import _made, current, number_of, waiting
 from .tensor import Tensor
 from .value import MAX_PENDING, pending
@@ -145,7 +145,8 @@ def write(self: Tensor, record: Record) -> None:
     storage.writes = 1 if before is None or before.value is not None else storage.writes + 1
     storage.record = record
     self._counter.version += 1
-    self._record = None
+    held = self._record
+    self._record = held.after(record) if type(held) is Held else None
     if storage.writes >= MOST_WRITES or pending.count > MAX_PENDING:
         from .look import compute
 

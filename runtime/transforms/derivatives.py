@@ -83,8 +83,7 @@ def grad_and_value(func: Function, argnums: ArgNums = 0, has_aux: bool = False) 
             if output.dim() != 0:
                 raise RuntimeError("grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got tensor with "
                                    f"{output.dim()} dims. Maybe you wanted to use the vjp or jacrev APIs instead?")
-            found = gradients([output], entered.inputs, [call("ones_like", output.detach())],
-                              create_graph=level.reaches_outside([output]))
+            found = gradients([output], entered.inputs, [None], create_graph=level.reaches_outside([output]))
         slopes, value = level.leave((entered.shaped(found), output))
         return (slopes, (value, level.leave(aux))) if has_aux else (slopes, value)
 

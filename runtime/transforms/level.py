@@ -7,8 +7,10 @@ from typing import Any
 from ..tensor.engine import grad
 from ..tensor.modes import enable_grad, state
 from ..tensor.node import AccumulateGrad, Node
+from ..tensor.records import Record
 from ..tensor.row import call
-from ..tensor.tensor import Tensor, alias_of, gradient_edge
+from ..tensor.tape import current
+from ..tensor.tensor import Tensor, accumulator, alias_of, gradient_edge
 from .trees import leaves, mapped
 
 
@@ -42,17 +44,20 @@ class Level:
         """Whether any of `tensors` depends on something that those outside may differentiate with respect to."""
         if not self.recording:
             return False
-        edges = [gradient_edge(tensor) for tensor in tensors]
-        stack = [edge[0] for edge in edges if edge is not None]
+        stack: list[Any] = []
+        for tensor in tensors:
+            known = current(tensor)
+            edge = None if type(known) is Record else gradient_edge(tensor)
+            stack += [known] if type(known) is Record else [] if edge is None else [edge[0]]
         seen = set(stack)
         while stack:
-            node = stack.pop()
-            if isinstance(node, AccumulateGrad) and node not in self.own:
+            item = stack.pop()
+            if isinstance(item, AccumulateGrad) and item not in self.own:
                 return True
-            for edge in node.edges:
-                if edge is not None and edge[0] not in seen:
-                    seen.add(edge[0])
-                    stack.append(edge[0])
+            for below in _below(item):
+                if below not in seen:
+                    seen.add(below)
+                    stack.append(below)
         return False
 
     def leave(self, tree: Any) -> Any:
@@ -60,13 +65,25 @@ class Level:
         return mapped(self._left, tree)
 
     def _left(self, item: Any) -> Any:
-        if not isinstance(item, Tensor) or self.reaches_outside([item]):
+        if not isinstance(item, Tensor) or not item.requires_grad or self.reaches_outside([item]):
             return item
-        return alias_of(item) if item.requires_grad else item
+        return alias_of(item)
 
 
-def gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor], cts: Sequence[Tensor], *, create_graph: bool) -> list[Tensor]:
-    """The gradients of floating `outputs`, weighted by `cts`, kept for another pass; zeros where nothing depends on an input."""
+def _below(item: Any) -> list[Any]:
+    """The records and nodes that gradients flow to from a record or node."""
+    if type(item) is not Record:
+        return [edge[0] for edge in item.edges if edge is not None]
+    found = [i for i in item.inputs if i.aval.needs]
+    return [i if type(i) is Record else i.maker or accumulator(i.tensor()) for i in found]
+
+
+def gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor], cts: Sequence[Tensor | None], *, create_graph: bool) -> list[Tensor]:
+    """The gradients of floating `outputs`, weighted by `cts`, kept for another pass; zeros where nothing depends on an input.
+
+    Args:
+        cts: None: 1, for a scalar.
+    """
     live = [(out, ct) for out, ct in zip(outputs, cts, strict=True) if out.requires_grad]
     wanted = [k for k, tensor in enumerate(inputs) if tensor.requires_grad]
     found: dict[int, Tensor | None] = {}
