@@ -98,9 +98,11 @@ def _emitted(structure: Structure, session: Session) -> tuple[list[Node], list[N
     context = session.context
     leaves = structure.leaves()
     shapes: list[Sequence[Size]] = [v.shape for v in leaves]
-    for _ in range(MOST_ROUNDS):
+    for turn in range(MOST_ROUNDS):
         session.inputs.clear()
-        inputs = [session.input(shape, v.dtype, f"x{k}") for k, (shape, v) in enumerate(zip(shapes, leaves, strict=True))]
+        fixed = [{axis: n for axis, n in enumerate(shape) if turn and isinstance(n, int)} for shape in shapes]  # by the steps' parameters
+        inputs = [session.input(shape, v.dtype, f"x{k}", known=numbers) for k, (shape, v, numbers) in enumerate(
+            zip(shapes, leaves, fixed, strict=True))]
         known = len(context.equal_to)
         try:
             made = structure.emit(inputs)
