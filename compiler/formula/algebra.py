@@ -5,7 +5,7 @@ interned term, so a difference of equal terms is zero and a quotient of equal on
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import count
@@ -50,8 +50,9 @@ class Table:
     labels, or from other parts, it still comes from there.
     """
 
-    def __init__(self, promises: Mapping[str, str] | None = None) -> None:
-        """`promises`: what holds of arguments, by name (see `compiler.promises`)."""
+    def __init__(self, promises: Mapping[str, str] | None = None, literals: Set[float] = frozenset()) -> None:
+        """`promises`: what holds of arguments, by name (see `compiler.promises`); `literals`: decimals that stay as they are."""
+        self.literals = literals
         self.promises = dict(promises or {})
         self.signs: dict[Term, int] = {}
         self._sites: frozenset[Site] = frozenset()
@@ -189,6 +190,9 @@ class Table:
                 host, guest = bare
                 inside = isinstance(host, Label) and host in left.free
                 return self.delta(host, guest) if inside else self.delta(guest, host)
+            apart = left - right  # what both have in common does not count
+            items = apart.items if isinstance(apart, Add) else (self.unit(apart),)
+            left, right = (self.add(*(self.number(abs(c)) * t for c, t in items if (c > 0) == above)) for above in (True, False))
         same = isinstance(left, Label) and isinstance(right, Label) and left.size == right.size
         key = frozenset((left, right)) if same else (left, right)
         parts = [i for i in (left, right) if isinstance(i, Term)]

@@ -146,10 +146,9 @@ class Arranger:
             if exponent is power is not self.table.one:
                 made = self.from_lines(made, self.table.make_mul(Fraction(1), (), ((base, exponent),)))
             side.append(made)
-        for negative, inside in roots.items():  # sqrt(2*pi), not sqrt(2)*sqrt(pi)
-            if inside:
-                radicand = product(Fraction(1), inside, (), ())
-                (below if negative else above).insert(0, make("root", [radicand]))
+        if any(roots.values()):  # sqrt(2*pi), not sqrt(2)*sqrt(pi); sqrt(2/pi)
+            side, parts = (above, (roots[False], roots[True])) if roots[False] else (below, (roots[True], []))
+            side.insert(0, make("root", [product(Fraction(1), parts[0], parts[1], ())]))
         above = sorted([*above, *more], key=lambda s: s.kind == "eye")
         axes = tuple(label for label in order if any(label in s.axes for s in (*above, *below)))
         return product(coefficient, [self.aligned(s, axes) for s in above], [self.aligned(s, axes) for s in below], axes)

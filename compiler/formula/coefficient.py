@@ -99,7 +99,8 @@ def _reshaped(table: Table, term: Call, position: int, inner: Sequence[Label]) -
 def _joined(table: Table, term: Call, position: int, inner: Sequence[Label]) -> Term:
     (axis,) = term.params
     start = table.add(*(table.size(a.labels[axis].size) for a in term.arrays[:position]))
-    own = [table.index(start + table.position(label)) if k == axis else label for k, label in enumerate(inner)]
+    own = [label if k != axis else start if label.size == 1 else table.index(start + table.position(label))
+           for k, label in enumerate(inner)]
     return table.mul(*(table.delta(index, i) for index, i in zip(term.indices, own, strict=True)))
 
 

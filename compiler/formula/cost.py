@@ -84,9 +84,9 @@ def _fraction(owner: Term, coefficient: Fraction, factors: tuple[tuple[Term, Ter
             continue
         single = len(factors) == 1 and c == 1 and not under
         (below if under else above).append(_power(base, exponent, under, costs, single))
-    for under, inside in roots.items():
-        if inside:
-            (below if under else above).append(_OPERATION + 6 + sum(inside) + (_OPERATION + 1) * (len(inside) - 1))
+    inside = [*roots[False], *roots[True]]
+    if inside:  # one root of all
+        (above if roots[False] else below).append(_OPERATION + 6 + sum(inside) + (_OPERATION + 1) * (len(inside) - 1))
     total = sum(above) + sum(below) + (_OPERATION + 1) * max(0, len(above) - 1)
     if below:
         total += (_OPERATION + 1) * len(below) + (not above) + 2 * (len(below) > 1)

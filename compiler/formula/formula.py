@@ -58,14 +58,15 @@ class Formula:
     """
 
     def __init__(self, graph: Graph, derived: Derived, passes: Passes, title: str | None = None, *, values: Derived | None = None,
-                 term: Term | None = None) -> None:
-        """`values`: what a call evaluates, where that is not what is read."""
+                 term: Term | None = None, literals: Set[float] = frozenset()) -> None:
+        """`values`: what a call evaluates, where that is not what is read. `literals`: decimals that stay as they are."""
         self._graph = graph
         self._derived = derived
         self._values = values or derived
         self._passes = passes
         self.title = title
         self._given = term
+        self._literals = literals
         self._normal: list[Term] = []  # what the program takes Phi of
 
     # ------------------------------------------------------------------------------------------ the mathematics
@@ -78,7 +79,7 @@ class Formula:
         """The term as the algebra collects it."""
         if self._given is not None:
             return self._given
-        table, derived = Table(self._promises), self._derived
+        table, derived = Table(self._promises, self._literals), self._derived
         written = (derived.value, derived.node)  # the program first: terms are ordered as they were written
         program, term = read(table, written, pointwise=derived.pointwise, linear_in=derived.tangents)
         self._normal = normal.arguments(table, [program, *(d.body for d in table.definitions.values())])
@@ -370,22 +371,23 @@ def _operations(term: Term) -> int:
 
 
 def formula(graph: Graph, output: int = 0, *, title: str | None = None, stabilise: bool = True, fastmath: bool = False,
-            lines: Set[Site] | None = None) -> Formula:
+            lines: Set[Site] | None = None, literals: Set[float] = frozenset()) -> Formula:
     """The formula of an output of a graph.
 
     Args:
         stabilise, fastmath: what the passes may do whose steps the formula shows.
         lines: where the graph comes from, as far as its steps say so; default: all lines that its nodes know of.
+        literals: decimals that the user wrote, which are not taken for values of sqrt(2), 1/pi and the like.
     """
     passes = Passes(graph, output, (), stabilise, fastmath, lines)
     graph = without_shifts(squared(graph))
     read, value = without_choices(graph).outputs[output], graph.outputs[output]
     derived, values = (Derived(node, node, (), is_pointwise([node])) for node in (read, value))
-    return Formula(graph, derived, passes, title, values=values)
+    return Formula(graph, derived, passes, title, values=values, literals=literals)
 
 
 def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = None, stabilise: bool = True,
-               fastmath: bool = False, lines: Set[Site] | None = None) -> Formula:
+               fastmath: bool = False, lines: Set[Site] | None = None, literals: Set[float] = frozenset()) -> Formula:
     """The formula of an output's derivative by inputs, each further name differentiating again.
 
     Of a scalar: gradient, then Hessian or cross derivative. Of an elementwise function: the elementwise derivative. Of any
@@ -394,6 +396,7 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
     Args:
         stabilise, fastmath: what the passes may do whose steps the formula shows.
         lines: where the graph comes from, as far as its steps say so; default: all lines that its nodes know of.
+        literals: decimals that the user wrote, which are not taken for values of sqrt(2), 1/pi and the like.
 
     Raises:
         ArgumentError: an unknown name, or none.
@@ -404,4 +407,5 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
     passes = Passes(graph, output, names, stabilise, fastmath, lines)
     graph = without_shifts(squared(graph))
     values, read = derive(graph, output, names), spelled(without_choices(graph))
-    return Formula(graph, values if read is graph else derive(read, output, names), passes, title, values=values)
+    derived = values if read is graph else derive(read, output, names)
+    return Formula(graph, derived, passes, title, values=values, literals=literals)

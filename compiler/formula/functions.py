@@ -205,6 +205,25 @@ def logarithms(table: Table, term: Add) -> Iterator[Term]:
                 yield table.add(table.mul(table.number(c), table.apply("log", (inside,))), rest)
 
 
+def halves_in_sums(table: Table, term: Add) -> Iterator[Term]:
+    """sin(2*u) as 2*sin(u)*cos(u) beside functions of u, and sinh(u) by e**(2*u) beside powers of e, as one fraction."""
+    found = list(dict.fromkeys(t for t in postorder([term]) if isinstance(t, Apply))) if term.weight <= LARGEST_TANGENTS else []
+    opened: dict[Term, Term] = {}
+    for t in found:
+        half = (table.mul(table.number(HALF), *t.args),) if _named(t, "sin", "sinh") else ()
+        f, g = ("sin", "cos") if _named(t, "sin") else ("sinh", "cosh")
+        if half and any(_named(s, f, g) and s.args == half for s in found):
+            opened[t] = 2 * table.apply(f, half) * table.apply(g, half)
+    exponents = {e for t in postorder([term]) if isinstance(t, Mul) for b, e in t.factors if b is table.e}
+    for t in found:
+        if _named(t, "sinh") and not opened and any(e is 2 * t.args[0] or e is -2 * t.args[0] for e in exponents):
+            opened[t] = (table.exp(2 * t.args[0]) - 1) / (2 * table.exp(t.args[0]))
+    if opened:
+        whole = table.replace(term, opened)
+        yield whole
+        yield from together(table, whole) if isinstance(whole, Add) else ()
+
+
 def choices(table: Table, term: Add) -> Iterator[Term]:
     """where(c, a, 0) + where(c, 0, b) = where(c, a, b)."""
     by_condition: dict[Term, list[tuple[Fraction, Apply]]] = {}
@@ -440,7 +459,10 @@ def log_odds(table: Table, term: Term) -> Iterator[Term]:
 
 
 CALLS = (parity, quarter_turns, log_odds)
-IN_SUMS = (squares, angle_sums, tangents, of_halves, doubled, alike_exponentials, sigmoid_as_tanh, hyperbolic, logarithms, choices)
+IN_SUMS = (
+    squares, angle_sums, tangents, of_halves, doubled, alike_exponentials, sigmoid_as_tanh, hyperbolic, logarithms, halves_in_sums,
+    choices,
+)
 IN_PRODUCTS = (
     quotients, products, halves_in_products, squared_factors, absolute, absolutes, roots, logarithms_of_powers, sigmoids, exponentials,
     parity,

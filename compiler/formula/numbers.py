@@ -58,13 +58,14 @@ def read(table: Table, value: Any) -> Term:
         name = table.constant("nan" if np.isnan(value) else "inf")
         return -name if value < 0 else name
     rational = tidy(value)
-    if rational.denominator <= SMALL_DENOMINATOR or len(str(value).strip("-0.")) <= 8:
+    if rational.denominator <= SMALL_DENOMINATOR or len(str(value).strip("-0.")) <= 8 or abs(float(value)) in table.literals:
         return table.number(rational)
+    found = []
     for size, term in _named(table):
         ratio = Fraction(float(value) / size).limit_denominator(36)
         if ratio and abs(ratio.numerator) <= 360 and abs(float(ratio) * size - float(value)) <= 2 * abs(np.spacing(value)):
-            return table.mul(table.number(ratio), term)
-    return table.number(rational)
+            found.append((abs(ratio.numerator) + ratio.denominator, table.mul(table.number(ratio), term)))
+    return min(found, key=lambda pair: pair[0])[1] if found else table.number(rational)
 
 
 def root_parts(value: Fraction, power: Fraction) -> tuple[Fraction, list[tuple[Fraction, Fraction]]]:

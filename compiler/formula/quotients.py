@@ -9,10 +9,11 @@ from math import isqrt
 from . import polynomial
 from .algebra import Table
 from .polynomial import Monomial, Polynomial
-from .terms import Add, Mul, Number, Term
+from .terms import Add, Mul, Number, Term, postorder
 
 __all__ = ["IN_PRODUCTS", "IN_SUMS"]
 
+LARGEST_NESTED = 60  # the weight of a product up to which fractions are looked for in all its parts
 MOST_SQUARED = 8  # addends up to which a square is looked for among them
 
 
@@ -175,6 +176,23 @@ def flattened(table: Table, term: Mul) -> Iterator[Term]:
             yield from cancelled(table, made)
 
 
+def unnested(table: Table, term: Mul) -> Iterator[Term]:
+    """A product in which sums of fractions are fractions, however deep they stand: 1/(4/(1 + 1/t)**2 + 2)."""
+    if term.weight > LARGEST_NESTED:
+        return
+    done: dict[Term, Term] = {}
+    for t in postorder([term]):
+        made = table.with_parts(t, done)
+        if isinstance(made, Add):
+            c, common, rest = polynomial.content(polynomial.of(table, made))
+            if any(e < 0 for _, e in common):
+                full = polynomial.expand(table, rest)
+                made = _product(table, c, common, polynomial.to_term(table, rest if full is None else full))
+        done[t] = made
+    if done[term] is not term:
+        yield done[term]
+
+
 def cancelled(table: Table, term: Mul) -> Iterator[Term]:
     """A product in which a sum above the line is divided by one below, or the other way round."""
     sums = [(b, e.value) for b, e in term.factors if isinstance(b, Add) and isinstance(e, Number)]
@@ -239,4 +257,4 @@ def signs(table: Table, term: Mul) -> Iterator[Term]:
 
 
 IN_SUMS = (together, squares_within, collected, partly_together)
-IN_PRODUCTS = (flattened, cancelled, expanded, conjugates, radicals, signs)
+IN_PRODUCTS = (flattened, unnested, cancelled, expanded, conjugates, radicals, signs)

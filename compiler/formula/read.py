@@ -273,6 +273,10 @@ def _place(r: _Reader, node: Node) -> Term:
         if start == 0 and step == 1 and size == label.size:
             indices.append(label)
             continue
+        if size == 1:
+            indices.append(r.table.zero)
+            deltas.append(r.table.delta(label, r.table.size(start)))
+            continue
         inner = r.table.fresh(size)
         bound.append(inner)
         indices.append(inner)

@@ -84,7 +84,8 @@ class Typeset(Writer):
         return self.along_axes(shown.args[0], shown.axes), MUL
 
     def add(self, shown: Shown) -> Written:
-        rows = [make("row", [a], shown.axes) if a.axes and a.ndim < shown.ndim else a for a in shown.args]
+        rows = [a if a.ndim == shown.ndim else make("row", [a], shown.axes) if a.axes else make("full", [a], shown.axes)
+                if shown.ndim == 2 else a for a in shown.args]
         return super().add(make("add", rows, shown.axes, shown.data))
 
     def row(self, shown: Shown) -> Written:
@@ -133,6 +134,8 @@ class Typeset(Writer):
 
     def take(self, shown: Shown) -> Written:
         base, *rest = shown.args
+        if base.kind == "eye" and sorted(spec[0] for spec in shown.data) == ["at", "whole"]:  # a unit vector
+            return self.lowered("e", self.write(rest[0])), ATOM
         return self.lowered(self.inside(base, ATOM), self.subscript(shown.data, rest)), ATOM
 
     def gather(self, shown: Shown) -> Written:

@@ -117,7 +117,7 @@ def _explained(error: Any, text: str) -> ParseError:
     elif "'*'" in expected and (found.isalnum() or found == "("):
         what += ": a product is written *"
     elif expected:
-        what += f": {', '.join(e for e in expected if e != 'the end')} would be"
+        what += f": {', '.join(e for e in expected if e != 'the end') or 'the end of the formula'} would be"
     return ParseError(what, text, position)
 
 

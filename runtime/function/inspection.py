@@ -25,6 +25,19 @@ def not_yet(what: str, instead: str) -> NotYetError:
     return NotYetError(f"{what} is not available yet{at(user_site())}: {instead}")
 
 
+def _literals(code: Any) -> frozenset[float]:
+    """The decimals in a function's code, and in that of the functions inside."""
+    found: set[float] = set()
+    todo = [] if code is None else [code]
+    while todo:
+        for item in todo.pop().co_consts:
+            if isinstance(item, float):
+                found.add(item)
+            elif hasattr(item, "co_consts"):
+                todo.append(item)
+    return frozenset(found)
+
+
 class TraceView:
     """One signature of a decorated function, for looking at."""
 
@@ -70,9 +83,10 @@ class TraceView:
 
     @property
     def _allowed(self) -> dict[str, Any]:
-        """What the passes may do, and the lines that their steps come from."""
+        """What the passes may do, the lines that their steps come from, and the decimals that are written there."""
         program = self._program
-        return {"stabilise": program.options.stabilise, "fastmath": program.options.fastmath, "lines": program.sites}
+        return {"stabilise": program.options.stabilise, "fastmath": program.options.fastmath, "lines": program.sites,
+                "literals": _literals(getattr(self._function.__wrapped__, "__code__", None))}
 
     def _formulas(self) -> Any:
         try:

@@ -145,6 +145,13 @@ def test_special_functions_are_shown_by_their_names() -> None:
                 (value(x + step) - value(x - step)) / (2 * step), rel=1e-7)
 
 
+def test_decimals_of_the_source_stay() -> None:
+    def written(x):
+        return 1.1283791670955126 * x**2 + np.sqrt(2 / np.pi) * x
+
+    assert str(grad(written).derivative("x")) == "2.256758334191025*x + sqrt(2/pi)"
+
+
 def test_an_identity_made_inside_is_one() -> None:
     def ridge(A, x, t):
         return np.linalg.slogdet(A.T @ A + t * np.eye(3))[1] + x @ (2 * np.eye(3)) @ x
