@@ -103,8 +103,10 @@ FUNCTIONS: Mapping[str, Function] = _Table(
     Function("asinh", 1, "hyperbolic", 3.0, 3.0, "DLMF 4.37.16, with log1p"),
     Function("acosh", 1, "hyperbolic", 3.0, 3.0, "DLMF 4.37.19, with log1p"),
     Function("atanh", 1, "hyperbolic", 2.0, 2.0, "DLMF 4.37.24; the exponent of the quotient first"),
-    Function("erf", 1, "error", 1.75, 1.5, "own minimax polynomials"),
-    Function("erfc", 1, "error", 5.0, 4.5, "Shepherd and Laframboise 1981, own coefficients"),
+    Function("erf", 1, "error", 1.75, 1.5, "own minimax polynomials", on={"avx512": "erf_by_pieces"}),
+    Function(
+        "erfc", 1, "error", 5.0, 4.5, "Shepherd and Laframboise 1981, own coefficients", on={"avx512": "erfc_by_pieces"}
+    ),
     Function("erfcx", 1, "error", 5.0, 4.5, "erfc without its exponential; DLMF 7.12.1"),
     Function("erfinv", 1, "error", 4.0, 4.0, "Giles 2010, own coefficients"),
     Function("lgamma", 1, "gamma", 8.0, 8.0, "DLMF 5.11.1"),

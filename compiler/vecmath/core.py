@@ -311,7 +311,7 @@ def two_product(x: Value, y: Value | float) -> tuple[Value, Value]:
     return product, fma(x, y, -product)
 
 
-def polynomial(x: Value, coefficients: Sequence[float]) -> Value:
+def polynomial(x: Value, coefficients: Sequence[float | Value]) -> Value:
     """Horner's scheme for the even and for the odd powers: half as many dependent operations as in one, and one product more.
 
     Loops over vectors are bound by the number of operations: the processor works on several iterations at once.
@@ -323,19 +323,21 @@ def polynomial(x: Value, coefficients: Sequence[float]) -> Value:
     return fma(_horner(square, coefficients[1::2]), x, _horner(square, coefficients[0::2]))
 
 
-def _horner(x: Value, coefficients: Sequence[float]) -> Value:
-    total = x.constant(coefficients[-1])
+def _horner(x: Value, coefficients: Sequence[float | Value]) -> Value:
+    last = coefficients[-1]
+    total = last if isinstance(last, Value) else x.constant(last)
     for coefficient in reversed(coefficients[:-1]):
         total = fma(total, x, coefficient)
     return total
 
 
-def round_to_integer(x: Value, factor: float, offset: int = 0) -> tuple[Value, Bits]:
+def round_to_integer(x: Value, factor: float, offset: int = 0, parts: int = 1) -> tuple[Value, Bits]:
     """N = x * factor rounded to the nearest integer, as a float, and bits whose low half is n + offset.
 
-    |x * factor| + |offset| must be less than 2**(fraction_bits - 1).
+    |x * factor| + |offset| must be less than 2**(fraction_bits - 1). With parts, a power of two, everything is in units
+    of 1 / parts.
     """
-    shifter = x.format.shifter + offset
+    shifter = (x.format.shifter + offset) / parts
     shifted = fma(x, factor, shifter)
     return shifted - shifter, shifted.bits()
 

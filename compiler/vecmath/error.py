@@ -4,15 +4,45 @@ from __future__ import annotations
 
 import math
 
-from . import coefficients
-from .core import F64, Value, fma, polynomial, where
-from .exponential import exp, exp_finite
+from . import coefficients, pieces, target
+from .core import F32, F64, Value, fma, polynomial, round_to_integer, where
+from .exponential import EXP_LIMITS, exp, exp_finite, exp_parts
 from .logarithm import log
 
+ERF_STEP = 0.79705810546875  # the last piece ends where erf rounds to 1, and the values at multiples have hardly more than 53 bits
 ERF_LIMIT = {"f64": 5.95, "f32": 3.95}  # beyond erf rounds to 1
 INVERSE_ROOT_OF_PI = 1.0 / math.sqrt(math.pi)
 ERFCX_FAR = [(-1) ** k * math.prod(range(1, 2 * k, 2)) / 2**k for k in range(8)]
 ERFC_LIMIT = {"f64": 27.3, "f32": 10.1}  # beyond erfc rounds to 0
+
+
+def erf_by_pieces(x: Value) -> Value:
+    """The error function: a polynomial around each multiple of a step, at 0 of odd powers."""
+    if x.format is F32:
+        return erf(x)
+    size = abs(x).clamp(high=7.49 * ERF_STEP)
+    n, place = round_to_integer(size, 1.0 / ERF_STEP)
+    t = fma(-n, ERF_STEP, size)
+    constant, *slope = (target.lookup(place, row) for row in pieces.ERF)
+    return fma(t, polynomial(t, slope), constant).with_sign_of(x)
+
+
+def erfc_by_pieces(x: Value) -> Value:
+    """The complement of `erf`: exp(-x**2) times a polynomial for each half of an octave of |x| + 2."""
+    if x.format is F32:
+        return erfc(x)
+    limit = ERFC_LIMIT["f64"]
+    square = x * x
+    square_low = where(abs(x) < limit, fma(x, x, -square), 0.0)
+    size = abs(x).clamp(high=limit)
+    shifted = (size + 2.0).bits()
+    centre = ((shifted & -(1 << 51)) | (1 << 50)).as_float()
+    scaled = polynomial(size - (centre - 2.0), [target.lookup(shifted >> 51, row) for row in pieces.ERFCX])
+    # the exponential of exp(-x**2), which a derivative needs, but for its last operations
+    n, place, power = exp_parts((-square).clamp(*EXP_LIMITS["f64"]))
+    high = target.lookup(place, pieces.POWERS[0])
+    far = target.scaled(fma(high, power, high) * fma(scaled, -square_low, scaled), n)
+    return where(x < 0.0, 2.0 - far, far)
 
 
 def erf(x: Value) -> Value:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from . import coefficients
+from . import coefficients, pieces, target
 from .core import Bits, Value, fast_two_sum, fma, from_exponent, hex_floats, polynomial, round_to_integer, where
 
 LOG2_E = float.fromhex("0x1.71547652b82fep0")
@@ -15,6 +15,7 @@ LOG_2 = {  # high and low part
     "f64": hex_floats("0x1.62e42fefa39efp-1 0x1.abc9e3b39803fp-56"),
     "f32": hex_floats("0x1.62e43p-1 -0x1.05c61p-29"),
 }
+PARTS = {"f64": 8, "f32": 1}  # of log(2), where 2**(i / parts) is looked up; the float32 polynomial is short without
 # Beyond these exp is 0 or inf, and the integers of the reduction would leave their range.
 EXP_LIMITS = {"f64": (-760.0, 710.0), "f32": (-110.0, 89.0)}
 EXP2_LIMITS = {"f64": (-1090.0, 1025.0), "f32": (-160.0, 129.0)}
@@ -26,13 +27,43 @@ def exp(x: Value) -> Value:
     return exp_finite(x.clamp(*EXP_LIMITS[x.format.name]))
 
 
+def exp_parts(x: Value, low: Value | None = None) -> tuple[Value, Bits, Value]:
+    """N, its bits, and exp(r) - 1, with x + low == n*log(2) + r and n in units of 1 / PARTS."""
+    n, place = round_to_integer(x, LOG2_E, parts=PARTS[x.format.name])
+    return n, place, _expm1_of_rest(_rest(x, n, low))
+
+
+def _expm1_of_rest(r: Value) -> Value:
+    series = coefficients.EXP(r) if PARTS[r.format.name] == 1 else pieces.EXP_NEAR[0]
+    return fma(r * r, polynomial(r, series), r)
+
+
+def _unscaled(place: Bits, power: Value) -> Value:
+    """2**(n - floor(n)) * (1 + power)."""
+    if PARTS[power.format.name] == 1:
+        return power + 1.0
+    high, missing = (target.lookup(place, row) for row in pieces.POWERS)
+    return fma(high, power + missing, high)
+
+
+def _exp_by_table(x: Value, low: Value | None = None, factor: Value | None = None, halved: bool = False) -> Value:
+    n, place, power = exp_parts(x, low)
+    result = _unscaled(place, power)
+    return target.scaled(result if factor is None else result * factor, n - 1.0 if halved else n)
+
+
+@target.on(avx512=_exp_by_table)
 def exp_finite(x: Value, low: Value | None = None, factor: Value | None = None, halved: bool = False) -> Value:
     """exp(x + low) * factor for x within EXP_LIMITS; `low` is a small correction; `halved`: divided by 2."""
     n, biased = round_to_integer(x, LOG2_E, offset=2 * x.format.bias - halved)
+    return _exp_reduced(_rest(x, n, low), biased, factor)
+
+
+def _rest(x: Value, n: Value, low: Value | None) -> Value:
+    """X + low - n*log(2)."""
     high_log2, low_log2 = LOG_2[x.format.name]
     exact = fma(-n, high_log2, x)
-    r = fma(-n, low_log2, exact) if low is None else exact + fma(-n, low_log2, low)
-    return _exp_reduced(r, biased, factor)
+    return fma(-n, low_log2, exact) if low is None else exact + fma(-n, low_log2, low)
 
 
 def _exp_reduced(r: Value, biased: Bits, factor: Value | None = None) -> Value:
@@ -44,6 +75,13 @@ def _exp_reduced(r: Value, biased: Bits, factor: Value | None = None) -> Value:
     return (scaled if factor is None else scaled * factor) * from_exponent(biased - half)
 
 
+def _exp2_by_table(x: Value) -> Value:
+    limited = x.clamp(*EXP2_LIMITS[x.format.name])
+    n, place = round_to_integer(limited, 1.0, parts=PARTS[x.format.name])
+    return target.scaled(_unscaled(place, _expm1_of_rest((limited - n) * math.log(2.0))), n)
+
+
+@target.on(avx512=_exp2_by_table)
 def exp2(x: Value) -> Value:
     """2**x; exact for integers."""
     limited = x.clamp(*EXP2_LIMITS[x.format.name])

@@ -7,7 +7,8 @@ are emitted behind the loop vectoriser (see `late`), which knows nothing of them
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 from llvmlite import ir
@@ -21,6 +22,21 @@ FEATURES = {"avx512": frozenset({"avx512f", "avx512dq", "avx512vl"})}  # what LL
 def has(module: Any, target: str) -> bool:
     """Whether code in this module may use the instructions."""
     return bool(module.features >= FEATURES[target])
+
+
+def on(**emitters: Callable[..., Value]) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
+    """A decorator of a portable emitter: on machines with the instructions of that target, another one takes its place."""
+
+    def choosing(portable: Callable[..., Value]) -> Callable[..., Value]:
+        @wraps(portable)
+        def emit(x: Value, *arguments: Any, **keywords: Any) -> Value:
+            module = x.builder.module
+            chosen = next((emitter for name, emitter in emitters.items() if has(module, name)), portable)
+            return chosen(x, *arguments, **keywords)
+
+        return emit
+
+    return choosing
 
 
 def lookup(index: Bits, table: Sequence[float]) -> Value:

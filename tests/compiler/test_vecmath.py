@@ -18,16 +18,27 @@ from vecmath_kernels import PORTABLE, evaluate, kernel
 
 from chainrule.compiler import numba_bridge, op, vecmath
 from chainrule.compiler.ops import elementwise as _declare_ops  # noqa: F401
-from chainrule.compiler.vecmath import FUNCTIONS, fit
+from chainrule.compiler.vecmath import FUNCTIONS, fit, fit_pieces, target
 
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 on_floats = [name for name, function in FUNCTIONS.items() if function.family]
 
 
+def text_of(name, features):
+    module = ir.Module()
+    module.features = features
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), []), "f")
+    argument = ir.Constant(ir.DoubleType(), ir.Undefined)
+    vecmath.emit(name, ir.IRBuilder(function.append_basic_block()), *[argument] * FUNCTIONS[name].arity)
+    return str(module)
+
+
 def cases(names):
-    """Functions on this machine, and those that are written for particular machines without their instructions, too."""
-    pairs = [(name, None) for name in names] + [(name, PORTABLE) for name in names if FUNCTIONS[name].on]
+    """Functions on this machine, and those that are written otherwise for particular machines without their instructions, too."""
+    every = frozenset().union(*target.FEATURES.values())
+    pairs = [(name, None) for name in names]
+    pairs += [(name, PORTABLE) for name in names if text_of(name, every) != text_of(name, PORTABLE)]
     ids = [name if features is None else f"{name}-portable" for name, features in pairs]
     return pytest.mark.parametrize(("name", "features"), pairs, ids=ids)
 
@@ -323,8 +334,17 @@ def test_sines_do_not_pass_one(dtype):
         assert np.abs(evaluate(name, around)).max() == 1.0
 
 
+@cases(["erf", "erfc"])
+def test_tails_of_the_error_function_are_monotone(name, features):
+    values = evaluate(name, np.linspace(4.0, 28.0, 100_001), features=features)
+    steps = np.diff(values if name == "erf" else -values)
+    assert steps.min() >= 0.0
+    assert values[-1] == (1.0 if name == "erf" else 0.0)
+
+
 def test_coefficients_are_those_of_the_fit():
-    assert Path(vecmath.__file__).with_name("coefficients.py").read_text() == fit.render()
+    for module, name in ((fit, "coefficients.py"), (fit_pieces, "pieces.py")):
+        assert Path(vecmath.__file__).with_name(name).read_text() == module.render()
 
 
 def builder_of_a_new_module() -> ir.IRBuilder:
