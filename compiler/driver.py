@@ -642,7 +642,7 @@ class Driver:
             self.check(step, number)
             return
         node, name = step.node, self.plan.buffers[step.node]
-        routine = emit_routine(self.module, node, f"{self.symbol}.routine{number}")
+        routine = emit_routine(self.module, node, f"{self.symbol}.routine{number}", self.plan.graph.short_sizes)
         result = self.hold(ir.Constant(POINTER, None))
         if routine is None:
             builder.store(self.call_python(step, number), result)

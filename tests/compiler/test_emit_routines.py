@@ -9,11 +9,11 @@ import pytest
 from tracing import traced
 
 from chainrule.compiler import interpret, program
-from chainrule.compiler.emit_routines import LARGEST
 from chainrule.compiler.errors import IndexingError
 from chainrule.compiler.ir import Graph, Node, f
 from chainrule.compiler.ops.linalg import matrix_transpose
 from chainrule.compiler.program import compile_program
+from chainrule.compiler.routine import LARGEST
 
 RANDOM = np.random.default_rng(3)
 
@@ -71,6 +71,20 @@ def test_small_matrices_do_not_ask_python(lead: tuple[int, ...], dtype: str, ask
         for node, got, want in zip(graph.outputs, found, interpret.run(graph, arrays), strict=True):
             assert (got.shape, got.dtype) == (want.shape, want.dtype)
             np.testing.assert_allclose(got, want, **close, err_msg=node.op.name)
+
+
+def test_matrices_in_registers_have_the_bits_of_those_in_memory() -> None:
+    """Eight matrices of a stack at once, each with rows of its own exchanged; the last ones are fewer."""
+    a, b = RANDOM.normal(size=(19, 3, 3)), RANDOM.normal(size=(19, 3, 2))
+
+    def made(x: Node, y: Node) -> list[Node]:
+        lu = f.lu(x)
+        return [f.neg(lu), f.lu_solve(lu, y, transposed=True), f.lu_inverse(lu), f.solve(x, y), f.inverse(x), f.det(x), f.cofactor(x),
+                f.triangular_solve(x, y, triangle="upper", diagonal="given")]
+
+    few, many = (compile_program(program_of(np.eye(n) + np.zeros((2, n, n)), np.ones((2, n, 2)), made)).run([a, b]) for n in (3, 6))
+    for got, want in zip(few, many, strict=True):
+        assert got.tobytes() == want.tobytes()
 
 
 def test_what_small_matrices_cannot_be(asked: list[str]) -> None:
