@@ -4,6 +4,9 @@ Where a row has loops of its own (a dot product, and later its share of a gradie
 evaluated for one row at a time, without vectors. So the loop over rows is run in strips of a few rows, small enough to stay
 in cache: one loop over the strip for what comes before, one for the expensive part, one for what comes after. What passes
 from one to the next is kept in a short array. Rows do not depend on each other, and each is computed as before.
+
+A loop that adds at computed places (a scatter) has no vectors either, as two iterations may meet in one place. What it adds is
+computed for a strip at a time, in vectors, and then added in the order of the loop.
 """
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .loopnest import Buffer, Convert, Index, IndexOp, Let, Load, Loop, Statement, Store
+from .loopnest import Buffer, Convert, Index, IndexOp, Let, Load, Loop, Statement, Store, StoreAdd, names_of
 from .op import get
 from .sizes import Size
-from .statements import defines, reads, rename
+from .statements import Touched, accesses, defines, reads, rename
 
 __all__ = ["FEWEST", "LARGE_STRIP", "ROWS", "SIDE_BY_SIDE", "STRIP", "Strips", "strips"]
 
@@ -94,7 +97,17 @@ def _parts(body: Sequence[Statement]) -> list[list[Statement]]:
         else:
             row.append(s)
     finish(before_loop=False)
-    return parts if any(isinstance(s, Loop) for s in body) else parts[:1]
+    return parts if any(isinstance(s, Loop) for s in body) else _scattered(body)
+
+
+def _scattered(body: Sequence[Statement]) -> list[list[Statement]]:
+    """What is expensive, apart from what is added at computed places."""
+    computed = {s.target for s in body if isinstance(s, Let | Load)}
+    scatters = [s for s in body if isinstance(s, StoreAdd) and any(name in computed for i in s.index for name in names_of(i))]
+    rest = [s for s in body if not any(s is x for x in scatters)]
+    apart = Touched.of(*scatters).written.isdisjoint(buffer for buffer, _, _ in accesses(rest))
+    dear = sum(get(s.op).cost for s in rest if isinstance(s, Let)) >= DEAR
+    return [rest, list(scatters)] if scatters and apart and dear else [list(body)]
 
 
 def _dtypes(body: Collection[Statement], buffers: Mapping[str, Buffer]) -> dict[str, np.dtype]:

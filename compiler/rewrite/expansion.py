@@ -154,8 +154,8 @@ def _may_cancel(node: Node, of: Node | None) -> bool:
 
 
 def _cancels(node: Node, of: Node | None, operands: Sequence[Any], value: Any) -> Any:
-    """At which samples a sum is much smaller than its terms, or a logarithm than what it is of; or a quotient is 0/0 (in
-    infinity over infinity, which x/(1 + x) is, overflow is the only harm), or a product 0 times infinity.
+    """At which samples a sum is much smaller than its terms, or a logarithm than what it is of; or, near a centre, a quotient is
+    0/0 or a product 0 times infinity (at infinity, where x/(1 + x) or (1/sqrt(1 + x**2)) x are, overflow is the only harm).
     """
     no = np.zeros(len(POINTS), bool)
     name = node.op.name
@@ -169,11 +169,11 @@ def _cancels(node: Node, of: Node | None, operands: Sequence[Any], value: Any) -
     if name not in ("mul", "div") or not (np.ndim(left) and np.ndim(right)):
         return no
     ordinary = (np.abs(value) > 1e-3) & (np.abs(value) < 1e3)
+    near = np.arange(len(POINTS)) < len(SMALL) * len(CENTRES)
     if name == "mul":
-        return ordinary & (np.minimum(left, right) < 1e-4) & (np.maximum(left, right) > 1e3)
+        return near & ordinary & (np.minimum(left, right) < 1e-4) & (np.maximum(left, right) > 1e3)
     zero_over_zero = (np.maximum(left, right) < 1e-4) | (np.isnan(value) & (left == 0) & (right == 0))
-    zero_over_zero[len(SMALL) * len(CENTRES):] = False
-    return zero_over_zero & (ordinary | np.isnan(value))
+    return near & zero_over_zero & (ordinary | np.isnan(value))
 
 
 def expand(outputs: Sequence[Node]) -> tuple[list[Node], list[Step]]:

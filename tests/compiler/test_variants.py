@@ -182,6 +182,28 @@ def test_what_is_carried_from_row_to_row_stays_in_one_phase() -> None:
     assert strips(Loop("i", N, (earlier, *rest), loop.carried), BUFFERS) is None
 
 
+def test_what_is_added_at_computed_places_is_computed_a_strip_before() -> None:
+    place, add = Load("k", "at", (AT_I,)), StoreAdd("out", (Index("k"),), "b")
+    body: tuple[Statement, ...] = (place, Load("a", "x", (AT_I,)), let("b", "exp", "a"), add)
+    buffers = {"x": reads("x", 1), "at": Buffer("at", np.dtype(np.int64), 1), "out": writes("out", 1)}
+    found = strips(Loop("i", N, body), buffers)
+    assert found is not None
+    assert [sum(isinstance(s, StoreAdd) for s in phase.body) for phase in found.phases] == [0, 1]
+    assert [(b.name, b.dtype.name) for b in found.local] == [("b.rows", "float64"), ("k.rows", "int64")]
+    for other in ((place, let("b", "mul", "k", "k"), add), (*body[:-1], StoreAdd("out", (AT_I,), "b")),
+                  (Load("c", "out", (AT_I,)), *body)):  # cheap; at no computed place; read as well
+        assert strips(Loop("i", N, other), buffers) is None
+
+    x, at = variable(0, S), variable(1, S, dtype=np.int64)
+    program = compiled((f.sum(f.exp(x), axes=(0,)), f.scatter_add(f.exp(x), at, axes=(0,), shape=(7,))), 9)
+    values, places = RANDOM.normal(size=1000), RANDOM.integers(0, 7, 1000)
+    total, sums = program.run([values, places])
+    expected = np.zeros(7)
+    np.add.at(expected, places, np.exp(values))
+    np.testing.assert_allclose(total, np.exp(values).sum(), rtol=1e-13)
+    np.testing.assert_allclose(sums, expected, rtol=1e-14)
+
+
 # ------------------------------------------------------------------------------------------------ memory of results
 def two_passes(*second: Statement, result: Buffer | None = None) -> Kernel:
     first = Loop("j", M, (Load("a", "x", (AT_I, AT_J)), let("b", "exp", "a"), Store("t", (AT_I, AT_J), "b")))

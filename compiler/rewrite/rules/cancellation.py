@@ -162,6 +162,7 @@ QUOTIENTS = (
          ulps=8.0, scale=1e-3),
     rule("cotangent_minus_reciprocal", op.reciprocal(op.tan(X)) - op.reciprocal(X), lambda m: _cotangent_slope(m.X), STABLE,
          ulps=8.0, scale=1e-3),
+    rule("one_minus_share", 1 - X / (X + C), C / (X + C), STABLE, when=(finite(C),), ulps=4.0, why="what a gain leaves"),
     rule("quotient_over_denominator", (X / (A / B)) / B, X / A, STABLE, why="of the derivatives of log(a/b); undefined for b = 0"),
     rule("quotient_times_inverse", (Y / B) * (X / Y), X / B, STABLE, why="of the derivatives of log(a/b); undefined for y = 0"),
 )
