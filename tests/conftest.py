@@ -9,4 +9,5 @@ settings.register_profile("nightly", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 os.environ.setdefault("CHAINRULE_VERIFY", "1")
+os.environ.setdefault("SYMPY_GROUND_TYPES", "python")  # as most users have it; gmpy2 is there for mpmath
 os.environ.setdefault("CHAINRULE_CACHE", "0")  # tests of the cache have folders of their own
