@@ -383,6 +383,8 @@ class Captures:
             if isinstance(watch.expected, _Same):
                 if value is not watch.expected.value:
                     return f"captured {watch.name} is another object"
+                if getattr(value, "__code__", None) is not watch.expected.code:
+                    return f"captured {watch.name} has other code"
             elif fingerprint(value) != watch.expected:
                 return f"captured {watch.name} changed"
         for contents in self._contents.values():
@@ -393,15 +395,15 @@ class Captures:
 
 
 class _Same:
-    """An expectation by identity."""
+    """An expectation by identity, and by the code of functions: who reloads a module may put new code into the old function."""
 
-    __slots__ = ("value",)
+    __slots__ = ("code", "value")
 
     def __init__(self, value: Any) -> None:
-        self.value = value
+        self.value, self.code = value, getattr(value, "__code__", None)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.value is self.value
+        return isinstance(other, _Same) and other.value is self.value and other.code is self.code
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -252,6 +252,8 @@ def test_a_helper_that_is_replaced():
     space["helper"] = lambda x: x * 3
     assert f(np.ones(2)) == 6
     assert f.stats.misses[-1] == "captured helper is another object"
+    space["helper"].__code__ = (lambda x: x * 4).__code__
+    assert f(np.ones(2)) == 8
 
 
 def test_a_function_that_counts_its_traces():
