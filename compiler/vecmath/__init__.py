@@ -83,7 +83,7 @@ FUNCTIONS: Mapping[str, Function] = _Table(
     Function("log", 1, "logarithm", 1.0, 0.9, f"{_FDLIBM} (e_log.c)", on={"avx512": "log_by_pieces"}),
     Function("log2", 1, "logarithm", 1.4, 1.4, f"{_FDLIBM} (e_log2.c)", on={"avx512": "log2_by_pieces"}),
     Function("log10", 1, "logarithm", 1.4, 1.5, f"{_FDLIBM} (e_log10.c)", on={"avx512": "log10_by_pieces"}),
-    Function("log1p", 1, "logarithm", 1.0, 1.0, f"{_FDLIBM} (s_log1p.c)"),
+    Function("log1p", 1, "logarithm", 1.0, 1.1, f"{_FDLIBM} (s_log1p.c)", on={"avx512": "log1p_by_pieces"}),
     Function("sigmoid", 1, "logarithm", 2.5, 2.5, "exp(-|x|) in numerator and denominator"),
     Function("softplus", 1, "logarithm", 2.0, 2.0, "max(x, 0) + log1p(exp(-|x|))"),
     Function("log_sigmoid", 1, "logarithm", 2.0, 2.0, "-softplus(-x)"),

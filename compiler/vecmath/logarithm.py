@@ -58,35 +58,56 @@ def log10(x: Value) -> Value:
 
 def log_by_pieces(x: Value) -> Value:
     """The natural logarithm."""
-    return _by_pieces(x, coefficients.LOG_PIECES, 1.0, LOG_2["f64"])
+    return target.with_special_cases(_by_pieces(x, coefficients.LOG_PIECES, 1.0, LOG_2["f64"]), x, LOG_LIMITS)
 
 
 def log2_by_pieces(x: Value) -> Value:
     """The logarithm to base 2; exact for powers of two."""
-    return _by_pieces(x, coefficients.LOG2_PIECES, LOG2_E, (1.0, 0.0))
+    return target.with_special_cases(_by_pieces(x, coefficients.LOG2_PIECES, LOG2_E, (1.0, 0.0)), x, LOG_LIMITS)
 
 
 def log10_by_pieces(x: Value) -> Value:
     """The logarithm to base 10."""
-    return _by_pieces(x, coefficients.LOG10_PIECES, LOG10_E, (*LOG10_2["f64"], LOG10_2_LOW))
+    return target.with_special_cases(_by_pieces(x, coefficients.LOG10_PIECES, LOG10_E, (*LOG10_2["f64"], LOG10_2_LOW)), x, LOG_LIMITS)
 
 
 LOG_LIMITS = {"nan": "x", "zero": "-inf", "negative": "nan", "-inf": "nan", "inf": "inf"}
 
 
-def _by_pieces(x: Value, pieces: Callable[[Value], tuple[float, ...]], factor: float, log_of_2: Sequence[float]) -> Value:
-    """A logarithm: x = 2**k * m, 3/4 <= m < 3/2, and 1/r is near the middle of m's piece of that interval.
+def log1p_by_pieces(x: Value) -> Value:
+    """log(1 + x), without cancellation."""
+    total, is_above = x + 1.0, x > 1.0
+    low = where(is_above, x.constant(1.0), x) - (total - where(is_above, x, 1.0))
+    result = _by_pieces(total, coefficients.LOG_PIECES, 1.0, LOG_2["f64"], low)
+    return target.with_special_cases(result.with_sign_of(x), total, LOG_LIMITS)
+
+
+def _by_pieces(
+    x: Value,
+    pieces: Callable[[Value], tuple[float, ...]],
+    factor: float,
+    log_of_2: Sequence[float],
+    x_low: Value | None = None,
+    exponent: Value | None = None,
+) -> Value:
+    """A logarithm of (x + x_low) * 2**exponent: x = 2**k * m, 3/4 <= m < 3/2, and 1/r is near the middle of m's piece of that interval.
 
     Args:
         pieces: r for each piece, with a logarithm that is a multiple of `log_unit` almost exactly.
         factor: log(e) to the base.
         log_of_2: log(2) to the base, in two parts.
+        x_low: at most half a unit of the last place of x.
     """
     format, inverses = x.format, pieces(x)
     m = target.mantissa(x, interval=3, sign=1)
     k = target.exponent(x) - target.exponent(m)
     place = m.bits() >> (format.fraction_bits - len(inverses).bit_length() + 1)
-    t = fma(m, target.lookup(place, inverses), -1.0)
+    inverse = target.lookup(place, inverses)
+    t = fma(m, inverse, -1.0)
+    if x_low is not None:
+        t = fma(target.scaled(inverse, -k), x_low, t)
+    if exponent is not None:
+        k = k + exponent
     first, second = log_of_2
     unit = log_unit(format, first)
     high = round(first / unit) * unit
@@ -95,10 +116,8 @@ def _by_pieces(x: Value, pieces: Callable[[Value], tuple[float, ...]], factor: f
     exact = fma(k, high, target.lookup(place, logs))
     series = polynomial(t, [each * factor for each in coefficients.LOG_NEAR(x)])
     if factor == 1.0:
-        result = exact + fma(t, t * series, fma(k, low, t))
-    else:
-        result = fma(t, fma(t, series, factor), fma(k, low, exact) if low else exact)
-    return target.with_special_cases(result, x, LOG_LIMITS)
+        return exact + fma(t, t * series, fma(k, low, t))
+    return fma(t, fma(t, series, factor), fma(k, low, exact) if low else exact)
 
 
 def log_unit(format: Format, log_of_2: float) -> float:
@@ -157,6 +176,11 @@ def log1p(x: Value) -> Value:
     return with_log_limits(result.with_sign_of(x), x, pole=-1.0)
 
 
+def _log_of_sum_by_pieces(high: Value, low: Value, exponent: Value | None = None) -> Value:
+    return _by_pieces(high, coefficients.LOG_PIECES, 1.0, LOG_2["f64"], low, exponent)
+
+
+@target.on(avx512=_log_of_sum_by_pieces)
 def log_of_sum(high: Value, low: Value, exponent: Value | None = None) -> Value:
     """log((high + low) * 2**exponent) for finite normal high, |low| at most half a unit of its last place."""
     mantissa, biased = split_exponent(high)
