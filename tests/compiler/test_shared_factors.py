@@ -108,6 +108,22 @@ def test_a_density_factors_its_covariance_once() -> None:
     np.testing.assert_allclose(by_x, 2 * inverse @ x, rtol=1e-10)
 
 
+def by_cholesky(covariance: Any, x: Any) -> Any:
+    factor = np.linalg.cholesky(covariance)
+    z = np.linalg.solve(factor, x)
+    return z @ z + 2 * np.sum(np.log(np.diagonal(factor)))
+
+
+def test_systems_of_cholesky_factors_are_triangular() -> None:
+    graph, _ = traced(by_cholesky, np.eye(3), np.ones(3))
+    assert ops_of(shared_factors(graph)) == ["cholesky", "triangular_solve"]
+    covariance, x = MATRICES[0] @ MATRICES[0].T + np.eye(4), RIGHT[0][:, 0]
+    got, want = (grad(f).value_and_grad(covariance, x) for f in (by_cholesky, gaussian))
+    np.testing.assert_allclose(got[0], want[0], rtol=1e-12)
+    np.testing.assert_allclose(got[1][1], want[1][1], rtol=1e-10)
+    np.testing.assert_allclose(got[1][0] + got[1][0].T, want[1][0] + want[1][0].T, rtol=1e-10)
+
+
 # ------------------------------------------------------------------------------------------------ routines inside a driver
 def calls(function: Any) -> int:
     return sum(map(hits, function.stats.entries))
