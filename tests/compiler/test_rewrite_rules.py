@@ -249,6 +249,8 @@ def _moments() -> dict[str, Any]:
 
 
 CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
+    "log_of_sum_over_axes": ((M, M), lambda x, y: f.log(f.sum((f.square(x) * f.exp(y)) / 3.0, axes=(1,)))),
+    "log_of_contraction": ((M, (3, 4)), lambda x, y: f.log(f.contract(f.exp(x), f.square(y), left="ab", right="bc", out="ca"))),
     "fold_constants": ((), lambda: f.exp(constant(1.5, "float64", (3,)))),
     "size_of_fixed_axis": ((), lambda: make("size", shape=(), dtype=np.dtype(np.int64), size=7)),
     "reshape_constant": ((), lambda: f.reshape(constant(-0.0, "float64", M), shape=(6,))),

@@ -182,8 +182,8 @@ def _power(u: Node, v: Node, d: Node, p: Node) -> Node:
 
 DIFFERENCES: dict[str, Difference] = {
     "neg": lambda u, v, d: f.neg(d),
+    "square": lambda u, v, d: d * (u + v),
     **{name: _by(name, made, within) for name, within, made in (
-        ("square", _of_its_size, lambda u, v, d: d * (u + v)),
         ("reciprocal", _of_its_size, lambda u, v, d: f.neg((d / u) / v)),
         ("sqrt", _of_its_size, lambda u, v, d: d / (f.sqrt(u) + f.sqrt(v))),
         ("cbrt", _of_its_size, _cbrt),

@@ -45,6 +45,14 @@ def is_clipped(x: Node) -> bool:
         x.inputs[0].inputs[0] is branch for branch in x.inputs[1:])
 
 
+def is_bounded(x: Node) -> bool:
+    """A `where` has put another number for some elements."""
+    x = unmoved(x)
+    if x.op.name == "neg":
+        x = unmoved(x.inputs[0])
+    return x.op.name == "where" and any(i.op.name == "const" for i in x.inputs[1:])
+
+
 def is_sum_of(node: Node, op: str) -> bool:
     """Every term of a sum (explicit, or over axes, or a scaled one) is an `op` of something."""
     terms = [node]

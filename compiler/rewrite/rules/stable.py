@@ -43,13 +43,13 @@ def _log_softmax(m: Match) -> Node | None:
     return m.X - expand_back(f.log(f.sum(f.exp(m.X), axes=m.AXES)), m.X, m.AXES) if _over_the_same_axes(m) else None
 
 
-def _weighted_logsumexp(m: Match) -> Node:
+def weighted_logsumexp(weight: Node, x: Node, axes: tuple[int, ...]) -> Node:
     """Shifted by the largest exponent whose weight is not zero; the others must not overflow, since 0 * inf is nan."""
-    counted = f.where(f.ne(m.B, 0.0), m.X, -np.inf)
-    top = f.stop_gradient(f.max(counted, axes=m.AXES))
+    counted = f.where(f.ne(weight, 0.0), x, -np.inf)
+    top = f.stop_gradient(f.max(counted, axes=axes))
     shift = f.where(f.isfinite(top), top, 0.0)
-    shifted = f.minimum(m.X - expand_back(shift, m.X, m.AXES), 0.5 * math.log(np.finfo(m.X.dtype).max))
-    return f.log(f.sum(m.B * f.exp(shifted), axes=m.AXES)) + shift
+    shifted = f.minimum(x - expand_back(shift, x, axes), 0.5 * math.log(np.finfo(x.dtype).max))
+    return f.log(f.sum(weight * f.exp(shifted), axes=axes)) + shift
 
 
 def _largest(node: Node) -> Node:
@@ -80,10 +80,10 @@ def _shifted_logarithm(total: Node, scaled: Callable[[Node], Node]) -> Node:
     return f.log(scaled(_shifted_sum(total, shift))) + shift
 
 
-def _log1mexp(m: Match) -> Node:
+def log1mexp(x: Node) -> Node:
     """log(1 - exp(x)), x < 0: by expm1 near zero, by log1p far from it."""
-    near = f.gt(m.X, -LOG_2)
-    return f.where(near, f.log(-f.expm1(f.where(near, m.X, -0.5))), f.log1p(-f.exp(f.where(near, -1.0, m.X))))
+    near = f.gt(x, -LOG_2)
+    return f.where(near, f.log(-f.expm1(f.where(near, x, -0.5))), f.log1p(-f.exp(f.where(near, -1.0, x))))
 
 
 def _log_expm1(m: Match) -> Node:
@@ -93,7 +93,7 @@ def _log_expm1(m: Match) -> Node:
     return f.where(far, x + f.log1p(-f.exp(-x)), f.log(f.expm1(f.where(far, 1.0, m.X))))
 
 
-def _log_cosh(m: Match) -> Node:
+def log_cosh(m: Match) -> Node:
     """log1p(2 sinh(x/2)**2) near zero; |x| + log(1 + exp(-2|x|)) - log 2 far from it, where |x| has no kink."""
     near = f.lt(f.abs(m.X), 1.0)
     small, size = f.where(near, m.X, 0.0), f.abs(m.X)
@@ -135,7 +135,7 @@ LOGARITHMS = (
     rule("logaddexp_zero", op.logaddexp(X, 0.0), op.softplus(X), ROUNDING),
     rule("logsumexp", op.log(op.sum(op.exp(X), axes=AXES)), lambda m: logsumexp(m.X, m.AXES), STABLE,
          when=(unshifted,), why="its derivative is softmax; what is shifted already would be shifted without end"),
-    rule("logsumexp_weighted", op.log(op.sum(B * op.exp(X), axes=AXES)), _weighted_logsumexp, STABLE,
+    rule("logsumexp_weighted", op.log(op.sum(B * op.exp(X), axes=AXES)), lambda m: weighted_logsumexp(m.B, m.X, m.AXES), STABLE,
          when=(unshifted,), why="what is shifted already would be shifted without end"),
     rule("log_of_two_weighted_exps", op.log(A * op.exp(X) + B * op.exp(Y)), _log_of_two, STABLE, scale=1.0, ulps=64.0,
          when=(unshifted,), why="what is shifted already would be shifted without end",
@@ -157,13 +157,13 @@ LOGARITHMS = (
       for pick, pattern in (("gather", op.gather(P, A)), ("gather_2", op.gather(P, A, B)), ("slice", op.slice(P)))),
     rule("log_of_sigmoid", op.log(op.sigmoid(X)), op.log_sigmoid(X), STABLE),
     rule("log1p_minus_sigmoid", op.log1p(-op.sigmoid(X)), op.log_sigmoid(-X), STABLE),
-    rule("log_minus_expm1", op.log(-op.expm1(X)), _log1mexp, STABLE, when=(unclipped,), source="Maechler 2012",
+    rule("log_minus_expm1", op.log(-op.expm1(X)), lambda m: log1mexp(m.X), STABLE, when=(unclipped,), source="Maechler 2012",
          why="a bounded argument is already in its own branch"),
-    rule("log1p_minus_exp", op.log1p(-op.exp(X)), _log1mexp, STABLE, when=(unclipped,), source="Maechler 2012",
+    rule("log1p_minus_exp", op.log1p(-op.exp(X)), lambda m: log1mexp(m.X), STABLE, when=(unclipped,), source="Maechler 2012",
          why="a bounded argument is already in its own branch"),
     rule("log_expm1", op.log(op.expm1(X)), _log_expm1, STABLE, when=(unclipped,),
          why="a bounded argument is in its own branch"),
-    rule("log_cosh", op.log(op.cosh(X)), _log_cosh, STABLE, ulps=8.0),
+    rule("log_cosh", op.log(op.cosh(X)), log_cosh, STABLE, ulps=8.0),
     rule("arctanh_by_log", op.log((1 + X) / (1 - X)), 2 * op.arctanh(X), STABLE, source="DLMF 4.37.24"),
     rule("minus_arctanh_by_log", op.log((1 - X) / (1 + X)), -2 * op.arctanh(X), STABLE, source="DLMF 4.37.24"),
     rule("arcsinh_by_log", op.log(X + op.sqrt(op.square(X) + 1)), op.arcsinh(X), STABLE, source="DLMF 4.37.16"),
@@ -232,6 +232,10 @@ def _norm(m: Match) -> Node:
     return f.where(at_zero, 0.0, f.sqrt(f.where(at_zero, 1.0, m.P)))
 
 
+def _root_of_multiple(m: Match) -> Node | None:
+    return f.abs(m.X) * math.sqrt(m.C.value) if 0 < m.C.value < math.inf else None
+
+
 def _x_log_x(m: Match) -> Node:
     """0 at 0, by continuity, with gradient 0 there."""
     at_zero = f.eq(m.X, 0.0)
@@ -240,6 +244,7 @@ def _x_log_x(m: Match) -> Node:
 
 NORMS = (
     rule("abs_by_sqrt", op.sqrt(op.square(X)), op.abs(X), STABLE),
+    rule("abs_by_sqrt_of_multiple", op.sqrt(op.square(X) * C), _root_of_multiple, STABLE, why="the square underflows"),
     rule("hypot_by_sqrt", op.sqrt(op.square(X) + op.square(Y)), op.hypot(X, Y), STABLE),
     rule("hypot_of_three", op.sqrt((op.square(X) + op.square(Y)) + op.square(Z)), op.hypot(op.hypot(X, Y), Z), STABLE, ulps=4.0),
     rule("log_of_two_squares", op.log(op.square(X) + op.square(Y)), op.log(op.hypot(X, Y)) * 2, STABLE, scale=1.0,
