@@ -96,6 +96,7 @@ FORMS: dict[str, Callable[[Match], Node]] = {
         1.0 - 4.0 / f.square(f.tanh(m.X))) + 3.0 / fourth(f.tanh(m.X))
        for name, fourth in (("", lambda t: f.square(t) * f.square(t)), ("_2", lambda t: f.square(f.square(t))),
                             ("_3", lambda t: (f.square(t) * t) * t))},
+    "log_of_chosen": lambda m: f.log(f.where(m.CONDITION, f.exp(m.P), 0.0)),
     "exp_times_tail": lambda m: f.exp(f.square(m.A) * 0.5) * f.erfc(m.A * math.sqrt(0.5)),
     **{f"{name}_over_{below}": lambda m, above=above, divisor=divisor: above(f.exp(f.square(m.A) * -0.5), m) / divisor(
         f.erfc(m.A * math.sqrt(0.5)))

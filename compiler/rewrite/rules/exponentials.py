@@ -23,66 +23,18 @@ from . import forms
 from .diagonals import arranged
 from .stable import log1mexp, log_cosh, weighted_logsumexp
 from .variables import AXES, CONDITION, LEFT, LOG_2, OUT, RIGHT, A, B, C, P, X, are_opposite
+from .weighted import divided, exponent_below, has_exps, is_exps, is_extreme, is_number, is_power, is_zero, parts, shift_of
 
 if TYPE_CHECKING:
     from ..engine import RuleSet
 
 STABLE = Level.STABLE
 whole = property_of("is_whole", lambda x: not forms.is_bounded(x), X)
-POWERS = ("exp", "exp2", "pow")
-TAILS = ("sigmoid", "sech_squared", "erfc", "cosh")  # positive, with a logarithm that has a rule of its own
-DEPTH = 6
-
-
-# ------------------------------------------------------------------------------------------------ what is positive by its form
-def _number(node: Node) -> bool:
-    return node.op.name == "const" and node.dtype.kind == "f" and bool(0 < node.value < math.inf)
-
-
-def _power(node: Node) -> bool:
-    """An exponential, to whatever base."""
-    return node.op.name in POWERS and node.dtype.kind == "f" and (node.op.name != "pow" or _number(node.inputs[0]))
-
-
-def _exps(node: Node, depth: int = DEPTH) -> bool:
-    """Exponentials with constant weights, or sums of some, with constants perhaps: positive, and as large as can be."""
-    name = node.op.name
-    if _power(node):
-        return True
-    if not depth:
-        return False
-    if name in ("add", "mul"):
-        found = [_exps(i, depth - 1) for i in node.inputs]
-        return any(found) and all(e or _number(i) for e, i in zip(found, node.inputs, strict=True))
-    if name == "div":
-        return _exps(node.inputs[0], depth - 1) and _number(node.inputs[1])
-    if name == "where":
-        return all(_exps(i, depth - 1) or _is_zero(i) for i in node.inputs[1:]) and not all(map(_is_zero, node.inputs[1:]))
-    return name in ("sum", "expand", "reshape", "permute") and _exps(node.inputs[0], depth - 1)
-
-
-def _is_zero(node: Node) -> bool:
-    return node.op.name == "const" and bool(node.value == 0)
-
-
-def _extreme(node: Node, depth: int = DEPTH) -> bool:
-    """Positive, with a logarithm that is found without it: exponentials, tails, and products and powers of them."""
-    name = node.op.name
-    if name in TAILS or _exps(node):
-        return True
-    if not depth:
-        return False
-    if name in ("reciprocal", "sqrt", "square", "rsqrt") or (name == "pow" and node.inputs[1].op.name == "const"):
-        return _extreme(node.inputs[0], depth - 1)
-    if name in ("mul", "div"):
-        found = [_extreme(i, depth - 1) for i in node.inputs]
-        return any(found) and all(e or _number(i) for e, i in zip(found, node.inputs, strict=True))
-    return False
 
 
 # ------------------------------------------------------------------------------------------------ logarithms of powers and products
 def _log_of_square(m: Match) -> Node:
-    x = m.X if _extreme(m.X) else f.abs(m.X)
+    x = m.X if is_extreme(m.X) else f.abs(m.X)
     return f.log(x) * 2.0
 
 
@@ -90,58 +42,59 @@ def _log_of_power(m: Match) -> Node | None:
     exponent = float(m.C.value)
     if not exponent or not math.isfinite(exponent):
         return None
-    return f.log(f.abs(m.X) if exponent % 2 == 0 else m.X) * m.C
+    return f.log(f.abs(m.X) if exponent % 2 == 0 else m.X) * exponent
 
 
 def _log_of_power_of_number(m: Match) -> Node | None:
-    return m.X * math.log(m.C.value) if _number(m.C) else None
+    made: Node | None = m.X * math.log(m.C.value) if is_number(m.C) else None
+    return made
 
 
 def _log_of_product(m: Match) -> Node | None:
-    if _extreme(m.P) or (_number(m.P) and _has_exps(m.A)):
+    if is_extreme(m.P) or (is_number(m.P) and has_exps(m.A)):
         return f.log(m.P) + f.log(m.A)
     return None
 
 
 def _log_of_quotient(m: Match) -> Node | None:
-    if _extreme(m.A) or _extreme(m.B) or (_number(m.B) and _has_exps(m.A)):
+    if is_extreme(m.A) or is_extreme(m.B) or (is_number(m.B) and has_exps(m.A)):
         return f.log(m.A) - f.log(m.B)
     return None
 
 
 def _log_of_chosen(m: Match) -> Node | None:
-    if not _extreme(m.P) or not (_is_zero(m.A) or _extreme(m.A)):
+    if not is_extreme(m.P) or not (is_zero(m.A) or is_extreme(m.A)):
         return None
-    return f.where(m.CONDITION, f.log(m.P), -np.inf if _is_zero(m.A) else f.log(m.A))
+    return f.where(m.CONDITION, f.log(m.P), -np.inf if is_zero(m.A) else f.log(m.A))
 
 
 # ------------------------------------------------------------------------------------------------ logarithms of sums
 def _log_of_sum(m: Match) -> Node | None:
     """By those of the terms where all are positive; else every exponential is divided by the largest."""
     total = m.WHOLE.inputs[0]
-    if not _has_exps(total):
+    if not has_exps(total):
         return None
-    if _exps(total):
+    if is_exps(total):
         return f.logaddexp(f.log(m.A), f.log(m.B))
-    if not _has_exps(total, everywhere=True):
+    if not has_exps(total, everywhere=True):
         return None
-    shift = _shift(total)
-    made = None if shift is None else _divided(total, shift)
+    shift = shift_of(total)
+    made = None if shift is None else divided(total, shift)
     return None if made is None or shift is None else f.log(made) + shift
 
 
 def _log1p(m: Match) -> Node | None:
-    return f.softplus(f.log(m.P)) if _exps(m.P) else None
+    return f.softplus(f.log(m.P)) if is_exps(m.P) else None
 
 
 def _log1p_minus_power(m: Match) -> Node | None:
-    return log1mexp(m.X * math.log(m.C.value)) if _number(m.C) else None
+    return log1mexp(m.X * math.log(m.C.value)) if is_number(m.C) else None
 
 
 def _log_of_sum_over_axes(m: Match) -> Node | None:
-    if _exps(m.P):
-        return logsumexp(f.log(m.P), m.AXES) if _has_exps(m.P) else None
-    weight, exponent = _parts(m.P)
+    if is_exps(m.P):
+        return logsumexp(f.log(m.P), m.AXES) if has_exps(m.P) else None
+    weight, exponent = parts(m.P)
     if weight is None or exponent is None or forms.is_shifted(exponent):
         return None
     return weighted_logsumexp(weight, exponent, m.AXES)
@@ -150,7 +103,7 @@ def _log_of_sum_over_axes(m: Match) -> Node | None:
 def _log_of_contraction(m: Match) -> Node | None:
     """log(exp(x) @ w), the exponentials divided by the largest of those that are added."""
     for x, labels, w, others in ((m.A, m.LEFT, m.B, m.RIGHT), (m.B, m.RIGHT, m.A, m.LEFT)):
-        exponent = _exponent_below(x)
+        exponent = exponent_below(x)
         if exponent is None or forms.is_shifted(exponent) or len({*labels}) < len(labels) or len({*others}) < len(others):
             continue
         kept = [c for c in labels if c in m.OUT]
@@ -170,130 +123,6 @@ def _log_of_contraction(m: Match) -> Node | None:
     return None
 
 
-def _exponent_below(node: Node) -> Node | None:
-    """The exponent of an exponential that may have been moved."""
-    moves = []
-    while node.op.name in ("expand", "reshape", "permute"):
-        moves.append(node)
-        node = node.inputs[0]
-    found = _exponent(node)
-    return None if found is None else moved(found, moves)
-
-
-def _exponent(node: Node) -> Node | None:
-    if not _power(node):
-        return None
-    if node.op.name == "exp":
-        return node.inputs[0]
-    return node.inputs[0] * LOG_2 if node.op.name == "exp2" else node.inputs[1] * math.log(node.inputs[0].value)
-
-
-def _parts(node: Node, depth: int = DEPTH) -> tuple[Node | None, Node | None]:
-    """A product as a weight and the exponent of an exponential; None for what it has not."""
-    exponent = _exponent(node)
-    if exponent is not None:
-        return None, exponent
-    if not depth or node.op.name not in ("mul", "div"):
-        return node, None
-    left, right = node.inputs
-    for one, other in ((left, right), (right, left)) if node.op.name == "mul" else ((left, right),):
-        weight, exponent = _parts(one, depth - 1)
-        if exponent is not None:
-            if node.op.name == "div":
-                return (constant(1.0, other.dtype, other.shape) if weight is None else weight) / other, exponent
-            return other if weight is None else weight * other, exponent
-    return node, None
-
-
-# ------------------------------------------------------------------------------------------------ sums of weighted exponentials
-def _has_exps(node: Node, everywhere: bool = False, depth: int = DEPTH) -> bool:
-    """A sum with exponentials in it, in each of its terms perhaps, none of them shifted."""
-    name = node.op.name
-    if name in ("add", "sub"):
-        found = [_has_exps(i, everywhere, depth - 1) or (everywhere and i.op.name == "const") for i in node.inputs] if depth else []
-        return bool(found) and (all(found) if everywhere else any(found))
-    if name in ("sum", *MOVES):
-        return bool(depth) and _has_exps(node.inputs[0], everywhere, depth - 1)
-    if name == "mul" and depth:
-        return any(_has_exps(i, everywhere, depth - 1) for i in node.inputs)
-    if name == "div" and depth:
-        return _has_exps(node.inputs[0], everywhere, depth - 1)
-    if name == "where" or (name == "contract" and not everywhere):
-        return bool(depth) and any(_has_exps(i, False, depth - 1) for i in node.inputs)
-    return _power(node) and not forms.is_shifted(node.inputs[-1])
-
-
-def _largest(node: Node, weight: Node | None = None, depth: int = DEPTH) -> Node | None:
-    """The largest exponent in a sum whose weight is not zero; 0 for what has none."""
-    name = node.op.name
-    exponent = _exponent(node)
-    if exponent is not None:
-        return exponent if weight is None else f.where(f.ne(weight, 0.0), exponent, -np.inf)
-    if name == "const":
-        return constant(0.0, node.dtype, node.shape)
-    if not depth:
-        return None
-    if name in ("add", "sub"):
-        found = [_largest(i, weight, depth - 1) for i in node.inputs]
-        return None if found[0] is None or found[1] is None else f.maximum(found[0], found[1])
-    if name == "sum" and weight is None:
-        inner = _largest(node.inputs[0], None, depth - 1)
-        return None if inner is None else f.max(inner, axes=node.param("axes"))
-    if name in ("mul", "div"):
-        for one, other in (node.inputs, node.inputs[::-1])[:2 if name == "mul" else 1]:
-            if _has_exps(one):
-                more = weight if other.op.name == "const" or name == "div" else other if weight is None else weight * other
-                return _largest(one, more, depth - 1)
-    return None
-
-
-def _shift(node: Node) -> Node | None:
-    largest = _largest(node)
-    if largest is None:
-        return None
-    top = f.stop_gradient(largest)
-    return f.where(f.isfinite(top), top, 0.0)
-
-
-def _divided(node: Node, shift: Node, weighted: bool = False, depth: int = DEPTH) -> Node | None:
-    """A value divided by exp(shift), inside its exponentials; those of no weight must not overflow, since 0 * inf is nan."""
-    name = node.op.name
-    exponent = _exponent_below(node)
-    if exponent is not None:
-        less = exponent - shift
-        return f.exp(f.minimum(less, 0.5 * math.log(np.finfo(node.dtype).max)) if weighted else less)
-    if not _has_exps(node):
-        return node * f.exp(f.neg(shift))
-    if not depth:
-        return None
-    if name in ("add", "sub", "mul", "div"):
-        left, right = node.inputs
-        if name in ("add", "sub"):
-            first, second = (_divided(i, shift, weighted, depth - 1) for i in node.inputs)
-            return None if first is None or second is None else getattr(f, name)(first, second)
-        if _has_exps(left):
-            first = _divided(left, shift, weighted or right.op.name != "const", depth - 1)
-            return None if first is None else getattr(f, name)(first, right)
-        second = _divided(right, shift, weighted or left.op.name != "const", depth - 1)
-        return None if second is None else left * second
-    if name == "sum":
-        axes = node.param("axes")
-        inner = _divided(node.inputs[0], expand_back(shift, node.inputs[0], axes), weighted, depth - 1)
-        return None if inner is None else f.sum(inner, axes=axes)
-    return _divided_contraction(node, shift) if name == "contract" else None
-
-
-def _divided_contraction(node: Node, shift: Node) -> Node | None:
-    left, right, out = (node.param(name) for name in ("left", "right", "out"))
-    x, w = node.inputs
-    for one, labels in ((x, left), (w, right)):
-        exponent = _exponent_below(one)
-        if exponent is not None and len({*labels}) == len(labels) and {*out} <= {*labels}:
-            less = exponent - arranged(shift, out, labels, dict(zip(labels, one.shape, strict=True)))
-            made = f.exp(f.minimum(less, 0.5 * math.log(np.finfo(node.dtype).max)))
-            return f.contract(*((made, w) if one is x else (x, made)), left=left, right=right, out=out)
-    return None
-
 
 # ------------------------------------------------------------------------------------------------ quotients by sums of exponentials
 def _over_sum(m: Match) -> Node | None:
@@ -302,7 +131,7 @@ def _over_sum(m: Match) -> Node | None:
     while below.op.name in MOVES:
         moves.append(below)
         below = below.inputs[0]
-    if below.op.name not in ("add", "sum") or not _has_exps(below, everywhere=True):
+    if below.op.name not in ("add", "sum") or not has_exps(below, everywhere=True):
         return None
     if below.op.name == "add" and not moves:
         left, right = below.inputs
@@ -311,27 +140,27 @@ def _over_sum(m: Match) -> Node | None:
         found = _sigmoid(above, left, right)
         if found is not None:
             return found
-    shift = _shift(below)
-    divisor = None if shift is None else _divided(below, shift)
+    shift = shift_of(below)
+    divisor = None if shift is None else divided(below, shift)
     if shift is None or divisor is None:
         return None
-    inner = _divided(above, moved(shift, moves))
+    inner = divided(above, moved(shift, moves))
     return None if inner is None else inner / moved(divisor, moves)
 
 
 def _sigmoid(above: Node, left: Node, right: Node) -> Node | None:
     """The quotient a/(p + q), where one of a, p and q is a number, or a is p or q."""
-    if not all(_number(n) or _single(n) for n in (left, right)):
+    if not all(is_number(n) or _single(n) for n in (left, right)):
         return None
     for one, other in sorted(((left, right), (right, left)), key=lambda pair: pair[0] is not above):
-        if above is one or _number(one):
+        if above is one or is_number(one):
             share = f.sigmoid(f.log(one) - f.log(other))
             return share if above is one else (above / one) * share
     return None
 
 
 def _inverse_root(m: Match) -> Node | None:
-    return f.exp(f.log(m.P) * -0.5) if m.P.op.name == "add" and _exps(m.P) else None
+    return f.exp(f.log(m.P) * -0.5) if m.P.op.name == "add" and is_exps(m.P) else None
 
 
 # ------------------------------------------------------------------------------------------------ what saturates
@@ -340,11 +169,15 @@ SATURATING = ("tanh", "erf", "erfc", "sigmoid", "cos", "exp", "sqrt")
 
 def _common(m: Match) -> Node | None:
     """The constant outside, so that the sum or difference of one and a function meets its own rule."""
-    return getattr(f, m.WHOLE.op.name)(1.0, m.A) * m.C if m.A.op.name in SATURATING else None
+    if m.A.op.name not in SATURATING:
+        return None
+    made: Node = (1.0 + m.A if m.WHOLE.op.name == "add" else 1.0 - m.A) * m.C
+    return made
 
 
 def _common_less(m: Match) -> Node | None:
-    return (m.A - 1.0) * m.C if m.A.op.name in SATURATING else None
+    made: Node | None = (m.A - 1.0) * m.C if m.A.op.name in SATURATING else None
+    return made
 
 
 def _sech(m: Match) -> Node:
@@ -356,11 +189,11 @@ def _sech(m: Match) -> Node:
 
 def _single(node: Node) -> bool:
     """One exponential with a constant weight."""
-    return _power(node) or (node.op.name in ("mul", "div") and _power(node.inputs[0]) and _number(node.inputs[1]))
+    return is_power(node) or (node.op.name in ("mul", "div") and is_power(node.inputs[0]) and is_number(node.inputs[1]))
 
 
 def _over_square(m: Match) -> Node | None:
-    if not _has_exps(m.P, everywhere=True) or m.P.op.name not in ("add", "sum", *MOVES):
+    if not has_exps(m.P, everywhere=True) or m.P.op.name not in ("add", "sum", *MOVES):
         return None
     inverse = f.reciprocal(m.P)
     return (m.A / m.P) * inverse if "A" in m else f.square(inverse)
