@@ -49,7 +49,7 @@ def item(self: Tensor) -> Any:
                            "inside PyTorch internals, please file a bug report.") from None
     if array.size != 1:
         raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
-    return array.reshape(())[()].item()
+    return array.item()
 
 
 def tolist(self: Tensor) -> Any:
@@ -69,7 +69,7 @@ def __bool__(self: Tensor) -> bool:
         raise RuntimeError("Boolean value of Tensor with no values is ambiguous" if count == 0 else
                            "Boolean value of Tensor with more than one value is ambiguous")
     try:
-        return bool(self._array().reshape(())[()])
+        return bool(self._array().item())
     except ValueNeededError:
         raise RuntimeError("vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't "
                            "support that yet, please shout over at https://github.com/pytorch/functorch/issues/257 .") from None

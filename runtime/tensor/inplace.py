@@ -247,7 +247,8 @@ def store(self: Tensor, value: Value) -> None:
         np.copyto(alias(self), array_of(value))
     else:
         chain = self._chain
-        storage.replace(written(storage.value, chain, value))
+        before = storage.value  # made, if it was not, so that its record knows that it was written to
+        storage.replace(written(before, chain, value) if chain else value)
         if chain:
             self._cache, self._cached = value, storage.value
     self._counter.version += 1

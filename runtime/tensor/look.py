@@ -55,6 +55,8 @@ def look(tensor: Tensor, record: Record) -> Array:
 
 def compute(roots: Sequence[Record]) -> None:
     """Give records their values, and everything below that something else refers to."""
+    if len(roots) == 1 and _computed_alone(roots[0]):
+        return
     found = None if recording.depth else _survey(roots)
     if found is None:
         for root in roots:
@@ -76,10 +78,35 @@ def compute(roots: Sequence[Record]) -> None:
         _, leaves, steps, wanted = _survey(roots)  # type: ignore[misc]  # with the numbers that are apart now
         values = [value_of(rec) for rec in wanted]
         run_values(values, [item.value for item in leaves], plan, 0.0)
+    if len(steps) == 1 and len(leaves) == len(steps[0].inputs) and plan.run is not None:
+        steps[0].entry.single = plan
     for rec in wanted:
         if not rec.aval.needs and rec.entry.place is None:
             rec.inputs = rec.kept = ()
     pending.count = 0.0
+
+
+def _computed_alone(root: Record) -> bool:
+    """Compute a record whose inputs are known, as others of its kind were."""
+    plan = root.entry.single
+    inputs = root.inputs
+    if plan is None or root.freed or root.value is not None:
+        return False
+    arrays = []
+    for item in inputs:
+        if type(item) is Held and item.waiting is not None:
+            return False
+        value = item.value
+        if value is None or value.array is None:
+            return False
+        arrays.append(value.array)
+    if len(arrays) != len(set(map(id, arrays))):
+        return False
+    arrays.reverse()  # as leaves are found
+    root.value = leaf(np.asarray(plan.run(*[arrays[k] for k in plan.sources])[0]))
+    if not root.aval.needs and root.entry.place is None:
+        root.inputs = root.kept = ()
+    return True
 
 
 def _survey(roots: Sequence[Record]) -> tuple[Any, list[Any], list[Record], list[Record]] | None:
@@ -91,6 +118,7 @@ def _survey(roots: Sequence[Record]) -> tuple[Any, list[Any], list[Record], list
     key: list[Any] = []
     leaves: list[Any] = []
     steps: list[Record] = []
+    seen: set[int] = set()
     stack: list[Any] = [*roots]
     while stack:
         item = stack.pop()
@@ -133,6 +161,9 @@ def _survey(roots: Sequence[Record]) -> tuple[Any, list[Any], list[Record], list
             key.append(KNOWN)
         key.append(item.aval)
         leaves.append(item)
+        if id(value) in seen:
+            return None  # one Value under two names: the program would not tell them apart
+        seen.add(id(value))
     wanted: list[Record] = []
     whole = any([root.aval.needs for root in roots])
     asked = set(roots)

@@ -120,6 +120,8 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
     leaves: list[Any] = []
     steps: list[Record] = []
     waiting: list[Record] = []
+    seen: set[int] = set()  # of what leaves contain: one Value under two names is one argument of a program
+    numbers = 0
     stack: list[Any] = [root]
     while stack:
         item = stack.pop()
@@ -127,6 +129,7 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
         if kind is Number:
             key.append(item.aval)
             leaves.append(item)
+            numbers += 1
             continue
         at = index.get(item)
         if at is not None:
@@ -151,6 +154,7 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
                         return None
                     key.append(KNOWN)
                     leaves.append(item)
+                    seen.add(id(value))
                     if not item.aval.needs:
                         continue
             steps.append(item)
@@ -160,10 +164,13 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
                 return None
             if item.waiting is not None:
                 waiting.append(item.contents)
+            seen.add(id(item.value if item.waiting is None else item.contents))
             key.append(item.aval)
             leaves.append(item)
         else:
             return None
+    if len(seen) < len(leaves) - numbers:
+        return None
     if waiting:
         compute(list(dict.fromkeys(waiting)))
     outside: list[Record] = []

@@ -66,16 +66,18 @@ class Entry:
         name: of the grad_fn.
         keeps: whether the gradient reads Values, which are freed after a backward pass.
         place: of a view: its strides and offset.
+        single: what computes a step of this kind alone, on inputs that are different and known; None: not known yet.
         weight: how much of what may be pending it is.
     """
 
-    __slots__ = ("aval", "avals", "keeps", "name", "params", "place", "row", "weight")
+    __slots__ = ("aval", "avals", "keeps", "name", "params", "place", "row", "single", "weight")
     row: Any
 
     def __init__(self, row: Row, params: tuple[Any, ...], avals: tuple[Aval, ...], aval: Aval, name: str,
                  place: tuple[Strides, int] | None) -> None:
         self.row, self.params, self.avals, self.aval, self.name, self.place = row, params, avals, aval, name, place
         self.keeps = bool(row.saved)
+        self.single: Any = None
         self.weight = weight_of(aval.shape, aval.numpy)
 
 
@@ -139,14 +141,10 @@ class Held:
         made.storage, made.counter, made.contents, made.version = self.storage, self.counter, record, self.counter.version
         return made
 
-    def __getattr__(self, name: str) -> Any:
-        """The value, where it has to be made first."""
-        if name != "value":
-            raise AttributeError(name)
-        from .tape import value_of
+    if TYPE_CHECKING:
 
-        self.value = value = value_of(self.contents)
-        return value
+        def __getattr__(self, name: str) -> Any:
+            """`tape.made_of_contents`: the value, where it has to be made first."""
 
     @property
     def waiting(self) -> Record | None:

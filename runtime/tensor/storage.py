@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 import numpy as np
 
@@ -54,18 +53,10 @@ class Storage(Counter):
         self.strides: Strides | None = None
         self.memory: Array | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        """The value, where it has to be made first."""
-        if name != "value":
-            raise AttributeError(name)
-        from .tape import value_of
+    if TYPE_CHECKING:
 
-        record = self.record
-        self.value = value = value_of(record)
-        self.record = None
-        if type(record.storage) is ref:
-            record.storage = self
-        return value
+        def __getattr__(self, name: str) -> Any:
+            """`tape.made_of_record`: the value, where it has to be made first."""
 
     def replace(self, value: Value) -> None:
         """Other contents."""

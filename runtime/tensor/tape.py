@@ -239,6 +239,31 @@ def value_of(item: Any) -> Value:
     return item.value  # type: ignore[no-any-return]
 
 
+def made_of_record(storage: Storage, name: str) -> Value:
+    """The value of a storage, where it has to be made first."""
+    if name != "value":
+        raise AttributeError(name)
+    record = storage.record
+    storage.replace(value_of(record))
+    if type(record.storage) is ref:
+        record.storage = storage
+    return storage.value
+
+
+def made_of_contents(held: Held, name: str) -> Value:
+    """The value of a `Held`, where it has to be made first."""
+    if name != "value":
+        raise AttributeError(name)
+    held.value = value_of(held.contents)
+    return held.value
+
+
+# Looked up where a slot is empty; set here, since the classes know nothing of records, and an import at each call would cost more.
+Tensor.__getattr__ = fill  # type: ignore[method-assign]
+Storage.__getattr__ = made_of_record  # type: ignore[method-assign]
+Held.__getattr__ = made_of_contents  # type: ignore[method-assign]
+
+
 def storage_of(rec: Record) -> Storage:
     """The storage of a recorded tensor."""
     storage = known_storage(rec)

@@ -77,11 +77,10 @@ class Tensor(metaclass=TensorType):
 
         return legacy_constructor(cls, *args, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:
-        """Slots that are empty are filled when they are read; also (for type checkers) the methods that `row` makes."""
-        from .tape import fill
+    if TYPE_CHECKING:
 
-        return fill(self, name)
+        def __getattr__(self, name: str) -> Any:
+            """`tape.fill`: slots that are empty are filled when they are read; also the methods that `row` makes."""
 
     # ------------------------------------------------------------------ contents
     @property
@@ -110,9 +109,7 @@ class Tensor(metaclass=TensorType):
         if type(record) is not Record and self._geometry is None:
             record = self._storage.record
         if type(record) is Record and record.value is None:
-            from .look import look
-
-            return look(self, record)
+            return _look(self, record)
         return array_of(self._value)
 
     # ------------------------------------------------------------------ shape and type
@@ -276,6 +273,15 @@ def _live_view(tensor: Tensor) -> Value:
     from .value import live
 
     return live(alias(tensor))
+
+
+def _look(tensor: Tensor, record: Record) -> Array:
+    """`look.look`, which replaces this function on the first call, since it imports this module."""
+    global _look
+    from . import look
+
+    _look = look.look
+    return look.look(tensor, record)
 
 
 def wrap(value: Value, dtype: Dtype, strides: Strides | None = None) -> Tensor:

@@ -158,3 +158,58 @@ def test_looking_at_one_number_computes_that_alone(counted):
             (model(x).argmax(1) == y).float().mean().item()
     assert len(counted) == 1
     assert len(counted[0].graph.outputs) == 1
+
+
+def test_one_value_under_two_names_says_nothing_about_two_values(counted):
+    x, y = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([5.0, 6.0])
+    for other in (x.detach(), y):
+        for _ in range(evaluate.MANY + 2):
+            x.grad = None
+            (x * other).sum().backward()
+            assert x.grad.tolist() == other.tolist()
+            assert (x.detach() + other).tolist() == [a + b for a, b in zip([1, 2], other.tolist(), strict=True)]
+
+
+def test_updates_by_hand_run_one_program_and_no_rate_compiles_another(counted):
+    w, b = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor(0.0, requires_grad=True)
+    expected = np.array([1.0, 2.0])
+    for k in range(evaluate.MANY + 20):
+        rate = 0.1 / (1 + k)
+        (w * w + b).sum().backward()
+        with torch.no_grad():
+            for p in (w, b):
+                p -= rate * p.grad
+                p.grad.zero_()
+        expected -= rate * 2 * expected
+        if k == evaluate.MANY + 10:
+            compiled = len(counted)
+    assert len(counted) == compiled
+    assert w._version == b._version == evaluate.MANY + 20
+    np.testing.assert_allclose(w.tolist(), expected, rtol=1e-4)
+
+
+def test_writes_that_wait_are_seen_by_views_aliases_and_the_version_check():
+    x = torch.tensor([1.0, 2.0])
+    for _ in range(3):
+        a = x * 2
+        view, alias = a.view(2, 1), a.detach()
+        before = a * 3
+        a.add_(1.0).mul_(2.0)
+        assert (view.tolist(), alias.tolist(), before.tolist()) == ([[6.0], [10.0]], [6.0, 10.0], [6.0, 12.0])
+        alias.zero_()
+        assert a.tolist() == [0.0, 0.0]
+        w, a = torch.ones(2, requires_grad=True), x * 2
+        loss = (a * w).sum()
+        a.add_(1.0)
+        del a
+        with pytest.raises(RuntimeError, match="is at version 1; expected version 0"):
+            loss.backward()
+
+
+def test_sizes_among_the_parameters_are_compiled_for(counted):
+    x = torch.arange(24.0, requires_grad=True)
+    for _ in range(evaluate.MANY + 4):
+        x.grad = None
+        torch.stack([x.reshape(2, -1)[0], x[12:]]).pow(2).sum().backward()
+    assert x.grad.tolist() == [2.0 * k for k in range(24)]
+    assert len(counted) == 1
