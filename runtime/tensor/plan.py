@@ -96,7 +96,10 @@ def _arrived(record: Record, keep_graph: bool | None, targets: Sequence[Any] | N
         if not numbers_apart(steps):
             return None
         del found, leaves, steps, outside, shared
-        _, leaves, steps, outside, shared = _survey(record)  # type: ignore[misc]  # with the numbers that are apart now
+        found = _survey(record)  # with the numbers that are apart now
+        if found is None:
+            return None
+        _, leaves, steps, outside, shared = found
         results = _recorded(record, leaves, steps, outside, plan)
     arrived: list[tuple[Held, Any]] = []
     for position, result in zip(plan.targets, results, strict=True):
@@ -172,7 +175,11 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
     if len(seen) < len(leaves) - numbers:
         return None
     if waiting:
+        before = [rec.value for rec in steps]
         compute(list(dict.fromkeys(waiting)))
+        if [rec.value for rec in steps] != before:
+            del index, again, key, leaves, steps, stack, item
+            return _survey(root)  # which depends on what has a value
     outside: list[Record] = []
     shared: list[Record] = []
     for item in steps:
