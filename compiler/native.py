@@ -159,15 +159,19 @@ class Workers:
                 self._start(_loaded())
 
     def _start(self, code: _Code) -> None:
-        """As many as are missing. There may be more, from a larger count: as many as are to help are woken."""
-        while _state.started < self._count - 1:
+        """As many as are missing, and the system gives. There may be more, from a larger count: as many as are to help are woken."""
+        wanted = min(self._count - 1, max(MOST_WORKERS, os.cpu_count() or 1))
+        while _state.started < wanted:
             number = _state.started
             worker = threading.Thread(target=code.work, args=(number,), name=f"chainrule-{number}", daemon=True)
-            worker.start()
+            try:
+                worker.start()
+            except RuntimeError:  # at a limit of threads or memory: those that there are do the work
+                break
             if number < MOST_WORKERS:
                 code.threads[number] = worker.native_id or 0
             _state.started += 1
-        code.helpers.value = self._count - 1
+        code.helpers.value = min(wanted, _state.started)
 
     def spread(self, job: Any) -> None:
         """Run a job (an int64 array, laid out as `native_code` says) on this thread and the workers."""

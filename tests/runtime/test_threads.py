@@ -50,6 +50,19 @@ def test_the_result_does_not_depend_on_the_number_of_threads() -> None:
     np.testing.assert_allclose(results[0][1], x.T @ (1 / (1 + np.exp(-(x @ w))) - y) / len(y), rtol=1e-10)
 
 
+def test_more_threads_than_the_system_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, arguments = grad(wrt="w")(logistic), data(200_000)
+    expected = loss.grad(*arguments)
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    threads.set_num_threads(10**6)
+    assert threads.get_num_threads() == 10**6
+    assert loss.grad(*arguments).tobytes() == expected.tobytes()
+
+
 def test_calls_from_many_threads_at_once() -> None:
     loss, arguments = grad(wrt="w")(logistic), data(200_000)
     expected = loss.grad(*arguments)
