@@ -29,7 +29,7 @@ from programs import FACTORIZATIONS
 from chainrule.compiler.differentiate import jvp, vjp
 from chainrule.compiler.errors import ChainruleError, IndexingError
 from chainrule.compiler.ir import constant, f, make
-from chainrule.compiler.op import all_ops
+from chainrule.compiler.op import all_ops, get
 from chainrule.compiler.sizes import symbol
 
 RANDOM = np.random.default_rng(7)
@@ -399,6 +399,17 @@ def test_ties_have_the_first_place() -> None:
     assert value(lambda n: f.argmax(n, axes=(1,)), x).tolist() == [1]
     assert value(lambda n: f.argmin(n, axes=(1,)), x).tolist() == [0]
     assert value(lambda n: f.argsort(n, axis=1), x).tolist() == [[0, 3, 1, 2]]
+
+
+def test_the_order_of_many_numbers_is_stable() -> None:
+    """Whatever the samples say: few equal ones, many, NaN, zeros of either sign."""
+    random = np.random.default_rng(0)
+    few = random.normal(size=(2, 9000))
+    few[:, 7::7] = few[:, 6:-1:7]
+    few[1, 5::9], few[1, 3::50], few[1, 4::50] = np.nan, 0.0, -0.0  # not in the row that is sampled
+    for x in (few, np.round(few), np.sort(few), few.astype("float32").T):
+        axis = int(np.argmax(x.shape))
+        np.testing.assert_array_equal(get("argsort").evaluate(x, axis=axis), np.argsort(x, axis=axis, kind="stable"))
 
 
 def test_writes_to_one_place_give_the_last_its_cotangent() -> None:
