@@ -26,7 +26,7 @@ KNOWN = "known"
 
 
 class Plan:
-    """What backward passes of one structure and of certain sizes run.
+    """What evaluations or backward passes of one structure and of certain sizes run.
 
     Attributes:
         run: the compiled program; None: not yet.

@@ -22,6 +22,7 @@ __all__ = ["replayed", "replayed_in_place"]
 # Operations in order, with their inputs: `k` is the k-th tensor or operand, `-1 - k` a step, anything else a number of the operation's own.
 Steps = tuple[tuple[Entry, tuple[Any, ...]], ...]
 MOST_STEPS = 12
+_STRAIGHT = [tuple(range(n)) for n in range(16)]  # a step that takes the tensors and operands as they come
 _new = object.__new__
 _SIMPLE = frozenset({int, bool, str, type(None), Dtype})  # arguments that are part of a kind as they are
 
@@ -118,7 +119,7 @@ def _kind_of(args: tuple[Any, ...], kwargs: dict[str, Any], operands: int) -> tu
         if kind not in _SIMPLE and (kind is not float or not item):
             return None
         key += name, kind, item
-    if not records:
+    if not records or len(records) >= len(_STRAIGHT):
         return None
     if not records[0].aval.dtype.is_floating_point:
         key.append(get_default_dtype())  # which floats beside it are of
@@ -168,6 +169,8 @@ def _recorded(steps: Steps, records: list[Any], tensors: list[Any]) -> Tensor:
 
 def _inputs(places: tuple[Any, ...], records: list[Any], tensors: list[Any], known: list[Any]) -> tuple[Any, tuple[Any, ...]]:
     """The records of a step's inputs, and the tensors that it has to keep."""
+    if places is _STRAIGHT[len(records)]:
+        return tuple(records), tuple([None if type(r) is Record else t for r, t in zip(records, tensors, strict=True)])
     inputs = []
     kept: list[Any] = []
     for k in places:
@@ -221,7 +224,8 @@ def _steps(records: list[Any], made: Any) -> Steps | None:
                 return None
             else:
                 places.append(given)
-        steps.append((item.entry, tuple(places)))
+        straight = _STRAIGHT[len(records)]
+        steps.append((item.entry, straight if tuple(places) == straight else tuple(places)))
         position[item] = -len(steps)
     if not steps or (numbers and (len(steps) > 1 or len(steps[0][1]) != len(records))):
         return None

@@ -52,8 +52,10 @@ def current(tensor: Tensor) -> Any:
     if type(found) is Record:
         if not found.freed and stands(tensor, found):
             return found
-    elif type(found) is Held and found.counter.version == found.version and found.stands:
-        return found
+    elif type(found) is Held and found.counter.version == found.version:
+        storage = found.storage
+        if (storage.record or storage.value) is found.contents or found.stands:
+            return found
     return _hold(tensor)
 
 
