@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from exact_values import TOO_LARGE, derivative, ulps, value
 
+import chainrule as cr
 from chainrule.compiler import build
 from chainrule.compiler.differentiate import ones_like, vjp
 from chainrule.compiler.interpret import evaluate_nodes
@@ -252,3 +254,29 @@ def test_second_derivatives_are_right_where_a_form_is_joined() -> None:
         assert second is not None
         (found,) = evaluate_nodes(simplify([second])[0], {x: np.float64(0.0)}, {})
         assert np.isclose(found, expected)
+
+
+W = np.array([0.2, 0.3, 0.5])
+SHARES = np.exp([0.0, 1.0, -2.0])  # of exponentials of AT, but for a common factor
+AT = np.array([1000.0, 1001.0, 998.0])
+SPELLED: list[tuple[Callable[[Any], Any], Any]] = [  # with the gradient at AT
+    (lambda x: np.log(np.exp(x) @ W), SHARES * W / (SHARES @ W)),
+    (lambda x: np.log(np.sum(np.exp(x) * W) / 2.0), SHARES * W / (SHARES @ W)),
+    (lambda x: np.log1p(np.sum(np.exp(x))), SHARES / SHARES.sum()),
+    (lambda x: np.log2(np.sum(np.e**x)), SHARES / SHARES.sum() / np.log(2.0)),
+    (lambda x: np.log(np.sum(1 / np.exp(x))), -1 / SHARES / (1 / SHARES).sum()),
+    (lambda x: np.exp(x) @ W / np.exp(x).sum(), SHARES / SHARES.sum() * (W - SHARES @ W / SHARES.sum())),
+    (lambda x: np.sum(np.log((1 + np.exp(x)) ** 3)), np.full(3, 3.0)),
+    (lambda x: np.sum(np.log(1 / np.cosh(x))), np.full(3, -1.0)),
+]
+
+
+@pytest.mark.parametrize(("spelled", "gradient"), SPELLED)
+def test_sums_of_exponentials_however_they_are_written(spelled: Callable[[Any], Any], gradient: Any) -> None:
+    value, found = cr.grad(spelled).value_and_grad(AT)
+    assert np.isfinite(value)
+    np.testing.assert_allclose(found, gradient, rtol=1e-12)
+
+
+def test_a_deviation_of_equal_numbers_has_no_slope() -> None:
+    np.testing.assert_array_equal(cr.grad(lambda x: np.std(x)).grad(np.full(4, 1e8)), np.zeros(4))

@@ -64,7 +64,8 @@ def is_sum_of(node: Node, op: str) -> bool:
             return False
         if term.op.name in ("add", "sum"):
             terms += term.inputs
-        elif term.op.name == "mul" and term.inputs[1].op.name == "const" and term.inputs[1].value > 0:
+        elif (term.op.name == "mul" and term.inputs[1].op.name == "const" and term.inputs[1].value > 0) or (
+            term.op.name == "div" and op == "square" and is_count(term.inputs[1])):
             terms.append(term.inputs[0])
         elif term.op.name == "contract" and op == "square":
             left, right, _ = term.params
@@ -125,7 +126,15 @@ def is_unshifted_sum_of_exps(node: Node) -> bool:
 
 def is_sum_of_squares(node: Node) -> bool:
     """Never negative, and zero only where all that is squared is zero (or underflows)."""
-    return node.op.name in ("add", "sum", "mul", "contract", *MOVES) and is_sum_of(node, "square")
+    return node.op.name in ("add", "sum", "mul", "div", "contract", *MOVES) and is_sum_of(node, "square")
+
+
+def is_count(node: Node) -> bool:
+    """A positive constant, or the number of elements along axes."""
+    node = unmoved(node)
+    if node.op.name == "cast":
+        node = unmoved(node.inputs[0])
+    return node.op.name == "size" or (node.op.name == "const" and bool(node.value > 0))
 
 
 def is_uniform(node: Node) -> bool:

@@ -19,7 +19,7 @@ from ...ops.reduction import expand_back
 from ..pattern import Match, op
 from ..rule import Level, Rule, property_of, rule
 from . import forms
-from .variables import AXES, AXES_2, LOG_2, A, B, C, P, X, Y, Z, opposite
+from .variables import AXES, AXES_2, LOG_2, A, B, C, D, P, X, Y, Z, opposite
 
 STABLE, ROUNDING = Level.STABLE, Level.ROUNDING
 unshifted = property_of("is_not_shifted", lambda x: not forms.is_shifted(x), X)
@@ -236,6 +236,21 @@ def _root_of_multiple(m: Match) -> Node | None:
     return f.abs(m.X) * math.sqrt(m.C.value) if 0 < m.C.value < math.inf else None
 
 
+def _is_moderate(c: Node) -> bool:
+    return bool(2.0**-20 <= c.value <= 2.0**20)
+
+
+def _hypot_of_multiples(m: Match) -> Node | None:
+    if not all(_is_moderate(m[name]) for name in "CD" if name in m):
+        return None
+    x = m.X * math.sqrt(m.C.value) if "C" in m else m.X
+    return f.hypot(x, m.Y * math.sqrt(m.D.value))
+
+
+def _scaled_hypot(m: Match, scaled: Callable[[Node, float], Node]) -> Node | None:
+    return scaled(f.hypot(m.X, m.Y), math.sqrt(m.C.value)) if _is_moderate(m.C) else None
+
+
 def _x_log_x(m: Match) -> Node:
     """0 at 0, by continuity, with gradient 0 there."""
     at_zero = f.eq(m.X, 0.0)
@@ -246,6 +261,10 @@ NORMS = (
     rule("abs_by_sqrt", op.sqrt(op.square(X)), op.abs(X), STABLE),
     rule("abs_by_sqrt_of_multiple", op.sqrt(op.square(X) * C), _root_of_multiple, STABLE, why="the square underflows"),
     rule("hypot_by_sqrt", op.sqrt(op.square(X) + op.square(Y)), op.hypot(X, Y), STABLE),
+    rule("hypot_of_multiples", op.sqrt(op.square(X) * C + op.square(Y) * D), _hypot_of_multiples, STABLE, ulps=4.0),
+    rule("hypot_of_multiple", op.sqrt(op.square(X) + op.square(Y) * D), _hypot_of_multiples, STABLE, ulps=4.0),
+    rule("multiple_of_hypot", op.sqrt((op.square(X) + op.square(Y)) * C), lambda m: _scaled_hypot(m, f.mul), STABLE, ulps=4.0),
+    rule("part_of_hypot", op.sqrt((op.square(X) + op.square(Y)) / C), lambda m: _scaled_hypot(m, f.div), STABLE, ulps=4.0),
     rule("hypot_of_three", op.sqrt((op.square(X) + op.square(Y)) + op.square(Z)), op.hypot(op.hypot(X, Y), Z), STABLE, ulps=4.0),
     rule("log_of_two_squares", op.log(op.square(X) + op.square(Y)), op.log(op.hypot(X, Y)) * 2, STABLE, scale=1.0,
          why="the squares overflow"),
