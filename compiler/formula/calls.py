@@ -64,10 +64,10 @@ def inverse_of_inverse(function: Function, array: Lambda) -> Call | None:
 
 
 # ------------------------------------------------------------------------------------------------ products
-def inverses_cancelled(table: Table, powers: dict[Term, Term], bound: Sequence[Label]) -> tuple[Label, Term] | None:
+def inverses_cancelled(table: Table, powers: dict[Term, Term], bound: list[Label]) -> tuple[Label, Term] | None:
     """Take the inverse of a product of matrices, and a matrix that the product begins or ends with, out of a summed product.
 
-    (A B)**-1 A = B**-1, and A**-1 A is the identity matrix.
+    (A B)**-1 A = B**-1, and A**-1 A is the identity matrix; so is (A B)**-1 A B where A and B are not square.
 
     Returns:
         The bound label that is gone and the factor that is left; None where nothing cancels.
@@ -77,7 +77,7 @@ def inverses_cancelled(table: Table, powers: dict[Term, Term], bound: Sequence[L
             for side in (1, 0):
                 label = term.indices[side]
                 if isinstance(label, Label) and label in bound and label != term.indices[1 - side]:
-                    found = _cancelled(table, powers, term, side)
+                    found = _cancelled(table, powers, term, side) or _whole_cancelled(table, powers, term, side, bound)
                     if found is not None:
                         return label, found
     return None
@@ -171,6 +171,32 @@ def _cancelled(table: Table, powers: dict[Term, Term], inverse: Call, side: int)
                     return table.delta(after, other)
                 left, indices = ((inner, ends[1]), (other, after)) if side else ((ends[1], inner), (after, other))
                 return table.call(inverse.function, [Lambda(left, rest)], inverse.params, inverse.shape, indices)
+    return None
+
+
+def _whole_cancelled(table: Table, powers: dict[Term, Term], inverse: Call, side: int, bound: list[Label]) -> Term | None:
+    """Cancel an inverse of a product of two factors with both of them; the index between these goes as well."""
+    (array,) = inverse.arrays
+    label, other = inverse.indices[side], inverse.indices[1 - side]
+    near, far = (array.labels[0], array.labels[1]) if side else (array.labels[1], array.labels[0])
+
+    def alone(index: Index, *without: Term) -> Term | None:
+        """The only other factor with the index."""
+        found = [t for t in powers if t not in without and any(index in x.free for x in (t, powers[t]))]
+        return found[0] if len(found) == 1 and powers[found[0]] is table.one else None
+
+    one = alone(label, inverse)
+    for first, inner, rest in _split(array.body, near) if one is not None else ():
+        for between in [b for b in one.free if b in bound and b != label] if one is not None else ():
+            if table.substitute(first, {near: label, inner: between}) is not one:
+                continue
+            last = alone(between, one)
+            for end in last.free if last is not None else ():
+                if end != between and last is not inverse and table.substitute(rest, {inner: between, far: end}) is last:
+                    for t in (inverse, one, last):
+                        del powers[t]
+                    bound.remove(between)
+                    return table.delta(end, other)
     return None
 
 

@@ -93,7 +93,7 @@ class Formula:
     @cached_property
     def _term(self) -> Term:
         """The term as people factor it."""
-        return self._tidied(lambda table, term: self._shortened(tidied(table, term)))
+        return self._tidied(lambda table, term: self._shortened(tidied(table, with_gamma(table, term))))
 
     def _shortened(self, term: Term) -> Term:
         """A derivative in the shortest form; what the user wrote stays as it is, but for what promises were made for."""
