@@ -30,7 +30,7 @@ def exp(x: Value) -> Value:
 def exp_parts(x: Value, low: Value | None = None) -> tuple[Value, Bits, Value]:
     """N, its bits, and exp(r) - 1, with x + low == n*log(2) + r and n in units of 1 / PARTS."""
     n, place = round_to_integer(x, LOG2_E, parts=PARTS[x.format.name])
-    return n, place, _expm1_of_rest(_rest(x, n, low))
+    return n, place, _expm1_of_rest(rest_of_log2(x, n, low))
 
 
 def _expm1_of_rest(r: Value) -> Value:
@@ -56,10 +56,10 @@ def _exp_by_table(x: Value, low: Value | None = None, factor: Value | None = Non
 def exp_finite(x: Value, low: Value | None = None, factor: Value | None = None, halved: bool = False) -> Value:
     """exp(x + low) * factor for x within EXP_LIMITS; `low` is a small correction; `halved`: divided by 2."""
     n, biased = round_to_integer(x, LOG2_E, offset=2 * x.format.bias - halved)
-    return _exp_reduced(_rest(x, n, low), biased, factor)
+    return _exp_reduced(rest_of_log2(x, n, low), biased, factor)
 
 
-def _rest(x: Value, n: Value, low: Value | None) -> Value:
+def rest_of_log2(x: Value, n: Value, low: Value | None = None) -> Value:
     """X + low - n*log(2)."""
     high_log2, low_log2 = LOG_2[x.format.name]
     exact = fma(-n, high_log2, x)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from . import coefficients
-from .core import F32, Value, fast_two_sum, fma, from_exponent, polynomial, small_integer, two_sum, where
-from .exponential import EXP_LIMITS, LOG_2, exp_finite, reduce_by_log2, scaled_expm1
+from .core import F32, Value, fast_two_sum, fma, from_exponent, polynomial, round_to_integer, small_integer, two_sum, where
+from .exponential import EXP_LIMITS, LOG2_E, LOG_2, exp_finite, reduce_by_log2, rest_of_log2, scaled_expm1
 from .logarithm import log_of_sum
 
-OVERFLOW = {"f64": 711.0, "f32": 90.0}  # of sinh and cosh
+OVERFLOW = {"f64": 711.0, "f32": 90.0}  # of cosh
+SINH_OVERFLOW = {"f64": 710.48, "f32": 89.42}
 LARGE = {"f64": 2.0**28, "f32": 2.0**13}  # from here on asinh and acosh are log(2*x)
 
 
@@ -46,12 +47,19 @@ def _reduced(x: Value) -> tuple[Value, Value, Value, Value]:
 
 
 def sinh(x: Value) -> Value:
-    """(exp(x) - exp(-x)) / 2."""
-    z = x * x
-    near = fma(x * z, polynomial(z, coefficients.SINH(x)), x)
-    half_exp = _half_exp(abs(x))
-    far = (half_exp - 0.25 / half_exp).with_sign_of(x)
-    return where(abs(x) < 1.0, near, far)
+    """Half of exp(x) - exp(-x): with |x| = n*log(2) + r, of sinh(r), cosh(r) and powers of two."""
+    format, size = x.format, abs(x)
+    limited = size.clamp(high=SINH_OVERFLOW[format.name])
+    offset = format.bias - 2
+    n, biased = round_to_integer(limited, LOG2_E, offset)
+    power = from_exponent(biased)  # 2**(n - 2)
+    inverse = from_exponent((format.bits(format.shifter) + 2 * offset - biased).at_least(0))  # 2**(-n - 2), or 0 for the largest n
+    even, odd = power - inverse, power + inverse  # sinh(n*log(2)) and cosh(n*log(2)), both halved
+    r = rest_of_log2(limited, n)
+    z = r * r
+    sine = fma(r * z, polynomial(z, coefficients.SINH(x)), r)
+    result = (even + fma(odd, sine, even * (z * polynomial(z, coefficients.COSH(x))))) * 2.0
+    return where(size < 0.5 ** (format.precision // 2 + 1), x, result).with_sign_of(x)
 
 
 def cosh(x: Value) -> Value:
@@ -61,7 +69,7 @@ def cosh(x: Value) -> Value:
 
 
 def _half_exp(x: Value) -> Value:
-    """exp(x) / 2, which overflows only where sinh and cosh do, for x >= 0."""
+    """exp(x) / 2, which overflows only where cosh does, for x >= 0."""
     return exp_finite(x.clamp(high=OVERFLOW[x.format.name]), halved=True)
 
 

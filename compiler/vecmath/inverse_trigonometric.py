@@ -9,6 +9,7 @@ import math
 
 from . import coefficients
 from .core import Bool, Value, fma, hex_floats, polynomial, where
+from .rare import replace_where
 
 HALF_PI = {  # high and low part
     "f64": hex_floats("0x1.921fb54442d18p0 0x1.1a62633145c07p-54"),
@@ -69,20 +70,32 @@ def _atan_of_quotient(t: Value, is_middle: Bool, is_big: Bool) -> tuple[Value, V
 
 def atan2(y: Value, x: Value) -> Value:
     """The angle of the point (x, y), in [-pi, pi], with the sign of y; C99's values at zeros and infinities."""
-    format = x.format
-    a, b = abs(y), abs(x)
-    both_infinite = a.equals(math.inf) & b.equals(math.inf)
-    one = x.constant(1.0)
-    # sums must not overflow
-    scale = where((a > 0.25 * format.largest) | (b > 0.25 * format.largest), x.constant(0.25), one)
-    a, b = where(both_infinite, one, a * scale), where(both_infinite, one, b * scale)
+    angle = _angle(abs(y), abs(x), x).with_sign_of(y)
+    return replace_where(_is_extreme, angle, _angle_of_extremes, y, x)
+
+
+def _angle(a: Value, b: Value, x: Value) -> Value:
+    """The angle of (b, a), or that of (-b, a) if x is negative, for a, b >= 0 that are not both 0 and with a finite sum."""
     is_big, is_middle = a > b * (1.0 / TAN_PI_8), a * (1.0 / TAN_PI_8) > b
     numerator = where(is_big, -b, where(is_middle, a - b, a))
     denominator = where(is_big, a, where(is_middle, a + b, b))
-    quotient = where(a.equals(0.0), a, numerator / denominator)
-    base, rest = _atan_of_quotient(quotient, is_middle, is_big)
+    base, rest = _atan_of_quotient(numerator / denominator, is_middle, is_big)
     # in the left half plane pi - angle; the sign bit tells, also that of -0
-    pi, pi_low = (2.0 * part for part in HALF_PI[format.name])
-    is_left = one.with_sign_of(x) < 0.0
-    angle = where(is_left, (pi - base) + (pi_low - rest), base + rest)
+    pi, pi_low = (2.0 * part for part in HALF_PI[x.format.name])
+    is_left = x.constant(1.0).with_sign_of(x) < 0.0
+    return where(is_left, (pi - base) + (pi_low - rest), base + rest)
+
+
+def _is_extreme(y: Value, x: Value) -> Bool:
+    total = abs(y) + abs(x)
+    return (total.bits() - 1).is_above(x.format.bits(0.25 * x.format.largest) - 1)  # also 0, inf and NaN
+
+
+def _angle_of_extremes(y: Value, x: Value) -> Value:
+    a, b = abs(y), abs(x)
+    both_infinite = a.equals(math.inf) & b.equals(math.inf)
+    both_zero = a.equals(0.0) & b.equals(0.0)
+    one = x.constant(1.0)
+    a, b = where(both_infinite, one, a * 0.25), where(both_infinite | both_zero, one, b * 0.25)
+    angle = _angle(a, b, x)
     return where(x.is_nan() | y.is_nan(), x + y, angle).with_sign_of(y)
