@@ -47,7 +47,7 @@ def _reduced(x: Value) -> tuple[Value, Value, Value, Value]:
 
 
 def sinh(x: Value) -> Value:
-    """Half of exp(x) - exp(-x): with |x| = n*log(2) + r, of sinh(r), cosh(r) and powers of two."""
+    """The hyperbolic sine: with |x| = n*log(2) + r, of those of both parts, and their cosines."""
     format, size = x.format, abs(x)
     limited = size.clamp(high=SINH_OVERFLOW[format.name])
     offset = format.bias - 2
