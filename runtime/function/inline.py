@@ -11,7 +11,6 @@ from ...compiler.errors import ArgumentError, ShapeError
 from ...compiler.ir import Node, rebuild
 from ...compiler.matrices import forward_blocks, hessian_blocks, reverse_blocks
 from ...compiler.provenance import at, user_site
-from ...compiler.rewrite import compress
 from ...compiler.trace import Traced, active_session, lift, located, wrap
 from ...compiler.trace.operands import strong
 from ...compiler.views import View
@@ -131,6 +130,8 @@ def hvp(function: GradFunction, bound: Bound, flat: Flat, chosen: Chosen, vector
 def _compressed(inlined: Inlined, blocks: Sequence[Sequence[Node]]) -> list[list[Node]]:
     """Blocks on the actual arguments, the basis that they started from contracted away."""
     flat = inlined.finished([block for row in blocks for block in row], [block for row in blocks for block in row])
+    from ...compiler.rewrite import compress  # with all rules, which no program from the disk cache needs
+
     made = iter(compress(flat)[0])
     return [[next(made) for _ in row] for row in blocks]
 
