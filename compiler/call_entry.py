@@ -15,6 +15,7 @@ from typing import Any
 from llvmlite import ir
 
 from .driver import FAILED, MISS, Driver, InputLayout, field
+from .emit_llvm import leave_if_long
 from .entry_spec import (
     ARRAY_TYPE,
     DICT_TYPE,
@@ -350,4 +351,6 @@ class _LoopEmitter(_Emitter):
 
 def emit_call_entry(driver: Driver, graph: Graph, spec: EntrySpec, symbol: str) -> None:
     """Add an entry to the module of its driver. The spec must be one that `takes` accepts."""
-    (_LoopEmitter if spec.loop else _Emitter)(driver, graph, spec, symbol).emit()
+    emitter = (_LoopEmitter if spec.loop else _Emitter)(driver, graph, spec, symbol)
+    emitter.emit()
+    leave_if_long(emitter.function)

@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import reduce
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llvmlite import ir
 
 from .blocks import BLOCK, COPIED, MOST_BLOCKS, MOST_COPIES, ORDERED, WIDEST
-from .emit_llvm import c_function, emit_kernel, size_arithmetic
+from .emit_llvm import c_function, emit_kernel, internal, leave_if_long, size_arithmetic
 from .emit_routines import emit_bounds, emit_routine
 from .entry_spec import ARRAY_TYPE, BYTES, FIRST_DTYPE, NEW, PREPARE, ROUTINES, STREAMED, TABLE, dtypes_of
 from .ir import Graph, Node
@@ -36,7 +36,7 @@ from .ops.rules import INT64
 from .packing import ArgumentLayout
 from .products import squeezes
 from .schedule import CallStep, CheckStep, Plan
-from .sizes import Guard, Opaque, Size, SizeExpr, Symbol, symbol as symbol_named, symbols_of
+from .sizes import Atom, Guard, Size, SizeExpr, Symbol, product, symbol as symbol_named, symbols_of, total
 from .split import joining, main_extent, main_loop, work
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ POINTER = BYTE.as_pointer()
 VOID = ir.VoidType()
 OK, MISS, FAILED = range(3)  # what the driver returns: done; not for these inputs; an error is set
 DATA, STRIDES, ALIGNED = 16, 40, 0x100  # offsets in PyArrayObject_fields, and a flag
-LONG_DRIVER = 6000  # instructions; LLVM's time for more grows faster than they do, and what it saves in a run is little beside the kernels
+JOB = 8  # words of a job before those of its copies
 MOST_SLOTS = 4096  # of the kernels' arguments on the stack, which is short in some threads
 MOST_KERNELS = 4096
 MULTIPLICATIONS = 1 / 8  # of a matrix product, in statements
@@ -70,6 +70,22 @@ def drives(plan: Plan, steps: Sequence[Any]) -> bool:
     return (not any(node.op.binds for node in calls)
             and not symbols - bare and len(kernels) <= MOST_KERNELS
             and len(set(outputs)) == len(outputs) and written.issuperset(outputs))
+
+
+class Cut(NamedTuple):
+    """What decides the blocks of a kernel: kernels of which all of it is equal have the same ones.
+
+    Attributes:
+        extent: iterations of the main loop, or parts.
+        statements: in an iteration; 0 of parts, each of which is a block.
+        copied: the bytes of what blocks have copies of.
+        grain: blocks begin at multiples of it.
+    """
+
+    extent: Size
+    statements: Size = 0
+    copied: Size = 0
+    grain: int = 1
 
 
 class InputLayout:
@@ -117,7 +133,7 @@ class Driver:
         self.miss = self.function.append_basic_block("miss")
         self.failed = self.function.append_basic_block("failed")
         self.raised = self.function.append_basic_block("raised") if self.calls else None
-        self.sizes: dict[Size, Value] = {}
+        self.sizes: dict[Size | Atom | tuple[str, Atom], Value] = {}  # what is known of sizes; under ("double", atom) as doubles
         self.arrays: dict[str, tuple[Value, list[Value]]] = {}  # data pointer, byte strides
         self.node = {name: node for node, name in plan.buffers.items()}
         self.outputs = {plan.buffers[node]: k for k, node in enumerate(plan.graph.outputs)}
@@ -126,19 +142,18 @@ class Driver:
         self.held: list[Value] = []  # places of references
         self.symbols = sorted({name for node in plan.graph.inputs for size in node.shape for name in symbols_of(size)})
         self._emit()
-        if sum(len(block.instructions) for block in self.function.blocks) > LONG_DRIVER:
-            self.function.attributes.add("optnone")
+        leave_if_long(self.function)
 
     # ------------------------------------------------------------------------------------------- small pieces
-    def slot(self, number: int) -> Value:
-        return self.builder.load(self.builder.gep(self.context, [LONG(number)]))
+    def slot(self, number: int, context: Value = None) -> Value:
+        return self.builder.load(self.builder.gep(context or self.context, [LONG(number)]))
 
     def field(self, obj: Value, offset: int, kind: Any) -> Value:
         return field(self.builder, obj, offset, kind)
 
-    def native(self, number: int, result: Any, *arguments: Any) -> Value:
+    def native(self, number: int, result: Any, *arguments: Any, context: Value = None) -> Value:
         """A function of the shared code."""
-        table = self.builder.bitcast(self.slot(TABLE), POINTER.as_pointer())
+        table = self.builder.bitcast(self.slot(TABLE, context), POINTER.as_pointer())
         found = self.builder.load(self.builder.gep(table, [LONG(number)]))
         return self.builder.bitcast(found, ir.FunctionType(result, arguments).as_pointer())
 
@@ -182,33 +197,36 @@ class Driver:
     def size(self, size: Size) -> Value:
         if isinstance(size, int):
             return LONG(size)
-        known = self.sizes.get(size)
-        if known is None:
-            total = LONG(0)
-            for monomial, coefficient in size.terms:
-                term = LONG(coefficient)
-                for atom in monomial:
-                    term = self.builder.mul(term, self.atom(atom))
-                total = self.builder.add(total, term)
-            known = self.sizes[size] = total
-        return known
+        if size not in self.sizes:
+            self.sizes[size] = self.polynomial(size, self.atom, self.builder.mul, self.builder.add, LONG)
+        return self.sizes[size]
 
-    def atom(self, atom: Symbol | Opaque) -> Value:
+    def polynomial(self, size: SizeExpr, atom: Callable[[Atom], Value], multiply: Callable[[Value, Value], Value],
+                   add: Callable[[Value, Value], Value], constant: Callable[[int], Value]) -> Value:
+        terms = []
+        for monomial, coefficient in size.terms:
+            factors = [*map(atom, monomial), *([constant(coefficient)] if coefficient != 1 or not monomial else [])]
+            terms.append(reduce(multiply, factors))
+        return reduce(add, terms)
+
+    def atom(self, atom: Atom) -> Value:
         if isinstance(atom, Symbol):
             return self.sizes[symbol_named(atom.name)]
-        return size_arithmetic(self.builder, atom.op, self.size(atom.left), self.size(atom.right))
+        if atom not in self.sizes:
+            self.sizes[atom] = size_arithmetic(self.builder, atom.op, self.size(atom.left), self.size(atom.right))
+        return self.sizes[atom]
+
+    def double(self, atom: Atom) -> Value:
+        key = "double", atom
+        if key not in self.sizes:
+            self.sizes[key] = self.builder.sitofp(self.atom(atom), DOUBLE)
+        return self.sizes[key]
 
     def amount(self, size: Size) -> Value:
         """A size as a double, which a product of large sizes does not overflow."""
         if isinstance(size, int):
             return DOUBLE(float(size))
-        total = DOUBLE(0.0)
-        for monomial, coefficient in size.terms:
-            term = DOUBLE(float(coefficient))
-            for atom in monomial:
-                term = self.builder.fmul(term, self.builder.sitofp(self.atom(atom), DOUBLE))
-            total = self.builder.fadd(total, term)
-        return total
+        return self.polynomial(size, self.double, self.builder.fmul, self.builder.fadd, lambda count: DOUBLE(float(count)))
 
     def take_inputs(self) -> None:
         """Sizes from shapes; every other size and every guard must then hold."""
@@ -367,27 +385,33 @@ class Driver:
         """The bytes that each part of row blocks works in, padded."""
         return self.padded(self.size(kernel.scratch)) if isinstance(kernel, RowBlocks) else LONG(0)
 
-    def blocks(self, kernel: Runnable) -> tuple[Value, Value]:
-        """(how many blocks, iterations of each), as `blocks.block_bounds` has them."""
+    def cut(self, kernel: Runnable) -> Cut | None:
+        """What decides the blocks of a kernel; None where it runs in one."""
+        if not kernel.splittable:
+            return None
         if isinstance(kernel, Product | RowBlocks):
-            return self.size(kernel.parts), LONG(1)
+            return Cut(kernel.parts)
         loop = main_loop(kernel.body)
         assert loop is not None
-        extent, statements = self.size(loop.extent), self.size(1 + work(loop.body))
+        return Cut(loop.extent, 1 + work(loop.body), total(self.bytes_of(self.node[name]) for name, _ in kernel.reduces), kernel.grain)
+
+    def blocks(self, cut: Cut) -> tuple[Value, Value]:
+        """(how many blocks, iterations of each), as `blocks.block_bounds` has them."""
+        if cut.statements == 0:
+            return self.size(cut.extent), LONG(1)
+        extent, statements = self.size(cut.extent), self.size(cut.statements)
         most, least = LONG(MOST_BLOCKS), LONG(BLOCK)
-        if kernel.reduces:
-            copied = LONG(0)
-            for name, _ in kernel.reduces:
-                copied = self.builder.add(copied, self.size(self.bytes_of(self.node[name])))
+        if cut.copied != 0:
+            copied = self.size(cut.copied)
             room = self.builder.udiv(LONG(MOST_COPIES), self.larger(copied, LONG(1)))
             most = self.larger(self.smaller(room, most), LONG(1))
             least = self.larger(self.builder.mul(copied, LONG(COPIED)), least)
         whole = self.builder.udiv(self.builder.mul(extent, statements), least)
         count = self.larger(self.smaller(whole, most), LONG(1))
         rows = self.builder.udiv(self.builder.add(extent, self.builder.sub(count, LONG(1))), count)
-        if kernel.grain > 1:
-            grains = self.builder.udiv(self.builder.add(rows, LONG(kernel.grain - 1)), LONG(kernel.grain))
-            rows = self.builder.mul(grains, LONG(kernel.grain))
+        if cut.grain > 1:
+            grains = self.builder.udiv(self.builder.add(rows, LONG(cut.grain - 1)), LONG(cut.grain))
+            rows = self.builder.mul(grains, LONG(cut.grain))
         some = self.larger(rows, LONG(1))
         return self.larger(self.builder.udiv(self.builder.add(extent, self.builder.sub(some, LONG(1))), some), LONG(1)), rows
 
@@ -398,12 +422,13 @@ class Driver:
         return self.builder.select(self.builder.icmp_signed("<", left, right), left, right)
 
     # ------------------------------------------------------------------------------------------- kernels
-    def run_kernel(self, number: int, arguments: Value, count: Value, rows: Value, copies: Value) -> None:
+    def run_kernel(self, number: int, arguments: Value, bounds: tuple[Value, Value] | None, copies: Value) -> None:
+        """Run a kernel at once or in blocks, of which `bounds` has the places of their number and size."""
         kernel = self.kernels[number]
-        if not kernel.splittable:
+        if bounds is None:
             self.builder.call(self.functions[number], [LONG(0), LONG(1), arguments])
             return
-        extent = self.size(main_extent(kernel))
+        extent, count = self.size(main_extent(kernel)), self.builder.load(bounds[0])
         known = dict(self.sizes)
         with self.builder.if_else(self.builder.icmp_signed("==", count, LONG(1)), likely=True) as (whole, parts):
             with whole:
@@ -411,23 +436,41 @@ class Driver:
             with parts:
                 layout = ArgumentLayout.of(kernel)
                 slots = dict(layout.buffers)
-                own = len(kernel.reduces) + isinstance(kernel, RowBlocks)
-                job = [self.run, LONG(number), rows, extent, count, arguments, LONG(layout.words), LONG(own)]
+                own: list[Value] = []
                 held: list[tuple[str, str, Value, Value]] = []
                 base = copies
                 for name, op in kernel.reduces:
                     bytes_ = self.size(self.bytes_of(self.node[name]))
                     stride = self.padded(bytes_)
-                    job += [LONG(slots[name]), base, stride]
+                    own += [LONG(slots[name]), base, stride]
                     held.append((name, op, base, stride))
                     base = self.builder.gep(base, [self.builder.mul(stride, count)])
                 if isinstance(kernel, RowBlocks):
-                    job += [LONG(layout.length), base, self.own_bytes(kernel)]
-                self.put(self.job, job)
-                self.builder.call(self.native(SPREAD, VOID, LONG.as_pointer()), [self.job])
+                    own += [LONG(layout.length), base, self.own_bytes(kernel)]
+                self.put(self.job, own, JOB)
+                rows = self.builder.load(bounds[1])
+                self.builder.call(self.spread(), [self.context, self.job, LONG(number), rows, extent, count, arguments,
+                                                  LONG(layout.words), LONG(len(own) // 3)])
                 for name, op, base, stride in held:
                     self.combine(name, op, base, stride, count)
         self.sizes = known
+
+    def spread(self) -> Any:
+        """The function that has a job run, of which it is given the words that differ; the copies' words are there. Made once."""
+        name = f"{self.symbol}.spread"
+        function = self.module.globals.get(name)
+        if function is None:
+            words = LONG.as_pointer()
+            kinds = [POINTER.as_pointer(), words, *[LONG] * 4, words, LONG, LONG]
+            function = internal(self.module, ir.FunctionType(VOID, kinds), name)
+            function.attributes.add("noinline")
+            driver, self.builder = self.builder, ir.IRBuilder(function.append_basic_block("entry"))
+            context, job, *rest = function.args
+            self.put(job, [self.run, *rest])
+            self.builder.call(self.native(SPREAD, VOID, words, context=context), [job])
+            self.builder.ret_void()
+            self.builder = driver
+        return function
 
     def combine(self, name: str, op: str, copies: Value, stride: Value, count: Value) -> None:
         """Join the blocks' copies of a buffer, in order."""
@@ -444,61 +487,48 @@ class Driver:
         self.builder.call(self.joins[key], [LONG(0), LONG(1), words])
 
     # ------------------------------------------------------------------------------------------- the whole
-    def work_of(self, kernel: Runnable) -> Value:
-        """About how many statements it runs."""
-        if isinstance(kernel, Kernel):
-            return self.amount(work(kernel.body))
-        if isinstance(kernel, RowBlocks):
-            works = [self.work_of(member.step) for member in kernel.members]
-            return reduce(self.builder.fadd, works)
-        total = DOUBLE(MULTIPLICATIONS)
-        for _, size in kernel.extents:
-            total = self.builder.fmul(total, self.amount(size))
-        return total
+    def work(self) -> Value:
+        """About how many statements all kernels run."""
+        runs = [s for k in self.kernels for s in ([member.step for member in k.members] if isinstance(k, RowBlocks) else [k])]
+        statements = self.amount(total(work(s.body) for s in runs if isinstance(s, Kernel)))
+        multiplied = self.amount(total(product(size for _, size in s.extents) for s in runs if isinstance(s, Product)))
+        return self.builder.fadd(statements, self.builder.fmul(multiplied, DOUBLE(MULTIPLICATIONS)))
 
     def _emit(self) -> None:
         builder = self.builder
         self.take_inputs()
-        statements = DOUBLE(0.0)
-        for kernel in self.kernels:
-            statements = builder.fadd(statements, self.work_of(kernel))
+        statements = self.work()
         place, parts = self.temporaries()
         self.require(builder.fcmp_ordered("<", statements, DOUBLE(MOST_BYTES / 8)))
-        large = DOUBLE(0.0)
-        result_bytes = LONG(0)
-        for name in self.outputs:
-            large = builder.fadd(large, self.amount(self.bytes_of(self.node[name])))
-            result_bytes = builder.add(result_bytes, self.size(self.bytes_of(self.node[name])))
+        results = total(self.bytes_of(self.node[name]) for name in self.outputs)
+        blocks = [(kernel, when) for kernel, when in zip(self.kernels, self.when, strict=True) if isinstance(kernel, RowBlocks)]
+        large = self.amount(total([results, *parts, *(kernel.scratch * when for kernel, when in blocks)]))
         kept = LONG(0)
         offsets = []
         for part in parts:
-            large = builder.fadd(large, self.amount(part))
             offsets.append(kept)
             kept = builder.add(kept, self.padded(self.size(part)))
         most_copies = self.variable(LONG, LONG(0))
         streamed = builder.bitcast(builder.gep(self.context, [LONG(STREAMED)]), LONG.as_pointer())
         builder.store(LONG(0), streamed)
         self.past_caches = {k: self.variable(LONG, LONG(0)) for k in self.kernels if isinstance(k, Kernel) and k.streams}
-        for kernel, when in zip(self.kernels, self.when, strict=True):
-            if isinstance(kernel, RowBlocks):
-                large = builder.fadd(large, self.amount(kernel.scratch * when))
-                needed = builder.mul(self.own_bytes(kernel), self.size(when))
-                builder.store(self.larger(needed, builder.load(most_copies)), most_copies)
+        for kernel, when in blocks:
+            needed = builder.mul(self.own_bytes(kernel), self.size(when))
+            builder.store(self.larger(needed, builder.load(most_copies)), most_copies)
         self.require(builder.fcmp_ordered("<", large, DOUBLE(MOST_BYTES)))
         heavy = builder.or_(builder.fcmp_ordered(">=", statements, DOUBLE(float(BLOCK))), builder.fcmp_ordered(">=", large, DOUBLE(LARGE)))
-        counts: list[tuple[Value, Value] | None] = [
-            (self.variable(LONG, LONG(1)), self.variable(LONG, LONG(0))) if k.splittable else None for k in self.kernels]
+        cuts = [self.cut(kernel) for kernel in self.kernels]
+        bounds = {cut: (self.variable(LONG, LONG(1)), self.variable(LONG, LONG(0))) if cut else None for cut in dict.fromkeys(cuts)}
         with self.only_if(heavy):
             self.prepare()
             self.choose_streams(streamed)
-            for kernel, when, places in zip(self.kernels, self.when, counts, strict=True):
-                if places is None:
-                    continue
-                count, rows = self.blocks(kernel)
-                builder.store(count, places[0])
-                builder.store(rows, places[1])
-                if kernel.reduces or isinstance(kernel, RowBlocks):
-                    needed = builder.mul(self.copy_bytes(kernel), builder.select(builder.icmp_signed("==", count, LONG(1)), LONG(0), count))
+            for cut, places in bounds.items():
+                for value, there in zip(self.blocks(cut), places, strict=True) if cut and places else ():
+                    builder.store(value, there)
+            for runs, when, cut in zip(self.kernels, self.when, cuts, strict=True):
+                if (places := bounds[cut]) and (runs.reduces or isinstance(runs, RowBlocks)):
+                    count = builder.load(places[0])
+                    needed = builder.mul(self.copy_bytes(runs), builder.select(builder.icmp_signed("==", count, LONG(1)), LONG(0), count))
                     needed = builder.mul(needed, self.size(when))
                     builder.store(self.larger(needed, builder.load(most_copies)), most_copies)
         self.make_results(heavy)
@@ -506,16 +536,16 @@ class Driver:
         beside = words if words > MOST_SLOTS else 0
         arguments_bytes = self.padded(LONG(8 * beside))
         needs_block = beside or bool(parts) or any((k.splittable and k.reduces) or isinstance(k, RowBlocks) for k in self.kernels)
-        total = builder.add(builder.add(kept, arguments_bytes), builder.load(most_copies))
+        needed = builder.add(builder.add(kept, arguments_bytes), builder.load(most_copies))
         used = builder.bitcast(builder.gep(self.context, [LONG(BYTES)]), LONG.as_pointer())
-        builder.store(builder.add(result_bytes, total), used)
+        builder.store(builder.add(self.size(results), needed), used)
         packed = None if beside else self.words(words)
         copies: Value = ir.Constant(POINTER, None)
-        has_block = builder.icmp_signed(">", total, LONG(0)) if needs_block else None
+        has_block = builder.icmp_signed(">", needed, LONG(0)) if needs_block else None
         if has_block is not None:
             block = self.variable(POINTER)
             with builder.if_then(has_block):
-                builder.store(self.allocate(heavy, total), block)
+                builder.store(self.allocate(heavy, needed), block)
             start = builder.load(block)
             for name, part in place.items():
                 self.dense(name, builder.gep(start, [offsets[part]]))
@@ -523,7 +553,7 @@ class Driver:
                 packed = builder.bitcast(builder.gep(start, [kept]), LONG.as_pointer())
             copies = builder.gep(start, [builder.add(kept, arguments_bytes)])
         first = self.pack_early(packed, copies)
-        self.job = self.words(8 + 3 * max((1 + len(k.reduces) for k in self.kernels if k.splittable), default=0))
+        self.job = self.words(JOB + 3 * max((1 + len(k.reduces) for k in self.kernels if k.splittable), default=0))
         thread = self.variable(POINTER)
         with builder.if_then(heavy, likely=False):
             builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)
@@ -540,12 +570,11 @@ class Driver:
                     builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)
                 call += 1
                 continue
-            places, arguments = counts[number], builder.gep(packed, [LONG(first[number])])
-            count, rows = (builder.load(places[0]), builder.load(places[1])) if places is not None else (LONG(1), LONG(1))
+            arguments = builder.gep(packed, [LONG(first[number])])
             with nullcontext() if when == 1 else self.only_if(builder.icmp_signed("!=", self.size(when), LONG(0))):
                 if self.reads_calls(step):
                     self.pack(step, arguments, copies)
-                self.run_kernel(number, arguments, count, rows, copies)
+                self.run_kernel(number, arguments, bounds[cuts[number]], copies)
             number += 1
         with builder.if_then(heavy, likely=False):
             builder.call(self.external("PyEval_RestoreThread", VOID, POINTER), [builder.load(thread)])

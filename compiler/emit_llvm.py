@@ -50,13 +50,14 @@ from .split import main_loop
 from .statements import accesses, innermost
 from .strips import FEWEST, LARGE_STRIP, ROWS, SIDE_BY_SIDE, STRIP, Strips, strips
 
-__all__ = ["Lookup", "c_function", "emit_kernel", "internal", "loop_hint", "size_arithmetic", "size_value", "slot"]
+__all__ = ["Lookup", "c_function", "emit_kernel", "internal", "leave_if_long", "loop_hint", "size_arithmetic", "size_value", "slot"]
 
 Value = Any  # llvmlite has no annotations
 POINTER = BYTE.as_pointer()
 SIGNATURE = ir.FunctionType(ir.VoidType(), [INT64, INT64, INT64.as_pointer()])
 Lookup = Callable[[str], Lowering]
 Strides = Mapping[str, Mapping[int, int]]  # byte strides by buffer and axis
+LONG = 1200  # instructions; of a function without loops that matter LLVM makes little more than it is in a multiple of the time
 VECTORISED = 3000  # instructions; the time of LLVM's vectoriser is quadratic: 1 s for 2000, 13 s for 8000
 HEAVY = 1000  # instructions of a kernel from which only one body is made: computing hides what strided loads cost
 INLINED = 48  # functions of vector math in straight code; the others are called, or LLVM's time would run away
@@ -150,6 +151,12 @@ def internal(module: Any, signature: Any, symbol: str) -> Any:
     function.linkage = "internal"
     function.attributes.add("nounwind")
     return function
+
+
+def leave_if_long(function: Any) -> None:
+    """Have LLVM leave a function as it is that is long and hands work on, where what that saves in a run is little beside the kernels."""
+    if sum(len(block.instructions) for block in function.blocks) > LONG:
+        function.attributes.update({"noinline", "optnone"})
 
 
 def _stride_slots(kernel: Kernel) -> list[int]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from .emit_llvm import POINTER, SIGNATURE, Value, internal, size_value, slot
+from .alike import pattern
+from .emit_llvm import POINTER, SIGNATURE, Value, internal, leave_if_long, size_value, slot
 from .loopnest import Buffer, Kernel, Member, Product, RowBlocks, Side
 from .micro_kernel import multiply, walked
 from .packing import ArgumentLayout
@@ -32,9 +33,18 @@ def emit_row_blocks(module: Any, blocks: RowBlocks, symbol: str, kernel: Callabl
     Returns:
         the internal function `void(i64 start, i64 stop, i64* arguments)`, [start, stop) being a range of `blocks.parts`.
     """
-    functions = [_emit_product(module, m.step, m.label, f"{symbol}.{k}") if isinstance(m.step, Product)
-                 else kernel(m.step, f"{symbol}.{k}") for k, m in enumerate(blocks.members)]
-    return _Emitter(module, blocks, symbol, functions, kernel).emit()
+    functions, products = [], dict[Any, Any]()
+    for k, member in enumerate(blocks.members):
+        if isinstance(step := member.step, Kernel):
+            functions.append(kernel(step, f"{symbol}.{k}"))
+            continue
+        alike = pattern(step), step.groups.index(member.label)
+        if alike not in products:
+            products[alike] = _emit_product(module, step, member.label, f"{symbol}.{k}")
+        functions.append(products[alike])
+    function = _Emitter(module, blocks, symbol, functions, kernel).emit()
+    leave_if_long(function)
+    return function
 
 
 def _emit_product(module: Any, step: Product, label: str, symbol: str) -> Any:

@@ -1,9 +1,12 @@
 """Everything that calls private parts of numba.
 
 Kernels are emitted as LLVM IR already, so they enter numba below its type inference: through its code generator, which
-runs its pass pipeline and its JIT engine. A `cfunc` around the same IR costs 0.6 s or more in a fresh process, because
+runs its passes and its JIT engine. A `cfunc` around the same IR costs 0.6 s or more in a fresh process, because
 it loads every NumPy implementation of numba, and SciPy's linear algebra. The generator is our own instance: what the
 user compiles with numba is not affected.
+
+Numba optimises each function by itself, then the module cheaply and then in full, to find and drop operations on reference
+counts in between. Here there are none: the module is optimised once.
 """
 
 from __future__ import annotations
@@ -42,22 +45,8 @@ class Library:
 def _code_generator() -> Any:
     from numba.core import codegen
 
-    private: Any = codegen
-    plain: Any = private.JITCodeLibrary
-
-    class Late(plain):  # type: ignore[misc]
-        """A library that links the functions of one more module, `definitions`, behind its optimisation."""
-
-        definitions = None
-
-        def _optimize_final_module(self) -> None:
-            plain._optimize_final_module(self)
-            if self.definitions is not None:
-                _link(self._final_module, self.definitions, self._codegen)
-
-    generator = private.JITCPUCodegen("chainrule")
-    generator._library_class = Late
-    return generator
+    generator: Any = codegen.JITCPUCodegen
+    return generator("chainrule")
 
 
 def _link(module: Any, definitions: Any, generator: Any) -> None:
@@ -106,7 +95,26 @@ def build(name: str, emit: Callable[[Any], None], features: frozenset[str] | Non
         module = library.create_ir_module(name)
         module.features = _features(generator) if features is None else features
         emit(module)
-        library.definitions = getattr(module, "definitions", None)
-        library.add_ir_module(module)
-        library.finalize()
+        _finalize(library, module)
     return Library(library)
+
+
+def _finalize(library: Any, module: Any) -> None:
+    """What `add_ir_module` and `finalize` of numba's library do, with one optimisation instead of three."""
+    import llvmlite.binding as llvm
+    from numba.core import cgutils
+
+    normalised: Any = cgutils.normalize_ir_text
+    generator = library.codegen
+    generator._check_llvm_bugs()
+    parsed = llvm.parse_assembly(normalised(str(module)))
+    parsed.name = module.name
+    parsed.data_layout = generator._data_layout
+    parsed.verify()
+    passes = generator._pass_builder()
+    passes.getModulePassManager().run(parsed, passes)
+    if (definitions := getattr(module, "definitions", None)) is not None:
+        _link(parsed, definitions, generator)
+        parsed.verify()
+    library._final_module = parsed
+    library._finalize_final_module()

@@ -7,11 +7,12 @@ from typing import Any
 from llvmlite import ir
 
 from .alike import Part, Shift, Step, from_start, pattern
-from .emit_llvm import SIGNATURE, Lookup, emit_kernel, internal, slot
+from .emit_llvm import SIGNATURE, Lookup, emit_kernel, internal
 from .emit_product import emit_product
 from .emit_rows import emit_row_blocks
 from .emit_streams import emit_streamed
 from .loopnest import Kernel, Product
+from .micro_kernel import counted
 from .packing import ArgumentLayout
 from .scalar_llvm import INT64
 
@@ -64,16 +65,40 @@ class SharedCode:
         """A function that calls another with the same arguments but for the addresses of arrays."""
         function = internal(self._module, SIGNATURE, symbol)
         builder = ir.IRBuilder(function.append_basic_block("entry"))
-        start, stop, arguments = function.args
         layout = ArgumentLayout.of(step)
         first = dict(layout.buffers)
-        words = builder.alloca(INT64, layout.words)
-        values = [slot(builder, arguments, k) for k in range(layout.words)]
-        for buffer, axis, place in shifts:
-            address = first[buffer]
-            values[address] = builder.add(values[address], builder.mul(values[address + 1 + axis], INT64(place)))
-        for k, value in enumerate(values):
-            builder.store(value, builder.gep(words, [INT64(k)]))
-        builder.call(whole, [start, stop, words])
+        moves = [word for buffer, axis, place in shifts for word in (first[buffer], first[buffer] + 1 + axis, place)]
+        kind = ir.ArrayType(INT64, len(moves))
+        table = ir.GlobalVariable(self._module, kind, f"{symbol}.moves")
+        table.linkage, table.global_constant, table.initializer = "internal", True, ir.Constant(kind, moves)
+        builder.call(self._shift(), [*function.args, whole, INT64(layout.words), builder.bitcast(table, INT64.as_pointer()),
+                                     INT64(len(shifts))])
         builder.ret_void()
+        return function
+
+    def _shift(self) -> Any:
+        """The function that does it, made once: (start, stop, arguments, function, words, moves, how many moves).
+
+        A move is (slot of the address, slot of the stride, place).
+        """
+        name = "shift"
+        function = self._module.globals.get(name)
+        if function is None:
+            words = INT64.as_pointer()
+            kinds = [*SIGNATURE.args, SIGNATURE.as_pointer(), INT64, words, INT64]
+            function = internal(self._module, ir.FunctionType(ir.VoidType(), kinds), name)
+            function.attributes.add("noinline")
+            builder = ir.IRBuilder(function.append_basic_block("entry"))
+            start, stop, arguments, whole, length, moves, count = function.args
+            own = builder.alloca(INT64, length)
+            with counted(builder, INT64(0), length) as k:
+                builder.store(builder.load(builder.gep(arguments, [k])), builder.gep(own, [k]))
+            with counted(builder, INT64(0), count) as k:
+                at = builder.gep(moves, [builder.mul(k, INT64(3))])
+                address, stride, place = (builder.load(builder.gep(at, [INT64(part)])) for part in range(3))
+                word = builder.gep(own, [address])
+                step = builder.mul(builder.load(builder.gep(arguments, [stride])), place)
+                builder.store(builder.add(builder.load(word), step), word)
+            builder.call(whole, [start, stop, own])
+            builder.ret_void()
         return function

@@ -28,10 +28,11 @@ from .expressions import (
     substitute,
     symbol,
     symbols_of,
+    total,
 )
 
 __all__ = [
     "UNBACKED", "Atom", "Binding", "Guard", "Opaque", "Size", "SizeContext", "SizeExpr", "Symbol", "active", "bind", "bindings",
     "equal", "evaluate", "floordiv", "less", "maximum", "minimum", "mod", "parse_size", "product", "resolve",
-    "substitute", "symbol", "symbols_of",
+    "substitute", "symbol", "symbols_of", "total",
 ]

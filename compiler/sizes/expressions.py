@@ -190,6 +190,15 @@ def maximum(left: Size, right: Size) -> Size:
     return _opaque("max", *sorted((left, right), key=str))
 
 
+def total(sizes: Iterable[Size]) -> Size:
+    """The sum, in time linear in the terms."""
+    terms: dict[Monomial, int] = {}
+    for size in sizes:
+        for monomial, coefficient in _terms(size):
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+    return _make(terms)
+
+
 def product(sizes: Iterable[Size]) -> Size:
     """The number of elements of a shape."""
     return prod(sizes, start=1)
