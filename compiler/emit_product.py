@@ -18,13 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from llvmlite import ir
 
 from .emit_llvm import POINTER, SIGNATURE, Value, c_function, internal, size_value, slot
-from .loopnest import Kernel, Product, Side
+from .loopnest import Kernel, Product
 from .micro_kernel import counted, multiply, walked
 from .packing import ArgumentLayout
 from .scalar_llvm import BOOL, BYTE, INT64, register_type
@@ -50,7 +50,36 @@ def emit_product(module: Any, product: Product, symbol: str, kernel: Callable[[K
     Returns:
         the internal function `void(i64 start, i64 stop, i64* arguments)`, [start, stop) being a range of `product.parts`.
     """
-    return _Emitter(module, product, symbol, kernel(product.loops, f"{symbol}.loops")).emit()
+    loops = kernel(product.loops, f"{symbol}.loops")
+    function = internal(module, SIGNATURE, symbol)
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    start, stop, arguments = function.args
+    layout = ArgumentLayout.of(product)
+    slots = dict(layout.buffers)
+    symbols = {name: slot(builder, arguments, k) for k, name in enumerate(product.sizes)}
+    known: dict[Size, Value] = {}
+
+    def size(size: Size) -> Value:
+        return size_value(builder, size, symbols, known)
+
+    extents = dict(product.extents)
+    labels = "".join(product.groups)
+    values = [size(extents[label]) for label in labels]
+    for side in (product.out, product.left, product.right):
+        pointer, strides = walked(builder, arguments, slots[side.buffer], side, size)
+        values += [pointer, *(strides.get(label, INT64(0)) for label in labels)]
+    number = register_type(product.buffers[-1].dtype)
+    builder.call(_core(module, number, tuple(map(len, product.groups))), [
+        start, stop, size(product.parts), slot(builder, arguments, layout.length), ir.Constant(number, product.scale),
+        BOOL(0 if product.accumulate else 1), loops, arguments, *values])
+    builder.ret_void()
+    return function
+
+
+def _core(module: Any, number: Any, lengths: tuple[int, ...]) -> Any:
+    """The function of all products of an element type whose groups have so many labels, made once in a module."""
+    name = f"product.{number}.{'.'.join(map(str, lengths))}"
+    return module.globals.get(name) or _Emitter(module, number, lengths, name).emit()
 
 
 @dataclass(frozen=True)
@@ -81,26 +110,25 @@ class _Operand:
 
 
 class _Emitter:
-    def __init__(self, module: Any, product: Product, symbol: str, loops: Any) -> None:
-        self.module, self.product, self.loops = module, product, loops
-        self.function = internal(module, SIGNATURE, symbol)
-        self.function.attributes.add("optsize")  # else its loops over a stack are there once for each layout: forty times the code
+    def __init__(self, module: Any, number: Any, lengths: tuple[int, ...], symbol: str) -> None:
+        self.module, self.number = module, number
+        labels = [chr(ord("a") + k) for k in range(sum(lengths))]
+        ends = [*accumulate(lengths, initial=0)]
+        self.groups = ["".join(labels[first:last]) for first, last in pairwise(ends)]
+        side = [POINTER, *[INT64] * len(labels)]
+        kinds = [INT64, INT64, INT64, INT64, number, BOOL, SIGNATURE.as_pointer(), INT64.as_pointer(), *[INT64] * len(labels), *side * 3]
+        self.function = internal(module, ir.FunctionType(ir.VoidType(), kinds), symbol)
+        # without the first its loops over a stack are there once for each layout: forty times the code
+        self.function.attributes.update({"optsize", "noinline"})
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.by_loops = self.function.append_basic_block("loops")
-        dtype = product.buffers[-1].dtype
-        self.item, self.number = INT64(dtype.itemsize), register_type(dtype)
-        self.layout = ArgumentLayout.of(product)
-        self.slots = dict(self.layout.buffers)
-        self.arguments = self.function.args[2]
-        self.symbols = {name: slot(self.builder, self.arguments, k) for k, name in enumerate(product.sizes)}
-        self.known: dict[Size, Value] = {}
-        self.extents = {label: self.size(size) for label, size in product.extents}
-        self.parts = self.size(product.parts)
+        self.item = INT64(4 if number == ir.FloatType() else 8)
+        _, _, self.parts, self.routine, self.scale, self.fresh, self.loops, self.arguments, *values = self.function.args
+        given = iter(values)
+        self.extents = {label: next(given) for label in labels}
+        self.out, self.left, self.right = (_Tensor(next(given), {label: next(given) for label in labels}) for _ in range(3))
 
     # ------------------------------------------------------------------------------------------- small pieces
-    def size(self, size: Size) -> Value:
-        return size_value(self.builder, size, self.symbols, self.known)
-
     def times(self, *values: Value) -> Value:
         total = INT64(1)
         for value in values:
@@ -129,10 +157,6 @@ class _Emitter:
         return place
 
     # ------------------------------------------------------------------------------------------- layout
-    def tensor(self, side: Side) -> _Tensor:
-        pointer, strides = walked(self.builder, self.arguments, self.slots[side.buffer], side, self.size)
-        return _Tensor(pointer, dict.fromkeys(self.extents, INT64(0)) | strides)
-
     def joined(self, labels: str, sides: Sequence[_Tensor]) -> tuple[Value, list[tuple[str, Value]]]:
         """The extent of the group's last label, and loops over the others: once each, where all lie like one axis."""
         like_one = self.all(*(
@@ -181,10 +205,9 @@ class _Emitter:
 
     # ------------------------------------------------------------------------------------------- the function
     def emit(self) -> Any:
-        product, builder = self.product, self.builder
-        stack, rows, inner, columns = product.groups
-        routine = slot(builder, self.arguments, self.layout.length)
-        out, left, right = (self.tensor(side) for side in (product.out, product.left, product.right))
+        builder, routine = self.builder, self.routine
+        stack, rows, inner, columns = self.groups
+        out, left, right = self.out, self.left, self.right
         m, row_loops = self.joined(rows, (out, left))
         k, inner_loops = self.joined(inner, (left, right))
         n, column_loops = self.joined(columns, (out, right))
@@ -212,7 +235,7 @@ class _Emitter:
                 at[label] = nest.enter_context(counted(builder, *self.cut(extent, BOOL(0) if number else by_stack, part, 1)))
             for label, extent in inner_loops:
                 at[label] = nest.enter_context(counted(builder, INT64(0), extent))
-            start = BOOL(0 if product.accumulate else 1)
+            start = self.fresh
             for label, _ in inner_loops:
                 start = builder.and_(start, self.is_(at[label], "==", INT64(0)))
             r, c = (self.cut(extent, chosen, part, WIDTH) for extent, chosen in ((m, by_rows), (n, by_columns)))
@@ -225,9 +248,8 @@ class _Emitter:
                 with as_they_lie:
                     a, b = ((self.moved(x, moves), x.strides[u], x.strides[v])
                             for x, u, v in ((left, rows[-1], inner[-1]), (right, inner[-1], columns[-1])))
-                    scale = ir.Constant(self.number, product.scale)
                     builder.call(multiply(self.module, self.number), [
-                        *a, *b, target, out.strides[rows[-1]], extents[1], k, extents[0], scale, builder.not_(start)])
+                        *a, *b, target, out.strides[rows[-1]], extents[1], k, extents[0], self.scale, builder.not_(start)])
         self.release(first, second)
         builder.ret_void()
 
@@ -255,7 +277,7 @@ class _Emitter:
         n, m, k = extents
         whole = [self.place(INT, builder.trunc(x, INT)) for x in (*extents, first.leading, second.leading, apart)]
         flags = [self.place(BYTE, builder.select(x.transposed, BYTE(ord("T")), BYTE(ord("N")))) for x in (first, second)]
-        scale = self.place(self.number, ir.Constant(self.number, self.product.scale))
+        scale = self.place(self.number, self.scale)
         beta = self.place(self.number, builder.select(start, nothing, one))
         numbers = self.number.as_pointer()
         matrices = [builder.bitcast(x, numbers) for x in (self.resident(first, moves, n, k), self.resident(second, moves, k, m), out)]
