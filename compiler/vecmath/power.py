@@ -7,6 +7,7 @@ import math
 from . import coefficients
 from .core import (
     F64,
+    Bool,
     Value,
     fast_two_sum,
     fma,
@@ -20,6 +21,7 @@ from .core import (
 )
 from .exponential import EXP2_LIMITS, EXP_LIMITS, LOG_2, exp_finite
 from .logarithm import exponent_and_mantissa
+from .rare import replace_where
 
 
 def pow(x: Value, y: Value) -> Value:
@@ -95,23 +97,34 @@ CBRT_GROWTH = {"f64": (1.0, 2.0 / 3.0), "f32": (1.0, 2.0 / 3.0, 5.0 / 9.0, 40.0 
 
 def cbrt(x: Value) -> Value:
     """The real cube root, with the sign of x."""
+    return replace_where(_is_extreme, _cbrt_of_normal(abs(x)).with_sign_of(x), _cbrt_of_extremes, x)
+
+
+def _is_extreme(x: Value) -> Bool:
+    low, high = (x.format.bits(limit) for limit in (CBRT_TINY[x.format.name][0], x.format.largest))
+    return (abs(x).bits() - low).is_above(high - low)  # also 0, inf and NaN
+
+
+def _cbrt_of_extremes(x: Value) -> Value:
     size = abs(x)
     tiny, up, down = CBRT_TINY[x.format.name]
     is_tiny = size < tiny
-    scaled = size * where(is_tiny, x.constant(up), 1.0)
-    r = _inverse_cbrt_seed(scaled)
+    result = _cbrt_of_normal(size * where(is_tiny, x.constant(up), 1.0)) * where(is_tiny, x.constant(down), 1.0)
+    top = size - x.format.largest  # inf and NaN as x is, and else below the root
+    return where(result > top, result, top).with_sign_of(x)
+
+
+def _cbrt_of_normal(x: Value) -> Value:
+    r = _inverse_cbrt_seed(x)
     if x.format is F64:
-        error = fma(-(r * r), r * scaled, 1.0)  # up to 0.107; of r to 15 bits behind it
+        error = fma(-(r * r), r * x, 1.0)  # up to 0.107; of r to 15 bits behind it
         r = fma(r * error, fma(error, fma(error, 14.0 / 81.0, 2.0 / 9.0), 1.0 / 3.0), r)
     square = r * r
-    y = square * scaled
+    y = square * x
     error = fma(-y, r, 1.0)
     growth = polynomial(error, CBRT_GROWTH[x.format.name])  # the root is y * growth, to more than half of the digits
     y, slope = y * growth, square * (1.0 / 3.0) * growth
-    y = fma(fma(-(y * y), y, scaled), slope, y)
-    result = y * where(is_tiny, x.constant(down), 1.0)
-    top = size - x.format.largest  # inf and NaN as x is, and else below the root
-    return where(result > top, result, top).with_sign_of(x)
+    return fma(fma(-(y * y), y, x), slope, y)
 
 
 def _inverse_cbrt_seed(x: Value) -> Value:
