@@ -22,7 +22,7 @@ from ..rule import Level, Rule, property_of, rule
 from . import forms
 from .diagonals import arranged
 from .stable import log1mexp, log_cosh, weighted_logsumexp
-from .variables import AXES, CONDITION, LEFT, LOG_2, OUT, RIGHT, A, B, C, P, X, are_opposite
+from .variables import AXES, CONDITION, LEFT, LOG_2, OUT, RIGHT, A, B, C, P, X, are_opposite, opposite
 from .weighted import divided, exponent_below, has_exps, is_exps, is_extreme, is_number, is_power, is_zero, parts, shift_of
 
 if TYPE_CHECKING:
@@ -271,6 +271,10 @@ SATURATED = (
     rule("one_constant_plus", C + A * C, _common, STABLE, ulps=4.0),
     rule("one_constant_minus", C - A * C, _common, STABLE, ulps=4.0),
     rule("minus_one_constant", A * C - C, _common_less, STABLE, ulps=4.0),
+    rule("sigmoids_of_opposites", op.sigmoid(A) - op.sigmoid(B), op.tanh(A * 0.5), STABLE, when=(opposite,), ulps=4.0,
+         why="an identity of opposite arguments"),
+    rule("multiples_of_sigmoids_of_opposites", X * op.sigmoid(A) - X * op.sigmoid(B), X * op.tanh(A * 0.5), STABLE, when=(opposite,),
+         ulps=8.0, why="an identity of opposite arguments; of the second derivative of a sigmoid"),
     rule("tanh_minus_one", op.tanh(X) - 1, op.sigmoid(X * -2) * -2, STABLE, ulps=4.0),
     rule("reciprocal_of_cosh", op.reciprocal(op.cosh(X)), _sech, STABLE, ulps=4.0, when=(whole,),
          why="the derivative is inf/inf; a bounded argument is in its own branch"),
