@@ -179,7 +179,7 @@ def _with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
 def _rule_set(levels: frozenset[Level], last: bool) -> RuleSet:
     from .rules import ORDINARY  # the rules read this package
 
-    return RuleSet(rule for rule in ORDINARY if rule.level in levels and (last or not rule.last))
+    return RuleSet(rule for rule in ORDINARY if rule.level in levels and not (rule.first if last else rule.last))
 
 
 @cache
@@ -207,7 +207,7 @@ def simplify(program: Graph | Sequence[Node], levels: Collection[Level] = DEFAUL
         levels: which rules are allowed; see `Level`.
         stabilise: allow STABLE rules as well.
         fastmath: allow REAL rules as well.
-        last: allow rules that are kept for after differentiation.
+        last: allow rules that are kept for after differentiation, and not those that come before it only.
 
     Returns:
         The new outputs, of the same shapes and dtypes, and the log.

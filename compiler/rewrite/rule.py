@@ -100,6 +100,7 @@ class Rule:
         scale: no unit in the last place is taken to be smaller than that of this number: 1 where the error is absolute.
         exceptions: inputs for which the level does not hold, in words; `excepted` says it of numbers.
         last: not before differentiation, because the old side has the simpler derivative.
+        first: only before differentiation, because the new side has the simpler derivative, and the old one the simpler form.
         inside: it looks into what its variables stand for, and is right for values that were not rounded on the way.
     """
 
@@ -116,6 +117,7 @@ class Rule:
     exceptions: str = ""
     excepted: Callable[..., Any] | None = None
     last: bool = False
+    first: bool = False
     inside: bool = False
     variants: tuple[Variant, ...] = ()
 
@@ -140,9 +142,9 @@ class Rule:
 def rule(name: str, before: Apply | AnyOf, after: Pattern | float | Callable[[Match], Node | None], level: Level, *,
          when: tuple[Condition, ...] = (), why: str = "", source: str = "", order: str = "", ulps: float = 2.0,
          scale: float = 0.0, exceptions: str = "", excepted: Callable[..., Any] | None = None,
-         last: bool = False, inside: bool = False) -> Rule:
+         last: bool = False, first: bool = False, inside: bool = False) -> Rule:
     """A rule, its pattern compiled. A number as `after` is a constant of the matched node's shape and dtype."""
     variants = compile_pattern(before) if isinstance(before, Apply) else ()
     result = Literal(after) if isinstance(after, float | int) else after
     order = order or ("stable" if level is Level.STABLE else "")
-    return Rule(name, before, result, level, when, why, source, order, ulps, scale, exceptions, excepted, last, inside, variants)
+    return Rule(name, before, result, level, when, why, source, order, ulps, scale, exceptions, excepted, last, first, inside, variants)

@@ -154,7 +154,9 @@ def _sigmoid(above: Node, left: Node, right: Node) -> Node | None:
         return None
     for one, other in sorted(((left, right), (right, left)), key=lambda pair: pair[0] is not above):
         if above is one or is_number(one):
-            share = f.sigmoid(f.log(one) - f.log(other))
+            logarithm = f.log(other)
+            unit = is_number(one) and one.value == 1
+            share = f.sigmoid(f.neg(logarithm) if unit else f.log(one) - logarithm)
             return share if above is one else (above / one) * share
     return None
 
@@ -178,6 +180,11 @@ def _common(m: Match) -> Node | None:
 def _common_less(m: Match) -> Node | None:
     made: Node | None = (m.A - 1.0) * m.C if m.A.op.name in SATURATING else None
     return made
+
+
+def _density(m: Match) -> Node:
+    """The slope of a sigmoid as one function, whose own slope is a product."""
+    return f.sech_squared(m.A * 0.5) * 0.25
 
 
 def _sech(m: Match) -> Node:
@@ -275,6 +282,19 @@ SATURATED = (
          why="an identity of opposite arguments"),
     rule("multiples_of_sigmoids_of_opposites", X * op.sigmoid(A) - X * op.sigmoid(B), X * op.tanh(A * 0.5), STABLE, when=(opposite,),
          ulps=8.0, why="an identity of opposite arguments; of the second derivative of a sigmoid"),
+    rule("product_of_opposite_sigmoids", op.sigmoid(A) * op.sigmoid(B), _density, STABLE, when=(opposite,), ulps=4.0, first=True,
+         why="an identity of opposite arguments; two slopes would cancel"),
+    rule("multiple_of_opposite_sigmoids", (X * op.sigmoid(A)) * op.sigmoid(B), lambda m: m.X * _density(m), STABLE, when=(opposite,),
+         ulps=6.0, first=True, why="an identity of opposite arguments; two slopes would cancel"),
+    rule("argument_plus_softplus", A + op.softplus(B), op.softplus(A), STABLE, when=(opposite,), why="an identity of opposite arguments"),
+    rule("softplus_by_maximum", op.maximum(X, 0.0) + op.softplus(-op.abs(X)), op.softplus(X), STABLE,
+         why="the slopes of the two kinks at 0 cancel"),
+    rule("softplus_less_by_maximum", (op.maximum(X, 0.0) - A) + op.softplus(-op.abs(X)), op.softplus(X) - A, STABLE, scale=1.0,
+         why="the slopes of the two kinks at 0 cancel"),
+    rule("log_sigmoid_by_minimum", op.minimum(X, 0.0) - op.softplus(-op.abs(X)), op.log_sigmoid(X), STABLE,
+         why="the slopes of the two kinks at 0 cancel"),
+    rule("multiple_less_share", X - X * op.sigmoid(A), X * op.sigmoid(-A), STABLE, ulps=6.0),
+    rule("share_less_multiple", X * op.sigmoid(A) - X, -(X * op.sigmoid(-A)), STABLE, ulps=6.0),
     rule("tanh_minus_one", op.tanh(X) - 1, op.sigmoid(X * -2) * -2, STABLE, ulps=4.0),
     rule("reciprocal_of_cosh", op.reciprocal(op.cosh(X)), _sech, STABLE, ulps=4.0, when=(whole,),
          why="the derivative is inf/inf; a bounded argument is in its own branch"),
