@@ -13,7 +13,8 @@ from ...compiler.ir import Node, constant, f
 from ..tensor.row import call
 from ..tensor.tensor import Tensor, wrap_array
 from .common import Nodes, State, check_at_least, count_step, gradient_of, lerp, start, zeros_of
-from .optimizer import FormulaOptimizer, Update, as_float
+from .optimizer import FormulaOptimizer, Update, as_float, common
+from .steps import Asked
 
 
 # ---------------------------------------------------------------- stochastic gradient descent
@@ -66,18 +67,25 @@ class SGD(FormulaOptimizer):
             },
         )
 
-    def arguments(self, parameter: Tensor, group: State, state: State) -> Any:
+    def asked(self, group: State) -> list[Asked]:
+        """The updates; without momentum there is no state, and all parameters have the same numbers."""
+        if group["momentum"]:
+            return super().asked(group)
         numbers = {"minus_lr": -as_float(group["lr"])}
         flags: set[str] = set()
-        if not group["momentum"]:
-            return (), numbers, flags
-        flags.add("momentum")
+        common(group, numbers, flags)
+        known = frozenset(flags)
+        return [Asked(p, grad, {}, numbers, known) for p in group["params"] if (grad := p._grad) is not None]
+
+    def arguments(self, parameter: Tensor, group: State, state: State) -> Any:
+        flags = {"momentum"}
         if state.get("momentum_buffer") is None:
             flags.add("first")
             state["momentum_buffer"] = zeros_of(parameter)
         if group["nesterov"]:
             flags.add("nesterov")
-        return ("momentum_buffer",), numbers | {"momentum": group["momentum"], "undamped": 1 - group["dampening"]}, flags
+        numbers = {"minus_lr": -as_float(group["lr"]), "momentum": group["momentum"], "undamped": 1 - group["dampening"]}
+        return ("momentum_buffer",), numbers, flags
 
 
 # ---------------------------------------------------------------- running squares

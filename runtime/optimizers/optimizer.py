@@ -232,20 +232,29 @@ class FormulaOptimizer(Optimizer):
             with enable_grad():
                 loss = closure()
         with no_grad():
-            take(self.update, [self._one(p, group) for group in self.param_groups for p in group["params"] if p._grad is not None])
+            take(self.update, [one for group in self.param_groups for one in self.asked(group)])
         for hook in list(self._post_hooks.values()):
             hook(self, (closure,), {})
         return loss
+
+    def asked(self, group: dict[str, Any]) -> list[Asked]:
+        """The updates of a group's parameters."""
+        return [self._one(p, group) for p in group["params"] if p._grad is not None]
 
     def _one(self, parameter: Tensor, group: dict[str, Any]) -> Asked:
         state = self.state[parameter]
         if not state:
             self.begin(parameter, group, state)
         names, numbers, flags = self.arguments(parameter, group, state)
-        if group.get("maximize"):
-            flags.add("maximize")
-        if group.get("weight_decay"):
-            numbers["weight_decay"] = as_float(group["weight_decay"])
-            flags.add("decay")
+        common(group, numbers, flags)
         assert parameter._grad is not None
         return Asked(parameter, parameter._grad, {name: state[name] for name in names}, numbers, frozenset(flags))
+
+
+def common(group: dict[str, Any], numbers: dict[str, float], flags: set[str]) -> None:
+    """Add what a group's options say to all formulas."""
+    if group.get("maximize"):
+        flags.add("maximize")
+    if group.get("weight_decay"):
+        numbers["weight_decay"] = as_float(group["weight_decay"])
+        flags.add("decay")

@@ -15,7 +15,7 @@ import numpy as np
 from ..tensor.evaluate import Ran, array_of, evaluate
 from ..tensor.inplace import overwrite
 from ..tensor.look import compute
-from ..tensor.records import Ready
+from ..tensor.records import Held, Ready
 from ..tensor.tensor import Tensor
 from ..tensor.value import Array, Value, leaf, recorded
 
@@ -39,6 +39,11 @@ class Asked(NamedTuple):
         """What is written to."""
         return self.parameter, *self.state.values()
 
+    @property
+    def read(self) -> tuple[Tensor, ...]:
+        """The tensors that are read."""
+        return self.parameter, self.grad, *self.state.values()
+
 
 class Plan(NamedTuple):
     """`run(*arrays)` gives the new contents of all targets, in order; `sources` picks its arguments from all inputs in order."""
@@ -61,38 +66,45 @@ def take(update: Update, asked: Sequence[Asked]) -> None:
     arrays = found[1]
     results = plan.run(*[arrays[k] for k in plan.sources])
     for target, result in zip([t for one in asked for t in one.targets], results, strict=True):
-        overwrite(target, leaf(np.asarray(result)))
+        target._storage.replace(leaf(np.asarray(result)))  # which is the target's alone, as `_inputs` has seen
+        target._counter.version += 1
+        if type(target._record) is Held:
+            target._record = None  # it would keep the old contents
 
 
 def _inputs(asked: Sequence[Asked]) -> tuple[list[Any], list[Array]] | None:
     """What identifies a step, and all that it reads; None where something is not at hand, memory that others see, or the same twice."""
     key: list[Any] = []
     arrays: list[Array] = []
-    waiting = [s.record for one in asked for t in (one.parameter, one.grad, *one.state.values())
-               if type(t._record) is not Ready and (s := t._storage).record is not None and s.record.value is None]
-    if waiting:
-        compute(waiting)
+    found: list[int] = []
+    last: Any = None
+    fed: list[Array] = []
     for one in asked:
-        for tensor in (one.parameter, one.grad, *one.state.values()):
-            array = _contents(tensor)
-            if array is None:
-                return None
+        for tensor in one.read:
+            known = tensor._record
+            if type(known) is Ready:
+                array: Array = np.asarray(known.array)
+            else:
+                storage = tensor._storage
+                if tensor._geometry is not None or storage.memory is not None:
+                    return None
+                if storage.record is not None and storage.record.value is None:
+                    compute([s.record for one in asked for t in one.read
+                             if (s := t._storage).record is not None and s.record.value is None])
+                array = array_of(storage.value)
             key += array.shape, array.dtype
             arrays.append(array)
-        key += tuple(one.state), tuple(one.numbers), one.flags
+            found.append(id(array))
         dtype = arrays[-2 - len(one.state)].dtype  # the parameter's
-        arrays += [np.asarray(v, dtype) for v in one.numbers.values()]
-    if len(set(map(id, arrays))) < len(arrays):
+        numbers = one.numbers
+        if numbers is not last or fed[0].dtype != dtype:
+            last, fed = numbers, [np.asarray(v, dtype) for v in numbers.values()]
+            names = tuple(numbers), one.flags
+        key += tuple(one.state), names
+        arrays += fed
+    if len(set(found)) < len(found):
         return None  # one update may read what another one writes
     return key, arrays
-
-
-def _contents(tensor: Tensor) -> Array | None:
-    known = tensor._record
-    if type(known) is Ready:
-        return np.asarray(known.array)
-    storage = tensor._storage
-    return None if tensor._geometry is not None or storage.memory is not None else array_of(storage.value)
 
 
 def _recorded(update: Update, asked: Sequence[Asked], key: Any) -> None:

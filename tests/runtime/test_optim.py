@@ -53,6 +53,20 @@ def test_adam_and_adamw(decoupled):
     np.testing.assert_allclose(descend(kind([w], lr=0.1, weight_decay=0.05, amsgrad=True), w), p, rtol=1e-6)
 
 
+def test_sgd_without_momentum_has_no_state():
+    optimizer = optim.SGD([leaf(1.0), leaf(3.0)], lr=0.1, weight_decay=0.5, maximize=True)
+    a, b = optimizer.param_groups[0]["params"]
+    for _ in range(4):  # recorded, then compiled
+        optimizer.zero_grad()
+        (a * 2 + b).backward()
+        optimizer.step()
+    p, q = 1.0, 3.0
+    for _ in range(4):
+        p, q = p - 0.1 * (0.5 * p - 2), q - 0.1 * (0.5 * q - 1)
+    np.testing.assert_allclose([a.item(), b.item()], [p, q], rtol=1e-12)
+    assert optimizer.state_dict()["state"] == {}
+
+
 def test_rmsprop_centred():
     p, square, mean = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2)
     for _ in range(4):
