@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..torch_types import Size, tensor_type_name
 from .evaluate import evaluate
+from .hooks import retain_grad
 from .modes import set_grad_enabled, state
 from .node import AccumulateGrad, Edge, Node, accumulated
 from .records import Record
@@ -159,20 +160,22 @@ def _run_node(node: Node, grads: list[Tensor | None], task: Task) -> Sequence[Te
     if task.needed is not None and node not in task.needed:
         return nothing
     extras = node.extras
+    arrived = list(grads)
     if extras is not None or isinstance(node, AccumulateGrad):
         _tensor_hooks(node, grads)
+    if task.capture is not None:
+        continues = _continues(node, task)
+        for nr, grad in enumerate(arrived if continues else grads):  # torch's order
+            for position in task.capture.get((node, nr), ()):
+                if grad is not None and not task.accumulate:
+                    task.found[position] = grad
+        if not continues:
+            return nothing
     if extras is not None and extras.pre_hooks:
         for hook in list(extras.pre_hooks.values()):
             returned = hook(tuple(grads))
             if returned is not None:
                 grads = list(returned) if isinstance(returned, tuple) else [returned]
-    if task.capture is not None:
-        for nr, grad in enumerate(grads):
-            for position in task.capture.get((node, nr), ()):
-                if grad is not None and not (task.accumulate and isinstance(node, AccumulateGrad)):
-                    task.found[position] = grad
-        if not _continues(node, task):
-            return nothing
     if all(grad is None for grad in grads) and not getattr(node, "materializes", False):
         return nothing
     found = list(node.apply(grads))
@@ -330,16 +333,8 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
         run(_roots(outputs), cotangents, keep_graph=keep, create_graph=create_graph)
         return
     for tensor in inputs:
-        if not tensor.requires_grad:
-            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    roots, edges = _roots(outputs), _input_edges(inputs)
-    for k, grad in run(roots, cotangents, keep_graph=keep, create_graph=create_graph, capture=edges).items():
-        target = inputs[k]
-        with set_grad_enabled(create_graph):
-            if target._grad is None:
-                target._grad = call("clone", grad) if create_graph else grad
-            else:
-                target._grad = accumulated(target._grad, grad)
+        retain_grad(tensor)
+    run(_roots(outputs), cotangents, keep_graph=keep, create_graph=create_graph, capture=_input_edges(inputs))
 
 
 def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,

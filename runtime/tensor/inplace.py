@@ -22,7 +22,7 @@ from .replay import replayed_in_place, write
 from .storage import READ, WRITE, written
 from .tape import leave, step_of, waiting
 from .tensor import Meta, Tensor, gradient_edge
-from .value import Recipe, Value, absent, recorded
+from .value import Recipe, Value, absent, leaf, recorded
 
 if TYPE_CHECKING:
     from ...compiler.ir import Node as IRNode
@@ -119,6 +119,8 @@ def replace(self: Tensor, row: Row, made: Call) -> Tensor:
     if edges is None or not row.backward or not self._dtype.is_floating_point:
         store(self, value)
         return self
+    if self._storage.memory is not None:
+        values = (leaf(values[0].array.copy()), *values[1:])  # type: ignore[union-attr]  # what is about to be overwritten
     node = _node(row, made, recipe, params, values, value, edges)
     store(self, value)
     rebase(self, node)

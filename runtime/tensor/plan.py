@@ -17,7 +17,7 @@ from .evaluate import array_of, give, recording
 from .look import KNOWN, MOST_PLANS, Plan, compute, numbers_apart, run_values
 from .modes import no_grad, state
 from .node import AccumulateGrad, accumulated, plain
-from .records import Held, Number, Ready, Record, aval_of
+from .records import Held, Number, Ready, Record, Spent, aval_of
 from .tape import known_storage, node_of, value_of
 from .tensor import Tensor, accumulator, wrap
 from .value import Recipe, Value, leaf, pending
@@ -270,6 +270,6 @@ def _free(steps: Sequence[Record], shared: Sequence[Record]) -> None:
         rec.freed = True
         if rec.value is not None and rec not in shared:
             rec.value = rec.storage = None
-        rec.inputs = tuple([i if type(i) is Record else i.spent for i in rec.inputs])
+        rec.inputs = tuple([Spent(i) if type(i) is Held else i for i in rec.inputs])
         if rec.node is not None:
             rec.node.release()

@@ -120,10 +120,9 @@ class Held:
         value: what the tensor shows.
         contents: of its storage, of which `value` is a part; where they are what a record says, the record.
         version: of its counter.
-        spent: what stands for it in graphs whose backward pass is over.
     """
 
-    __slots__ = ("aval", "contents", "counter", "maker", "spent", "storage", "tensor", "value", "version")
+    __slots__ = ("aval", "contents", "counter", "maker", "storage", "tensor", "value", "version")
 
     tensor: Any
     value: Value
@@ -132,12 +131,11 @@ class Held:
         self.aval, self.tensor, self.maker = aval, ref(tensor), maker
         self.storage, self.counter = storage, counter = tensor._storage, tensor._counter
         self.contents, self.version = storage.record or storage.value, counter.version
-        self.spent = Spent(aval, self.tensor, maker)
 
     def after(self, record: Record) -> Held:
         """The same tensor after a write, whose result is what a record says."""
         made = object.__new__(Held)
-        made.aval, made.tensor, made.maker, made.spent = self.aval, self.tensor, self.maker, self.spent
+        made.aval, made.tensor, made.maker = self.aval, self.tensor, self.maker
         made.storage, made.counter, made.contents, made.version = self.storage, self.counter, record, self.counter.version
         return made
 
@@ -159,22 +157,22 @@ class Held:
 
 
 class Spent:
-    """What is left of a tensor in a graph whose backward pass is over: where its gradient went."""
+    """What is left of a `Held` in a graph whose backward pass is over: where its gradient went, and what the version check reads."""
 
-    __slots__ = ("aval", "maker", "tensor", "value")
+    __slots__ = ("aval", "counter", "maker", "value", "version")
 
-    def __init__(self, aval: Aval, tensor: Any, maker: Any) -> None:
-        self.aval, self.tensor, self.maker, self.value = aval, tensor, maker, None
+    def __init__(self, held: Held) -> None:
+        self.aval, self.maker, self.value = held.aval, held.maker, None
+        self.counter, self.version = held.counter, held.version
 
 
 class Number:
     """A Python number beside a tensor."""
 
-    __slots__ = ("aval", "spent", "value")
+    __slots__ = ("aval", "value")
 
     def __init__(self, aval: Aval, value: Value) -> None:
         self.aval, self.value = aval, value
-        self.spent = self
 
 
 class Ready:

@@ -13,7 +13,7 @@ from ..torch_types import dtype as Dtype, get_default_dtype
 from .modes import state
 from .node import _sequence
 from .records import MOST_ENTRIES, Entry, Held, Number, Record
-from .tape import _made, current, number_of, waiting
+from .tape import _made, current, leave, number_of, waiting
 from .tensor import Tensor
 from .value import MAX_PENDING, pending
 
@@ -141,8 +141,13 @@ def write(self: Tensor, record: Record) -> None:
     before = storage.record
     if before is None:
         del storage.value
-    elif type(before.storage) is ref:
-        before.storage = storage  # so that it is known that the result was written to
+    else:
+        if type(before.storage) is ref:
+            before.storage = storage  # so that it is known that the result was written to
+        maker = before.ref()
+        if maker is not None and maker is not self and maker._record is before:
+            leave(maker)  # which shows what is written through an alias
+    record.ref = _gone
     storage.writes = 1 if before is None or before.value is not None else storage.writes + 1
     storage.record = record
     self._counter.version += 1
@@ -188,7 +193,7 @@ def _inputs(places: tuple[Any, ...], records: list[Any], tensors: list[Any], kno
 
 
 def _gone() -> None:
-    """Nobody has the tensor of a step in between; it is made when it is asked for."""
+    """Nobody has the tensor of a step in between, or of a write; it is made when it is asked for."""
 
 
 def _steps(records: list[Any], made: Any) -> Steps | None:

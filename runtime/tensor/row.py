@@ -393,6 +393,7 @@ def alias_view(base: Tensor, row: ViewRow, params: tuple[Any, ...], shape: Shape
     out._meta = out._record = None
     meta = out._ensure_meta()
     base_meta = base._meta
+    meta.inference = base_meta is not None and base_meta.inference
     if base_meta is not None and base_meta.base is not None:
         meta.base, meta.creation = base_meta.base, base_meta.creation
     else:

@@ -17,7 +17,7 @@ from .evaluate import evaluate
 from .geometry import contiguous_strides
 from .modes import INFERENCE, RECORDING, state
 from .node import Edge, OpNode, Saved, _sequence, node_class
-from .records import MOST_ENTRIES, Aval, Entry, Held, Number, Ready, Record, aval_of, entry_of
+from .records import MOST_ENTRIES, Aval, Entry, Held, Number, Ready, Record, Spent, aval_of, entry_of
 from .storage import Counter, Storage
 from .tensor import Tensor, accumulator
 from .value import MAX_PENDING, Shape, Value, absent_of, evaluate_now, leaf, pending
@@ -67,10 +67,12 @@ def stands(tensor: Tensor, record: Record) -> bool:
 
 
 def shows(view: Tensor, record: Record) -> bool:
-    """Whether a view's contents are still those that its record says: its storage has not been written to since."""
-    storage = view._storage
+    """Whether a view's contents are still those that its record says: its storage has not been written to since.
+
+    What is left of a base that no record made, after a backward pass, does not say.
+    """
     base = _base(record)
-    return storage.has(base if type(base) is Record else base.contents)
+    return type(base) is not Spent and view._storage.has(base if type(base) is Record else base.contents)
 
 
 def _hold(tensor: Tensor) -> Held | None:
@@ -169,7 +171,7 @@ def record_of_view(base: Any, source: Tensor, out: Tensor, row: Row, params: tup
     assert geometry is not None
     needs = state.kind == RECORDING and base.aval.needs and out._dtype.is_floating_point
     strides = None if geometry.strides == contiguous_strides(out._shape) else geometry.strides
-    aval = aval_of(out._shape, out._dtype, base.aval.numpy, needs, strides=strides)
+    aval = aval_of(out._shape, out._dtype, base.aval.numpy, needs, False, base.aval.inference, strides)
     rec = _new(Record)
     rec.entry = entry_of(row, params, (base.aval,), aval, name or row.backward, (geometry.strides, geometry.offset))
     rec.aval, rec.inputs, rec.sequence, rec.ref = aval, (base,), next(_sequence), ref(out)
