@@ -87,7 +87,8 @@ STRUCTURAL = {"reshape", "permute", "expand", "slice", "place", "flip", "diagona
 
 def is_scalar(rule: Rule) -> bool:
     """A formula of elementwise ops, which can be tried on any numbers without being told about shapes."""
-    return isinstance(rule.before, Apply) and not ops_of(rule.before) & STRUCTURAL and not any("embedded" in c.text for c in rule.when)
+    structural = rule.name in CASES or not isinstance(rule.before, Apply) or ops_of(rule.before) & STRUCTURAL
+    return not structural and not any("embedded" in c.text for c in rule.when)
 
 
 # Rules that look at coefficients: a left side with some that they take.
@@ -219,34 +220,24 @@ def _sums(total: Callable[[Node, Node], Node], name: str) -> dict[str, Any]:
 
 
 def _moments() -> dict[str, Any]:
-    """Variances and covariances by sums, divided by the number of elements, and by four."""
+    """Variances and covariances by sums, some weighted; divided by the number of elements, by four, by the sum of the weights."""
     def rows(n: Node) -> Node:
         return f.sum(n, axes=(1,))
 
     def kept(n: Node) -> Node:
-        return f.reshape(rows(n), shape=(2, 1))
+        return f.reshape(n, shape=(2, 1))
 
-    def case(once: bool, by: Callable[[Node], Node], total: Callable[[Node], Node], dot: bool) -> Callable[..., Node]:
-        def of(x: Node, y: Node | None = None) -> Node:
-            other = x if y is None else y
-            products = f.contract(x, other, left="a", right="a", out="") if dot else total(f.square(x) if y is None else x * y)
-            sums = total(x), total(other)
-            if once:
-                return products - by(f.square(sums[0]) if y is None else sums[0] * sums[1])
-            return by(products) - (f.square(by(sums[0])) if y is None else by(sums[0]) * by(sums[1]))
+    def weighted(x: Node, y: Node, w: Node) -> Node:
+        whole = rows(w)
+        return rows(w * (x * y)) / whole - (rows(w * x) / whole) * (rows(w * y) / whole)
 
-        return of
-
-    found: dict[str, Any] = {}
-    for form, total, shape in (("", rows, M), ("_of_kept_axes", kept, M), ("_by_products", lambda n: f.sum(n, axes=(0,)), (3,))):
-        for suffix, by in ((form, lambda n: n / constant(3.0, n.dtype, n.shape)),
-                           (f"{form}_by_multiples", lambda n: n * constant(0.25, n.dtype, n.shape))):
-            dot = form == "_by_products"
-            found |= {f"variance{suffix}": ((shape,), case(False, by, total, dot)),
-                      f"sum_of_squares_about_mean{suffix}": ((shape,), case(True, by, total, dot)),
-                      f"covariance{suffix}": ((shape, shape), case(False, by, total, dot)),
-                      f"sum_of_products_about_means{suffix}": ((shape, shape), case(True, by, total, dot))}
-    return found
+    return {
+        "variance": ((M,), lambda x: f.contract(x, x, left="ab", right="ab", out="a") / 3.0 - f.square(rows(x) / 3.0)),
+        "covariance": ((M, M, M), weighted),
+        "moment_of_quotient": ((M, M), lambda x, y: rows(x * y) - (rows(x) * rows(y)) / 4.0),
+        "moment_of_kept_axes": ((M, (3,)), lambda x, w: kept(f.contract(f.square(x), w, left="ab", right="b", out="a")) - kept(
+            f.square(f.contract(x, w, left="ab", right="b", out="a")))),
+    }
 
 
 CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {

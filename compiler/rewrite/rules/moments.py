@@ -1,81 +1,195 @@
-"""Stabilising rules: variances and covariances by sums of products, which cancel where the mean is large.
+"""Stabilising rules: variances and covariances by sums of products, which cancel where the means are large.
 
-With the mean m of n elements, sum(x**2) = sum((x - m)**2) + n m**2, so that sum(x**2) r - (sum(x) r)**2, r being one over what the
-sums are divided by, is r sum((x - m)**2) + n m**2 r (1 - n r). The second part is 0 where r is 1/n.
+With weights w, numbers c and d near the elements of x and y, x' = x - c, y' = y - d, and n the sum of the weights,
+
+    r sum(w x y) - p sum(w x) sum(w y) = r sum(w x' y') - p sum(w x') sum(w y') + (r - p n) (c sum(w y') + d sum(w x') + c d n).
+
+The last part is 0 where p is r/n, as in a variance. It holds for any c and d, which are taken as fixed numbers.
 
 Source: Chan, Golub & LeVeque, "Algorithms for computing the sample variance", Am. Stat. 1983.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
 
 from ... import sizes
 from ...build import broadcast_to, size_value
 from ...ir import Node, constant, f
 from ...ops.reduction import expand_back
-from ..pattern import Apply, Match, Pattern, op
-from ..rule import Level, Rule, rule
+from ..pattern import Match, op
+from ..rule import Level, rule
 from . import forms
-from .variables import AXES, LEFT, OUT, RIGHT, A, C, X, Y
+from .diagonals import arranged
+from .variables import A, B, P
 
 STABLE = Level.STABLE
+FACTORS = 4  # of the products that are added
+Scales = list[tuple[str, Node]]  # by which a sum is multiplied ("mul") and divided ("div")
+Sum = tuple[list[Node], tuple[int, ...]]  # factors of the products that are added, and over which axes
 
 
-def _moment(m: Match, of_product: bool) -> Node | None:
-    """The central sum of products, divided, and what is left of the product of the means.
+# ------------------------------------------------------------------------------------------------ what is written
+def _is_number(node: Node, depth: int = 4) -> bool:
+    """Made of constants and numbers of elements."""
+    node = forms.unmoved(node)
+    if node.op.name in ("const", "size"):
+        return True
+    return bool(depth) and node.op.kind == "elementwise" and all(_is_number(i, depth - 1) for i in node.inputs)
 
-    Args:
-        of_product: the product of the sums is divided, and the sum of products is not; else each of them is.
-    """
-    x, y = m.X, m.get("Y", m.X)
-    if m.get("LEFT") != m.get("RIGHT") or m.get("OUT"):
-        return None  # no sum of products of elements
-    shape = tuple(s for k, s in enumerate(x.shape) if k not in m.AXES)
-    divisor = next(m[name] for name in "AC" if name in m)
-    if divisor.shape != shape:
-        if not forms.is_uniform(divisor):
+
+def _scaled(node: Node) -> tuple[Node, Scales]:
+    """A sum, or a product of two, and what it was multiplied with and divided by."""
+    scales: Scales = []
+    while True:
+        if node.op.name == "reshape":
+            node = node.inputs[0]
+        elif node.op.name == "div":
+            scales.append(("div", node.inputs[1]))
+            node = node.inputs[0]
+        elif node.op.name == "mul" and any(map(_is_number, node.inputs)):
+            node, scale = node.inputs if _is_number(node.inputs[1]) else node.inputs[::-1]
+            scales.append(("mul", scale))
+        else:
+            return node, scales
+
+
+def _factors(node: Node) -> list[Node]:
+    """What is multiplied: x and x, of x**2."""
+    if node.op.name == "square":
+        return _factors(node.inputs[0]) * 2
+    if node.op.name == "mul":
+        return _factors(node.inputs[0]) + _factors(node.inputs[1])
+    return [node]
+
+
+def _sum(node: Node) -> Sum | None:
+    """A sum over axes, or a contraction in which the elements of one array are the weights of the other's."""
+    if node.op.name == "sum":
+        return _factors(node.inputs[0]), node.param("axes")
+    if node.op.name != "contract":
+        return None
+    (x, y), (left, right, out) = node.inputs, node.params
+    if len(left) < len(right):
+        (x, left), (y, right) = (y, right), (x, left)
+    kept = [c for c in left if c in out]
+    if not {*right} <= {*left} or len({*left}) < len(left) or len({*right}) < len(right) or kept != [*out]:
+        return None
+    extents = dict(zip(left, x.shape, strict=True))
+    return _factors(x) + _factors(arranged(y, right, left, extents)), tuple(k for k, c in enumerate(left) if c not in out)
+
+
+def _less(of: Sequence[Node], taken: Sequence[Node]) -> list[Node] | None:
+    """The factors that are left, None where there are not all of those that are taken."""
+    rest = [*of]
+    for node in taken:
+        if node not in rest:
             return None
-        divisor = broadcast_to(constant(divisor.value, x.dtype) if divisor.op.name == "const" else forms.unmoved(divisor), shape)
-    divided = f.div if "A" in m else f.mul
-    n = broadcast_to(size_value(sizes.product(x.shape[a] for a in m.AXES), x.dtype), shape)
-    means = [f.sum(v, axes=m.AXES) / n for v in (x, y)]
-    less = [v - expand_back(mean, v, m.AXES) for v, mean in zip((x, y), means, strict=True)]
-    total = f.sum(f.square(less[0]) if y is x else less[0] * less[1], axes=m.AXES)
-    share = divided(n, divisor)  # 1, where the divisor is the number of elements
-    left = f.where(f.eq(share, 1.0), 0.0, (means[0] * means[1]) * (n if of_product else share) * (1.0 - share))
-    return f.reshape((total if of_product else divided(total, divisor)) + left, shape=m.WHOLE.shape)
+        rest.remove(node)
+    return rest
 
 
-def _each(m: Match) -> Node | None:
-    return _moment(m, False)
+def _is_centred(node: Node) -> bool:
+    """A mean has been subtracted already."""
+    if node.op.name != "sub":
+        return False
+    mean = forms.unmoved(node.inputs[1])
+    for name, place in (("stop_gradient", 0), ("where", 2)):
+        mean = forms.unmoved(mean.inputs[place]) if mean.op.name == name else mean
+    return mean.op.name == "div" and mean.inputs[0].op.name == "sum"
 
 
-def _once(m: Match) -> Node | None:
-    return _moment(m, True)
+def _product(nodes: Sequence[Node]) -> Node:
+    if len(nodes) == 2 and nodes[0] is nodes[1]:
+        return f.square(nodes[0])
+    return reduce(f.mul, nodes)
 
 
-def _sums(kept: bool) -> tuple[Apply, ...]:
-    """Sums of squares, of products, of the elements of x and of y; with the axes kept as axes of length 1."""
-    sums = (op.sum(v, axes=AXES) for v in (op.square(X), X * Y, X, Y))
-    return tuple(op.reshape(total) if kept else total for total in sums)
+# ------------------------------------------------------------------------------------------------ what it becomes
+def _fitted(node: Node, shape: tuple[Any, ...]) -> Node | None:
+    """A scale for each of the sums."""
+    if node.shape == shape:
+        return node
+    if forms.is_uniform(node):
+        return broadcast_to(constant(node.value, node.dtype) if node.op.name == "const" else forms.unmoved(node), shape)
+    return f.reshape(node, shape=shape) if [s for s in node.shape if s != 1] == [s for s in shape if s != 1] else None
 
 
-def _over(node: Pattern) -> Apply:
-    return node / A
+def _by(node: Node, scales: Scales) -> Node:
+    for name, scale in scales:
+        node = getattr(f, name)(node, scale)
+    return node
 
 
-def _times(node: Pattern) -> Apply:
-    return node * C
+def _moment(m: Match) -> Node | None:
+    total, r = _scaled(m.P)
+    means, p = _scaled(m.WHOLE.inputs[1])
+    if m.WHOLE.dtype.kind != "f" or means.op.name not in ("square", "mul") or not (found := _sum(total)):
+        return None
+    both = [_scaled(n) for n in (means.inputs * 2)[:2]]
+    of_x, of_y = (_sum(node) for node, _ in both)
+    if not of_x or not of_y or not of_x[1] == of_y[1] == found[1] or len(found[0]) > FACTORS or any(map(_is_centred, found[0])):
+        return None
+    (products, axes), p = found, p + both[0][1] + both[1][1]
+    x, y = _less(products, of_y[0]), _less(products, of_x[0])
+    weights = None if x is None else _less(of_x[0], x)
+    if not x or not y or weights is None or not (weights or r or p):
+        return None
+    shape = total.shape
+    fitted = [[(name, _fitted(scale, shape)) for name, scale in scales] for scales in (r, p)]
+    if any(scale is None for scales in fitted for _, scale in scales):
+        return None
+    return f.reshape(_centred(_product(x), _product(y), weights, axes, *fitted), shape=m.WHOLE.shape)  # type: ignore[arg-type]
 
 
-def _rules(name: str, squares: Apply, products: Apply, of_x: Apply, of_y: Apply) -> Iterator[Rule]:
-    for suffix, by in ((name, _over), (f"{name}_by_multiples", _times)):
-        yield rule(f"variance{suffix}", by(squares) - op.square(by(of_x)), _each, STABLE)
-        yield rule(f"sum_of_squares_about_mean{suffix}", squares - by(op.square(of_x)), _once, STABLE)
-        yield rule(f"covariance{suffix}", by(products) - by(of_x) * by(of_y), _each, STABLE)
-        yield rule(f"sum_of_products_about_means{suffix}", products - by(of_x * of_y), _once, STABLE)
+def _count(x: Node, weights: list[Node], axes: tuple[int, ...]) -> Node:
+    """The sum of the weights, which are 1 where there are none."""
+    shape = tuple(s for k, s in enumerate(x.shape) if k not in axes)
+    if not weights:
+        return broadcast_to(size_value(sizes.product(x.shape[a] for a in axes), x.dtype), shape)
+    if len(weights) == 1 and weights[0].op.name == "expand" and weights[0].param("axes") == axes:
+        (w,) = weights[0].inputs
+        return broadcast_to(f.sum(w, axes=tuple(range(w.ndim))), shape)
+    return f.sum(_product(weights), axes=axes)
 
 
-DOT = (op.contract(X, X, left=LEFT, right=RIGHT, out=OUT), op.contract(X, Y, left=LEFT, right=RIGHT, out=OUT))
-RULES: tuple[Rule, ...] = (*_rules("", *_sums(False)), *_rules("_of_kept_axes", *_sums(True)),
-                            *_rules("_by_products", *DOT, *_sums(False)[2:]))
+def _centre(x: Node, weights: list[Node], axes: tuple[int, ...], count: Node) -> Node:
+    """A mean of the elements, by the weights' sizes."""
+    if not weights:
+        return f.stop_gradient(f.sum(x, axes=axes) / count)
+    size = f.abs(_product(weights))
+    whole = f.sum(size, axes=axes)
+    none = f.eq(whole, 0.0)
+    return f.stop_gradient(f.where(none, 0.0, f.sum(size * x, axes=axes) / f.where(none, 1.0, whole)))
+
+
+def _centred(x: Node, y: Node, weights: list[Node], axes: tuple[int, ...], r: Scales, p: Scales) -> Node:
+    count = _count(x, weights, axes)
+    c, d = (_centre(v, weights, axes, count) for v in (x, y))
+    near = [v - expand_back(at, v, axes) for v, at in ((x, c), (y, d))]
+    products, *rest = (f.sum(_product([*weights, *v]), axes=axes) for v in (near, near[:1], near[1:]))
+    made = _by(products, r) - _by(_product(rest), p)
+    if _is_share(weights, axes, count, r, p):
+        return made
+    left = (c * rest[1] + d * rest[0]) + (c * d) * count
+    varies = weights or not all(_is_number(scale) for _, scale in (*r, *p))
+    gap = _by(constant(1.0, x.dtype, count.shape), r) - _by(count if varies else f.stop_gradient(count), p)
+    return made + (gap * left if varies else f.where(f.eq(gap, 0.0), 0.0, gap * left))
+
+
+def _is_share(weights: list[Node], axes: tuple[int, ...], count: Node, r: Scales, p: Scales) -> bool:
+    """Whether p n is known to be r."""
+    if all(scale is count for _, scale in (*r, *p)) and (r or p):
+        powers = [sum(1 if name == "div" else -1 for name, _ in scales) for scales in (r, p)]
+        return powers[1] == powers[0] + 1
+    return len(weights) == 1 and not (r or p) and weights[0].op.name == "div" and forms.is_softmax(weights[0]) and \
+        forms.unmoved(weights[0].inputs[1]).param("axes") == axes
+
+
+RULES = (
+    rule("variance", P - op.square(A), _moment, STABLE, first=True),
+    rule("covariance", P - A * B, _moment, STABLE, first=True),
+    rule("moment_of_quotient", P - A / B, _moment, STABLE, first=True),
+    rule("moment_of_kept_axes", P - op.reshape(A), _moment, STABLE, first=True),
+)
