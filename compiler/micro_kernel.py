@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 from llvmlite import ir
@@ -31,15 +30,11 @@ INT = ir.IntType(32)
 VOID = ir.VoidType()
 
 
-@cache
-def _machine() -> tuple[int, int]:
-    """Bytes of a vector register, and how many of them a tile is wide."""
-    import llvmlite.binding as llvm
-
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
+def _machine(module: Any) -> tuple[int, int]:
+    """Bytes of a vector register where a module's code is to run, and how many of them a tile is wide."""
+    if "avx512f" in module.features:
         return 64, 4
-    return (32, 2) if features.get("avx") else (16, 2)
+    return (32, 2) if "avx" in module.features else (16, 2)
 
 
 def multiply(module: Any, number: Any) -> Any:
@@ -90,7 +85,7 @@ class _Multiply:
     def __init__(self, module: Any, number: Any, name: str) -> None:
         self.module, self.number = module, number
         self.item = 4 if number == ir.FloatType() else 8
-        bytes_, self.wide = _machine()
+        bytes_, self.wide = _machine(module)
         self.lanes = bytes_ // self.item
         self.vector = ir.VectorType(number, self.lanes)
         parameters = [POINTER, INT64, INT64, POINTER, INT64, INT64, POINTER, INT64, INT64, INT64, INT64, number, BOOL]

@@ -94,10 +94,6 @@ def _any_lane(builder: Any, condition: Any) -> Any:
     return builder.icmp_unsigned("!=", builder.bitcast(condition, bits), bits(0))
 
 
-def _set_weights(block: Any) -> None:
-    block.terminator.set_weights([1, 99])
-
-
 def _join(builder: Any, usual: Any, before: Any, other: Any, inside: Any) -> Any:
     result = builder.phi(usual.type)
     result.add_incoming(usual, before)

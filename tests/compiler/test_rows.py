@@ -77,6 +77,13 @@ def product(a: Any, b: Any, c: Any, scale: float = 1.0, add: bool = False) -> No
     call(a.ctypes.data, *a.strides, b.ctypes.data, *b.strides, c.ctypes.data, c.strides[0], *a.shape, b.shape[1], scale, add)
 
 
+@pytest.mark.parametrize(("features", "lanes"), [({"avx512f", "avx"}, 8), ({"avx"}, 4), (set(), 2)])
+def test_a_tile_has_the_vectors_of_the_machine_that_code_is_for(features: set[str], lanes: int) -> None:
+    module = ir.Module()
+    module.features = frozenset(features)
+    assert f"<{lanes} x double>" in str(multiply(module, ir.DoubleType()))
+
+
 LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "C": np.ascontiguousarray, "F": np.asfortranarray, "reversed": lambda x: np.ascontiguousarray(x[::-1, ::-1])[::-1, ::-1],
     "apart": lambda x: np.repeat(np.repeat(x, 2, 0), 3, 1)[::2, ::3],
