@@ -4,6 +4,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...compiler.ir import Node as IRNode
@@ -260,17 +261,16 @@ class OpNode(Node):
         edges: list[Edge | None] = [gradient_edge(ct) for ct in cts]
         edges += self.edges
         edges += [(self, k) for k in range(len(self.indices))]
-        avals = tuple((v.shape, v.dtype.name) for v in values)
-        derived = template(params, position, avals, tuple(v.mask is not None for v in values))
-        own: tuple[str, ...] = getattr(self.recipe, "derivative", ())
-        if not getattr(_innermost(self.recipe, self.params), "derivative", ()):
-            wanted = depends(derived)
-            edges = [edge if k in wanted else None for k, edge in enumerate(edges)]
-        if derived.value is None or all(edge is None for edge in edges):
+        cls, wanted, keeps = _gradient_kind(params, position, tuple([(v.shape, v.dtype) for v in values]),
+                                            tuple([v.mask is not None for v in values]))
+        if cls is None:
             return
-        cls = node_class(own[min(position, len(own) - 1)] if own else derivative_name(derived.value, len(self.inputs or ())))
+        if wanted is not None:
+            edges = [edge if k in wanted else None for k, edge in enumerate(edges)]
+        if not any(edges):
+            return
         node = cls(VJP, params, values, (made._value,), edges, ((made._shape, made._dtype),), (position,))
-        node.keeps = any(k >= len(cts) for k in derived.reads)
+        node.keeps = keeps
         made._grad_fn = node
 
     def release(self) -> None:
@@ -374,6 +374,22 @@ def accumulated(first: Tensor, second: Tensor) -> Tensor:
             made._grad_fn = node_class("AddBackward0")(ACCUMULATE, (), inputs, (absent(value),), edges,
                                                        ((made._shape, made._dtype),))
     return made
+
+
+@lru_cache(maxsize=4096)
+def _gradient_kind(params: tuple[Any, ...], position: int, avals: tuple[tuple[Shape, Any], ...], masked: tuple[bool, ...]
+                   ) -> tuple[type[OpNode] | None, frozenset[int] | None, bool]:
+    """Of the gradient of an input (see `derive`): the class of its node, None where there is none; which inputs it is a function of,
+    None where all of them are in the graph; and whether it reads any.
+    """
+    recipe, inner, operands, _, given = params
+    derived = template(params, position, tuple([(shape, dtype.name) for shape, dtype in avals]), masked)
+    if derived.value is None:
+        return None, None, False
+    own: tuple[str, ...] = getattr(recipe, "derivative", ())
+    cls = node_class(own[min(position, len(own) - 1)] if own else derivative_name(derived.value, operands))
+    wanted = None if getattr(_innermost(recipe, inner), "derivative", ()) else depends(derived)
+    return cls, wanted, any(k >= len(given) for k in derived.reads)
 
 
 def _innermost(recipe: Recipe, params: tuple[Any, ...]) -> Recipe:

@@ -5,8 +5,10 @@ written to since. Wherever that does not hold, the engine takes over.
 """
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from sys import getrefcount
 from typing import Any
 
@@ -20,7 +22,7 @@ from .node import AccumulateGrad, accumulated, plain
 from .records import Held, Number, Ready, Record, Spent, aval_of
 from .tape import known_storage, node_of, value_of
 from .tensor import Tensor, accumulator, wrap
-from .value import Recipe, Value, leaf, pending
+from .value import Array, Recipe, Shape, Value, leaf, pending
 
 _new = object.__new__
 ENGINE_SECONDS = 2e-5  # for each record, of a backward pass by the engine
@@ -67,15 +69,48 @@ def gradients(root: Tensor, targets: Sequence[Any], keep_graph: bool | None) -> 
     return made
 
 
+MOST_ROWS = 128  # of a Jacobian in one program, times its records
+
+
+def jacobian(root: Tensor, targets: Sequence[Tensor]) -> list[Tensor] | None:
+    """The Jacobians, (shape of root, shape of target), with respect to all leaves below, which `targets` are; None where the engine
+    has to make them row by row. The graph is kept.
+    """
+    record = root._record
+    if type(record) is not Record or not record.aval.needs or not 0 < math.prod(record.aval.shape) <= MOST_ROWS:
+        return None
+    found = _arrived(record, True, targets, _unit_vectors(record.aval.shape, record.aval.numpy))
+    if found is None:
+        return None
+    rows: dict[Any, list[Any]] = {}
+    for held, result in found:
+        rows.setdefault(held.tensor(), []).append(result)
+    made = []
+    for target in targets:
+        shape = (*record.aval.shape, *target._shape)
+        known = rows.get(target)
+        made.append(wrap(leaf(np.zeros(shape, target._value.dtype) if known is None else np.stack(known).reshape(shape)), target._dtype))
+    return made
+
+
+@lru_cache(maxsize=64)
+def _unit_vectors(shape: Shape, dtype: np.dtype[Any]) -> list[Array]:
+    """For each element of such an array, the array that is one there and zero elsewhere."""
+    return [*np.eye(math.prod(shape), dtype=dtype).reshape(-1, *shape)]
+
+
 def _ready(held: Held, result: Any) -> Tensor:
     made = _new(Tensor)
     made._record = Ready(aval_of(held.aval.shape, held.aval.dtype, held.aval.numpy, False), result)
     return made
 
 
-def _arrived(record: Record, keep_graph: bool | None, targets: Sequence[Any] | None) -> list[tuple[Held, Any]] | None:
-    """The gradients that arrive at leaves, which are all among the targets; None where that, or anything else, is for the engine."""
-    if not record.aval.scalar or state.anomaly or state.saved_hooks or recording.depth:
+def _arrived(record: Record, keep_graph: bool | None, targets: Sequence[Any] | None, cotangents: Sequence[Array] = ()
+             ) -> list[tuple[Held, Any]] | None:
+    """The gradients that arrive at leaves, which are all among the targets, of a scalar or for each of the cotangents in turn; None
+    where that, or anything else, is for the engine.
+    """
+    if not (record.aval.scalar or cotangents) or state.anomaly or state.saved_hooks or recording.depth:
         return None
     found = _survey(record)
     if found is None:
@@ -85,13 +120,21 @@ def _arrived(record: Record, keep_graph: bool | None, targets: Sequence[Any] | N
         wanted = set(map(id, targets))
         if wanted != {id(held.tensor()) for held in leaves if type(held) is Held and held.aval.needs}:
             return None
+    if cotangents:
+        if len(cotangents) * len(steps) > MOST_ROWS:
+            return None
+        key = (len(cotangents), *key)
     plan = _plans.get(key)
     if plan is None:
         plan = _plans[key] = Plan()
         if len(_plans) > MOST_PLANS:
             _plans.popitem(last=False)
     if plan.run is not None:
-        results = plan.run(*[leaves[k].value.array for k in plan.sources])
+        if cotangents:
+            arrays = [*[item.value.array for item in leaves], *cotangents]
+            results = plan.run(*[arrays[k] for k in plan.sources])
+        else:
+            results = plan.run(*[leaves[k].value.array for k in plan.sources])
     else:
         if not numbers_apart(steps):
             return None
@@ -100,7 +143,7 @@ def _arrived(record: Record, keep_graph: bool | None, targets: Sequence[Any] | N
         if found is None:
             return None
         _, leaves, steps, outside, shared = found
-        results = _recorded(record, leaves, steps, outside, plan)
+        results = _recorded(record, leaves, steps, outside, plan, cotangents)
     arrived: list[tuple[Held, Any]] = []
     for position, result in zip(plan.targets, results, strict=True):
         if position >= 0:
@@ -211,24 +254,31 @@ def _usual(held: Held) -> bool:
     return tensor._storage is held.storage and held.stands
 
 
-def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outside: Sequence[Record], plan: Plan) -> list[Any]:
+def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outside: Sequence[Record], plan: Plan,
+              cotangents: Sequence[Array]) -> list[Any]:
     """The values that are looked at and the gradients, by way of the engine; the plan learns how."""
     from .engine import gradients_at
 
     targets = [k for k, item in enumerate(leaves) if type(item) is Held and item.aval.needs]
     node = node_of(root)
     aval = root.aval
-    one = wrap(Value(ONE, (), (aval.shape, aval.numpy.name), aval.shape, aval.numpy), aval.dtype)
+    if cotangents:
+        cts = [wrap(leaf(array), aval.dtype) for array in cotangents]
+    else:
+        cts = [wrap(Value(ONE, (), (aval.shape, aval.numpy.name), aval.shape, aval.numpy), aval.dtype)]
     edges = [(accumulator(leaves[k].tensor()), 0) for k in targets]
     pending.later = True
     try:
-        found = gradients_at((node, 0), one, edges)
+        rows = [gradients_at((node, 0), ct, edges) for ct in cts]
     finally:
         pending.later = False
-    reached = [k for k in range(len(targets)) if k in found]
-    values = [*map(value_of, outside), *(plain(found[k]._value) for k in reached)]
-    plan.targets = (*range(-1, -1 - len(outside), -1), *(targets[k] for k in reached))
-    return run_values(values, [item.value for item in leaves], plan, ENGINE_SECONDS * len(steps))
+    reached = [k for k in range(len(targets)) if k in rows[0]]
+    values = [*map(value_of, outside), *(plain(found[k]._value) for found in rows for k in reached)]
+    plan.targets = (*range(-1, -1 - len(outside), -1), *(targets[k] for _ in rows for k in reached))
+    inputs = [item.value for item in leaves]
+    if cotangents:
+        inputs += [ct._value for ct in cts]
+    return run_values(values, inputs, plan, ENGINE_SECONDS * len(steps) * len(cts))
 
 
 def _set_value(record: Record, result: Any) -> None:

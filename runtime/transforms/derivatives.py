@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..tensor.modes import enable_grad
+from ..tensor.plan import jacobian
 from ..tensor.row import call, numpy_dtype
 from ..tensor.tensor import Tensor, wrap_array
-from .level import Level, gradients, pushed_forward
+from .level import Level, gradients, pushed, pushed_forward, transposed
 from .trees import leaves, mapped, rebuilt, same_structure
 
 Function = Callable[..., Any]
@@ -229,8 +230,11 @@ def jacrev(func: Function, argnums: ArgNums = 0, *, has_aux: bool = False, chunk
             create_graph = level.reaches_outside(outputs)
             jacobians = []
             for out in outputs:
-                rows = [gradients([out], entered.inputs, [ct], create_graph=create_graph) for ct in unit_vectors(out)]
-                jacobians.append(entered.shaped([_stacked(rows, k, out._shape, tensor) for k, tensor in enumerate(entered.inputs)]))
+                found = None if create_graph else jacobian(out, entered.inputs)
+                if found is None:
+                    rows = [gradients([out], entered.inputs, [ct], create_graph=create_graph) for ct in unit_vectors(out)]
+                    found = [_stacked(rows, k, out._shape, tensor) for k, tensor in enumerate(entered.inputs)]
+                jacobians.append(entered.shaped(found))
         result = level.leave(rebuilt(output, jacobians))
         return (result, level.leave(aux)) if has_aux else result
 
@@ -259,7 +263,8 @@ def jacfwd(func: Function, argnums: ArgNums = 0, has_aux: bool = False, *, chunk
             create_graph = level.reaches_outside(outputs)
             jacobians: list[list[Tensor]] = [[] for _ in outputs]
             for tensor in entered.inputs:
-                columns = [pushed_forward(outputs, [tensor], [tangent], create_graph=create_graph) for tangent in unit_vectors(tensor)]
+                made = [transposed(out, [tensor]) for out in outputs]
+                columns = [[pushed(one, [tangent], create_graph=create_graph) for one in made] for tangent in unit_vectors(tensor)]
                 for k, out in enumerate(outputs):
                     parts = [call("zeros_like", out) if column[k] is None else column[k] for column in columns]
                     jacobians[k].append(_columns(parts, out, tensor))

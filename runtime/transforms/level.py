@@ -98,27 +98,38 @@ def gradients(outputs: Sequence[Tensor], inputs: Sequence[Tensor], cts: Sequence
     return results
 
 
+Transposed = tuple[Tensor, Sequence[Tensor | None]]
+
+
+def transposed(out: Tensor, inputs: Sequence[Tensor]) -> Transposed | None:
+    """A cotangent, and the gradients of `out` that it weights; None where `out` is in no graph.
+
+    The gradients are linear in the cotangent, and their transpose is the derivative.
+    """
+    if not out.requires_grad:
+        return None
+    with enable_grad():
+        ct = alias_of(call("zeros_like", out))
+        ct._requires_grad = True
+        return ct, grad(out, inputs, ct, retain_graph=True, create_graph=True, allow_unused=True)
+
+
+def pushed(made: Transposed | None, tangents: Sequence[Tensor], *, create_graph: bool) -> Tensor | None:
+    """The tangent of a result, from what `transposed` made of it; None where it does not depend on the inputs."""
+    if made is None:
+        return None
+    ct, rows = made
+    used = [(row, tangent) for row, tangent in zip(rows, tangents, strict=True) if row is not None and row.requires_grad]
+    if not used:
+        return None
+    return grad([row for row, _ in used], ct, [tangent for _, tangent in used], retain_graph=True, create_graph=create_graph,
+                allow_unused=True)[0]
+
+
 def pushed_forward(outputs: Sequence[Tensor], inputs: Sequence[Tensor], tangents: Sequence[Tensor], *, create_graph: bool
                    ) -> list[Tensor | None]:
-    """The tangents of `outputs`; None where one does not depend on the inputs.
-
-    The gradient is linear in the cotangent, and its transpose is the derivative.
-    """
-    results: list[Tensor | None] = []
-    for out in outputs:
-        results.append(None)
-        if not out.requires_grad:
-            continue
-        with enable_grad():
-            ct = alias_of(call("zeros_like", out))
-            ct._requires_grad = True
-            rows = grad(out, inputs, ct, retain_graph=True, create_graph=True, allow_unused=True)
-        used = [(row, tangent) for row, tangent in zip(rows, tangents, strict=True) if row is not None and row.requires_grad]
-        if used:
-            (found,) = grad([row for row, _ in used], ct, [tangent for _, tangent in used], retain_graph=True,
-                            create_graph=create_graph, allow_unused=True)
-            results[-1] = found
-    return results
+    """The tangents of `outputs`; None where one does not depend on the inputs."""
+    return [pushed(transposed(out, inputs), tangents, create_graph=create_graph) for out in outputs]
 
 
 def tensors_in(tree: Any) -> list[Tensor]:

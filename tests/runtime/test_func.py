@@ -252,3 +252,38 @@ def test_a_part_of_an_example_does_not_leave_vmap():
     vmap(lambda t: kept.append(t) or t)(torch.ones(2))
     with pytest.raises(RuntimeError, match="a value of a single example"):
         kept[0].item()
+
+
+def test_jacobians_met_before_are_one_program(monkeypatch):
+    from chainrule.runtime.tensor import engine
+
+    kept = []
+
+    def f(x):
+        kept[:] = [x * 2]
+        return torch.sin(x) * kept[0].sum()
+
+    def by_hand(x):
+        return np.diag(np.cos(x)) * 2 * x.sum() + 2 * np.sin(x)[:, None]
+
+    def check(seed):
+        x = np.random.default_rng(seed).normal(size=3)
+        for made in (jacrev(f)(torch.tensor(x)), functional.jacobian(f, torch.tensor(x))):
+            np.testing.assert_allclose(made.numpy(), by_hand(x), rtol=1e-12)
+            np.testing.assert_allclose(kept[0].detach().numpy(), 2 * x)
+
+    for seed in range(40):
+        check(seed)
+    monkeypatch.setattr(engine, "_walk", None)
+    check(41)
+
+
+def test_a_forward_jacobian_is_transposed_once(monkeypatch):
+    from chainrule.runtime.transforms import derivatives
+
+    made = []
+    real = derivatives.transposed
+    monkeypatch.setattr(derivatives, "transposed", lambda *args: made.append(1) or real(*args))
+    x = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    np.testing.assert_allclose(hessian(lambda x: (x**3).sum() + x.prod())(x).numpy(), [[6, 3, 2], [3, 12, 1], [2, 1, 18]])
+    assert len(made) == 1
