@@ -204,7 +204,7 @@ def assemble(plan: Plan, steps: Sequence[PlannedStep],
     if not kernels and (entry is None or not driven):
         return record_of(plan, steps, "", "", ""), None
     by_routine = {step.node for step in steps if isinstance(step, CallStep)}  # brings an array of its own, instead of writing to one
-    if not driven or (entry is not None and (not takes(plan.graph, entry) or (entry.loop and by_routine.intersection(plan.graph.outputs)))):
+    if not driven or (entry is not None and (not takes(plan.graph, entry) or (entry.rows and by_routine.intersection(plan.graph.outputs)))):
         entry = None
     key = str(next(_numbers))
     symbol = symbol_of(key)

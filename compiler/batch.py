@@ -11,7 +11,7 @@ from .errors import BatchError, InternalError
 from .ir import Node, current, f, make, toposort
 from .sizes import Size
 
-__all__ = ["batch"]
+__all__ = ["batch", "repeated"]
 
 
 def batch(outputs: Sequence[Node], examples: Mapping[Node, Node], size: Size) -> list[Node]:
@@ -41,10 +41,12 @@ def repeated(node: Node, size: Size) -> Node:
 
 
 def _batched(node: Node, given: Sequence[Node | None], size: Size) -> Node:
-    inputs = tuple(repeated(item, size) if known is None else known for item, known in zip(node.inputs, given, strict=True))
     op = node.op
     if op.binds:
         raise BatchError(f"{op.name}: how many elements the result has would differ between the examples")
+    if op.batch is not None and op.partly:
+        return op.batch(node, tuple(given), size)
+    inputs = tuple(repeated(item, size) if known is None else known for item, known in zip(node.inputs, given, strict=True))
     if op.batch is not None:
         return op.batch(node, inputs, size)
     if op.kind == "elementwise":

@@ -306,7 +306,7 @@ class _LoopEmitter(_Emitter):
     """An entry that runs the driver for each row: from a state, into the one after it."""
 
     def array(self, obj: Value, position: int, node: Node) -> None:
-        if position > 1:
+        if position > self.spec.rows:
             super().array(obj, position, node)
             return
         self.described(obj, node, node.ndim + 1)
@@ -320,7 +320,9 @@ class _LoopEmitter(_Emitter):
         builder = self.builder
         self.walked: dict[int, tuple[Value, Value, Value]] = {}
         self.arguments()
-        (states, kept, apart), (rows, count, between) = self.walked[0], self.walked[1]
+        (states, kept, apart), (_, count, _), *others = (self.walked[position] for position in range(1 + self.spec.rows))
+        for _, length, _ in others:
+            self.require(builder.icmp_signed("==", length, count))
         every = builder.icmp_signed("==", kept, builder.add(count, LONG(1)))
         turn = builder.select(every, LONG(-1), LONG(1))  # two states take turns
         out = builder.load(self.results)
@@ -336,7 +338,9 @@ class _LoopEmitter(_Emitter):
         number = builder.load(step)
         after = builder.add(number, LONG(1))
         self.put(0, [builder.add(states, builder.mul(builder.and_(number, turn), apart))])
-        self.put(1, [builder.add(rows, builder.mul(number, between))])
+        for position in range(1, 1 + self.spec.rows):
+            rows, _, between = self.walked[position]
+            self.put(position, [builder.add(rows, builder.mul(number, between))])
         builder.store(builder.add(states, builder.mul(builder.and_(after, turn), apart)), over)
         status = builder.call(self.driver.function, [self.context, self.inputs, self.results, self.numbers])
         self.require(builder.icmp_unsigned("!=", status, LONG(MISS)))
@@ -351,6 +355,6 @@ class _LoopEmitter(_Emitter):
 
 def emit_call_entry(driver: Driver, graph: Graph, spec: EntrySpec, symbol: str) -> None:
     """Add an entry to the module of its driver. The spec must be one that `takes` accepts."""
-    emitter = (_LoopEmitter if spec.loop else _Emitter)(driver, graph, spec, symbol)
+    emitter = (_LoopEmitter if spec.rows else _Emitter)(driver, graph, spec, symbol)
     emitter.emit()
     leave_if_long(emitter.function)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from . import matrices, verify
 from .differentiate import jvp, ones_like, vjp, zeros_like
 from .errors import DifferentiationError
-from .ir import Graph, Node, make
+from .ir import Graph, Node, make, toposort
 from .ops.rules import aval_text
 from .rewrite import DEFAULT_LEVELS, SAME_TERMS, Step, compensate, compress, expand, factors_out, share_divisions, simplify, sum_along_inner
 from .stages import stage
@@ -94,6 +94,10 @@ def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Gra
         differentiated = _check(differentiate(stable, request), "differentiate")
     with stage("simplify"):
         outputs, compressed = compress(differentiated.outputs) if request.kind in MATRICES else ([*differentiated.outputs], [])
+        if any(node.op.body for node in toposort(outputs)):
+            from .loops import keep_what_is_read  # it needs the interpreter
+
+            outputs = keep_what_is_read(outputs)
         outputs, second = simplify(sum_along_inner(outputs), levels, stabilise=options.stabilise, fastmath=options.fastmath)
         outputs, again = expand(outputs) if options.stabilise else (outputs, [])
         outputs, corrected = compensate(outputs) if options.stabilise else (outputs, [])

@@ -103,6 +103,8 @@ def _push(node: Node, tangents: list[Node | None]) -> Node | None:
         (dx,) = tangents
         assert dx is not None
         return f.sum(_weights(node) * dx, axes=node.param("axes"))
+    if op.tangents is not None:
+        return op.tangents(node, tangents)
     if op.tangent is not None:
         return _total([op.tangent(node, k, dx) for k, dx in enumerate(tangents) if dx is not None])
     if op.jointly:

@@ -119,19 +119,19 @@ class EntrySpec:
     Attributes:
         arguments: those by position, then those by keyword.
         keywords: the names of the last arguments.
-        loop: a call runs all steps of a loop whose step the program is; see `steps`.
+        rows: of how many arrays a call walks the rows, to run all steps of a loop whose step the program is; see `steps`.
         orders: of inputs, as a `Request` has them: large arrays in others miss. None: any are taken.
     """
 
     arguments: tuple[Argument, ...]
     result: Structure
     keywords: tuple[str, ...] = ()
-    loop: bool = False
+    rows: int = 0
     orders: tuple[tuple[int, Order], ...] | None = None
 
     def layout(self) -> tuple[Any, ...]:
         """What the entry's code depends on: all but the objects themselves."""
-        return tuple(map(_layout, self.arguments)), _result_layout(self.result), len(self.keywords), self.loop, self.orders
+        return tuple(map(_layout, self.arguments)), _result_layout(self.result), len(self.keywords), self.rows, self.orders
 
     def objects(self) -> list[Any]:
         """What the code compares with or puts into results: in the order of the context, which is that of emission."""
@@ -144,11 +144,12 @@ def whole(inputs: int, outputs: int) -> EntrySpec:
     return EntrySpec(tuple(arguments), tuple(range(outputs)))
 
 
-def steps(inputs: int) -> EntrySpec:
-    """The entry of a loop: all states, the first one being there, or two of which they take turns; all rows; what each step reads;
+def steps(inputs: int, rows: int) -> EntrySpec:
+    """The entry of a loop: all states, the first one being there, or two of which they take turns; all rows, of that many arrays;
+    what each step reads;
     and an array of a state's shape over the second state, whose memory moves along, and which is over the last one in the end.
     """
-    return EntrySpec((*map(ArrayArgument, range(inputs)), OutArgument(0)), 0, loop=True)
+    return EntrySpec((*map(ArrayArgument, range(inputs)), OutArgument(0)), 0, rows=rows)
 
 
 def leaves(arguments: Iterable[Argument]) -> Iterator[Argument]:

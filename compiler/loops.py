@@ -1,62 +1,70 @@
 """How loops with carried values are run and differentiated: what the op `scan` of the table says by lazy imports.
 
-The derivatives of a loop are loops again. Forward, the tangent is carried beside the state. Backward, the states are
-stored, and the cotangent of the state is carried through the rows from the last to the first; the cotangents of the rows
-and of the constants are then computed from all steps at once.
+The derivatives of a loop are loops again, which walk through its stored states, so no step of it is repeated. Forward, the
+tangent is carried, of all inputs at once; of a whole Jacobian for all directions at once, while rows and constants that do not
+depend on the direction stay as they are. Backward, the cotangent of the state is carried from the last step to the first; the
+cotangents of the rows and of the constants are then computed from all steps at once.
 """
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from . import build
-from .batch import batch
+from . import build, sizes
+from .batch import batch, repeated
 from .build.moving import window
 from .differentiate import jvp, vjp, zeros_like
 from .interpret import evaluate_nodes
-from .ir import Graph, Node, constant, execution_order, make, rebuild
-from .sizes import Size, symbol, symbols_of
+from .ir import Graph, Node, current, execution_order, make, rebuild, toposort, with_inputs
+from .sizes import Size, never_negative, symbol, symbols_of
 
-__all__ = ["batched", "body_of", "by_steps", "evaluate", "scan", "tangent", "transpose"]
+__all__ = ["batched", "body_of", "by_steps", "evaluate", "keep_what_is_read", "scan", "tangent", "transpose"]
 
+AHEAD = 4  # times the state's elements: what all steps compute ahead may be stored
+DEAR = 10.0  # the cost from which on an operation is worth it
+
+Made = TypeVar("Made")
 _serials = count(2)
 
 
-def scan(body: Graph, state: Node, xs: Node, constants: Sequence[Node], last: bool, names: tuple[str, ...],
+def scan(body: Graph, state: Node, rows: Sequence[Node], constants: Sequence[Node], last: bool, names: tuple[str, ...],
          values: tuple[Size, ...]) -> Node:
     """States of a loop: (steps + 1, *state) with the first one, or the last one alone.
 
     Args:
-        state, xs: vectors along the last axis: (*examples, width), and (steps, *examples, width of a row).
-        body: inputs are the state, a row of `xs`, and the constants; the output is the next state.
+        state: vectors along the last axis: (*examples, width).
+        rows: arrays whose first axis is that of the steps.
+        body: inputs are the state, a row of each of `rows`, and the constants; the output is the next state.
         names, values: the size symbols that the body reads, and the sizes of the program around it that they stand for.
     """
-    return make("scan", [state, xs, *constants], body=body, last=last, names=names, values=values)
+    return make("scan", [state, *rows, *constants], body=body, last=last, names=names, values=values, rows=len(rows))
 
 
-def evaluate(state: Any, xs: Any, *constants: Any, body: Graph, last: bool, names: tuple[str, ...], values: tuple[int, ...],
+def evaluate(state: Any, *arrays: Any, body: Graph, last: bool, names: tuple[str, ...], values: tuple[int, ...], rows: int,
              steps: Callable[..., Any] | None = None) -> Any:
     """Run a loop, one step after the other; by the interpreter, unless a function for all steps is given (see `entry_spec.steps`)."""
-    states = np.empty((2 if last else len(xs) + 1, *state.shape), state.dtype)
+    count = len(arrays[0])
+    states = np.empty((2 if last else count + 1, *state.shape), state.dtype)
     states[0] = state
-    if len(xs):
-        run = steps or by_steps(_interpreted(body, dict(zip(names, values, strict=True))))
-        state = run(states, xs, *constants, states[1])
+    if count:
+        run = steps or by_steps(_interpreted(body, dict(zip(names, values, strict=True))), rows)
+        state = run(states, *arrays, states[1])
     return state if last else states
 
 
-def by_steps(step: Callable[..., Any]) -> Callable[..., Any]:
-    """A function for all steps, of one for a single step."""
-    def run(states: Any, xs: Any, *more: Any) -> Any:
-        *constants, _ = more
-        every = len(states) == len(xs) + 1
-        for k, x in enumerate(xs):
-            states[k + 1 if every else (k + 1) % 2] = step(states[k if every else k % 2], x, *constants)
-        return states[len(xs) if every else len(xs) % 2]
+def by_steps(step: Callable[..., Any], rows: int) -> Callable[..., Any]:
+    """A function for all steps, of one for a single step, which reads a row of the first `rows` arrays."""
+    def run(states: Any, *arrays: Any) -> Any:
+        walked, constants = arrays[:rows], arrays[rows:-1]
+        count = len(walked[0])
+        every = len(states) == count + 1
+        for k, xs in enumerate(zip(*walked, strict=True)):
+            states[k + 1 if every else (k + 1) % 2] = step(states[k if every else k % 2], *xs, *constants)
+        return states[count if every else count % 2]
 
     return run
 
@@ -71,71 +79,58 @@ def _interpreted(body: Graph, bound: dict[str, int]) -> Callable[..., Any]:
 
 
 # ------------------------------------------------------------------------------------------------ bodies of derivatives
-_derived: weakref.WeakKeyDictionary[Graph, dict[Any, Graph]] = weakref.WeakKeyDictionary()
+_derived: weakref.WeakKeyDictionary[Graph, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
-def _once(body: Graph, kind: Any, make_body: Callable[[], Graph]) -> Graph:
+def _once(body: Graph, kind: Any, make_body: Callable[[], Made]) -> Made:
     """A body made of a body: the same object each time, since ops with equal parameters are one node."""
     made = _derived.setdefault(body, {})
     if kind not in made:
         made[kind] = make_body()
-    return made[kind]
+    found: Made = made[kind]
+    return found
 
 
 def _input(shape: tuple[Size, ...], dtype: np.dtype[Any]) -> Node:
     return make("input", shape=shape, dtype=dtype, position=-next(_serials), name="step")
 
 
-def _forward_body(body: Graph, position: int) -> Graph:
-    """A step of the state with its tangent behind it, for a tangent of one input (of the state itself in any case)."""
-    state, row, *others = body.inputs
+def _forward_body(body: Graph, moving: tuple[int, ...], rows: int) -> _Split:
+    """A step of the state's tangent, with a row of the states, and the tangents of the inputs that change behind those of their kind."""
+    state, *others = body.inputs
+    tangents = {state: _input(state.shape, state.dtype)} | {x: _input(x.shape, x.dtype) for x in (body.inputs[k] for k in moving)}
     (after,) = body.outputs
-    changing = body.inputs[position]
-    tangent, change = _input(state.shape, state.dtype), _input(changing.shape, changing.dtype)
-    tangents = {state: tangent} if position == 0 else {state: tangent, changing: change}
     pushed = jvp([after], tangents)[0] or zeros_like(after)
-    both, parts = _side_by_side(state, tangent)
-    rows = row
-    if position == 1:
-        rows, more = _side_by_side(row, change)
-        parts |= more
-    return _body((both, rows, *others, *([change] if position > 1 else [])), _joined(after, pushed), parts)
-
-
-def _side_by_side(*stand_ins: Node) -> tuple[Node, dict[Node, Node]]:
-    """An input that has several along its last axis, and which part of it each of them is."""
-    widths = [x.shape[-1] for x in stand_ins]
-    whole = _input((*stand_ins[0].shape[:-1], sum(widths, 0)), stand_ins[0].dtype)
-    return whole, dict(zip(stand_ins, build.split(whole, whole.ndim - 1, widths), strict=True))
-
-
-def _joined(*parts: Node) -> Node:
-    """Vectors behind each other."""
-    return build.concatenate(list(parts), parts[0].ndim - 1)
+    of_rows, of_constants = ([tangents[x] for x in some if x in tangents] for some in (others[:rows], others[rows:]))
+    inputs = (tangents[state], state, *others[:rows], *of_rows, *others[rows:], *of_constants)
+    directions = {*of_rows, *of_constants}  # there may be many of them at once
+    return _split(_body(inputs, pushed), 1 + rows + len(of_rows), [k for k, x in enumerate(inputs) if x in directions])
 
 
 def _pullback(body: Graph) -> Graph:
-    """The cotangents of a step's row and floating constants, from the step's inputs and the cotangent of what it returns."""
-    targets = [body.inputs[1], *(node for node in body.inputs[2:] if node.dtype.kind == "f")]
+    """The cotangents of a step's floating rows and constants, from the step's inputs and the cotangent of what it returns."""
+    targets = [node for node in body.inputs[1:] if node.dtype.kind == "f"]
     cotangent = _input(body.inputs[0].shape, body.inputs[0].dtype)
     pulled = vjp(body.outputs, [cotangent], targets)
     return Graph((*body.inputs, cotangent), tuple(p or zeros_like(x) for p, x in zip(pulled, targets, strict=True)))
 
 
-def _backward_body(body: Graph) -> Graph:
-    """A step of the state's cotangent: from that of the state after it, and what the result itself is given."""
-    state, row, *others = body.inputs
+def _backward_body(body: Graph, rows: int, last: bool) -> _Split:
+    """A step of the state's cotangent: from that of the state after it, and what the result itself is given where all states are."""
+    state = body.inputs[0]
     cotangent, given = (_input(state.shape, state.dtype) for _ in range(2))
     pulled = vjp(body.outputs, [cotangent], [state])[0] or zeros_like(state)
-    rows, parts = _side_by_side(state, row, given)
-    return _body((cotangent, rows, *others), given + pulled, parts)
+    walked, constants = body.inputs[:1 + rows], body.inputs[1 + rows:]
+    if last:
+        return _split(_body((cotangent, *walked, *constants), pulled), 1 + rows, ())
+    return _split(_body((cotangent, *walked, given, *constants), given + pulled), 2 + rows, (2 + rows,))
 
 
-def _body(inputs: tuple[Node, ...], output: Node, parts: dict[Node, Node]) -> Graph:
-    """The program of a step, with parts of its inputs in place of what stood for them."""
+def _body(inputs: tuple[Node, ...], output: Node) -> Graph:
+    """The program of a step."""
     from .rewrite import simplify  # the rules are slow to import
 
-    (made,), _ = simplify(rebuild([output], parts), stabilise=False, fastmath=False)
+    (made,), _ = simplify([output], stabilise=False, fastmath=False)
     return body_of(inputs, made)
 
 
@@ -145,66 +140,195 @@ def body_of(inputs: Sequence[Node], output: Node) -> Graph:
     return Graph(tuple(own), tuple(rebuild([output], dict(zip(inputs, own, strict=True)))))
 
 
+class _Split(NamedTuple):
+    """A step in two parts: `ahead` needs nothing that is carried, and `body` reads its results as rows, behind the `rows` and the
+    `constants` (by number) that it still reads. Both have the inputs of a step: state, rows, constants.
+    """
+
+    ahead: Graph
+    body: Graph
+    rows: tuple[int, ...]
+    constants: tuple[int, ...]
+
+
+def _split(whole: Graph, rows: int, apart: Sequence[int]) -> _Split:
+    """Take out of a step what it computes at length without the state and the rows and constants at the positions `apart`.
+
+    Computed for all steps at once it is vectors' work, or one product of matrices. What all steps compute may be stored, so what one
+    does is at most `AHEAD` times as large as its state, all results together too.
+    """
+    state, *others = whole.inputs
+    (output,) = whole.outputs
+    order = toposort([output])
+    carried = {state, *(whole.inputs[k] for k in apart)}
+    walked, dear = set(others[:rows]) - carried, set()
+    room = AHEAD * sizes.product(state.shape)
+    for node in order:
+        from_rows = any(x in walked for x in node.inputs)
+        if any(x in carried for x in node.inputs) or (from_rows and not _at_most(sizes.product(node.shape), room)):
+            carried.add(node)
+        elif from_rows:
+            walked.add(node)
+            if node.op.cost >= DEAR or node.op.kind in ("reduce", "contract") or any(x in dear for x in node.inputs):
+                dear.add(node)
+    read = [x for node in order if node in carried for x in node.inputs] + [output]
+    pending, found = [x for x in dict.fromkeys(read) if x in dear], {}
+    while pending:
+        node = pending.pop()
+        size = sizes.product(node.shape)
+        if node.op.kind == "movement":
+            pending += [x for x in node.inputs if x in dear]
+        elif node not in found and _at_most(size, room):
+            found[node], room = _input(node.shape, node.dtype), room - size
+    made = rebuild([output], found)[0] if found else output
+    reached = set(toposort([made]))
+    kept = tuple(k for k, x in enumerate(others[:rows]) if x in reached) or (() if found else (0,))
+    more = tuple(k for k, x in enumerate(others[rows:]) if x in reached)
+    inputs = (state, *(others[k] for k in kept), *found.values(), *(others[rows + k] for k in more))
+    return _Split(Graph(whole.inputs, tuple(found)), body_of(inputs, made), kept, more)
+
+
+def _at_most(size: Size, limit: Size) -> bool:
+    left = limit - size
+    return left >= 0 if isinstance(left, int) else never_negative(left)
+
+
 # ------------------------------------------------------------------------------------------------ derivatives
-def _from_all_steps(node: Node, position: int, before: Node, cotangents: Node) -> Node:
-    """The cotangent of the rows, or of a constant, from the states before each step and the cotangents of those after it."""
-    _, xs, *constants = node.inputs
-    pullback = _once(node.param("body"), "pullback", lambda: _pullback(node.param("body")))
-    state, row, *others, cotangent = pullback.inputs
-    examples = {_input(all_of.shape[1:], all_of.dtype): all_of for all_of in (before, xs, cotangents)}
-    replaced = dict(zip((state, row, cotangent, *others), (*examples, *constants), strict=True))
-    # by position: a node may be an input twice
-    wanted = [1, *(k for k, x in enumerate(node.inputs) if k > 1 and x.dtype.kind == "f")]
-    known = dict(zip(node.param("names"), node.param("values"), strict=True))
-    pulled = rebuild([pullback.outputs[wanted.index(position)]], replaced, known)
-    (found,) = batch(pulled, examples, xs.shape[0])
-    return found if position == 1 else build.reduce("sum", found, (0,))
+class _Loop(NamedTuple):
+    """What a loop is made of, and the state before each step."""
+
+    body: Graph
+    state: Node
+    rows: tuple[Node, ...]
+    constants: tuple[Node, ...]
+    last: bool
+    before: Node
+    names: tuple[str, ...]
+    values: tuple[Size, ...]
+
+    @property
+    def steps(self) -> Size:
+        return self.rows[0].shape[0]
+
+    def through(self, made: _Split, start: Node, rows: Sequence[Node], constants: Sequence[Node], last: bool) -> Node:
+        """The loop of a derivative, through as many rows, whose body reads the same sizes."""
+        examples = {_input(xs.shape[1:], xs.dtype): xs for xs in rows}
+        replaced = dict(zip(made.ahead.inputs[1:], (*examples, *constants), strict=True))
+        ahead = batch(rebuild(made.ahead.outputs, replaced, dict(zip(self.names, self.values, strict=True))), examples, self.steps)
+        return scan(made.body, start, [*(rows[k] for k in made.rows), *ahead], [constants[k] for k in made.constants], last,
+                    self.names, self.values)
 
 
-def _again(node: Node, body: Graph, state: Node, xs: Node, constants: Sequence[Node], last: bool) -> Node:
-    return scan(body, state, xs, constants, last, node.param("names"), node.param("values"))
+def _taken_apart(node: Node) -> _Loop:
+    body, last, names, values, rows = node.params
+    state, *inputs = node.inputs
+    states = scan(body, state, inputs[:rows], inputs[rows:], False, names, values)
+    return _Loop(body, state, tuple(inputs[:rows]), tuple(inputs[rows:]), last, window(states, 0, 0, inputs[0].shape[0]), names, values)
 
 
-def tangent(y: Node, position: int, dx: Node) -> Node:
-    """The tangent of a loop's result, for a tangent of one input."""
-    state, xs, *constants = y.inputs
-    body, last = y.param("body"), y.param("last")
-    both = _once(body, position, lambda: _forward_body(body, position))
-    start = _joined(state, dx if position == 0 else zeros_like(state))
-    rows = _joined(xs, dx) if position == 1 else xs
-    states = _again(y, both, start, rows, [*constants, dx] if position > 1 else constants, last)
-    return window(states, states.ndim - 1, state.shape[-1], state.shape[-1])
+def _from_all_steps(loop: _Loop, position: int, cotangents: Node) -> Node:
+    """The cotangent of rows, or of a constant, from the cotangents of the states after each step."""
+    pullback = _once(loop.body, "pullback", lambda: _pullback(loop.body))
+    *own, cotangent = pullback.inputs
+    every = (loop.before, *loop.rows)
+    examples = {_input(all_of.shape[1:], all_of.dtype): all_of for all_of in (*every, cotangents)}
+    *stand_ins, last = examples
+    replaced = dict(zip(own, (*stand_ins, *loop.constants), strict=True)) | {cotangent: last}
+    wanted = [k for k, x in enumerate(own) if k and x.dtype.kind == "f"]  # by position: a node may be an input twice
+    pulled = rebuild([pullback.outputs[wanted.index(position)]], replaced, dict(zip(loop.names, loop.values, strict=True)))
+    (found,) = batch(pulled, examples, loop.steps)
+    return found if position <= len(loop.rows) else build.reduce("sum", found, (0,))
+
+
+def tangent(y: Node, dxs: Sequence[Node | None]) -> Node:
+    """The tangent of a loop's result, from those of all its inputs (None: zero): one loop, through the states of this one."""
+    loop = _taken_apart(y)
+    count = len(loop.rows)
+    moving = tuple(k for k, dx in enumerate(dxs) if k and dx is not None)
+    made = _once(loop.body, ("forward", count, moving), lambda: _forward_body(loop.body, moving, count))
+    of_rows, of_constants = ([dx for dx in some if dx is not None] for some in (dxs[1:1 + count], dxs[1 + count:]))
+    start = zeros_like(loop.state) if dxs[0] is None else dxs[0]
+    return loop.through(made, start, [loop.before, *loop.rows, *of_rows], [*loop.constants, *of_constants], loop.last)
 
 
 def transpose(ct: Node, node: Node, position: int) -> Node:
     """The cotangent of one input of a loop, from that of its result."""
-    state, xs, *constants = node.inputs
-    body, last = node.param("body"), node.param("last")
-    steps = xs.shape[0]
-    states = _again(node, body, state, xs, constants, False) if last else node
-    given = constant(0, ct.dtype, (steps, *state.shape)) if last else window(ct, 0, 0, steps)
-    final = ct if last else build.reshape(window(ct, 0, steps, 1), state.shape)
-    before = window(states, 0, 0, steps)
-    rows = build.flip(_joined(before, xs, given), (0,))
-    backward = _once(body, "backward", lambda: _backward_body(body))
-    carried = _again(node, backward, final, rows, constants, False)
+    loop = _taken_apart(node)
+    steps, last = loop.steps, loop.last
+    final = ct if last else build.reshape(window(ct, 0, steps, 1), loop.state.shape)
+    rows = [loop.before, *loop.rows, *([] if last else [window(ct, 0, 0, steps)])]
+    count = len(loop.rows)
+    backward = _once(loop.body, ("backward", count, last), lambda: _backward_body(loop.body, count, last))
+    carried = loop.through(backward, final, [build.flip(xs, (0,)) for xs in rows], loop.constants, False)
     if position == 0:
-        return build.reshape(window(carried, 0, steps, 1), state.shape)
-    return _from_all_steps(node, position, before, build.flip(window(carried, 0, 0, steps), (0,)))
+        return build.reshape(window(carried, 0, steps, 1), loop.state.shape)
+    return _from_all_steps(loop, position, build.flip(window(carried, 0, 0, steps), (0,)))
 
 
 # ------------------------------------------------------------------------------------------------ many examples
-def batched(node: Node, inputs: tuple[Node, ...], size: Size) -> Node:
-    """The loop for many examples: one more axis before the others of the state and of a row."""
-    state, xs, *constants = inputs
-    whole = _once(node.param("body"), size, lambda: _batched_body(node.param("body"), size))
-    known = dict(zip(node.param("names"), node.param("values"), strict=True))
+def batched(node: Node, given: tuple[Node | None, ...], size: Size) -> Node:
+    """The loop for many examples: one more axis before the others of the state, and of what else differs between them."""
+    body, last, names, values, rows = node.params
+    differs = tuple(k == 0 or x is not None for k, x in enumerate(given))
+    whole = _once(body, (size, differs), lambda: _batched_body(body, differs, size))
+    known = dict(zip(names, values, strict=True))
     known |= {name: symbol(name) for name in symbols_of(size) if name not in known}
-    made = scan(whole, state, build.moveaxis(xs, 0, 1), constants, node.param("last"), tuple(known), tuple(known.values()))
-    return made if node.param("last") else build.moveaxis(made, 1, 0)
+    state, *inputs = (own if x is None else x for own, x in zip(node.inputs, given, strict=True))
+    walked = [build.moveaxis(xs, 0, 1) if apart else xs for xs, apart in zip(inputs[:rows], differs[1:], strict=False)]
+    made = scan(whole, state if given[0] is not None else repeated(state, size), walked, inputs[rows:], last, tuple(known),
+                tuple(known.values()))
+    return made if last else build.moveaxis(made, 1, 0)
 
 
-def _batched_body(body: Graph, size: Size) -> Graph:
-    examples = [_input((size, *x.shape), x.dtype) for x in body.inputs]
-    (after,) = batch(body.outputs, dict(zip(body.inputs, examples, strict=True)), size)
-    return _body(tuple(examples), after, {})
+def _batched_body(body: Graph, differs: tuple[bool, ...], size: Size) -> Graph:
+    inputs = {x: _input((size, *x.shape), x.dtype) if apart else x for x, apart in zip(body.inputs, differs, strict=True)}
+    (after,) = batch(body.outputs, {x: all_of for x, all_of in inputs.items() if all_of is not x}, size)
+    return _body(tuple(inputs.values()), after)
+
+
+# ------------------------------------------------------------------------------------------------ which states are kept
+def keep_what_is_read(outputs: Sequence[Node]) -> list[Node]:
+    """The same, where a loop keeps its states only if more than the last one is read, and then runs once for both."""
+    order = toposort(outputs)
+    views: dict[Node, tuple[Node, int]] = {}  # all states of a loop in any order of axes -> the loop, and the axis of the steps
+    final: dict[Node, int] = {}  # what takes the last one from them -> the same axis
+    whole = set()
+    for node in order:
+        if node.op.name == "scan" and not node.param("last"):
+            views[node] = node, 0
+        for x in node.inputs:
+            if x in views:
+                loop, axis = views[x]
+                if node.op.name == "permute":
+                    views[node] = loop, node.param("order").index(axis)
+                elif node.op.name == "slice" and node.shape[axis] == 1 and node.param("start")[axis] == loop.inputs[1].shape[0]:
+                    final[node] = axis
+                else:
+                    whole.add(loop)
+    whole |= {views[node][0] for node in outputs if node in views}
+    made: dict[Node, Node] = {}
+    sites = current.sites
+    ends = set(map(_but_for_last, whole))
+    for node in order:
+        current.sites = node.sites
+        made[node] = _kept(node, tuple(made[x] for x in node.inputs), views, final, whole, ends)
+    current.sites = sites
+    return [made[node] for node in outputs]
+
+
+def _but_for_last(loop: Node) -> tuple[Any, ...]:
+    return loop.inputs, *(value for name, value in loop.named_params.items() if name != "last")
+
+
+def _kept(node: Node, inputs: tuple[Node, ...], views: Mapping[Node, tuple[Node, int]], final: Mapping[Node, int], whole: Set[Node],
+          ends: Set[tuple[Any, ...]]) -> Node:
+    """One node of `keep_what_is_read`: views of states that nobody else reads have one state."""
+    if node in views and views[node][0] is node and node not in whole:
+        return build.expand_dims(make(node.op, inputs, **node.named_params | {"last": True}), [0])
+    if node in final and views[node.inputs[0]][0] not in whole:
+        axis, start = final[node], node.param("start")
+        return make(node.op, inputs, **node.named_params | {"start": (*start[:axis], 0, *start[axis + 1:])})
+    if node.op.name == "scan" and node.param("last") and _but_for_last(node) in ends:
+        states = make(node.op, inputs, **node.named_params | {"last": False})
+        return build.reshape(window(states, 0, inputs[1].shape[0], 1), node.shape)
+    return node if inputs == node.inputs else with_inputs(node, inputs)

@@ -5,7 +5,7 @@ it is lowered, how it is written. No pass keeps a list of ops of its own; it loo
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,7 +61,7 @@ class Op:
     """One operation of the IR.
 
     Exactly one derivative declaration: `partials` (elementwise), `transpose` (linear in its inputs), `weights`
-    (reductions whose derivative is a weighted sum), `tangent` (the rest), or `not_differentiable` with the reason.
+    (reductions whose derivative is a weighted sum), `tangent` or `tangents` (the rest), or `not_differentiable` with the reason.
 
     Attributes:
         infer: `(inputs, params) -> (shape, dtype)`; raises ShapeError or DTypeError on what does not fit.
@@ -78,8 +78,11 @@ class Op:
             jvp = sum(weights * dx), vjp = weights * ct.
         tangent: `(node, position, dx) -> Node`, the jvp along one input, made of ops that are linear in dx; the vjp is
             its transpose. Such an op also declares `transpose` for the positions in which it is linear itself.
+        tangents: `(node, dxs) -> Node`, the jvp along all inputs at once (None: zero) instead of `tangent`, where that is less work
+            than the sum of one for each. Such an op declares `transpose`, of its derivative, for all positions.
         batch: `(node, inputs, size) -> Node`, the same op for `size` examples at once: every input has the examples along a
             new first axis, and so has the result. Elementwise ops and reductions need none.
+        partly: `batch` takes None for an input that is the same for all examples.
         by_others: `(node) -> Node`, the same by ops that are lowered to loops, where this one is not.
         dtypes: which element types it takes: any of "float", "int", "bool".
         transposes: of a transposed matrix, the function is the transpose of the function (a number is its own).
@@ -108,7 +111,9 @@ class Op:
     mask: Callable[[Node | None, Node, int], Node | None] | None = None
     selected: Callable[[Node, Node, Node, int], Node | None] | None = None
     tangent: Callable[[Node, int, Node], Node] | None = None
-    batch: Callable[[Node, tuple[Node, ...], Size], Node] | None = None
+    tangents: Callable[[Node, Sequence[Node | None]], Node] | None = None
+    batch: Callable[[Node, tuple[Any, ...], Size], Node] | None = None
+    partly: bool = False
     not_differentiable: str = ""
     commutative: bool = False
     anticommutative: bool = False  # of two operands: exchanged, the result changes its sign
@@ -121,7 +126,7 @@ class Op:
     identity: Callable[[np.dtype[Any]], Any] | None = None  # of a reduction: what an empty one gives
     combine: str = ""  # of a reduction: the elementwise op that joins two partial results
     by_others: Callable[[Node], Node] | None = None
-    body: str = ""  # the parameter that is the program of a step; `evaluate` also takes `step`, a function that runs it
+    body: str = ""  # the parameter that is the program of a step; `evaluate` also takes `steps`, a function that runs it for all rows
     names: Names = field(default_factory=Names)
     cost: float = 1.0  # in additions; a scheduler recomputes cheap values and keeps dear ones
     singular: bool = True  # a partial may be infinite or nan, so a zero cotangent must not be multiplied by it
@@ -144,7 +149,7 @@ def declare(op: Op) -> Op:
     Raises:
         InternalError: the name is taken, or not exactly one derivative is declared.
     """
-    declared = [d for d in (op.partials, op.tangent or op.transpose, op.weights, op.not_differentiable or None) if d]
+    declared = [d for d in (op.partials, op.tangent or op.tangents or op.transpose, op.weights, op.not_differentiable or None) if d]
     if len(declared) != 1 and op.kind != "leaf":
         raise InternalError(f"op {op.name}: {len(declared)} derivative declarations, need exactly one")
     if op.name in _REGISTRY:

@@ -356,7 +356,7 @@ def _lending(called: Callable[..., Any]) -> Callable[..., Any]:
 def _evaluation(call: CallRecord, buffer: BufferRecord) -> Callable[[Sequence[Any], dict[str, int]], Array]:
     """An op's own routine, from its operands and the sizes."""
     op, params = get(call.op), call.params
-    steps = steps_of(params[op.params.index(op.body)]) if op.body else None
+    steps = steps_of(params[op.params.index(op.body)], params[op.params.index("rows")]) if op.body else None
     further = {} if steps is None else {"steps": steps}
 
     def evaluated(arrays: Sequence[Any], sizes: dict[str, int]) -> Array:
@@ -401,21 +401,22 @@ def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:
     return Program(record, code, lambda: stages, entry)
 
 
-_steps: weakref.WeakKeyDictionary[Graph, Callable[..., Any] | None] = weakref.WeakKeyDictionary()
+_steps: weakref.WeakKeyDictionary[Graph, dict[int, Callable[..., Any] | None]] = weakref.WeakKeyDictionary()
 
 
-def steps_of(body: Graph) -> Callable[..., Any] | None:
+def steps_of(body: Graph, rows: int) -> Callable[..., Any] | None:
     """A compiled function for all steps of a loop (see `entry_spec.steps`); None where only the interpreter can run them."""
-    if body not in _steps:
-        _steps[body] = _compiled_steps(body)
-    return _steps[body]
+    made = _steps.setdefault(body, {})
+    if rows not in made:
+        made[rows] = _compiled_steps(body, rows)
+    return made[rows]
 
 
-def _compiled_steps(body: Graph) -> Callable[..., Any] | None:
+def _compiled_steps(body: Graph, rows: int) -> Callable[..., Any] | None:
     bound = {name for node in body.inputs for size in node.shape for name in symbols_of(size)}
     if not bound.issuperset(body.symbols()):
         return None
-    spec = steps(len(body.inputs))
+    spec = steps(len(body.inputs), rows)
     slot = cache.slot(body, ("steps", spec.layout()))
     found = None if slot is None else slot.load(lambda record, code: _loaded_body(record, code, body, spec))
     try:
@@ -425,7 +426,7 @@ def _compiled_steps(body: Graph) -> Callable[..., Any] | None:
 
     from .loops import by_steps
 
-    run = by_steps(lambda *arrays: program.run(arrays)[0])
+    run = by_steps(lambda *arrays: program.run(arrays)[0], rows)
     return run if program.entry is None else program.entry(run, "steps")
 
 

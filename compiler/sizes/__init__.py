@@ -23,6 +23,7 @@ from .expressions import (
     maximum,
     minimum,
     mod,
+    never_negative,
     parse_size,
     product,
     substitute,
@@ -33,6 +34,6 @@ from .expressions import (
 
 __all__ = [
     "UNBACKED", "Atom", "Binding", "Guard", "Opaque", "Size", "SizeContext", "SizeExpr", "Symbol", "active", "bind", "bindings",
-    "equal", "evaluate", "floordiv", "less", "maximum", "minimum", "mod", "parse_size", "product", "resolve",
+    "equal", "evaluate", "floordiv", "less", "maximum", "minimum", "mod", "never_negative", "parse_size", "product", "resolve",
     "substitute", "symbol", "symbols_of", "total",
 ]

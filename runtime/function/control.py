@@ -213,7 +213,7 @@ def _joined(session: Session, dtype: np.dtype[Any], state: Node, row: Node, matr
     body = body_of(ends, output)
     start = _vector([*(_packed(n, 0, dtype) for n in first), *([constant(0, dtype, (more,))] if y_nodes else [])], dtype)
     names = tuple(body.symbols())
-    states = scan_node(body, start, matrix, constants, not y_nodes, names, tuple(map(symbol, names)))
+    states = scan_node(body, start, [matrix], constants, not y_nodes, names, tuple(map(symbol, names)))
     final = states if not y_nodes else build.reshape(window(states, 0, steps, 1), (width + more,))
     carried = _unpacked(window(final, 0, 0, width), first, 0, ())
     rows = window(window(states, 0, 1, steps), 1, width, more) if y_nodes else None

@@ -55,7 +55,7 @@ CASES = {
     "cholesky": [((DEFINITE,), {})], "eigenvalues": [((M,), {})], "eigenvectors": [((M,), {})],
     "singular_values": [((TALL,), {})], "left_singular_vectors": [((TALL,), {})], "right_singular_vectors": [((TALL,), {})],
     "qr_q": [((TALL,), {})], "qr_r": [((TALL,), {})], "pseudo_inverse": [((TALL,), {})],
-    "scan": [((((2,), F), ((4, 3), F), ((2,), F)), {"body": loop_body(), "last": last, "names": (), "values": ()})
+    "scan": [((((2,), F), ((4, 3), F), ((2,), F)), {"body": loop_body(), "last": last, "names": (), "values": (), "rows": 1})
              for last in (True, False)],
     "matrix_exp": [((M,), {})], "matrix_exp_change": [((M, M), {})],
 }

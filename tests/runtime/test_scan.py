@@ -11,7 +11,9 @@ import chainrule as cr
 from chainrule import grad
 from chainrule.compiler import cache as caching, program
 from chainrule.compiler.cache import key
+from chainrule.compiler.derivation import derive
 from chainrule.compiler.entry_spec import hits
+from chainrule.compiler.pipeline import Options, Request
 from chainrule.compiler.program import steps_of
 from chainrule.compiler.schedule import CallStep
 
@@ -69,7 +71,12 @@ def again(run, w, h, xs):
     return np.sum(run(step, h, xs)[1] * 0.3)
 
 
-PROGRAMS = [again, recurrent, decayed, counted, no_output]
+def last_of_kept(run, w, h, xs):
+    """Every state is kept and only the last one used."""
+    return run(lambda c, x: (np.sin(w @ c) + x,) * 2, h, xs)[0][0]
+
+
+PROGRAMS = [again, recurrent, decayed, counted, last_of_kept, no_output]
 
 
 @pytest.mark.usefixtures("interpreted")
@@ -241,7 +248,7 @@ def test_a_loop_is_one_step_of_the_plan_and_its_steps_are_calls_of_a_compiled_en
     f = grad(lambda *a: recurrent(cr.scan, *a))
     f(W, H, XS)
     (node,) = (n for n in f.trace(W, H, XS).ir("traced").nodes() if n.op.name == "scan")
-    step = steps_of(node.param("body"))
+    step = steps_of(node.param("body"), 1)
     assert isinstance(step, types.BuiltinFunctionType)
     before = hits(step)
     f(W, H, XS)
@@ -260,6 +267,9 @@ def test_whole_jacobians_and_hessians(program):
     states, expected = (grad(lambda h, run=run: run(lambda c, x: (np.sin(W @ c) + x, c), h, XS)[1]) for run in (cr.scan, loop))
     for mode in ("forward", "reverse"):
         np.testing.assert_allclose(states.jacobian(H, mode=mode), expected.jacobian(H, mode=mode), rtol=1e-11, atol=1e-12)
+    columns, expected_columns = (grad(lambda h, f=f: np.sin(f.jacobian(h, mode="forward")[-1])) for f in (states, expected))
+    for mode in ("forward", "reverse"):
+        np.testing.assert_allclose(columns.jacobian(H, mode=mode), expected_columns.jacobian(H, mode=mode), rtol=1e-10, atol=1e-11)
 
 
 def test_programs_with_loops_and_their_steps_are_loaded_from_disk(tmp_path, monkeypatch):
@@ -285,10 +295,30 @@ def test_programs_with_loops_and_their_steps_are_loaded_from_disk(tmp_path, monk
         assert all(np.array_equal(a, b) for a, b in zip(first[1], second[1], strict=True))
 
 
+@pytest.mark.parametrize(("kind", "function", "loops"), [
+    ("value", recurrent, [False]), ("jvp", recurrent, [False, False]), ("value_and_gradient", recurrent, [False, False]),
+    ("jacobian_forward", recurrent, [False, False]), ("hessian", recurrent, [False, False, False, True]),
+    # of which the last state alone is read; the states that a derivative walks through give the value, too
+    ("value", decayed, [True]), ("value", last_of_kept, [True]), ("jvp", decayed, [False, True]), ("jvp", last_of_kept, [False, True]),
+    ("jacobian_forward", last_of_kept, [False, True]), ("value_and_gradient", decayed, [False, False]),
+])
+def test_no_step_is_repeated_by_a_derivative(kind, function, loops):
+    traced = grad(lambda *a: function(cr.scan, *a)).trace(W, H, XS).ir("traced")
+    wrt = (1,) if kind in ("hessian", "jacobian_forward") else (0, 1, 2)
+    _, graph, _ = derive(traced, Request(kind, wrt), Options())
+    found = [node for node in graph.nodes() if node.op.name == "scan"]
+    assert [node.param("last") for node in found] == loops
+    assert len({node.param("body") for node in found}) == len(loops)
+
+
 def test_a_jacobian_takes_one_kernel_a_step_for_all_its_columns():
     program._steps.clear()
     f = grad(lambda h: cr.scan(lambda c, x: (np.sin(c) * x[0], c), h, XS)[1])
-    f.jacobian(H, mode="forward")
-    ((body, step),) = ((body, step) for body, step in program._steps.items() if body.inputs[0].ndim == 2)
+    states, columns, expected = H, np.eye(3), []
+    for x in XS:
+        expected.append(columns)
+        states, columns = np.sin(states) * x[0], columns * np.cos(states) * x[0]
+    np.testing.assert_allclose(f.jacobian(H, mode="forward"), expected, rtol=1e-12)
+    ((body, step),) = ((body, step) for body, made in program._steps.items() for step in made.values() if body.inputs[0].ndim == 2)
     assert hits(step) == len(XS)
     assert len(program.compile_program(body).record.steps) == 1
