@@ -97,6 +97,8 @@ FORMS: dict[str, Callable[[Match], Node]] = {
         1.0 - 4.0 / f.square(f.tanh(m.X))) + 3.0 / fourth(f.tanh(m.X))
        for name, fourth in (("", lambda t: f.square(t) * f.square(t)), ("_2", lambda t: f.square(f.square(t))),
                             ("_3", lambda t: (f.square(t) * t) * t))},
+    "factor_over_shared_factor": lambda m: (m.A * 2.0) / f.where(m.CONDITION, (m.A * m.X) / m.Y, m.B),
+    "factor_over_opposite_shared_factor": lambda m: (m.A * 2.0) / f.where(m.CONDITION, f.neg((m.A * m.X) / m.Y), m.B),
     "log_of_chosen": lambda m: f.log(f.where(m.CONDITION, f.exp(m.P), 0.0)),
     "exp_times_tail": lambda m: f.exp(f.square(m.A) * 0.5) * f.erfc(m.A * math.sqrt(0.5)),
     **{f"{name}_over_{below}": lambda m, above=above, divisor=divisor: above(f.exp(f.square(m.A) * -0.5), m) / divisor(
@@ -240,7 +242,13 @@ def _moments() -> dict[str, Any]:
     }
 
 
+def _length(x: Node) -> Node:
+    return f.sqrt(f.contract(x, x, left="ab", right="ab", out="a"))
+
+
 CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
+    "angle": ((M, M), lambda x, y: f.arccos(f.minimum(f.maximum(f.sum(x * y, axes=(1,)) / (_length(x) * _length(y)), -1.0), 1.0))),
+    "one_minus_cosine": ((M, M), lambda x, y: 1.0 - (f.sum(x * y, axes=(1,)) / _length(y)) / _length(x)),
     "log_of_sum_over_axes": ((M, M), lambda x, y: f.log(f.sum((f.square(x) * f.exp(y)) / 3.0, axes=(1,)))),
     "log_of_contraction": ((M, (3, 4)), lambda x, y: f.log(f.contract(f.exp(x), f.square(y), left="ab", right="bc", out="ca"))),
     "fold_constants": ((), lambda: f.exp(constant(1.5, "float64", (3,)))),

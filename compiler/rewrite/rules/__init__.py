@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from . import (
+    angles,
     arithmetic,
     cancellation,
     choices,
@@ -20,7 +21,7 @@ from . import (
 )
 
 ALL_RULES = (*choices.RULES, *diagonals.RULES, *movement.RULES, *arithmetic.RULES, *error_functions.RULES, *hyperbolic.RULES,
-             *moments.RULES, *stable.RULES, *cancellation.RULES, *divergences.RULES, *likelihoods.RULES, *powers.RULES,
+             *moments.RULES, *angles.RULES, *stable.RULES, *cancellation.RULES, *divergences.RULES, *likelihoods.RULES, *powers.RULES,
              *exponentials.RULES, *differences.RULES, *real.RULES)
 COMPRESSION = (*choices.CONVERSIONS, *movement.RULES, *diagonals.RULES)  # what contracts deltas
 ORDINARY = tuple(rule for rule in ALL_RULES if rule not in diagonals.SUMS)  # these would be tried on every product of a sum

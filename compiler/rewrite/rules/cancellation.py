@@ -137,6 +137,23 @@ def _factors(node: Node) -> tuple[float, list[Node]]:
     return number, found
 
 
+def _without_shared(m: Match) -> Node | None:
+    """The quotient d/where(condition, a/b, c) without the factors that a and d share: there the derivative cancels."""
+    above, below = _factors(m.A), _factors(m.X)
+    shared = [n for n in above[1] if n in below[1]]
+    if not shared or not below[0]:
+        return None
+    for n in shared:
+        if n in below[1]:
+            above[1].remove(n)
+            below[1].remove(n)
+    negative = m.WHOLE.inputs[1].inputs[1].op.name == "neg"
+    reduced = _product((-above[0] if negative else above[0]) / below[0], above[1], m.WHOLE) * m.Y
+    if below[1]:
+        reduced = reduced / _product(1.0, below[1], m.WHOLE)
+    return f.where(m.CONDITION, reduced, m.A / f.where(m.CONDITION, 1.0, m.B))
+
+
 def _product(number: float, factors: list[Node], like: Node) -> Node:
     made = constant(number, like.dtype, like.shape)
     for n in factors:
@@ -149,7 +166,10 @@ CANCELLED = tuple(
     rule(f"shared_factor_of_{sign}{above}_and_{below}", op.where(CONDITION, -(n / B) if sign else n / B, Y) / d, _cancelled, STABLE,
          ulps=8.0, excepted=beyond_products, exceptions="numbers whose product overflows",
          why="0/0 where the factor is 0; what is left may be in range where the product was not")
-    for sign in ("", "negative_") for above, n in NUMERATORS.items() for below, d in (("factor", A), ("multiple", A * D)))
+    for sign in ("", "negative_") for above, n in NUMERATORS.items() for below, d in (("factor", A), ("multiple", A * D))) + \
+    tuple(rule(f"factor_over_{name}", A / op.where(CONDITION, below, B), _without_shared, STABLE, ulps=8.0, excepted=beyond_products,
+               exceptions="numbers whose product overflows", why="0/0 where the factor is 0")
+          for name, below in (("shared_factor", X / Y), ("opposite_shared_factor", -(X / Y))))
 
 # ------------------------------------------------------------------------------------------------ quotients that are 0/0 at 0
 QUOTIENTS = (

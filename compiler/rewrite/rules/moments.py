@@ -64,7 +64,7 @@ def _factors(node: Node) -> list[Node]:
     return [node]
 
 
-def _sum(node: Node) -> Sum | None:
+def sum_of(node: Node) -> Sum | None:
     """A sum over axes, or a contraction in which the elements of one array are the weights of the other's."""
     if node.op.name == "sum":
         return _factors(node.inputs[0]), node.param("axes")
@@ -91,13 +91,9 @@ def _less(of: Sequence[Node], taken: Sequence[Node]) -> list[Node] | None:
 
 
 def _is_centred(node: Node) -> bool:
-    """A mean has been subtracted already."""
-    if node.op.name != "sub":
-        return False
-    mean = forms.unmoved(node.inputs[1])
-    for name, place in (("stop_gradient", 0), ("where", 2)):
-        mean = forms.unmoved(mean.inputs[place]) if mean.op.name == name else mean
-    return mean.op.name == "div" and mean.inputs[0].op.name == "sum"
+    """A number has been subtracted by these rules already."""
+    node = forms.unmoved(node)
+    return node.op.name == "sub" and forms.unmoved(node.inputs[1]).op.name == "stop_gradient"
 
 
 def _product(nodes: Sequence[Node]) -> Node:
@@ -125,10 +121,10 @@ def _by(node: Node, scales: Scales) -> Node:
 def _moment(m: Match) -> Node | None:
     total, r = _scaled(m.P)
     means, p = _scaled(m.WHOLE.inputs[1])
-    if m.WHOLE.dtype.kind != "f" or means.op.name not in ("square", "mul") or not (found := _sum(total)):
+    if m.WHOLE.dtype.kind != "f" or means.op.name not in ("square", "mul") or not (found := sum_of(total)):
         return None
     both = [_scaled(n) for n in (means.inputs * 2)[:2]]
-    of_x, of_y = (_sum(node) for node, _ in both)
+    of_x, of_y = (sum_of(node) for node, _ in both)
     if not of_x or not of_y or not of_x[1] == of_y[1] == found[1] or len(found[0]) > FACTORS or any(map(_is_centred, found[0])):
         return None
     (products, axes), p = found, p + both[0][1] + both[1][1]
@@ -166,11 +162,15 @@ def _centre(x: Node, weights: list[Node], axes: tuple[int, ...], count: Node) ->
 
 def _centred(x: Node, y: Node, weights: list[Node], axes: tuple[int, ...], r: Scales, p: Scales) -> Node:
     count = _count(x, weights, axes)
+    share = _is_share(weights, axes, count, r, p)
+    if share and not weights:  # the elements less their mean add to 0
+        near = [v - expand_back(f.sum(v, axes=axes) / count, v, axes) for v in (x, y)]
+        return _by(f.sum(_product(near), axes=axes), r)
     c, d = (_centre(v, weights, axes, count) for v in (x, y))
     near = [v - expand_back(at, v, axes) for v, at in ((x, c), (y, d))]
     products, *rest = (f.sum(_product([*weights, *v]), axes=axes) for v in (near, near[:1], near[1:]))
     made = _by(products, r) - _by(_product(rest), p)
-    if _is_share(weights, axes, count, r, p):
+    if share:
         return made
     left = (c * rest[1] + d * rest[0]) + (c * d) * count
     varies = weights or not all(_is_number(scale) for _, scale in (*r, *p))

@@ -84,6 +84,15 @@ def _rate(m: Match) -> Node:
     return f.where(near, rate, m.B * whole)
 
 
+def _logarithmic_mean(m: Match) -> Node:
+    """The quotient (a - b)/log(a/b) = b w/log1p(w), w = (a - b)/b."""
+    near = f.lt(f.abs(m.A - m.B), 0.5 * f.abs(m.B))
+    b = f.where(near, m.B, 1.0)
+    above, below = m.WHOLE.inputs
+    far = above / f.where(near, 1.0, below)
+    return f.where(near, b / log1p_over(f.where(near, m.A - m.B, 0.0) / b), far)
+
+
 def _divided(m: Match, near: Node) -> Node:
     """The quotient where(condition, expm1(e), b)/p, by a form for |e| < 1."""
     growth, divisor = m.WHOLE.inputs
@@ -148,6 +157,9 @@ BY_RATE = {name: op.where(CONDITION, op.expm1(exponent), B) for name, exponent i
     ("growth", A * op.log1p(op.where(CONDITION, P, 0.0))), ("decay", -(A * op.log1p(op.where(CONDITION, P, 0.0)))))}
 BEYOND: dict[str, Any] = {"excepted": lambda a: beyond_products(a, 16.0), "exceptions": "numbers whose product overflows"}
 RATES = (
+    rule("logarithmic_mean", (A - B) / (op.log(A) - op.log(B)), _logarithmic_mean, STABLE, ulps=8.0, first=True, why="0/0 at a = b",
+         exceptions="negative numbers", excepted=lambda a: a < 0),
+    rule("logarithmic_mean_by_quotient", (A - B) / op.log(A / B), _logarithmic_mean, STABLE, ulps=8.0, first=True, why="0/0 at a = b"),
     rule("rate_by_period", B * op.log1p(A / B), _rate, STABLE, ulps=4.0),
     rule("rate_by_periods", (B * X) * op.log1p(A / B), _rate, STABLE, ulps=4.0),
     rule("growth_over_exponent", op.where(CONDITION, op.expm1(op.where(CONDITION, P, 0.0) * A), B) / P, _over_exponent, STABLE, ulps=750.0),
