@@ -14,8 +14,8 @@ from typing import Any
 
 from llvmlite import ir
 
+from .common_llvm import leave_if_long
 from .driver import FAILED, MISS, Driver, InputLayout, field
-from .emit_llvm import leave_if_long
 from .entry_spec import (
     ARRAY_TYPE,
     DICT_TYPE,

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llvmlite import ir
 
 from .blocks import BLOCK, COPIED, MOST_BLOCKS, MOST_COPIES, ORDERED, WIDEST
-from .emit_llvm import c_function, emit_kernel, internal, leave_if_long, size_arithmetic
+from .common_llvm import c_function, internal, leave_if_long, size_arithmetic
+from .emit_llvm import emit_kernel
 from .emit_routines import emit_bounds, emit_routine
 from .entry_spec import ARRAY_TYPE, BYTES, FIRST_DTYPE, NEW, PREPARE, ROUTINES, STREAMED, TABLE, dtypes_of
 from .ir import Graph, Node

@@ -21,6 +21,7 @@ from llvmlite import ir
 
 from .across import across
 from .alike import pattern
+from .common_llvm import POINTER, SIGNATURE, Value, c_function, index_arithmetic, index_intrinsic, internal, loop_hint, size_value, slot
 from .errors import LoweringError
 from .loopnest import (
     Buffer,
@@ -45,19 +46,15 @@ from .packing import ArgumentLayout
 from .peel import Peeled, peel
 from .scalar_llvm import BOOL, BYTE, INT64, ir_type, register_type, scalar
 from .segments import segments
-from .sizes import Size, SizeExpr, Symbol
+from .sizes import Size
 from .split import main_loop
 from .statements import accesses, innermost
 from .strips import FEWEST, LARGE_STRIP, ROWS, SIDE_BY_SIDE, STRIP, Strips, strips
 
-__all__ = ["Lookup", "c_function", "emit_kernel", "internal", "leave_if_long", "loop_hint", "size_arithmetic", "size_value", "slot"]
+__all__ = ["Lookup", "emit_kernel"]
 
-Value = Any  # llvmlite has no annotations
-POINTER = BYTE.as_pointer()
-SIGNATURE = ir.FunctionType(ir.VoidType(), [INT64, INT64, INT64.as_pointer()])
 Lookup = Callable[[str], Lowering]
 Strides = Mapping[str, Mapping[int, int]]  # byte strides by buffer and axis
-LONG = 1200  # instructions; of a function without loops that matter LLVM makes little more than it is in a multiple of the time
 VECTORISED = 3000  # instructions; the time of LLVM's vectoriser is quadratic: 1 s for 2000, 13 s for 8000
 HEAVY = 1000  # instructions of a kernel from which only one body is made: computing hides what strided loads cost
 INLINED = 48  # functions of vector math in straight code; the others are called, or LLVM's time would run away
@@ -140,34 +137,10 @@ def emit_kernel(module: Any, kernel: Kernel, symbol: str, lowering: Lookup) -> A
     return entry
 
 
-def c_function(module: Any, name: str, result: Any, *arguments: Any) -> Any:
-    """A function that the process has, declared once in a module."""
-    return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, arguments), name)
-
-
-def internal(module: Any, signature: Any, symbol: str) -> Any:
-    """A new function that only its module sees."""
-    function = ir.Function(module, signature, symbol)
-    function.linkage = "internal"
-    function.attributes.add("nounwind")
-    return function
-
-
-def leave_if_long(function: Any) -> None:
-    """Have LLVM leave a function as it is that is long and hands work on, where what that saves in a run is little beside the kernels."""
-    if sum(len(block.instructions) for block in function.blocks) > LONG:
-        function.attributes.update({"noinline", "optnone"})
-
-
 def _stride_slots(kernel: Kernel) -> list[int]:
     """The slots of all strides, buffer by buffer."""
     slots = dict(ArgumentLayout.of(kernel).buffers)
     return [slots[buffer.name] + 1 + axis for buffer in kernel.buffers for axis in range(buffer.rank)]
-
-
-def slot(builder: Any, arguments: Value, number: int) -> Value:
-    """What an argument array has in a slot."""
-    return builder.load(builder.gep(arguments, [INT64(number)], inbounds=True))
 
 
 def _is_function(statement: Statement, lowering: Lookup) -> bool:
@@ -349,13 +322,13 @@ class _Body:
         builder = self.builder
         for segment, point in zip(peeled.segments, [*points, stop], strict=True):
             last = segment is peeled.segments[-1]
-            end = _intrinsic(builder, "llvm.smin", point, stop) if clipped and not last else point
+            end = index_intrinsic(builder, "llvm.smin", point, stop) if clipped and not last else point
             part = replace(loop, body=segment.body)
             if segment.length == 1:
                 self._once(part, builder.sub(point, INT64(1)), start, end, depth, conditional=clipped or last)
             else:
                 self._stretch(part, start, end, depth, segment.length, split)
-            start = _intrinsic(builder, "llvm.smax", start, end) if clipped and not last else end
+            start = index_intrinsic(builder, "llvm.smax", start, end) if clipped and not last else end
             loop = replace(loop, carried=tuple(replace(c, initial=c.name) for c in loop.carried))
 
     def _once(self, loop: Loop, index: Value, start: Value, stop: Value, depth: int, conditional: bool) -> None:
@@ -441,9 +414,9 @@ class _Body:
             room.align = 64
             self.pointers[local.name] = self.entry.bitcast(room, POINTER)
             self.strides[local.name] = [INT64(local.dtype.itemsize)]
-        elements = _intrinsic(builder, "llvm.smax", self._size(found.elements), INT64(1))
-        rows = _intrinsic(builder, "llvm.smin", builder.udiv(INT64(strip), elements), INT64(most))
-        rows = _intrinsic(builder, "llvm.smax", rows, INT64(FEWEST if found.across else 1))
+        elements = index_intrinsic(builder, "llvm.smax", self._size(found.elements), INT64(1))
+        rows = index_intrinsic(builder, "llvm.smin", builder.udiv(INT64(strip), elements), INT64(most))
+        rows = index_intrinsic(builder, "llvm.smax", rows, INT64(FEWEST if found.across else 1))
         initial = [self._operand(carried.initial) for carried in loop.carried]
         before = builder.block
         inside, after = (builder.append_basic_block(f"{loop.index}.{name}") for name in ("strip", "strips.done"))
@@ -456,7 +429,7 @@ class _Body:
         for carried, phi, value in zip(loop.carried, running, initial, strict=True):
             phi.add_incoming(value, before)
             self._define(carried.name, phi, carried.dtype, 1)
-        end = _intrinsic(builder, "llvm.smin", builder.add(first, rows, flags=("nsw",)), self.stop)
+        end = index_intrinsic(builder, "llvm.smin", builder.add(first, rows, flags=("nsw",)), self.stop)
         self.ranges[loop.index] = first, end
         for phase in found.phases:
             if phase.index == loop.index:
@@ -567,7 +540,7 @@ class _Body:
             current = pending.pop()
             if isinstance(current, str):
                 right, left = done.pop(), done.pop()
-                done.append(_index_arithmetic(self.builder, current, left, right))
+                done.append(index_arithmetic(self.builder, current, left, right))
             elif isinstance(current, IndexOp):
                 pending += [current.op, current.right, current.left]
             elif isinstance(current, Index):
@@ -579,74 +552,3 @@ class _Body:
     def _size(self, size: Size) -> Value:
         """The value of a size; computed once, at the entry, since it is the same in every iteration."""
         return size_value(self.entry, size, self.symbols, self.sizes)
-
-
-def size_value(builder: Any, size: Size, symbols: Mapping[str, Value], known: dict[Size, Value]) -> Value:
-    """The value of a size, from those of its symbols; `known` keeps what was computed."""
-    if isinstance(size, int):
-        return INT64(size)
-    found = known.get(size)
-    if found is None:
-        found = known[size] = _polynomial(builder, size, symbols, known)
-    return found
-
-
-def _polynomial(builder: Any, size: SizeExpr, symbols: Mapping[str, Value], known: dict[Size, Value]) -> Value:
-    total = None
-    for monomial, coefficient in size.terms:
-        product = None
-        for atom in monomial:
-            if isinstance(atom, Symbol):
-                factor = symbols[atom.name]
-            else:
-                left, right = (size_value(builder, side, symbols, known) for side in (atom.left, atom.right))
-                factor = size_arithmetic(builder, atom.op, left, right)
-            product = factor if product is None else builder.mul(product, factor, flags=("nsw",))
-        if product is None:
-            term = INT64(coefficient)
-        else:
-            term = product if coefficient == 1 else builder.mul(product, INT64(coefficient), flags=("nsw",))
-        total = term if total is None else builder.add(total, term, flags=("nsw",))
-    return total
-
-
-def loop_hint(module: Any, *hint: Any) -> Any:
-    """The identity of a loop (it contains itself, which makes it distinct) that carries a hint."""
-    wish = module.add_metadata(hint)
-    identity = module.add_metadata([INT64(len(module.metadata)), wish])
-    identity.operands = (identity, wish)
-    return identity
-
-
-def _intrinsic(builder: Any, name: str, left: Value, right: Value) -> Value:
-    function = builder.module.declare_intrinsic(name, [INT64], ir.FunctionType(INT64, [INT64, INT64]))
-    return builder.call(function, [left, right])
-
-
-def _index_arithmetic(builder: Any, op: str, left: Value, right: Value) -> Value:
-    """`//` and `%` are unsigned: loopnest promises non-negative values."""
-    if op == "+":
-        return builder.add(left, right, flags=("nsw",))
-    if op == "-":
-        return builder.sub(left, right, flags=("nsw",))
-    if op == "*":
-        return builder.mul(left, right, flags=("nsw",))
-    if op in ("//", "%"):
-        if not isinstance(right, ir.Constant):  # the index of a conditional load is computed also where it is not used
-            right = _intrinsic(builder, "llvm.umax", right, INT64(1))
-        return (builder.udiv if op == "//" else builder.urem)(left, right)
-    return _intrinsic(builder, {"min": "llvm.smin", "max": "llvm.smax"}[op], left, right)
-
-
-def size_arithmetic(builder: Any, op: str, left: Value, right: Value) -> Value:
-    """As Python's, except that a division by zero gives 0 or `left`: a size is computed even where no loop needs it."""
-    if op in ("min", "max"):
-        return _index_arithmetic(builder, op, left, right)
-    divisor = builder.select(builder.icmp_signed("==", right, INT64(0)), INT64(1), right)
-    quotient, rest = builder.sdiv(left, divisor), builder.srem(left, divisor)
-    inexact = builder.icmp_signed("!=", rest, INT64(0))
-    opposite = builder.icmp_signed("<", builder.xor(rest, divisor), INT64(0))
-    correct = builder.and_(inexact, opposite)
-    if op == "//":
-        return builder.sub(quotient, builder.zext(correct, INT64))
-    return builder.add(rest, builder.select(correct, divisor, INT64(0)))

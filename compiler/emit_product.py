@@ -23,9 +23,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from .emit_llvm import POINTER, SIGNATURE, Value, c_function, internal, size_value, slot
+from .common_llvm import POINTER, SIGNATURE, Value, c_function, counted, internal, size_value, slot
 from .loopnest import Kernel, Product
-from .micro_kernel import counted, multiply, walked
+from .micro_kernel import multiply, walked
 from .packing import ArgumentLayout
 from .scalar_llvm import BOOL, BYTE, INT64, register_type
 from .sizes import Size

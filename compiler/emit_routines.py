@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from .emit_llvm import slot
+from .common_llvm import counted, slot
 from .ir import Node
-from .micro_kernel import counted
 from .routine import DONE, SAFE, Index, Routine, Tensor
 from .scalar_llvm import INT64
 

@@ -12,7 +12,7 @@ from typing import Any
 from llvmlite import ir
 
 from .alike import pattern
-from .emit_llvm import POINTER, SIGNATURE, Value, internal, leave_if_long, size_value, slot
+from .common_llvm import POINTER, SIGNATURE, Value, internal, leave_if_long, size_value, slot
 from .loopnest import Buffer, Kernel, Member, Product, RowBlocks, Side
 from .micro_kernel import multiply, walked
 from .packing import ArgumentLayout

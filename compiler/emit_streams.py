@@ -12,7 +12,8 @@ from typing import Any
 from llvmlite import ir
 
 from .blocks import ORDERED, WIDEST
-from .emit_llvm import POINTER, Lookup, Value, c_function, internal, loop_hint, size_value, slot
+from .common_llvm import POINTER, Value, c_function, internal, loop_hint, size_value, slot
+from .emit_llvm import Lookup
 from .loopnest import Kernel, Let
 from .packing import ArgumentLayout
 from .scalar_llvm import BYTE, INT64, ir_type, scalar

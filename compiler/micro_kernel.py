@@ -10,18 +10,17 @@ that), whichever tile it falls in; only every `DEPTH` terms it passes through me
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
 
-from .emit_llvm import POINTER, Value, internal, slot
+from .common_llvm import POINTER, Value, counted, internal, slot
 from .loopnest import Side
 from .scalar_llvm import BOOL, INT64
 from .sizes import Size
 
-__all__ = ["TALL", "counted", "multiply", "walked"]
+__all__ = ["TALL", "multiply", "walked"]
 
 TALL = 6  # rows of a tile: with four vectors, 24 sums in registers
 HEIGHTS = (TALL, 4, 1)
@@ -45,23 +44,6 @@ def multiply(module: Any, number: Any) -> Any:
     """
     name = f"multiply.{number}"
     return module.globals.get(name) or _Multiply(module, number, name).function
-
-
-@contextmanager
-def counted(builder: Any, start: Value, stop: Value, step: int = 1) -> Iterator[Value]:
-    """`for index in range(start, stop, step)`."""
-    before, head = builder.block, builder.append_basic_block()
-    inside, after = builder.append_basic_block(), builder.append_basic_block()
-    builder.branch(head)
-    builder.position_at_end(head)
-    index = builder.phi(INT64)
-    index.add_incoming(start, before)
-    builder.cbranch(builder.icmp_signed("<", index, stop), inside, after)
-    builder.position_at_end(inside)
-    yield index
-    index.add_incoming(builder.add(index, INT64(step)), builder.block)
-    builder.branch(head)
-    builder.position_at_end(after)
 
 
 def walked(builder: Any, arguments: Value, first: int, side: Side, size: Callable[[Size], Value]) -> tuple[Value, dict[str, Value]]:

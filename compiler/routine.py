@@ -13,9 +13,8 @@ from typing import Any
 
 from llvmlite import ir
 
-from .emit_llvm import POINTER, Value, c_function, internal, slot
+from .common_llvm import POINTER, Value, c_function, counted, internal, slot
 from .ir import SHORT, Node
-from .micro_kernel import counted
 from .scalar_llvm import INT64, register_type
 
 __all__ = ["LARGEST", "SAFE", "Index", "Matrix", "Routine", "Tensor"]

@@ -7,12 +7,12 @@ from typing import Any
 from llvmlite import ir
 
 from .alike import Part, Shift, Step, from_start, pattern
-from .emit_llvm import SIGNATURE, Lookup, emit_kernel, internal
+from .common_llvm import SIGNATURE, counted, internal
+from .emit_llvm import Lookup, emit_kernel
 from .emit_product import emit_product
 from .emit_rows import emit_row_blocks
 from .emit_streams import emit_streamed
 from .loopnest import Kernel, Product
-from .micro_kernel import counted
 from .packing import ArgumentLayout
 from .scalar_llvm import INT64
 
