@@ -224,11 +224,16 @@ def _below_movement(node: Node, wanted: Op) -> Sequence[Node]:
     """The inputs of an elementwise op whose result is moved, as if they were moved and the op done last."""
     if wanted.kind != "elementwise":
         return ()
+    node, moves = _unmoved(node)
+    return [moved(i, moves) for i in node.inputs] if moves and node.op is wanted else ()
+
+
+def _unmoved(node: Node) -> tuple[Node, list[Node]]:
     moves = []
     while node.op.name in MOVES:
         moves.append(node)
         node = node.inputs[0]
-    return [moved(i, moves) for i in node.inputs] if moves and node.op is wanted else ()
+    return node, moves
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,8 +276,8 @@ class Variant:
                 if not what(node):
                     return None
             else:
-                name, expected = what
-                value = node.param(name)
+                wanted, name, expected = what
+                value = (node if node.op is wanted else _unmoved(node)[0]).param(name)
                 if isinstance(expected, Parameter):
                     expected = bound.setdefault(expected.name, value)
                 if value != expected:
@@ -321,7 +326,7 @@ def _compile(pattern: Apply) -> Variant:
             steps.append(("op", index, (get(item.op), len(item.inputs))))
             pending += [(i, count + k) for k, i in enumerate(item.inputs)]
             count += len(item.inputs)
-            steps += [("parameter", index, (name, value)) for name, value in item.params]
+            steps += [("parameter", index, (get(item.op), name, value)) for name, value in item.params]
         elif isinstance(item, Literal):
             steps.append(("literal", index, _LiteralCheck(item.value)))
         else:

@@ -59,6 +59,14 @@ def test_parameters_are_bound_and_compared() -> None:
     assert not matches(op.sum(X, axes=()), f.sum(m, axes=(1,)))
 
 
+def test_parameters_are_those_of_an_op_below_a_movement() -> None:
+    from chainrule.compiler.rewrite.rules.variables import DTYPE
+
+    row = f.expand(f.cast(argument("x", (3,)), dtype="float32"), shape=(2, 3), axes=(1,))
+    (found,) = matches(op.neg(op.cast(X, dtype=DTYPE)), -row)
+    assert found.DTYPE == "float32"
+
+
 def test_an_op_is_seen_through_what_moves_its_result() -> None:
     row, column = argument("x", (3,)), argument("y", (2,))
     left = f.expand(f.exp(row), shape=(2, 3), axes=(1,))
