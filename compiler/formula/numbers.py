@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -118,9 +119,32 @@ def _rounded(value: Fraction) -> str:
     return repr(near) if near else f"{Decimal(value.numerator) / value.denominator:.16e}"  # beyond all floats
 
 
+class AsDecimal(Fraction):
+    """A number that is written as a decimal, whatever its denominator is."""
+
+    __slots__ = ()
+
+    def __abs__(self) -> AsDecimal:
+        return AsDecimal(super().__abs__())
+
+
+def like_literals(value: Fraction, literals: Set[float]) -> Fraction:
+    """The number, as a decimal where the user's decimals lead to it: 5/2 as 2.5 for who writes 2.5, 1.5 or 0.5, and a third of 4.9."""
+    if not is_fraction(value):
+        return value
+    written = [w for d in literals if math.isfinite(d) and (w := abs(tidy(d))).denominator != 1]
+    if value.denominator in (2, 4, 8):
+        decimal = any((value / w).denominator == 1 or (abs(value) - w).denominator == 1 for w in written)
+    else:
+        decimal = any(_is_decimal(w) and (w / value).denominator == 1 for w in written)
+    return AsDecimal(value) if decimal else value
+
+
 def is_fraction(value: Fraction) -> bool:
     """Whether the number is written as a quotient."""
-    return value.denominator != 1 and (value.denominator <= SMALL_DENOMINATOR or 360 % value.denominator == 0) and not _is_decimal(value)
+    if isinstance(value, AsDecimal) or value.denominator == 1:
+        return False
+    return (value.denominator <= SMALL_DENOMINATOR or 360 % value.denominator == 0) and not _is_decimal(value)
 
 
 def _is_decimal(value: Fraction) -> bool:

@@ -70,7 +70,7 @@ def runs(matrices: Sequence[Shown]) -> list[tuple[Shown, int]]:
 
 def number(value: Fraction | int) -> Shown:
     """A rational."""
-    return make("number", data=Fraction(value))
+    return make("number", data=value if isinstance(value, Fraction) else Fraction(value))
 
 
 def is_one(shown: Shown) -> bool:

@@ -153,6 +153,21 @@ def test_decimals_of_the_source_stay() -> None:
     assert str(grad(written).derivative("x")) == "2.256758334191025*x + sqrt(2/pi)"
 
 
+@pytest.mark.parametrize(("function", "value", "slope"), [
+    (lambda x: 1.5 * np.exp(x), "1.5*exp(x)", "1.5*exp(x)"),
+    (lambda x: (x - 2.5) ** 3, "(x - 2.5)**3", None),
+    (lambda x, y: y * (x + 1) ** 0.25, "y*(x + 1)**0.25", "y/(4*(x + 1)**0.75)"),
+    (lambda x: 4.9 * np.exp(x) / 3, "1.6333333333333333*exp(x)", "1.6333333333333333*exp(x)"),
+    (lambda x: 0.5 * x**3 + 0.5, "x**3/2 + 0.5", "1.5*x**2"),
+    (lambda x: x * np.sqrt(x) / 6, "x**(3/2)/6", "sqrt(x)/4"),
+])
+def test_numbers_are_decimals_where_the_source_has_them(function, value, slope) -> None:
+    made = grad(function)
+    assert str(made.formula) == value
+    assert slope is None or str(made.derivative("x")) == slope
+    assert "." in value or "." not in made.formula.latex
+
+
 def test_an_identity_made_inside_is_one() -> None:
     def ridge(A, x, t):
         return np.linalg.slogdet(A.T @ A + t * np.eye(3))[1] + x @ (2 * np.eye(3)) @ x
