@@ -18,6 +18,8 @@ __all__ = ["Undefined", "evaluate", "settled"]
 
 PRECISIONS = (2400, 7200)  # bits; where 1 + 1e-300 must keep its second term, a difference takes three times as many
 AGREED = 70  # bits, more than any float has
+LARGEST = 2**14  # the base-2 logarithm of what functions are taken of: exp of exp(1e10) would take 1e10 digits
+OF_ANYTHING = ("log", "sqrt", "sign")
 
 
 class Undefined(ArithmeticError):
@@ -34,7 +36,17 @@ class _Functions:
         self.Abs, self.Max, self.Min = abs, max, min
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._mpmath, "ceil" if name == "ceiling" else name)
+        found = getattr(self._mpmath, "ceil" if name == "ceiling" else name)
+        return found if name in OF_ANYTHING or not callable(found) else self._bounded(found)
+
+    def _bounded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args: function(*map(self.moderate, args))
+
+    def moderate(self, x: Any) -> Any:
+        """The number, if it is not too large for functions of it."""
+        if x and self._mpmath.mag(x) > LARGEST:
+            raise OverflowError("too large a number")
+        return x
 
     def Rational(self, p: int, q: int) -> Any:
         return self._mpmath.mpf(p) / q
@@ -52,10 +64,16 @@ _OTHERS: dict[str, Callable[..., Any]] = {  # what mpmath has under no name
     "Mod": lambda a, b: a - b * _namespace().floor(a / b), "isnan": lambda x: False, "isinf": lambda x: False, "isfinite": lambda x: True,
 }
 
+_POWERS: dict[str, Callable[..., Any]] = {
+    "pow": lambda x, exponent: x ** _namespace().moderate(exponent), "exp2": lambda x: 2 ** _namespace().moderate(x),
+}
+
 
 @cache
 def _function(op: Op) -> Callable[..., Any]:
     names = op.names
+    if op.name in _POWERS:
+        return _POWERS[op.name]
     if names.meaning is not None:
         meaning = names.meaning
         return lambda *args: meaning(_namespace(), *args)

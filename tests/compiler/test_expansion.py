@@ -82,6 +82,15 @@ def test_no_fit_is_tried_where_no_sample_cancels(monkeypatch: pytest.MonkeyPatch
     assert expand([program, f.exp(-x) / (1.0 + x * x)])[1] == []
 
 
+@pytest.mark.parametrize("of_large", [f.exp, f.exp2, f.cosh, lambda e: f.pow(3.0, e)])
+def test_functions_of_numbers_beyond_all_digits_are_left_alone(of_large) -> None:
+    """exp(exp(x)) at 2**40 has more digits than a memory holds; a logarithm takes them one by one."""
+    (same,), steps = expand([of_large(x + f.exp(x)) * (f.exp(-x) - 1.0)])
+    assert all(step.rule.name == "series" for step in steps)
+    (found,) = evaluate_nodes([same], {x: np.float64(1e-9)}, {})
+    assert found == pytest.approx(-1e-9 * evaluate_nodes([of_large(x + f.exp(x))], {x: np.float64(1e-9)}, {})[0], rel=1e-8)
+
+
 def test_second_derivatives_are_right_as_well() -> None:
     hessian = cr.hessian(lambda t: (t - np.sin(t)) / (t - np.tan(t)))
     for point in (1e-8, 1e-3, 0.2):
