@@ -33,17 +33,20 @@ def _squared(length: Node) -> list[Node]:
     return [*inner.inputs] if inner.op.name == "mul" else [inner]
 
 
+BOUNDS = (("maximum", "ge", -1.0), ("minimum", "le", 1.0))
+
+
 def _unclipped(node: Node) -> Node:
     """What was kept between -1 and 1, by minimum and maximum or by clip."""
-    while node.inputs and node.inputs[-1].op.name == "const" and abs(node.inputs[-1].value) == 1:
-        if node.op.name in ("minimum", "maximum"):
-            node = node.inputs[0]
-        elif node.op.name == "where" and node.inputs[0].op.name == "or_" and all(
-            test.inputs[0] is node.inputs[1] for test in node.inputs[0].inputs
-        ):
-            node = node.inputs[1]
-        else:
-            break
+    for joined, test, bound in BOUNDS * 2:  # in either order
+        rest = [i for i in node.inputs if i.op.name != "const" or i.value != bound]
+        if node.op.name == joined and len(rest) == 1:
+            node = rest[0]
+        elif node.op.name == "where" and node.inputs[0].op.name == "or_" and len(rest) == 2:
+            within, missing = node.inputs[0].inputs
+            if within.op.name == test and within.inputs == node.inputs[1:] and missing.op.name == "isnan" and (
+                    missing.inputs[0] is node.inputs[1]):
+                node = node.inputs[1]
     return node
 
 
