@@ -19,7 +19,7 @@ from .tape import shows, value_of
 from .tensor import Tensor
 from .value import Array, NumberValue, Value, leaf, own, pending
 
-__all__ = ["KNOWN", "MOST_PLANS", "Plan", "compute", "look", "numbers_apart", "run_values"]
+__all__ = ["KNOWN", "Plan", "Plans", "compute", "look", "numbers_apart", "run_values"]
 
 MOST_PLANS = 1024
 KNOWN = "known"
@@ -42,7 +42,17 @@ class Plan:
         self.targets: tuple[int, ...] = ()
 
 
-_plans: OrderedDict[Any, Plan] = OrderedDict()
+class Plans(OrderedDict[Any, Plan]):
+    """Plans by structure, the first of which are given up where there are too many."""
+
+    def __missing__(self, key: Any) -> Plan:
+        made = self[key] = Plan()
+        if len(self) > MOST_PLANS:
+            self.popitem(last=False)
+        return made
+
+
+_plans = Plans()
 
 
 def look(tensor: Tensor, record: Record) -> Array:
@@ -63,11 +73,7 @@ def compute(roots: Sequence[Record]) -> None:
             array_of(value_of(root))
         return
     key, leaves, steps, wanted = found
-    plan = _plans.get(key)
-    if plan is None:
-        plan = _plans[key] = Plan()
-        if len(_plans) > MOST_PLANS:
-            _plans.popitem(last=False)
+    plan = _plans[key]
     if plan.run is not None:
         results = plan.run(*[leaves[k].value.array for k in plan.sources])
         for rec, result in zip(wanted, results, strict=True):

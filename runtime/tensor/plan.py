@@ -6,7 +6,6 @@ written to since. Wherever that does not hold, the engine takes over.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
 from sys import getrefcount
@@ -16,7 +15,7 @@ import numpy as np
 
 from ...compiler.ir import Node as IRNode, constant
 from .evaluate import array_of, give, recording
-from .look import KNOWN, MOST_PLANS, Plan, compute, numbers_apart, run_values
+from .look import KNOWN, Plan, Plans, compute, numbers_apart, run_values
 from .modes import no_grad, state
 from .node import AccumulateGrad, accumulated, plain
 from .records import Held, Number, Ready, Record, Spent, aval_of
@@ -40,9 +39,7 @@ class _One(Recipe):
 
 
 ONE = _One()
-
-
-_plans: OrderedDict[Any, Plan] = OrderedDict()
+_plans = Plans()
 
 
 def backward(root: Tensor, keep_graph: bool | None) -> bool:
@@ -124,11 +121,7 @@ def _arrived(record: Record, keep_graph: bool | None, targets: Sequence[Any] | N
         if len(cotangents) * len(steps) > MOST_ROWS:
             return None
         key = (len(cotangents), *key)
-    plan = _plans.get(key)
-    if plan is None:
-        plan = _plans[key] = Plan()
-        if len(_plans) > MOST_PLANS:
-            _plans.popitem(last=False)
+    plan = _plans[key]
     if plan.run is not None:
         if cotangents:
             arrays = [*[item.value.array for item in leaves], *cotangents]

@@ -133,6 +133,7 @@ def _remember(table: dict[Any, Steps], key: Any, steps: Steps) -> None:
 
 
 MOST_WRITES = 32  # that wait, of one storage; so many are a program
+MOST_WEIGHT = 8.0  # of a write that waits, about a megabyte: until it is computed, what is written to is in a cycle of references
 
 
 def write(self: Tensor, record: Record) -> None:
@@ -153,7 +154,7 @@ def write(self: Tensor, record: Record) -> None:
     self._counter.version += 1
     held = self._record
     self._record = held.after(record) if type(held) is Held else None
-    if storage.writes >= MOST_WRITES or pending.count > MAX_PENDING:
+    if storage.writes >= MOST_WRITES or record.entry.weight > MOST_WEIGHT or pending.count > MAX_PENDING:
         from .look import compute
 
         compute([record])

@@ -9,7 +9,7 @@ import pytest
 
 import chainrule as torch
 from chainrule.runtime.optimizers import steps
-from chainrule.runtime.tensor import evaluate, plan
+from chainrule.runtime.tensor import evaluate, look, plan
 
 
 def interpreted(monkeypatch):
@@ -189,7 +189,7 @@ def test_writing_to_what_was_saved_is_seen():
 
 
 def test_tables_are_bounded(monkeypatch):
-    monkeypatch.setattr(plan, "MOST_PLANS", 4)
+    monkeypatch.setattr(look, "MOST_PLANS", 4)
     plan._plans.clear()
     for n in range(2, 12):
         torch.ones(n, requires_grad=True).sum().backward()

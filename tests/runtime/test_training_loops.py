@@ -1,6 +1,8 @@
 """What a training loop runs, once its structure has repeated: which kernels, how many programs, and that it learns what torch learns."""
 from __future__ import annotations
 
+import gc
+import weakref
 from itertools import pairwise
 
 import numpy as np
@@ -213,3 +215,16 @@ def test_sizes_among_the_parameters_are_compiled_for(counted):
         torch.stack([x.reshape(2, -1)[0], x[12:]]).pow(2).sum().backward()
     assert x.grad.tolist() == [2.0 * k for k in range(24)]
     assert len(counted) == 1
+
+
+def test_a_large_tensor_that_was_written_to_and_dropped_is_freed_at_once():
+    gc.disable()
+    try:
+        a = torch.ones(300_000)
+        a.sum().item()
+        a.add_(1.0).mul_(2.0)
+        storage = weakref.ref(a._storage)
+        del a
+        assert storage() is None
+    finally:
+        gc.enable()

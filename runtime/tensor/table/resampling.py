@@ -130,6 +130,12 @@ def _interpolate(self: Tensor, size: Any = None, scale_factor: Any = None, mode:
 
 
 # ---------------------------------------------------------------- channels and space
+def _image(name: str, x: Tensor) -> tuple[int, ...]:
+    if len(x._shape) < 3:
+        raise RuntimeError(f"{name} expects input to have at least 3 dimensions, but got input with {len(x._shape)} dimension(s)")
+    return x._shape
+
+
 def _shuffled(x: Node, factor: int) -> Node:
     *lead, channels, rows, columns = x.shape
     split = build.reshape(x, (*lead, channels // factor**2, factor, factor, rows, columns))  # type: ignore[operator]
@@ -140,10 +146,7 @@ def _shuffled(x: Node, factor: int) -> Node:
 
 @op("pixel_shuffle", build=_shuffled, backward="PixelShuffleBackward0", to="f")
 def _pixel_shuffle(self: Tensor, upscale_factor: int) -> Call:
-    if len(self._shape) < 3:
-        raise RuntimeError("pixel_shuffle expects input to have at least 3 dimensions, but got input with "
-                           f"{len(self._shape)} dimension(s)")
-    *lead, channels, rows, columns = self._shape
+    *lead, channels, rows, columns = _image("pixel_shuffle", self)
     r = upscale_factor
     if r <= 0:
         raise RuntimeError(f"pixel_shuffle expects a positive upscale_factor, but got {r}")
@@ -163,10 +166,7 @@ def _gathered(x: Node, factor: int) -> Node:
 
 @op("pixel_unshuffle", build=_gathered, backward="PixelUnshuffleBackward0", to="f")
 def _pixel_unshuffle(self: Tensor, downscale_factor: int) -> Call:
-    if len(self._shape) < 3:
-        raise RuntimeError("pixel_unshuffle expects input to have at least 3 dimensions, but got input with "
-                           f"{len(self._shape)} dimension(s)")
-    *lead, channels, rows, columns = self._shape
+    *lead, channels, rows, columns = _image("pixel_unshuffle", self)
     r = downscale_factor
     if r <= 0:
         raise RuntimeError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}")
