@@ -1,4 +1,4 @@
-"""Reductions of transposed arrays: their loops follow memory, and nothing is computed twice for it."""
+"""Reductions and products of transposed arrays: their loops follow memory, and nothing is computed twice for it."""
 from __future__ import annotations
 
 import random
@@ -61,6 +61,10 @@ TURNED = [
     (f.sum(XT * along(V, 0) + 2.0, axes=(0,)), f.sum(X * wide(V, 1) + 2.0, axes=(1,))),
     (f.sum(f.cast(f.gt(XT, 0.0), dtype="float64"), axes=(1,)), f.sum(f.cast(f.gt(X, 0.0), dtype="float64"), axes=(0,))),
     (f.permute(f.exp(XT), order=(1, 0)), f.exp(X)),
+    (f.contract(XT - along(f.sum(XT, axes=(1,)), 0), W, left="ab", right="b", out="a"),
+     f.contract(X - wide(f.sum(X, axes=(0,)), 1), W, left="ba", right="b", out="a")),
+    (f.contract(X, XT - along(f.sum(XT, axes=(1,)), 0) * along(W, 1), left="ab", right="ca", out="cb"),  # a Jacobian of softmax
+     f.contract(X, X - wide(f.sum(X, axes=(0,)), 1) * wide(W, 0), left="ab", right="ac", out="cb")),
     (f.sum(XT * make("iota", shape=XT.shape, dtype=F8, axis=1), axes=(0,)),
      f.sum(X * make("iota", shape=X.shape, dtype=F8, axis=0), axes=(1,))),
 ]
@@ -85,6 +89,8 @@ STAY = [
     f.sum(f.exp(XT) + Y, axes=(1,)),  # another array lies the other way round
     f.sum(f.exp(f.permute(variable(0, N, M, K), order=(1, 0, 2))), axes=(0,)),  # rows stay rows
     f.sum(f.permute(variable(0, N, M, K), order=(2, 1, 0)), axes=(0,)),
+    f.contract(f.exp(XT), W, left="ab", right="b", out="a"),  # computed with the product, in blocks of its rows
+    f.contract(f.exp(XT) * f.sin(along(W, 1)), W, left="ab", right="b", out="a"),
 ]
 
 
@@ -150,12 +156,12 @@ def test_values(program: Node, layout: str) -> None:
 
 
 def random_program(seed: int) -> Graph:
-    """Transposes, elementwise operations, repeated vectors and reductions of matrices and cubes; sizes tell axes apart."""
+    """Transposes, elementwise operations, repeated vectors, reductions and products of matrices and cubes; sizes tell axes apart."""
     chance = random.Random(seed)
     pool = [variable(0, 2, 3, 4), variable(1, 4, 3, 2), variable(2, 3, 4), variable(3, 4), variable(4, 3)]
     for _ in range(chance.randint(4, 14)):
         x = chance.choice(pool[-6:])
-        match chance.choice(("permute", "permute", "exp", "binary", "vector", "reduce", "position", "slice")):
+        match chance.choice(("permute", "permute", "exp", "binary", "vector", "reduce", "position", "slice", "product")):
             case "permute":
                 pool.append(f.permute(x, order=tuple(chance.sample(range(x.ndim), x.ndim))))
             case "exp":
@@ -172,6 +178,14 @@ def random_program(seed: int) -> Graph:
                 pool.append(getattr(f, chance.choice(("sum", "max", "min")))(x, axes=axes))
             case "position" if x.ndim:
                 pool.append(f.cast(f.argmax(x, axes=(chance.randrange(x.ndim),)), dtype="float64"))
+            case "product" if x.ndim > 1:
+                axis = chance.randrange(x.ndim)
+                others = tuple(k for k in range(x.ndim) if k != axis)
+                y = chance.choice([y for y in pool if set(y.shape) & set(x.shape)])
+                x = x - f.expand(f.sum(x, axes=(axis,)), shape=x.shape, axes=others)
+                left, right = ("".join("abc"[n - 2] for n in z.shape) for z in (x, y))
+                out = [c for c in set(left) | set(right) if (c in left) != (c in right)]
+                pool.append(f.contract(x, y, left=left, right=right, out="".join(chance.sample(sorted(out), len(out)))))
             case "slice" if x.ndim:
                 pool.append(f.slice(x, start=(0,) * x.ndim, step=(1,) * x.ndim, shape=x.shape))
     return graph(*dict.fromkeys(chance.sample(pool, min(3, len(pool))) + pool[-2:]))
