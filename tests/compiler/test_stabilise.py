@@ -280,3 +280,14 @@ def test_sums_of_exponentials_however_they_are_written(spelled: Callable[[Any], 
 
 def test_a_deviation_of_equal_numbers_has_no_slope() -> None:
     np.testing.assert_array_equal(cr.grad(lambda x: np.std(x)).grad(np.full(4, 1e8)), np.zeros(4))
+
+
+@pytest.mark.parametrize(("f", "arguments", "expected"), [
+    (lambda a, x: a / np.exp(x), (0.0, -720.0), 0.0),
+    (lambda a, x: a / np.exp(x), (1e-300, -720.0), 1e-300 * 1e308 * np.exp(720.0 - 308 * np.log(10.0))),
+    (lambda a, x: np.log(a @ np.exp(x)), (np.array([1.0, 2.0]), np.array([np.inf, 1.0])), np.inf),
+    (lambda a, x: np.log(np.sum(a * np.exp(x))), (np.array([1.0, 2.0]), np.array([np.inf, 1.0])), np.inf),
+    (lambda a, x: np.log(a * np.exp(x) + 3), (2.0, np.inf), np.inf),
+])
+def test_stable_forms_keep_zeros_and_infinities(f: Any, arguments: Any, expected: float) -> None:
+    np.testing.assert_allclose(cr.grad(f)(*arguments), expected, rtol=1e-12)

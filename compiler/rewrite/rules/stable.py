@@ -20,6 +20,7 @@ from ..pattern import Match, op
 from ..rule import Level, Rule, property_of, rule
 from . import forms
 from .variables import AXES, AXES_2, LOG_2, A, B, C, D, P, X, Y, Z, opposite
+from .weighted import shift_by
 
 STABLE, ROUNDING = Level.STABLE, Level.ROUNDING
 unshifted = property_of("is_not_shifted", lambda x: not forms.is_shifted(x), X)
@@ -47,9 +48,8 @@ def weighted_logsumexp(weight: Node, x: Node, axes: tuple[int, ...]) -> Node:
     """Shifted by the largest exponent whose weight is not zero; the others must not overflow, since 0 * inf is nan."""
     counted = f.where(f.ne(weight, 0.0), x, -np.inf)
     top = f.stop_gradient(f.max(counted, axes=axes))
-    shift = f.where(f.isfinite(top), top, 0.0)
-    shifted = f.minimum(x - expand_back(shift, x, axes), 0.5 * math.log(np.finfo(x.dtype).max))
-    return f.log(f.sum(weight * f.exp(shifted), axes=axes)) + shift
+    shifted = f.minimum(x - expand_back(shift_by(top), x, axes), 0.5 * math.log(np.finfo(x.dtype).max))
+    return f.log(f.sum(weight * f.exp(shifted), axes=axes)) + top  # also where that is infinite
 
 
 def _largest(node: Node) -> Node:

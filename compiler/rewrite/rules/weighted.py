@@ -144,12 +144,14 @@ def _largest(node: Node, weight: Node | None = None, depth: int = DEPTH) -> Node
     return None
 
 
-def shift_of(node: Node) -> Node | None:
-    """The largest exponent in a sum, 0 where it is not finite; no derivative goes through it."""
+def top_of(node: Node) -> Node | None:
+    """The largest exponent in a sum; no derivative goes through it."""
     largest = _largest(node)
-    if largest is None:
-        return None
-    top = f.stop_gradient(largest)
+    return None if largest is None else f.stop_gradient(largest)
+
+
+def shift_by(top: Node) -> Node:
+    """What exponents are lowered by: the largest, 0 where it is not finite."""
     return f.where(f.isfinite(top), top, 0.0)
 
 
