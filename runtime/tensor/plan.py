@@ -97,8 +97,11 @@ def _unit_vectors(shape: Shape, dtype: np.dtype[Any]) -> list[Array]:
 
 
 def _ready(held: Held, result: Any) -> Tensor:
+    aval = held.aval.gradient
+    if aval is None:
+        aval = held.aval.gradient = aval_of(held.aval.shape, held.aval.dtype, held.aval.numpy, False)
     made = _new(Tensor)
-    made._record = Ready(aval_of(held.aval.shape, held.aval.dtype, held.aval.numpy, False), result)
+    made._record = Ready(aval, result)
     return made
 
 
@@ -131,6 +134,9 @@ def _arrived(record: Record, keep_graph: bool | None, targets: Sequence[Any] | N
     else:
         if not numbers_apart(steps):
             return None
+        values = [id(item.value) for item in leaves if type(item) is not Number]
+        if len(set(values)) < len(values):
+            return None  # one Value under two names would be one argument of the program
         del found, leaves, steps, outside, shared
         found = _survey(record)  # with the numbers that are apart now
         if found is None:
@@ -159,8 +165,6 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
     leaves: list[Any] = []
     steps: list[Record] = []
     waiting: list[Record] = []
-    seen: set[int] = set()  # of what leaves contain: one Value under two names is one argument of a program
-    numbers = 0
     stack: list[Any] = [root]
     while stack:
         item = stack.pop()
@@ -168,7 +172,6 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
         if kind is Number:
             key.append(item.aval)
             leaves.append(item)
-            numbers += 1
             continue
         at = index.get(item)
         if at is not None:
@@ -182,9 +185,10 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
             entry = item.entry
             key.append(entry)
             value = item.value
-            storage = known_storage(item) if item.storage is not None and entry.place is None else None
-            if storage is not None and not storage.has(item):
-                return None
+            if item.storage is not None and entry.place is None:
+                storage = known_storage(item)
+                if storage is not None and not storage.has(item):
+                    return None
             if value is not None:
                 if value.array is None and not item.aval.needs:
                     array_of(value)
@@ -193,7 +197,6 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
                         return None
                     key.append(KNOWN)
                     leaves.append(item)
-                    seen.add(id(value))
                     if not item.aval.needs:
                         continue
             steps.append(item)
@@ -201,15 +204,13 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
         elif kind is Held:
             if not _usual(item):
                 return None
-            if item.waiting is not None:
-                waiting.append(item.contents)
-            seen.add(id(item.value if item.waiting is None else item.contents))
+            contents = item.contents
+            if type(contents) is Record and contents.value is None:
+                waiting.append(contents)
             key.append(item.aval)
             leaves.append(item)
         else:
             return None
-    if len(seen) < len(leaves) - numbers:
-        return None
     if waiting:
         before = [rec.value for rec in steps]
         compute(list(dict.fromkeys(waiting)))
@@ -242,9 +243,10 @@ def _usual(held: Held) -> bool:
         node: AccumulateGrad | None = None if meta.accumulator is None else meta.accumulator()
         if node is not None and node.extras is not None:
             return False
-    if held.waiting is None and held.value.array is None:
+    contents, storage = held.contents, held.storage
+    if not (type(contents) is Record and contents.value is None) and held.value.array is None:
         array_of(held.value)
-    return tensor._storage is held.storage and held.stands
+    return tensor._storage is storage and ((storage.record or storage.value) is contents or held.stands)
 
 
 def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outside: Sequence[Record], plan: Plan,
@@ -303,6 +305,11 @@ def _accumulate(held: Held, result: Any) -> None:
     overwrite(known, total)
 
 
+def _spent(held: Held) -> Spent:
+    made = held.spent = Spent(held)
+    return made
+
+
 def _free(steps: Sequence[Record], shared: Sequence[Record]) -> None:
     """Forget what only the backward pass needs: all that is wanted of the forward pass has its value by now."""
     for rec in steps:
@@ -313,6 +320,6 @@ def _free(steps: Sequence[Record], shared: Sequence[Record]) -> None:
         rec.freed = True
         if rec.value is not None and rec not in shared:
             rec.value = rec.storage = None
-        rec.inputs = tuple([Spent(i) if type(i) is Held else i for i in rec.inputs])
+        rec.inputs = tuple([i.spent or _spent(i) if type(i) is Held else i for i in rec.inputs])
         if rec.node is not None:
             rec.node.release()

@@ -31,9 +31,10 @@ class Aval:
         scalar: whether there is one element.
         live: whether it is memory that others can write to, so that what reads it is evaluated at once.
         numbers: the records of Python numbers beside such a tensor, by number.
+        gradient: of its gradient, once one was needed.
     """
 
-    __slots__ = ("dtype", "inference", "live", "needs", "numbers", "numpy", "scalar", "shape", "strides")
+    __slots__ = ("dtype", "gradient", "inference", "live", "needs", "numbers", "numpy", "scalar", "shape", "strides")
 
     def __init__(self, shape: Shape, dtype: Dtype, numpy: np.dtype[Any], needs: bool, live: bool, inference: bool, strides: Strides | None
                  ) -> None:
@@ -41,6 +42,7 @@ class Aval:
         self.inference, self.strides = inference, strides
         self.scalar = math.prod(shape) == 1
         self.numbers: dict[Any, Number] = {}
+        self.gradient: Aval | None = None
 
 
 _avals: dict[Any, Aval] = {}
@@ -120,9 +122,10 @@ class Held:
         value: what the tensor shows.
         contents: of its storage, of which `value` is a part; where they are what a record says, the record.
         version: of its counter.
+        spent: what is left of it in graphs whose backward pass is over, once there is one.
     """
 
-    __slots__ = ("aval", "contents", "counter", "maker", "storage", "tensor", "value", "version")
+    __slots__ = ("aval", "contents", "counter", "maker", "spent", "storage", "tensor", "value", "version")
 
     tensor: Any
     value: Value
@@ -131,12 +134,14 @@ class Held:
         self.aval, self.tensor, self.maker = aval, ref(tensor), maker
         self.storage, self.counter = storage, counter = tensor._storage, tensor._counter
         self.contents, self.version = storage.record or storage.value, counter.version
+        self.spent: Spent | None = None
 
     def after(self, record: Record) -> Held:
         """The same tensor after a write, whose result is what a record says."""
         made = object.__new__(Held)
         made.aval, made.tensor, made.maker = self.aval, self.tensor, self.maker
         made.storage, made.counter, made.contents, made.version = self.storage, self.counter, record, self.counter.version
+        made.spent = None
         return made
 
     if TYPE_CHECKING:

@@ -144,9 +144,17 @@ def step_of(row: Row, inputs: Sequence[Any], params: tuple[Any, ...], shape: Sha
 def _made(entry: Entry, inputs: tuple[Any, ...], kept: tuple[Tensor | None, ...]) -> Tensor:
     """A tensor that is the result of a step."""
     out = _new(Tensor)
-    rec = out._record = waiting(entry, inputs, kept)
+    rec = out._record = _new(Record)  # as `waiting` makes it, without its call
+    rec.entry = entry
+    rec.aval = entry.aval
+    rec.inputs = inputs
+    rec.kept = kept
+    rec.sequence = next(_sequence)
     rec.ref = ref(out)
-    if pending.count > MAX_PENDING:
+    rec.value = rec.storage = rec.node = None
+    rec.freed = False
+    pending.count = count = pending.count + entry.weight
+    if count > MAX_PENDING:
         evaluate([value_of(rec)])
     return out
 
