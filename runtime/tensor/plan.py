@@ -176,7 +176,8 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
         at = index.get(item)
         if at is not None:
             key.append(at)
-            again[item] = again.get(item, 0) + 1
+            if kind is Record:
+                again[item] = again.get(item, 0) + 1
             continue
         index[item] = len(index)
         if kind is Record:
@@ -231,10 +232,9 @@ def _survey(root: Record) -> tuple[Any, list[Any], list[Record], list[Record], l
 
 def _usual(held: Held) -> bool:
     """Whether a leaf is what it was, and nothing is to be called when its gradient arrives."""
-    tensor = held.tensor()
-    if tensor is None:
-        return False
-    if held.counter.version != held.version or held.maker is not None or tensor._requires_grad is not held.aval.needs:
+    tensor, storage, contents = held.tensor(), held.storage, held.contents
+    if (tensor is None or held.counter.version != held.version or held.maker is not None or tensor._storage is not storage
+            or tensor._requires_grad is not held.aval.needs or not ((storage.record or storage.value) is contents or held.stands)):
         return False
     meta = tensor._meta
     if meta is not None and held.aval.needs:
@@ -243,10 +243,9 @@ def _usual(held: Held) -> bool:
         node: AccumulateGrad | None = None if meta.accumulator is None else meta.accumulator()
         if node is not None and node.extras is not None:
             return False
-    contents, storage = held.contents, held.storage
-    if not (type(contents) is Record and contents.value is None) and held.value.array is None:
+    if (type(contents) is not Record or contents.value is not None) and held.value.array is None:
         array_of(held.value)
-    return tensor._storage is storage and ((storage.record or storage.value) is contents or held.stands)
+    return True
 
 
 def _recorded(root: Record, leaves: Sequence[Any], steps: Sequence[Record], outside: Sequence[Record], plan: Plan,
@@ -320,6 +319,11 @@ def _free(steps: Sequence[Record], shared: Sequence[Record]) -> None:
         rec.freed = True
         if rec.value is not None and rec not in shared:
             rec.value = rec.storage = None
-        rec.inputs = tuple([i.spent or _spent(i) if type(i) is Held else i for i in rec.inputs])
+        inputs = rec.inputs
+        if len(inputs) == 2:  # a comprehension takes as long as all that is done here
+            a, b = inputs
+            rec.inputs = (a.spent or _spent(a)) if type(a) is Held else a, (b.spent or _spent(b)) if type(b) is Held else b
+        else:
+            rec.inputs = tuple([i.spent or _spent(i) if type(i) is Held else i for i in inputs])
         if rec.node is not None:
             rec.node.release()
