@@ -394,7 +394,7 @@ CASES = [
          {"X": "-4*a[i]*(sum_k a[k]*(X[i,j] - X[k,j])*exp(-(sum_l (X[i,l] - X[k,l])**2)))",
           "a": "2*(sum_j a[j]*exp(-(sum_k (X[i,k] - X[j,k])**2)))"}),
     Case("half a form", lambda x, A, b: x @ A @ x / 2 - b @ x, "x:n A:nn b:n", {"x": "1/2 * (A + A.T) @ x - b"}),
-    Case("clipped squares", lambda x: np.sum(np.clip(x, 0.5, 0.8)**2), "x:n", {"x": "where((x >= 1/2) & (x <= 0.8), 2*x, 0)"}),
+    Case("clipped squares", lambda x: np.sum(np.clip(x, 0.5, 0.8)**2), "x:n", {"x": "where((x >= 0.5) & (x <= 0.8), 2*x, 0)"}),
     # Regressions
     Case("probit", lambda w, X: np.sum(np.log(special.ndtr(X @ w))), "w:m X:nm", {"w": "X.T @ (phi(X @ w)/Phi(X @ w))"}),
     # Statistics, learning, control
