@@ -53,10 +53,14 @@ def variance(x: Node, axes: tuple[int, ...], correction: float = 0.0, keepdims: 
     return total / broadcast_to(n, total.shape)
 
 
+def shift_by(top: Node) -> Node:
+    """What exponents are lowered by: the largest, with infinities replaced by 0 so that `x - shift` is never inf - inf."""
+    return f.where(f.isfinite(top), top, 0.0)
+
+
 def _shift(x: Node, axes: tuple[int, ...]) -> Node:
-    """The maximum as a constant, with infinities replaced by 0 so that `x - shift` is never inf - inf."""
-    m = f.stop_gradient(f.max(x, axes=axes)) if axes else f.stop_gradient(x)
-    return f.where(f.isfinite(m), m, 0.0)
+    """That of the maximum as a constant."""
+    return shift_by(f.stop_gradient(f.max(x, axes=axes)) if axes else f.stop_gradient(x))
 
 
 def logsumexp(x: Node, axes: tuple[int, ...], keepdims: bool = False) -> Node:

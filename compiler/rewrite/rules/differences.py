@@ -15,7 +15,7 @@ from typing import Any
 from ...ir import Node, constant, f, toposort
 from ..pattern import Match, op
 from ..rule import Level, Rule, rule
-from .forms import is_given
+from .forms import is_given, is_zero
 from .variables import A, B, D, P, X
 
 STABLE = Level.STABLE
@@ -80,12 +80,8 @@ def _across(u: Node, v: Node) -> Node | None:
     return added + taken if added.op.name == taken.op.name == "const" else None
 
 
-def _is_zero(node: Node) -> bool:
-    return node.op.name == "const" and bool(node.value == 0)
-
-
 def _sum(left: Node, right: Node) -> Node:
-    return right if _is_zero(left) else left if _is_zero(right) else left + right
+    return right if is_zero(left) else left if is_zero(right) else left + right
 
 
 def _of_sums(u: Node, v: Node, depth: int) -> Node | None:
@@ -94,7 +90,7 @@ def _of_sums(u: Node, v: Node, depth: int) -> Node | None:
         pairs.append((v.inputs[1], v.inputs[0]))
     for p, q in pairs:
         first, second = difference(u.inputs[0], p, depth), difference(u.inputs[1], q, depth)
-        if first is not None and second is not None and (_is_zero(first) or _is_zero(second)):
+        if first is not None and second is not None and (is_zero(first) or is_zero(second)):
             return _sum(first, second if u.op.name == "add" else f.neg(second))
     return None
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...build import log_erfc, log_half_erfc, logsumexp
+from ...build import log_erfc, log_half_erfc, logsumexp, shift_by
 from ...ir import Node, constant, f
 from ...ops.reduction import expand_back
 from ..facts import Facts
@@ -21,9 +21,10 @@ from ..pattern import MOVES, Match, moved, op
 from ..rule import Level, Rule, property_of, rule
 from . import forms
 from .diagonals import arranged
+from .forms import is_zero
 from .stable import log1mexp, log_cosh, weighted_logsumexp
 from .variables import AXES, CONDITION, LEFT, LOG_2, OUT, RIGHT, A, B, C, P, X, are_opposite, opposite
-from .weighted import divided, exponent_below, has_exps, is_exps, is_extreme, is_number, is_power, is_zero, parts, shift_by, top_of
+from .weighted import divided, exponent_below, has_exps, is_exps, is_extreme, is_number, is_power, parts, top_of
 
 if TYPE_CHECKING:
     from ..engine import RuleSet

@@ -14,6 +14,11 @@ def unmoved(node: Node) -> Node:
     return node
 
 
+def is_zero(node: Node) -> bool:
+    """The constant 0."""
+    return node.op.name == "const" and bool(node.value == 0)
+
+
 def is_given(node: Node) -> bool:
     """An argument, or elements of one: not rounded."""
     while node.op.name in (*MOVES, "slice", "gather"):

@@ -13,14 +13,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...build import logsumexp, softmax
+from ...build import logsumexp, shift_by, softmax
 from ...ir import Node, constant, f
 from ...ops.reduction import expand_back
 from ..pattern import Match, op
 from ..rule import Level, Rule, property_of, rule
 from . import forms
 from .variables import AXES, AXES_2, LOG_2, A, B, C, D, P, X, Y, Z, opposite
-from .weighted import shift_by
+from .weighted import limited
 
 STABLE, ROUNDING = Level.STABLE, Level.ROUNDING
 unshifted = property_of("is_not_shifted", lambda x: not forms.is_shifted(x), X)
@@ -48,7 +48,7 @@ def weighted_logsumexp(weight: Node, x: Node, axes: tuple[int, ...]) -> Node:
     """Shifted by the largest exponent whose weight is not zero; the others must not overflow, since 0 * inf is nan."""
     counted = f.where(f.ne(weight, 0.0), x, -np.inf)
     top = f.stop_gradient(f.max(counted, axes=axes))
-    shifted = f.minimum(x - expand_back(shift_by(top), x, axes), 0.5 * math.log(np.finfo(x.dtype).max))
+    shifted = limited(x - expand_back(shift_by(top), x, axes))
     return f.log(f.sum(weight * f.exp(shifted), axes=axes)) + top  # also where that is infinite
 
 

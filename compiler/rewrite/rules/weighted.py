@@ -10,6 +10,7 @@ from ...ops.reduction import expand_back
 from ..pattern import MOVES, moved
 from . import forms
 from .diagonals import arranged
+from .forms import is_zero
 from .variables import LOG_2
 
 POWERS = ("exp", "exp2", "pow")
@@ -43,11 +44,6 @@ def is_exps(node: Node, depth: int = DEPTH) -> bool:
     if name == "where":
         return all(is_exps(i, depth - 1) or is_zero(i) for i in node.inputs[1:]) and not all(map(is_zero, node.inputs[1:]))
     return name in ("sum", "expand", "reshape", "permute") and is_exps(node.inputs[0], depth - 1)
-
-
-def is_zero(node: Node) -> bool:
-    """The constant 0."""
-    return node.op.name == "const" and bool(node.value == 0)
 
 
 def is_extreme(node: Node, depth: int = DEPTH) -> bool:
@@ -150,9 +146,9 @@ def top_of(node: Node) -> Node | None:
     return None if largest is None else f.stop_gradient(largest)
 
 
-def shift_by(top: Node) -> Node:
-    """What exponents are lowered by: the largest, 0 where it is not finite."""
-    return f.where(f.isfinite(top), top, 0.0)
+def limited(exponent: Node) -> Node:
+    """An exponent whose exponential, even of no weight, does not overflow, since 0 * inf is nan."""
+    return f.minimum(exponent, 0.5 * math.log(np.finfo(exponent.dtype).max))
 
 
 def divided(node: Node, shift: Node, weighted: bool = False, depth: int = DEPTH) -> Node | None:
@@ -161,7 +157,7 @@ def divided(node: Node, shift: Node, weighted: bool = False, depth: int = DEPTH)
     exponent = exponent_below(node)
     if exponent is not None:
         less = exponent - shift
-        return f.exp(f.minimum(less, 0.5 * math.log(np.finfo(node.dtype).max)) if weighted else less)
+        return f.exp(limited(less) if weighted else less)
     if not has_exps(node):
         return node * f.exp(f.neg(shift))
     if not depth:
@@ -190,6 +186,6 @@ def _divided_contraction(node: Node, shift: Node) -> Node | None:
         exponent = exponent_below(one)
         if exponent is not None and len({*labels}) == len(labels) and {*out} <= {*labels}:
             less = exponent - arranged(shift, out, labels, dict(zip(labels, one.shape, strict=True)))
-            made = f.exp(f.minimum(less, 0.5 * math.log(np.finfo(node.dtype).max)))
+            made = f.exp(limited(less))
             return f.contract(*((made, w) if one is x else (x, made)), left=left, right=right, out=out)
     return None

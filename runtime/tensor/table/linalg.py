@@ -247,8 +247,7 @@ def _matmul(self: Tensor, other: Tensor) -> Any:
 @composite("linalg_vander", to="")
 def _vander(x: Tensor, *, N: int | None = None) -> Any:
     """Rising powers of each element, along a new last axis."""
-    powers = range(x._shape[-1] if N is None else N)
-    return renamed(call("stack", [call("pow", x, p) for p in powers], -1), "CatBackward0")
+    return call("vander", x, x._shape[-1] if N is None else N, True)
 
 
 @composite("linalg_vecdot", to="")

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ...torch_types import NAMES, as_dtype, dtype as Dtype, get_default_dtype, to_numpy_dtype
+from ...torch_types import dtype as Dtype, to_numpy_dtype
 from ..create import finished
 from ..generator import Generator
 from ..row import FUNCTIONS, METHODS, call
 from ..tensor import Tensor, wrap, wrap_array
 from ..value import Array, leaf
 from .common import as_shape
+from .creation import INT64, _dtype
 
 default_generator = Generator()
 
@@ -26,21 +27,17 @@ def _given(array: Array, kind: Dtype, requires_grad: bool = False) -> Tensor:
     return finished(wrap(leaf(np.asarray(array).astype(to_numpy_dtype(kind))), kind), requires_grad)
 
 
-def _kind(dtype: Any, name: str) -> Dtype:
-    return get_default_dtype() if dtype is None else as_dtype(dtype, name)
-
-
 def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
          layout: Any = None) -> Tensor:
     """Uniform on [0, 1)."""
-    kind = _kind(dtype, "rand")
+    kind = _dtype(dtype, "rand")
     return _given(_of(generator).uniform(as_shape(size, "rand"), to_numpy_dtype(kind)), kind, requires_grad)
 
 
 def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
           layout: Any = None) -> Tensor:
     """Standard normal."""
-    kind = _kind(dtype, "randn")
+    kind = _dtype(dtype, "randn")
     return _given(_of(generator).normal(as_shape(size, "randn"), to_numpy_dtype(kind)), kind, requires_grad)
 
 
@@ -52,20 +49,20 @@ def randint(*args: Any, generator: Generator | None = None, dtype: Any = None, d
     low, high = given.get("low", 0), given["high"]
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    kind = NAMES["int64"] if dtype is None else as_dtype(dtype, "randint")
+    kind = _dtype(dtype, "randint", INT64)
     return _given(_of(generator).integers(low, high, as_shape((given["size"],), "randint")), kind, requires_grad)
 
 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A random order of 0 to n - 1."""
-    kind = NAMES["int64"] if dtype is None else as_dtype(dtype, "randperm")
+    kind = _dtype(dtype, "randperm", INT64)
     return _given(_of(generator).permutation(n), kind, requires_grad)
 
 
 def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, **_: Any) -> Tensor:
     """Normal, with means and deviations that are numbers or tensors."""
     if size is not None:
-        kind = _kind(dtype, "normal")
+        kind = _dtype(dtype, "normal")
         return _given(_of(generator).normal(as_shape((size,), "normal"), to_numpy_dtype(kind), mean, std), kind)
     center, spread = (x._array() if isinstance(x, Tensor) else x for x in (mean, std))
     kind = (mean if isinstance(mean, Tensor) else std)._dtype
