@@ -10,6 +10,8 @@ from .convolution import CONVOLUTIONS
 from .functions import MODULES
 from .layers import LAYERS
 from .module import Module
+from .recurrent import RECURRENT
+from .transformer import TRANSFORMERS
 
 NAMES: dict[str, Any] = {
     "Module": Module,
@@ -22,4 +24,6 @@ NAMES: dict[str, Any] = {
     **MODULES,
     **LAYERS,
     **CONVOLUTIONS,
+    **RECURRENT,
+    **TRANSFORMERS,
 }

@@ -66,6 +66,7 @@ _PLAIN = [
     "embedding",
     "one_hot",
     "scaled_dot_product_attention",
+    "multi_head_attention_forward",
     "pad",
     "interpolate",
     "pixel_shuffle",

@@ -2,6 +2,7 @@
 from . import (
     activations,
     arithmetic,
+    attention,
     class_losses,
     comparison,
     creation,
@@ -18,6 +19,7 @@ from . import (
     parts,
     picking,
     random,
+    recurrent,
     reducing,
     resampling,
     scalars,
@@ -28,6 +30,6 @@ from . import (
     writing,
 )
 
-__all__ = ["activations", "arithmetic", "class_losses", "comparison", "creation", "distances", "factorizations", "functions",
-           "indexing", "linalg", "losses", "margin_losses", "matrix", "movement", "normalization", "parts", "picking", "random",
-           "reducing", "resampling", "scalars", "special", "statistics", "views", "windows", "writing"]
+__all__ = ["activations", "arithmetic", "attention", "class_losses", "comparison", "creation", "distances", "factorizations",
+           "functions", "indexing", "linalg", "losses", "margin_losses", "matrix", "movement", "normalization", "parts", "picking",
+           "random", "recurrent", "reducing", "resampling", "scalars", "special", "statistics", "views", "windows", "writing"]

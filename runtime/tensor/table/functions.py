@@ -80,7 +80,7 @@ def _sign(x: Node) -> Node:
     return f.where(f.isnan(x), constant(0, x.dtype, x.shape), f.sign(x))
 
 
-def _relu(x: Node) -> Node:
+def relu(x: Node) -> Node:
     """The positive part; -0.0 stays -0.0, and the slope at 0 is 0."""
     zero = constant(0, x.dtype, x.shape)
     if x.dtype.kind != "f":
@@ -88,7 +88,7 @@ def _relu(x: Node) -> Node:
     return f.where(f.lt(x, 0.0), zero, f.where(f.eq(x, 0.0), f.stop_gradient(x), x))
 
 
-unary("relu", _relu, "ReluBackward0", "result", floating=False, derivative="ThresholdBackwardBackward0")
+unary("relu", relu, "ReluBackward0", "result", floating=False, derivative="ThresholdBackwardBackward0")
 for _name, _ir_name in (("floor", "floor"), ("ceil", "ceil"), ("trunc", "trunc")):
     unary(_name, partial(_of_floats, _ir_name), _name.title() + "Backward0", "",
           also="fix" if _name == "trunc" else "", floating=False)

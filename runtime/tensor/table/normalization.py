@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ....compiler import build
-from ....compiler.ir import Node, constant, f
+from ....compiler.ir import Node, f
 from ...torch_types import NAMES, scalar_type_name
 from ..geometry import numel
 from ..row import Call, call, composite, number, numpy_dtype, op
@@ -381,78 +380,3 @@ def _one_hot(self: Tensor, num_classes: int = -1) -> Any:
 )
 def _one_hot_rule(self: Tensor, count: int) -> Call:
     return Call((self,), (count,), (*self._shape, count), NAMES["int64"])
-
-
-# ---------------------------------------------------------------- attention
-def _safe_softmax(x: Node, dtype: str) -> Node:
-    """The softmax over the last axis; zeros in rows that are masked throughout."""
-    axis = x.ndim - 1
-    blocked = f.expand(f.all(f.eq(x, float("-inf")), axes=(axis,)), shape=x.shape, axes=tuple(range(axis)))
-    open_rows = f.where(blocked, constant(0, x.dtype, x.shape), x)
-    return f.where(blocked, constant(0, x.dtype, x.shape), build.softmax(open_rows, (axis,)))
-
-
-@op("safe_softmax", build=_safe_softmax, backward="SafeSoftmaxBackward0", saved="result", to="")
-def _safe_softmax_rule(self: Tensor) -> Call:
-    return Call((self,), ("",), self._shape, self._dtype)
-
-
-def _attention(query: Node, key: Node, value: Node, *more: Any) -> Node:
-    *mask, scale, causal = more
-    order = (*range(key.ndim - 2), key.ndim - 1, key.ndim - 2)
-    scores = build.matmul(query * scale, build.permute(key, order))
-    if mask:
-        scores = scores + build.broadcast_to(mask[0], scores.shape)
-    if causal:
-        rows, columns = build.moving.iota(scores.shape, scores.ndim - 2), build.moving.iota(scores.shape, scores.ndim - 1)
-        scores = f.where(f.le(columns, rows), scores, constant(float("-inf"), scores.dtype, scores.shape))
-    return build.matmul(_safe_softmax(scores, ""), value)
-
-
-@op(
-    "attention_of",
-    build=_attention,
-    backward="ScaledDotProductFlashAttentionForCpuBackward0",
-    saved="query key value",
-    inputs="query key value attn_mask",
-    to="",
-)
-def _attention_rule(query: Tensor, key: Tensor, value: Tensor, mask: Any, scale: float, causal: bool) -> Call:
-    more = () if mask is None else (mask,)
-    return Call((query, key, value, *more), (scale, causal), (*query._shape[:-1], value._shape[-1]), query._dtype)
-
-
-@composite("scaled_dot_product_attention", to="")
-def _scaled_dot_product_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Any = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Any:
-    """softmax(query key^T * scale + mask) value over the last two axes."""
-    if is_causal and attn_mask is not None:
-        raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
-    if enable_gqa and key._shape[-3] != query._shape[-3]:
-        times = query._shape[-3] // key._shape[-3]
-        key, value = (call("repeat_interleave", t, times, -3) for t in (key, value))
-    factor = 1.0 / math.sqrt(query._shape[-1]) if scale is None else scale
-    if attn_mask is not None and not attn_mask._dtype.is_floating_point:
-        closed = call("logical_not", attn_mask)
-        attn_mask = call("masked_fill", call("zeros_like", attn_mask, dtype=query._dtype), closed, float("-inf"))
-    if len(query._shape) == 4 and query._shape[:2] == key._shape[:2] and not dropout_p:
-        return call("attention_of", query, key, value, attn_mask, factor, bool(is_causal))
-    root = math.sqrt(factor)
-    scores = call("matmul", call("mul", query, root), call("mul", call("transpose", key, -2, -1), root))
-    if is_causal:
-        there = wrap_array(np.tril(np.ones((query._shape[-2], key._shape[-2]), bool)))
-        scores = call("masked_fill", scores, call("logical_not", there), float("-inf"))
-    elif attn_mask is not None:
-        scores = call("add", scores, attn_mask)
-    weights = call("safe_softmax", scores)
-    if dropout_p:
-        weights = call("dropout", weights, dropout_p, True)
-    return call("matmul", weights, value)
