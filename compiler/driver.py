@@ -142,6 +142,7 @@ class Driver:
         self.past_caches: dict[Kernel, Value] = {}  # places of 1 where they write past the caches, of 0 where not
         self.held: list[Value] = []  # places of references
         self.symbols = sorted({name for node in plan.graph.inputs for size in node.shape for name in symbols_of(size)})
+        self.thread = self.variable(POINTER)
         self._emit()
         leave_if_long(self.function)
 
@@ -236,7 +237,7 @@ class Driver:
             words = [self.builder.load(self.builder.gep(self.inputs, [LONG(first + k)])) for k in range(1 + 2 * node.ndim)]
             for size, actual in zip(node.shape, words[1:], strict=False):
                 if isinstance(size, SizeExpr) and size not in self.sizes and symbols_of(size) == {str(size)}:
-                    self.require(self.builder.icmp_signed("!=", actual, LONG(1)))
+                    self.require_free(actual)
                     self.sizes[size] = actual
                 else:
                     later.append((size, actual))
@@ -245,6 +246,10 @@ class Driver:
             self.require(self.builder.icmp_signed("==", self.size(size), actual))
         for guard in self.plan.graph.guards:
             self.require(self.holds(guard))
+
+    def require_free(self, size: Value) -> None:
+        """Of an axis that any other size may have, it must not be 1: that broadcasts."""
+        self.require(self.builder.icmp_signed("!=", size, LONG(1)))
 
     def holds(self, guard: Guard) -> Value:
         return self.builder.icmp_signed(guard.op, self.size(guard.left), self.size(guard.right))
@@ -555,20 +560,16 @@ class Driver:
             copies = builder.gep(start, [builder.add(kept, arguments_bytes)])
         first = self.pack_early(packed, copies)
         self.job = self.words(JOB + 3 * max((1 + len(k.reduces) for k in self.kernels if k.splittable), default=0))
-        thread = self.variable(POINTER)
-        with builder.if_then(heavy, likely=False):
-            builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)
+        self.unlock(heavy)
         number = call = 0
         for step, when in self.turns:
             if isinstance(step, CallStep) and self.takes_view(step):
                 call += 1
                 continue
             if isinstance(step, CallStep | CheckStep):
-                with builder.if_then(heavy, likely=False):
-                    builder.call(self.external("PyEval_RestoreThread", VOID, POINTER), [builder.load(thread)])
+                self.lock(heavy)
                 self.call(step, call, heavy)
-                with builder.if_then(heavy, likely=False):
-                    builder.store(builder.call(self.external("PyEval_SaveThread", POINTER), []), thread)
+                self.unlock(heavy)
                 call += 1
                 continue
             arguments = builder.gep(packed, [LONG(first[number])])
@@ -577,8 +578,7 @@ class Driver:
                     self.pack(step, arguments, copies)
                 self.run_kernel(number, arguments, bounds[cuts[number]], copies)
             number += 1
-        with builder.if_then(heavy, likely=False):
-            builder.call(self.external("PyEval_RestoreThread", VOID, POINTER), [builder.load(thread)])
+        self.lock(heavy)
         self.release(has_block, heavy)
         builder.ret(LONG(OK))
         self.leave()
@@ -586,7 +586,21 @@ class Driver:
             builder.position_at_end(self.raised)
             self.release(has_block, heavy)
             self.drop_results()
-            builder.ret(LONG(FAILED))
+            builder.ret(self.raised_status())
+
+    def unlock(self, heavy: Value) -> None:
+        """Release the interpreter's lock for large work."""
+        with self.builder.if_then(heavy, likely=False):
+            self.builder.store(self.builder.call(self.external("PyEval_SaveThread", POINTER), []), self.thread)
+
+    def lock(self, heavy: Value) -> None:
+        """Take the lock again."""
+        with self.builder.if_then(heavy, likely=False):
+            self.builder.call(self.external("PyEval_RestoreThread", VOID, POINTER), [self.builder.load(self.thread)])
+
+    def raised_status(self) -> Value:
+        """What is returned where a call raised."""
+        return LONG(FAILED)
 
     def release(self, has_block: Value | None, heavy: Value) -> None:
         """Give back what a run held."""
@@ -681,7 +695,8 @@ class Driver:
             with builder.if_then(self.is_null(builder.load(result)), likely=False):
                 builder.call(self.external("PyErr_NoMemory", POINTER), [])
                 builder.branch(self.raised)
-            declined = builder.call(routine, [self.tensors(step, builder.load(result))])
+            data = self.field(builder.load(result), DATA, POINTER)
+            declined = builder.call(routine, [self.tensors(step, data)])
             with self.only_if(builder.icmp_signed("!=", declined, LONG(0))):
                 builder.call(self.external("Py_DecRef", VOID, POINTER), [builder.load(result)])
                 builder.store(ir.Constant(POINTER, None), result)
@@ -702,23 +717,29 @@ class Driver:
 
     def check(self, step: CheckStep, number: int) -> None:
         """Look at the indices; the function in the context says what is wrong with them."""
-        node, (data, strides) = step.indices, self.arrays[self.plan.buffers[step.indices]]
-        if node.dtype != INT64:
+        if step.indices.dtype != INT64:
             self.hold(self.call_python(step, number))
             return
+        with self.only_if(self.outside(step, number)):
+            self.hold(self.call_python(step, number))
+
+    def outside(self, step: CheckStep, number: int) -> Value:
+        """Whether some index, all of which are int64, is none of an element."""
+        node, (data, strides) = step.indices, self.arrays[self.plan.buffers[step.indices]]
         words = self.words(2 + 2 * node.ndim)
         self.put(words, [data, *(self.size(size) for size in node.shape), *strides, self.size(step.size)])
         outside = self.builder.call(emit_bounds(self.module, node, f"{self.symbol}.bounds{number}"), [words])
-        with self.only_if(self.builder.icmp_signed("!=", outside, LONG(0))):
-            self.hold(self.call_python(step, number))
+        return self.builder.icmp_signed("!=", outside, LONG(0))
 
     def tensors(self, step: CallStep, made: Value) -> Value:
-        """What a routine in emitted code takes: of each operand, and of the dense array that it writes, address, sizes and strides."""
+        """What a routine in emitted code takes: of each operand, and of the dense array at `made` that it writes, address, sizes and
+        strides.
+        """
         values: list[Value] = []
         for node in step.node.inputs:
             data, strides = self.arrays[self.plan.buffers[node]]
             values += [data, *(self.size(size) for size in node.shape), *strides]
-        values += [self.field(made, DATA, POINTER), *(self.size(size) for size in step.node.shape),
+        values += [made, *(self.size(size) for size in step.node.shape),
                    *self.strides(self.plan.buffers[step.node], range(step.node.ndim))]
         words = self.words(len(values))
         self.put(words, values)

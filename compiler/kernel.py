@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .numba_bridge import Library
     from .ops.lowering import Lowering
 
-__all__ = ["Compiled", "Loaded", "compile_kernels", "load_object", "symbol_of"]
+__all__ = ["Compiled", "Loaded", "compile_kernels", "emit_entry", "load_object", "symbol_of"]
 
 Arguments = np.ndarray[Any, np.dtype[np.int64]]
 _PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)  # releases the GIL
@@ -111,7 +111,7 @@ def compile_kernels(kernels: Sequence[Kernel | Product | RowBlocks], key: str, l
 
     def emit(module: Any) -> None:
         with stage("emit"):
-            functions = _emit_entry(module, kernels, key, lowering)
+            functions = emit_entry(module, kernels, key, lowering)
             if beside is not None:
                 beside(module, functions)
 
@@ -119,7 +119,8 @@ def compile_kernels(kernels: Sequence[Kernel | Product | RowBlocks], key: str, l
         return Compiled(kernels, key, numba_bridge.build(symbol_of(key), emit))
 
 
-def _emit_entry(module: Any, kernels: Sequence[Kernel | Product | RowBlocks], key: str, lowering: Callable[[str], Lowering]) -> list[Any]:
+def emit_entry(module: Any, kernels: Sequence[Kernel | Product | RowBlocks], key: str, lowering: Callable[[str], Lowering]) -> list[Any]:
+    """Emit kernels and the entry that runs one of them by its number; the kernels' functions."""
     from llvmlite import ir
 
     from .shared_code import SharedCode

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from hashlib import blake2b
 from typing import Any
 
 from .stages import stage
 
-__all__ = ["Library", "build"]
+__all__ = ["Library", "build", "build_linkable"]
 
 
 class Library:
@@ -99,8 +100,41 @@ def build(name: str, emit: Callable[[Any], None], features: frozenset[str] | Non
     return Library(library)
 
 
+def build_linkable(name: str, emit: Callable[[Any], None], generator: Any) -> tuple[Any, str]:
+    """One module, optimised, as a library that functions compiled by numba with this code generator can link and inline.
+
+    `name` occurs in the names of the module's functions; it is replaced by one that its code decides, as numba's object cache brings
+    functions of other processes into this one.
+
+    Returns:
+        numba's library, and what `name` became.
+    """
+    import llvmlite.binding as llvm
+    from numba.core.compiler_lock import global_compiler_lock
+
+    with global_compiler_lock:
+        library = generator.create_library(name)
+        module = library.create_ir_module(name)
+        module.features = _features(generator)
+        with stage("emit"):
+            emit(module)
+        text = str(_optimised(library, module))
+        symbol = f"{name}_{blake2b(text.encode(), digest_size=12).hexdigest()}"
+        parsed = llvm.parse_assembly(text.replace(name, symbol))
+        parsed.verify()
+        library._final_module = parsed
+        library._finalize_final_module()
+    return library, symbol
+
+
 def _finalize(library: Any, module: Any) -> None:
     """What `add_ir_module` and `finalize` of numba's library do, with one optimisation instead of three."""
+    library._final_module = _optimised(library, module)
+    library._finalize_final_module()
+
+
+def _optimised(library: Any, module: Any) -> Any:
+    """An emitted module, optimised and linked with its definitions."""
     import llvmlite.binding as llvm
     from numba.core import cgutils
 
@@ -116,5 +150,4 @@ def _finalize(library: Any, module: Any) -> None:
     if (definitions := getattr(module, "definitions", None)) is not None:
         _link(parsed, definitions, generator)
         parsed.verify()
-    library._final_module = parsed
-    library._finalize_final_module()
+    return parsed

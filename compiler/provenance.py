@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(_HERE)
-_LIBRARIES = tuple(os.sep + os.path.join("site-packages", name) + os.sep for name in ("numpy", "scipy"))
-_OWN: dict[str, bool] = {}  # co_filename -> is it ours (or NumPy's, or SciPy's)? a handful of files, so never pruned
+_LIBRARIES = tuple(os.sep + os.path.join("site-packages", name) + os.sep for name in ("numpy", "scipy", "numba"))
+_OWN: dict[str, bool] = {}  # co_filename -> is it ours (or a library's)? a handful of files, so never pruned
 # Of functions with thousands of lines: (code, offsets where a line starts, lines). The interpreter reads the table of lines
 # from its beginning for each `f_lineno`, so tracing such a function would take quadratic time.
 _LONG: dict[int, tuple[CodeType, list[int], list[int]]] = {}
@@ -60,7 +60,7 @@ def _line(frame: FrameType) -> int:
 
 
 def user_site(skip: int = 1) -> Site | None:
-    """The innermost line of the calling thread that is neither chainrule's nor NumPy's or SciPy's; None when there is none."""
+    """The innermost line of the calling thread that is neither chainrule's nor that of a library below; None when there is none."""
     frame = sys._getframe(skip)
     while frame is not None:
         filename = frame.f_code.co_filename

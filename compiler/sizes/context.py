@@ -83,6 +83,7 @@ class SizeContext:
         if isinstance(difference, int):
             return False
         if any(never_one(a) and b == 1 for a, b in ((left, right), (right, left))):
+            self._record("!=", left, right)
             return False
         if self.hint(left) != self.hint(right):
             self._record("!=", left, right)

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from .stats import Stats
 from .structure import Tree, unflatten
 from .tensors import answered, apply, without_tensors
 from .traced_program import TracedProgram, trace_call
+
+if TYPE_CHECKING:
+    from .jit import JitFunctions
 
 __all__ = ["Call", "GradFunction", "grad"]
 
@@ -100,6 +103,7 @@ class GradFunction:
         self._integers = Integers(self._name)
         self._lock = threading.RLock()
         self._direct = DirectCalls()
+        self._jit: JitFunctions | None = None
         self._methods: dict[int, GradFunction] = {}  # of instances, by their ids
         self.__dict__.update({name: Method.of(getattr(self, name)) for name in DIRECT_METHODS})
         self.stats = Stats()
@@ -114,7 +118,7 @@ class GradFunction:
         """The method of an instance: it shares programs and statistics with the function, and has direct calls of its own."""
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
-        made._prefix, made._direct = (instance,), DirectCalls()
+        made._prefix, made._direct, made._jit = (instance,), DirectCalls(), None
         for name in DIRECT_METHODS:
             del made.__dict__[name]
         made.__dict__.update({name: Method.of(getattr(made, name)) for name in DIRECT_METHODS})
@@ -491,9 +495,16 @@ class GradFunction:
         return self._latest().explain()
 
     @property
-    def jit(self) -> Any:
-        """Numba functions for use in other compiled code. Not yet."""
-        raise not_yet(f"{self._name}.jit", "call it from Python")
+    def jit(self) -> JitFunctions:
+        """The function and its derivatives as numba functions, for code compiled by `numba.njit`: `.value`, `.grad`, `.value_and_grad`,
+        `.jacobian`, `.hessian`.
+        """
+        from .jit import JitFunctions  # with it comes numba
+
+        with self._lock:
+            if self._jit is None:
+                self._jit = JitFunctions(self)
+            return self._jit
 
     def export(self, path: Any = None) -> Any:
         """A standalone module. Not yet."""

@@ -42,14 +42,15 @@ if TYPE_CHECKING:
     from .structure import Tree
     from .traced_program import TracedProgram
 
-__all__ = ["DIRECT_METHODS", "DirectCalls", "Method", "entry_spec", "out_arrays"]
+__all__ = ["DIRECT_METHODS", "WHOLE_FORMS", "DirectCalls", "IndirectError", "Method", "entry_spec", "out_arrays", "result_of"]
 
+WHOLE_FORMS = ("value", "grad", "value_and_grad", "jacobian", "hessian")  # that take the function's own arguments only
 DIRECT_METHODS = ("grad", "value_and_grad", "vjp", "jvp", "hvp", "jacobian", "hessian")
 MOST_SHAPES = 1024
 MOST_PROGRAMS = 4  # of one function and method; further ones are called the ordinary way
 
 
-class _IndirectError(Exception):
+class IndirectError(Exception):
     """Something that emitted code does not take apart or make."""
 
 
@@ -65,23 +66,12 @@ def entry_spec(call: Call, form: str, kwargs: dict[str, Any], chosen: Chosen | N
     program = call.program
     captured = [ArrayArgument(program.leaves + k) for k in range(len(program.hidden))]
     try:
-        result: Structure
         arguments, keywords = _arguments(call, kwargs)
         last = len(arguments) - len(keywords)
         whole = (*arguments[:last], *captured, *arguments[last:])
-        if form == "value":
-            return EntrySpec(whole, _made(program.result, _outputs(len(program.graph.outputs))), keywords)
+        if form in WHOLE_FORMS:
+            return EntrySpec(whole, result_of(program, form, chosen), keywords)
         assert chosen is not None
-        if form == "grad":
-            return EntrySpec(whole, _gradients(chosen, 0), keywords)
-        if form == "jacobian":
-            return EntrySpec(whole, _jacobian(program, chosen), keywords)
-        if form == "hessian":
-            n = len(chosen.leaves)
-            rows = iter([_gradients(chosen, k) for k in range(0, n * n, n)])
-            return EntrySpec(whole, _for_each_leaf(chosen, lambda: next(rows)), keywords)
-        if form == "value_and_grad":
-            return EntrySpec(whole, (0, _gradients(chosen, 1)), keywords)
         if keywords:
             return None
         graph = program.graph
@@ -94,10 +84,30 @@ def entry_spec(call: Call, form: str, kwargs: dict[str, Any], chosen: Chosen | N
         items = [_further_like(tree, value, nodes) for tree, value in zip(chosen.trees, given if several else (given,), strict=True)]
         vectors = TupleArgument(tuple(items)) if several else items[0]
         together: Argument = TupleArgument(tuple(arguments)) if type(call.given) is tuple else arguments[0]
-        result = _gradients(chosen, 0) if form == "hvp" else _made(program.result, _outputs(len(graph.outputs)))
+        result = _gradients(chosen, 0) if form == "hvp" else result_of(program, "value", chosen)
         return EntrySpec((together, vectors, *captured), result)
-    except (_IndirectError, ValueError, StopIteration):  # ValueError: fewer vectors than arguments
+    except (IndirectError, ValueError, StopIteration):  # ValueError: fewer vectors than arguments
         return None
+
+
+def result_of(program: TracedProgram, form: str, chosen: Chosen | None) -> Structure:
+    """The result of one of `WHOLE_FORMS`, with positions of outputs in place of its leaves.
+
+    Raises:
+        IndirectError: it has a structure that emitted code does not make.
+    """
+    if form == "value":
+        return _made(program.result, _outputs(len(program.graph.outputs)))
+    assert chosen is not None
+    if form == "grad":
+        return _gradients(chosen, 0)
+    if form == "value_and_grad":
+        return 0, _gradients(chosen, 1)
+    if form == "jacobian":
+        return _jacobian(program, chosen)
+    n = len(chosen.leaves)
+    rows = iter([_gradients(chosen, k) for k in range(0, n * n, n)])
+    return _for_each_leaf(chosen, lambda: next(rows))
 
 
 def _arguments(call: Call, kwargs: dict[str, Any]) -> tuple[list[Argument], tuple[str, ...]]:
@@ -109,10 +119,10 @@ def _arguments(call: Call, kwargs: dict[str, Any]) -> tuple[list[Argument], tupl
         if passed:
             found[label] = _argument(tree, value, flat.leaves, iter(range(start, len(flat.leaves))))
         elif tree.kind != "static":
-            raise _IndirectError  # a default that is an input
+            raise IndirectError  # a default that is an input
     by_position = [label for label in found if label not in kwargs]
     if len(by_position) + len(kwargs) != len(found) or any(name not in found for name in kwargs):
-        raise _IndirectError
+        raise IndirectError
     return [found[label] for label in (*by_position, *kwargs)], tuple(kwargs)
 
 
@@ -128,9 +138,9 @@ def _argument(tree: Tree, value: Any, leaves: Sequence[Any], positions: Iterator
             return ScalarArgument(position, type(value))
         if value is leaves[position]:
             return ArrayArgument(position)
-        raise _IndirectError
+        raise IndirectError
     if tree.kind not in ("tuple", "list", "dict"):
-        raise _IndirectError
+        raise IndirectError
     kind = type(value)
     parts = value.values() if tree.kind == "dict" else value
     items = tuple(_argument(child, part, leaves, positions) for child, part in zip(tree.children, parts, strict=True))
@@ -140,7 +150,7 @@ def _argument(tree: Tree, value: Any, leaves: Sequence[Any], positions: Iterator
         return ListArgument(items)
     if kind is dict and all(type(key) in (str, int) for key in value):
         return DictArgument(tuple(value), items)
-    raise _IndirectError
+    raise IndirectError
 
 
 def _further(node: Node, value: Any, position: int) -> Argument:
@@ -149,7 +159,7 @@ def _further(node: Node, value: Any, position: int) -> Argument:
         return FloatArgument(position)
     if type(value) is np.ndarray and value.dtype == node.dtype and value.ndim == node.ndim:
         return ArrayArgument(position)
-    raise _IndirectError
+    raise IndirectError
 
 
 def _further_tree(tree: Tree, value: Any, nodes: Iterator[tuple[int, Node]]) -> Argument:
@@ -157,10 +167,10 @@ def _further_tree(tree: Tree, value: Any, nodes: Iterator[tuple[int, Node]]) -> 
     if tree.kind == "tuple" and tree.info is tuple and type(value) is tuple:
         return TupleArgument(tuple(_further_tree(t, v, nodes) for t, v in zip(tree.children, value, strict=True)))
     if tree.kind not in ("traced", "array", "weak"):
-        raise _IndirectError
+        raise IndirectError
     position, node = next(nodes)
     if node.dtype.kind != "f":
-        raise _IndirectError
+        raise IndirectError
     return _further(node, value, position)
 
 
@@ -168,13 +178,13 @@ def _further_like(tree: Tree, value: Any, nodes: Iterator[tuple[int, Node]]) -> 
     """Tangents or vectors in the structure of an argument, of which each leaf must be floating."""
     if tree.kind in ("weak", "array"):
         if not is_float(tree):
-            raise _IndirectError
+            raise IndirectError
         position, node = next(nodes)
         return _further(node, value, position)
     if tree.kind == "dict" and type(value) is dict and tree.info == (dict, tuple(value)):
         return DictArgument(tuple(value), tuple(_further_like(t, v, nodes) for t, v in zip(tree.children, value.values(), strict=True)))
     if tree.kind not in ("tuple", "list") or tree.info is not type(value) or type(value) not in (tuple, list):
-        raise _IndirectError
+        raise IndirectError
     items = tuple(_further_like(t, v, nodes) for t, v in zip(tree.children, value, strict=True))
     return TupleArgument(items) if type(value) is tuple else ListArgument(items)
 
@@ -190,7 +200,7 @@ def _made(tree: Tree, leaf: Callable[[Tree], Structure]) -> Structure:
         return ListResult(items)
     if tree.kind == "dict" and tree.info[0] is dict:
         return DictResult(tuple(tree.info[1]), items)
-    raise _IndirectError
+    raise IndirectError
 
 
 def _outputs(count: int) -> Callable[[Tree], Structure]:
@@ -201,7 +211,7 @@ def _outputs(count: int) -> Callable[[Tree], Structure]:
         if tree.kind != "static":
             return next(positions)
         if tree.info.value is not None:
-            raise _IndirectError
+            raise IndirectError
         return None
 
     return leaf
@@ -226,7 +236,7 @@ def _jacobian(program: TracedProgram, chosen: Chosen) -> Structure:
     def leaf(tree: Tree) -> Structure:
         smooth = tree.kind != "static" and next(nodes).dtype.kind == "f"
         if tree.kind == "static" and tree.info.value is not None:
-            raise _IndirectError
+            raise IndirectError
         return _gradients(chosen, next(starts)) if smooth else None
 
     return _made(program.result, leaf)

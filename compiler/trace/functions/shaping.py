@@ -113,7 +113,7 @@ def expand_dims(a: Any, axis: Any) -> Any:
 def squeeze(a: Any, axis: Any = None) -> Any:
     x = array(a)
     known = x.node.shape
-    axes = [k for k, s in enumerate(known) if s == 1] if axis is None else axes_of(axis, x.ndim)
+    axes = [k for k, s in enumerate(known) if sizes.equal(s, 1)] if axis is None else axes_of(axis, x.ndim)
     for k in axes:
         if not sizes.equal(known[k], 1):
             raise ShapeError(f"cannot select an axis to squeeze out which has size not equal to one: axis {k} has {known[k]}")
