@@ -10,7 +10,7 @@ from .differentiate import jvp, ones_like, vjp, zeros_like
 from .errors import DifferentiationError
 from .ir import Graph, Node, make, toposort
 from .ops.rules import aval_text
-from .rewrite import DEFAULT_LEVELS, SAME_TERMS, Step, compensate, compress, expand, factors_out, share_divisions, simplify, sum_along_inner
+from .rewrite import DEFAULT_LEVELS, SAME_TERMS, Step, compress, factors_out, finish, prepare, share_divisions
 from .stages import stage
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Gra
     _check(graph, "trace")
     levels = DEFAULT_LEVELS if options.rounding else SAME_TERMS
     with stage("stabilise"):
-        outputs, first = simplify(graph.outputs, levels, stabilise=options.stabilise, fastmath=options.fastmath, last=False)
-        outputs, expanded = expand(outputs) if options.stabilise else (outputs, [])
+        outputs, first = prepare(graph.outputs, levels, stabilise=options.stabilise, fastmath=options.fastmath)
         stable = _check(graph.with_outputs(outputs), "stabilise")
     with stage("differentiate"):
         differentiated = _check(differentiate(stable, request), "differentiate")
@@ -98,9 +97,7 @@ def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Gra
             from .loops import keep_what_is_read  # it needs the interpreter
 
             outputs = keep_what_is_read(outputs)
-        outputs, second = simplify(sum_along_inner(outputs), levels, stabilise=options.stabilise, fastmath=options.fastmath)
-        outputs, again = expand(outputs) if options.stabilise else (outputs, [])
-        outputs, corrected = compensate(outputs) if options.stabilise else (outputs, [])
+        outputs, second = finish(outputs, levels, stabilise=options.stabilise, fastmath=options.fastmath)
         outputs = factors_out(share_divisions(outputs)) if options.rounding else outputs
         simplified = _check(differentiated.with_outputs(outputs), "simplify")
-    return differentiated, simplified, (*first, *expanded, *compressed, *second, *again, *corrected)
+    return differentiated, simplified, (*first, *compressed, *second)

@@ -35,7 +35,8 @@ def _shown(filename: str) -> str:
     return str(named[1]) if named else os.path.basename(filename)
 
 
-def _is_own(filename: str) -> bool:
+def is_own(filename: str) -> bool:
+    """Whether a file is chainrule's, NumPy's or SciPy's."""
     own = _OWN.get(filename)
     if own is None:
         path = os.path.abspath(filename)
@@ -64,7 +65,7 @@ def user_site(skip: int = 1) -> Site | None:
     frame = sys._getframe(skip)
     while frame is not None:
         filename = frame.f_code.co_filename
-        if not _is_own(filename):
+        if not is_own(filename):
             return Site(filename, _line(frame))
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -134,6 +134,9 @@ class Latex(Typeset):
     def axis(self, places: tuple[int, ...] | None) -> list[str]:
         return [] if places is None else [rf"\text{{axis {', '.join(map(str, places))}}}"]
 
+    def vector(self, elements: Sequence[str]) -> Written:
+        return rf"\left[{self.listed(elements)}\right]", ATOM
+
     def listed(self, texts: Sequence[str]) -> str:
         return r",\ ".join(texts)
 

@@ -4,17 +4,19 @@ What is deep is cut off: the text of a node takes bounded time, however large it
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from ..ir import Node
 from ..op import Names
+from ..sizes import Size
 from . import numbers
 from .algebra import Table
 from .arrange import Arranger
+from .places import Place, index, of_positions, window
 from .shown import Shown, make, number, product
-from .terms import Presented
+from .terms import Label, Presented
 from .text import Writer
 
 __all__ = ["LONGEST", "SHIFT", "Literal"]
@@ -30,9 +32,12 @@ _CUT = "..."
 class Literal:
     """Writes nodes with a writer, which knows what arguments and sizes are called."""
 
-    def __init__(self, writer: Writer, measure: Literal | None = None) -> None:
-        """`measure` writes the plain text by whose length is decided how much is shown; by default that is what is written."""
-        self._writer, self._measure = writer, measure or self
+    def __init__(self, writer: Writer, measure: Literal | None = None, moves: bool = True) -> None:
+        """`measure` writes the plain text by whose length is decided how much is shown; by default that is what is written.
+
+        `moves`: show what only says which element goes where.
+        """
+        self._writer, self._measure, self._moves = writer, measure or self, moves
         self._leaves: dict[Node, Shown] = {} if measure is None else measure._leaves
         self._depths: dict[Node, int] = {}  # of what is written without names
 
@@ -60,13 +65,19 @@ class Literal:
                 if at not in self._leaves:
                     self._leaves[at] = leaf(at)
                 return self._leaves[at]
+            if not self._moves and at.op.kind == "movement" and len(at.inputs) == 1:
+                return show(at.inputs[0], left)
+            base, places = index(at, known)
+            if base is not at:
+                shown = show(base, left)
+                return replace(_taken(shown, places), sites=at.sites) if places else shown
             if left <= 0 or pieces > _MOST_PIECES:
                 return make("symbol", data=_CUT)
             held = _held(at)
             if held is not None and known.keys().isdisjoint(at.inputs):
                 return replace(make("call", [show(held, left - 1)], data=(_SHIFT, ())), sites=at.sites)
-            args = [show(i, left - (at.op.name not in _UNSEEN)) for i in at.inputs]
-            return replace(_SHOWN.get(at.op.name, _call)(at, args), sites=at.sites)
+            args = [show(i, left - 1) for i in at.inputs]
+            return replace((_loop if at.op.body else _SHOWN.get(at.op.name, _call))(at, args), sites=at.sites)
 
         shown = show(node, depth)
         return None if pieces > _MOST_PIECES else self._writer.write(shown)
@@ -88,13 +99,51 @@ def _const(node: Node) -> Shown:
     return Arranger(table, {}).show(numbers.read(table, node.value))
 
 
-def _size(node: Node) -> Shown:
+def _size(size: Size) -> Shown:
     table = Table()
-    return Arranger(table, {}).show(table.size(node.param("size")))
+    return Arranger(table, {}).show(table.size(size))
+
+
+def _taken(array: Shown, places: Sequence[Place]) -> Shown:
+    """An array with an index behind it."""
+    starts = []
+    for place in places:
+        last = place.kind == "at" and place.start != 0 and place.start == place.dimension - 1
+        starts += [_size(-1 if last else place.start)] if place.kind in ("at", "slice") else []
+    specs = tuple(("new" if p.kind == "wide" else p.kind, p.size, p.dimension, p.step) for p in places)
+    return make("take", [array, *starts], data=specs)
+
+
+def _position(node: Node) -> Shown:
+    shown, places = make("position", data=node.shape[node.param("axis")]), of_positions(node)
+    return _taken(shown, places) if places else shown
+
+
+def _place(node: Node, args: list[Shown]) -> Shown:
+    return make("call", [*args, _taken(make("symbol", data=""), window(node))], data=(_PLACED, ()))
 
 
 def _call(node: Node, args: list[Shown]) -> Shown:
     return make("apply" if node.op.kind == "elementwise" else "call", args, data=(node.op, node.params))
+
+
+def _concatenate(node: Node, args: list[Shown]) -> Shown:
+    """Numbers side by side are a vector."""
+    return _call(node, [_one(arg, operand) for arg, operand in zip(args, node.inputs, strict=True)])
+
+
+def _one(shown: Shown, node: Node) -> Shown:
+    """A vector of one number as that number, and the axis that it was given."""
+    if shown.kind == "take" and [spec[0] for spec in shown.data] == ["new"]:
+        return make("full", shown.args, (Label("one", 1),))
+    return make("full", [shown], (Label("one", 1),)) if shown.kind == "number" and node.shape == (1,) else shown
+
+
+def _loop(node: Node, args: list[Shown]) -> Shown:
+    """Without rows where there are none to walk along."""
+    given = [a for a, i in zip(args, node.inputs, strict=True) if 0 not in i.shape]
+    places = ", ".join(f"{{{k}}}" for k in range(len(given)))
+    return make("call", given, data=(Presented(node.op.name, Names(text=f"{node.op.name}({places})")), ()))
 
 
 def _permute(node: Node, args: list[Shown]) -> Shown:
@@ -135,12 +184,13 @@ def _contract(node: Node, args: list[Shown]) -> Shown:
 
 
 _LEAVES: dict[str, Callable[[Node], Shown]] = {
-    "input": lambda n: make("symbol", data=n.param("name")), "const": _const, "size": _size,
-    "iota": lambda n: make("position", data=n.shape[n.param("axis")]),
+    "input": lambda n: make("symbol", data=n.param("name")), "const": _const,
+    "size": lambda n: _size(n.param("size")), "iota": _position,
 }
 _EINSUM = Presented("einsum", Names(text="einsum({0}, {1}, {2})"))
 _SHIFT = Presented(SHIFT, Names(text=f"{SHIFT}({{0}})"))
-_UNSEEN = frozenset({"expand", "cast"})  # written as their operand
+_PLACED = Presented("place", Names(text="place({0}, {1})"))
+_UNSEEN = frozenset({"expand", "cast"})
 _SHOWN: dict[str, Callable[[Node, list[Shown]], Shown]] = {
     "add": lambda n, a: make("add", a, data=(False, False)),
     "sub": lambda n, a: make("add", a, data=(False, True)),
@@ -150,4 +200,5 @@ _SHOWN: dict[str, Callable[[Node, list[Shown]], Shown]] = {
     "pow": lambda n, a: make("power", a),
     "square": lambda n, a: make("power", [*a, number(2)]),
     "permute": _permute, "sum": _along, "prod": _along, "max": _along, "min": _along, "contract": _contract,
+    "place": _place, "concatenate": _concatenate,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from html import escape
 
@@ -16,6 +16,7 @@ from ..provenance import Site
 from . import numbers
 from .latex import GREEK
 from .layout import translated
+from .lines import CLOSE, OPEN, rows
 from .shown import Shown
 from .terms import Function, Label
 from .text import ADD, ATOM, INSIDE, MUL, POWER, Written
@@ -25,12 +26,12 @@ __all__ = ["Mark", "MathML", "elements"]
 
 Mark = Callable[[Iterable[Site]], str]  # attributes of an element that comes from these lines; empty: none
 
-_OPEN, _CLOSE = "\ue000", "\ue001"  # around the name of an element
-_TOKEN = re.compile(rf"{_OPEN}(.*?){_CLOSE}|(\d+(?:\.\d+)?(?:e[+-]?\d+)?)|([^\W\d]\w*(?:\.\w+)*)|(\.\.\.|\*\*|[<>=!+]=|\s+|.)", re.DOTALL)
-_ELEMENT = re.compile(f"{_OPEN}.*?{_CLOSE}")
+_TOKEN = re.compile(rf"{OPEN}(.*?){CLOSE}|(\d+(?:\.\d+)?(?:e[+-]?\d+)?)|([^\W\d]\w*(?:\.\w+)*)|(\.\.\.|\*\*|[<>=!+]=|\s+|.)", re.DOTALL)
+_ELEMENT = re.compile(f"{OPEN}.*?{CLOSE}")
 _TIMES = "<mo lspace='0.1em' rspace='0.1em'>\u2062</mo>"  # invisible
 _OPERATORS = {"-": "\u2212", "...": "…", "+=": "+=", "<=": "\u2264", ">=": "\u2265", "!=": "\u2260", "==": "="}
 _CLOSED, _FENCES = (")", "]", "..."), ("|", "‖")
+_WHERE = "<mtext>where\u00a0</mtext>"
 _LEFT = "style='text-align:left'"
 _CONSTANTS = {"pi": "π", "E": "e", "inf": "∞"}
 _GREEK = {name: unicodedata.lookup(f"GREEK {'SMALL' if name.islower() else 'CAPITAL'} LETTER {name.upper().replace('LAMBDA', 'LAMDA')}")
@@ -38,10 +39,10 @@ _GREEK = {name: unicodedata.lookup(f"GREEK {'SMALL' if name.islower() else 'CAPI
 _SERIES = {"sum": "∑", "prod": "∏"}
 
 
-def elements(text: str) -> str:
-    """The text of a `MathML` writer as elements, in one row."""
-    parts = []
-    sign = True  # whether a minus that came now would be one, rather than a difference: there is nothing yet that it could follow
+def elements(text: str, goes_on: bool = False) -> str:
+    """The text of a `MathML` writer as elements, in one row; `goes_on`: one that follows another."""
+    parts = ["<mspace width='1.5em'/>"] if goes_on else []
+    sign = not goes_on  # whether a minus that came now would be one, rather than a difference: there is nothing yet that it could follow
     for match in _TOKEN.finditer(text):
         name, number, letters, operator = match.groups()
         if operator == INSIDE or (operator and operator.isspace()):
@@ -59,15 +60,22 @@ def elements(text: str) -> str:
             parts.append(f"<mo fence='true' lspace='0' rspace='0'>{operator}</mo>")
             sign = before  # it opens where a sign could come
         else:
-            form = " form='prefix'" if operator == "-" and before else ""
+            first = goes_on and not any(part.startswith(("<mi", "<mn", "<mo")) for part in parts)
+            form = " form='prefix'" if operator == "-" and before else " form='infix'" if first and operator in "+-" else ""
             parts.append(f"<mo{form}>{escape(_OPERATORS.get(operator, operator))}</mo>")
     return f"<mrow>{''.join(parts)}</mrow>"
+
+
+def _in_rows(text: str) -> Iterator[str]:
+    """The text as rows of elements, none of which is too wide."""
+    for k, row in enumerate(rows(text)):
+        yield elements(row, goes_on=k > 0)
 
 
 def _element(name: str, *parts: str, attributes: str = "") -> str:
     """An element of rows; a row of one part is that part."""
     inner = parts[0] if name == "mrow" else "".join(_element("mrow", part) for part in parts)
-    return f"{_OPEN}{name}{attributes}{_CLOSE}{inner}{_OPEN}/{name}{_CLOSE}"
+    return f"{OPEN}{name}{attributes}{CLOSE}{inner}{OPEN}/{name}{CLOSE}"
 
 
 class MathML(Typeset):
@@ -89,11 +97,14 @@ class MathML(Typeset):
 
     def whole(self, main: str, definitions: list[tuple[str, str]]) -> str:
         """A formula and the definitions of its shared sub-terms, below each other."""
-        if not definitions:
-            return elements(main)
-        rows = [elements(main), *(elements(f"{self.letters(name)} = {text}") for name, text in definitions)]
-        rows[1] = f"<mtext>where\u00a0</mtext>{rows[1]}"
-        return f"<mtable>{''.join(f'<mtr><mtd {_LEFT}>{row}</mtd></mtr>' for row in rows)}</mtable>"
+        lines = list(_in_rows(main))
+        for k, (name, text) in enumerate(definitions):
+            first, *others = _in_rows(f"{self.letters(name)} = {text}")
+            indent = f"<mphantom>{_WHERE}</mphantom>"
+            lines += [(indent if k else _WHERE) + first, *(indent + other for other in others)]
+        if len(lines) == 1:
+            return lines[0]
+        return f"<mtable displaystyle='true'>{''.join(f'<mtr><mtd {_LEFT}>{line}</mtd></mtr>' for line in lines)}</mtable>"
 
     def rational(self, value: Fraction) -> Written:
         size = abs(value)
@@ -154,7 +165,10 @@ class MathML(Typeset):
     def binding(self, written: Written, shown: Shown) -> Written:
         """What is one element needs no brackets but as the base of a power."""
         template = self.template(shown.data[0])
-        return (written[0], POWER) if template.startswith(_OPEN) and template.endswith(_CLOSE) else written
+        return (written[0], POWER) if template.startswith(OPEN) and template.endswith(CLOSE) else written
+
+    def listed(self, texts: Sequence[str]) -> str:
+        return ", ".join(texts)
 
     # ------------------------------------------------------------------------------------------ arrays
     def raised(self, text: str, above: str) -> str:

@@ -106,6 +106,9 @@ class NumpySource(Writer):
         equation = ",".join(map(letters_of, shown.data)) + "->" + letters_of(out)
         return self.called("einsum", repr(equation), *map(self.write, shown.args))
 
+    def vector(self, elements: Sequence[str]) -> Written:
+        return self.called("array", super().vector(elements)[0])
+
     def call(self, shown: Shown) -> Written:
         if not shown.data[0].names.numpy:
             raise NotYetError(f"there is no NumPy expression for {shown.data[0].name} yet")

@@ -13,13 +13,15 @@ from html import escape
 from itertools import count
 from typing import Literal as Choice, NamedTuple, overload
 
+from .. import sizes
 from ..differentiate import Passed, recording
-from ..ir import Graph, Node
+from ..ir import Graph, Node, toposort
 from ..provenance import Site
-from ..rewrite import Level, Step, simplify, sum_along_inner
+from ..rewrite import Level, Step, finish, prepare
 from .literal import SHIFT, Literal
 from .mathml import Mark, elements
 from .prepare import derive
+from .text import Writer
 
 __all__ = ["DerivationStep", "Passes", "Steps"]
 
@@ -30,6 +32,7 @@ _MOST_DRAWN = 100  # of these, as mathematics rather than text
 _SHORT = 16  # characters: a longer operand that both sides of a step have is named
 _NEAR = 200  # nodes of each side that are searched for common operands
 _LETTERS = "uvwzpqr"
+_ALIKE, _MOVED, _POLYNOMIAL = "whose sides are written alike", "that only move elements", "inside the polynomial of a series"
 
 
 class Passes(NamedTuple):
@@ -44,14 +47,14 @@ class Passes(NamedTuple):
 
     def run(self) -> list[tuple[Phase, Step | Passed]]:
         """The log of the passes, in order."""
-        before, first = simplify(self.graph.outputs, stabilise=self.stabilise, fastmath=self.fastmath, last=False)
+        before, first = prepare(self.graph.outputs, stabilise=self.stabilise, fastmath=self.fastmath)
         stable = self.graph.with_outputs(before)
         passed: list[Passed] = []
         node = before[self.output]
         if self.names:
             with recording(passed):
                 node = derive(stable, self.output, self.names).node
-        _, second = simplify(sum_along_inner([node]), stabilise=self.stabilise, fastmath=self.fastmath)
+        _, second = finish([node], stabilise=self.stabilise, fastmath=self.fastmath)
         return [*(("stabilise", s) for s in first), *(("differentiate", p) for p in passed), *(("simplify", s) for s in second)]
 
 
@@ -69,7 +72,9 @@ class DerivationStep:
         level: how far both sides agree; None for a derivative.
         why: why the rule is sound.
         sites: the user's lines that made the expression.
-        alike: whether people write both sides in the same way (a square and a product with itself); then they are under their ops' names.
+        aside: why there is nothing to see for a reader, if so: both sides are written in the same way (a square and a product with
+            itself; then they are under their ops' names), elements only move, or it is about the coefficients of a series.
+        note: more about what was made.
         drawn: gives the same step with its expressions as text for `mathml.elements`.
     """
 
@@ -82,7 +87,8 @@ class DerivationStep:
     level: Level | None
     why: str
     sites: tuple[Site, ...]
-    alike: bool = False
+    aside: str = ""
+    note: str = ""
     drawn: Callable[[Mark], DerivationStep] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -96,16 +102,21 @@ class DerivationStep:
     def details(self) -> list[tuple[str, str]]:
         """What there is to say beside the expressions: (heading, text)."""
         head = "where" if self.level is None else "if"
-        found = [*(("with", f"{name} = {text}") for name, text in self.where), (head, self.condition), ("why", self.why),
-                 ("line", self.source)]
+        found = [*(("with", f"{name} = {text}") for name, text in self.where), ("as", self.note), (head, self.condition),
+                 ("why", self.why), ("line", self.source)]
         return [(heading, text) for heading, text in found if text]
 
     def _repr_html_(self) -> str:
         return self.html(lambda sites: "")
 
     def __str__(self) -> str:
+        return self.text(())
+
+    def text(self, known: Collection[tuple[str, str]]) -> str:
+        """For terminals, without the details that are known."""
         level = f" [{self.level.value}]" if self.level is not None else ""
-        return "\n".join([f"{self.rule}{level}: {self.before} -> {self.after}", *(f"    {h} {t}" for h, t in self.details())])
+        details = (f"    {heading} {text}" for heading, text in self.details() if (heading, text) not in known)
+        return "\n".join([f"{self.rule}{level}: {self.before} -> {self.after}", *details])
 
     def html(self, mark: Mark, draw: bool = True) -> str:
         """To be opened. `mark` gives further attributes of elements, from the lines; `draw`: as mathematics, rather than as text."""
@@ -135,6 +146,10 @@ class Steps(Sequence[DerivationStep]):
         self._taken = frozenset(str(n.param("name")) for n in passes.graph.inputs)
         self._cotangent = next(name for name in _letters("g") if name not in self._taken)
         self._literal, self._drawn, self._title, self._lines = literal, drawn, title, passes.lines
+        self._still = Literal(Writer(str, str, str), moves=False)
+        series = (step for _, step in self._log if isinstance(step, Step) and step.note and step.after.op.name == "where")
+        self._polynomials = frozenset(
+            node for step in series for node in set(toposort([step.after.inputs[1]])) - set(toposort([step.before])))
 
     def __len__(self) -> int:
         return len(self._log)
@@ -158,11 +173,12 @@ class Steps(Sequence[DerivationStep]):
     def _rewrite(self, phase: Phase, step: Step, literal: Literal) -> DerivationStep:
         rule = step.rule
         names = self._named(_common(step.before, step.after))
-        alike = self._literal.best(step.before, names) == self._literal.best(step.after, names)
+        alike, still = (written.best(step.before, names) == written.best(step.after, names) for written in (self._literal, self._still))
         before, after = ((literal.called if alike else literal.best)(side, names) for side in (step.before, step.after))
         condition = f"{' and '.join(map(str, rule.when))}, of {rule.before}" if rule.when else ""
+        note = step.note[0].format(self._literal.best(step.note[1], {})) if step.note else ""
         return DerivationStep(phase, rule.name, before, after, self._where(names, literal), condition, rule.level, rule.why,
-                              self._sites(step.sites), alike)
+                              self._sites(step.sites), _ALIKE if alike else _MOVED if still else "", note)
 
     def _derivative(self, phase: Phase, step: Passed, literal: Literal) -> DerivationStep:
         node = step.node
@@ -182,8 +198,10 @@ class Steps(Sequence[DerivationStep]):
             known = {cotangent: self._cotangent} if cotangent.inputs else {}
             before = f"{of(node)} = {literal.best(cotangent, known)}"
             after = ", ".join(f"{of(x)} += {literal.best(more, {**names, **known})}" for x, more in step.made)
+        moved = node.op.kind == "movement" and sizes.equal(*(sizes.product(n.shape) for n in (node, node.inputs[0])))
         return DerivationStep(phase, f"derivative of {node.op.name.rstrip('_')}", before, after, self._where(names, literal),
-                              node.op.kinks, None, "", self._sites(node.sites))
+                              node.op.kinks, None, "", self._sites(node.sites),
+                              _POLYNOMIAL if node in self._polynomials else _MOVED if moved else "")
 
     def _sites(self, sites: frozenset[Site]) -> tuple[Site, ...]:
         return tuple(sorted(sites if self._lines is None else sites & self._lines))
@@ -199,32 +217,61 @@ class Steps(Sequence[DerivationStep]):
     # ------------------------------------------------------------------------------------------ showing
     def _phases(self, most: int) -> Iterator[tuple[Phase, list[tuple[int, DerivationStep]]]]:
         number = count(1)  # of what is written out
-        shown = [(0 if step.alike else next(number), step) for step in self[:most]]
+        shown = [(0 if step.aside else next(number), step) for step in self[:most]]
         for phase in dict.fromkeys(step.phase for _, step in shown):
             yield phase, [(k, step) for k, step in shown if step.phase == phase]
 
     def _left_out(self, most: int) -> str:
         return f"and {len(self) - most} more steps" if len(self) > most else ""
 
+    def _shared(self, other: Steps | None) -> str:
+        """A phase that is the same in another derivation."""
+        if other is None or other is self:
+            return ""
+        first, same = ([entry for phase, entry in steps._log if phase == "stabilise"] for steps in (self, other))
+        return "stabilise" if first and first == same else ""
+
     def __str__(self) -> str:
-        lines = [f"{self._title or 'derivation'}: {len(self)} step{'s' * (len(self) != 1)}"]
-        for phase, steps in self._phases(_MOST_SHOWN):
-            lines.append(_heading(phase, steps))
-            lines += [f"  {k}. {step}".replace("\n", "\n   ") for k, step in steps if not step.alike]
-            lines += [f"  {alike}"] if (alike := _alike(steps)) else []
-        return "\n".join([*lines, self._left_out(_MOST_SHOWN)]).rstrip()
+        return f"{self._title or 'derivation'}: {len(self)} step{'s' * (len(self) != 1)}\n{self.text()}".rstrip()
 
     __repr__ = __str__
 
-    def html(self, mark: Mark, most: int = _MOST_SHOWN, drawn: int = _MOST_DRAWN) -> str:
-        """Steps to be opened, `most` of them, the first as mathematics; see `DerivationStep.html`."""
+    def text(self, after: tuple[str, Steps] | None = None) -> str:
+        """The steps for a terminal. What the details of one step say is not repeated in those of the next.
+
+        Args:
+            after: another derivation, by its title, that was shown before: a phase that is the same is not repeated.
+        """
+        lines: list[str] = []
+        known: set[tuple[str, str]] = set()
+        same = self._shared(after[1]) if after else ""
+        for phase, steps in self._phases(_MOST_SHOWN):
+            if after and phase == same:
+                lines.append(f"{phase}: as for {after[0]}")
+                continue
+            lines.append(_heading(phase, steps))
+            known = {(h, text) for h, text in known if h == "why"}
+            for k, step in steps:
+                if not step.aside:
+                    lines.append(f"  {k}. {step.text(known)}".replace("\n", "\n   "))
+                    whys = {detail for detail in known if detail[0] == "why"}
+                    known = whys | {detail for detail in step.details() if detail[0] in ("why", "line")}
+            lines += [f"  {aside}" for aside, _ in _asides(steps)]
+        return "\n".join([*lines, self._left_out(_MOST_SHOWN)]).rstrip()
+
+    def html(self, mark: Mark, most: int = _MOST_SHOWN, drawn: int = _MOST_DRAWN, after: tuple[str, Steps] | None = None) -> str:
+        """Steps to be opened, `most` of them, the first as mathematics; see `DerivationStep.html` and `text`."""
         parts: list[str] = []
+        same = self._shared(after[1]) if after else ""
         for phase, steps in self._phases(most):
+            if after and phase == same:
+                parts.append(f"<div><i>{escape(f'{phase}: as for {after[0]}')}</i></div>")
+                continue
             parts.append(f"<div><i>{escape(_heading(phase, steps))}</i></div>")
-            parts += [step.html(mark, k <= drawn) for k, step in steps if not step.alike]
-            if alike := _alike(steps):
-                hidden = "".join(step.html(mark, draw=False) for _, step in steps if step.alike)
-                parts.append(f"<details><summary><small>{escape(alike)}</small></summary>{hidden}</details>")
+            parts += [step.html(mark, k <= drawn) for k, step in steps if not step.aside]
+            for aside, hidden in _asides(steps):
+                inside = "".join(step.html(mark, draw=False) for step in hidden)
+                parts.append(f"<details><summary><small>{escape(aside)}</small></summary>{inside}</details>")
         return "".join([*parts, escape(self._left_out(most))])
 
     def _repr_html_(self) -> str:
@@ -247,13 +294,14 @@ def _heading(phase: Phase, steps: list[tuple[int, DerivationStep]]) -> str:
     return f"{phase}: {'; '.join(told)}" if told else phase
 
 
-def _alike(steps: list[tuple[int, DerivationStep]]) -> str:
-    """The steps that nobody sees in what is written."""
-    rules = Counter(step.rule for _, step in steps if step.alike)
-    if not rules:
-        return ""
-    named = ", ".join(f"{rule} ({n} times)" if n > 1 else rule for rule, n in rules.items())
-    return f"and {rules.total()} whose sides are written alike: {named}"
+def _asides(steps: list[tuple[int, DerivationStep]]) -> Iterator[tuple[str, list[DerivationStep]]]:
+    """The steps that a reader sees nothing in, by the reason, with what is said of them."""
+    for reason in (_ALIKE, _MOVED, _POLYNOMIAL):
+        found = [step for _, step in steps if step.aside == reason]
+        if found:
+            rules = Counter(step.rule for step in found)
+            named = ", ".join(f"{rule} ({n} times)" if n > 1 else rule for rule, n in rules.items())
+            yield f"and {len(found)} {reason}: {named}", found
 
 
 def _letters(letters: str) -> Iterator[str]:

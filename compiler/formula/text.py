@@ -243,6 +243,10 @@ class Writer:
 
     def call(self, shown: Shown) -> Written:
         function, params = shown.data
+        if getattr(function, "body", ""):  # a loop; there may be nothing that it walks along
+            return self.called(function.name, *(self.write(a) for a in shown.args if not any(label.size == 0 for label in a.axes)))
+        if function.name == "concatenate" and all(map(_is_one_element, shown.args)):
+            return self.vector([self.write(a.args[0]) for a in shown.args])
         named = {name: self.parameter(value) for name, value in zip(function.params, params, strict=True)}
         template = self.template(function)
         args = [self.of(a) for a in shown.args]
@@ -251,6 +255,10 @@ class Writer:
         if "axis" in named and named["axis"] != "None" and "axis" not in template and shown.args[0].ndim > 1:
             template = self.with_axis(template)
         return fill(template, args, named, self.enclose)
+
+    def vector(self, elements: Sequence[str]) -> Written:
+        """A vector of numbers."""
+        return f"[{', '.join(elements)}]", ATOM
 
     def listed(self, texts: Sequence[str]) -> str:
         """Several arrays as one operand."""
@@ -275,8 +283,8 @@ class Writer:
         values = iter(args)
         parts = []
         for kind, size, dimension, step in specs:
-            if kind == "whole":
-                parts.append(":")
+            if kind in ("whole", "new"):
+                parts.append(":" if kind == "whole" else "None")
             elif kind == "slice":
                 parts.append(self.slice(next(values), size, dimension, step))
             else:
@@ -295,7 +303,7 @@ class Writer:
             stop = self.stop(first + step * size, dimension) if step > 0 else "" if first + step * size == -1 else None
         else:
             stop = None
-        if step < 0 and stop is None and size == dimension:
+        if step < 0 and not stop and size == dimension:
             return "::-1" if step == -1 else f"::{step}"
         text = "" if first == 0 and start.kind == "number" else self.write(start)
         if stop is None:
@@ -331,3 +339,8 @@ class Writer:
         name = "sum" if function is None else function.name
         labels = "_".join(map(self.label_name, bound))
         return f"{name}_{labels} {self.inside(shown.args[0], MUL)}", ADD
+
+
+def _is_one_element(shown: Shown) -> bool:
+    """Whether it is a vector of one number."""
+    return shown.kind == "full" and [label.size for label in shown.axes] == [1] and not shown.args[0].axes

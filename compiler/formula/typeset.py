@@ -136,6 +136,8 @@ class Typeset(Writer):
         base, *rest = shown.args
         if base.kind == "eye" and sorted(spec[0] for spec in shown.data) == ["at", "whole"]:  # a unit vector
             return self.lowered("e", self.write(rest[0])), ATOM
+        if base.data == "":  # an index alone
+            return f"[{self.subscript(shown.data, rest)}]", ATOM
         return self.lowered(self.inside(base, ATOM), self.subscript(shown.data, rest)), ATOM
 
     def gather(self, shown: Shown) -> Written:

@@ -27,12 +27,16 @@ STEPS_PER_NODE = 100  # far more than any rule set needs; only a term that grows
 
 
 class Step(NamedTuple):
-    """One application of a rule, for people to read: `rule` turned `before` into `after`; `sites` made `before`."""
+    """One application of a rule, for people to read: `rule` turned `before` into `after`; `sites` made `before`.
+
+    `note`: more about what was made, in which `{}` stands for a node.
+    """
 
     rule: Rule
     before: Node
     after: Node
     sites: frozenset[Site]
+    note: tuple[str, Node] | None = None
 
     def __str__(self) -> str:
         return f"{self.rule.name}: {self.before!r} -> {self.after!r}"

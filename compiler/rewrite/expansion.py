@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -30,6 +31,7 @@ LARGEST_TREE = 10**6  # the same, shared ones counted as often as they are used
 MOST = 24  # functions of a program that are looked at
 TERMS = 40  # of the interpolating polynomial; two thirds of them may be used
 MOST_TERMS = 18
+SHOWN, LARGEST_DENOMINATOR = 3, 10**7  # terms, and coefficients as fractions, in what is told of a series
 SMALL = np.array([1e-3, 1e-6, -1e-3, -1e-6])
 CENTRES = (0.0, 1.0)  # where functions are looked at, beside the infinities
 PLACES = (*CENTRES, math.inf, -math.inf)
@@ -58,11 +60,21 @@ class Fit:
         argument = f.square(t) if self.step == 2 else t
         total: Node | float = self.coefficients[-1]
         for c in reversed(self.coefficients[:-1]):
-            total = argument * total + c
+            total = _sum(argument, total, c)
         power = _power(t, abs(self.order))
         if power is None:
             return total if isinstance(total, Node) else f.where(f.eq(t, t), total, t)
         return power * total if self.order > 0 else total / power
+
+    def __str__(self) -> str:
+        powers = [self.order + k * self.step for k in range(len(self.coefficients))]
+        text = ""
+        for c, power in list(zip(self.coefficients, powers, strict=True))[:SHOWN]:
+            sign = ("-" if c < 0 else "") if not text else " - " if c < 0 else " + "
+            size = _coefficient(abs(c))
+            unit = "" if power == 0 else "t" if power == 1 else f"t**{power}" if power > 0 else f"t**({power})"
+            text += sign + (size if not unit else unit if size == "1" else f"{size}*{unit}")
+        return f"{text}{' + ...' if len(powers) > SHOWN else ''}"
 
     def agrees_at_zero(self, value: float) -> bool:
         """Whether a program that has this value at 0 has the limit there, or none; else it has one that somebody chose."""
@@ -70,6 +82,20 @@ class Fit:
             return True
         limit = 0.0 if self.order > 0 else math.inf if self.order < 0 else self.coefficients[0]
         return math.isclose(value, limit, rel_tol=1e-6)
+
+
+def _coefficient(value: float) -> str:
+    """A coefficient as a fraction of small numbers, where it is one."""
+    near = Fraction(value).limit_denominator(LARGEST_DENOMINATOR)
+    return str(near) if float(near) == value else f"{value:.6g}"
+
+
+def _sum(argument: Node, factor: Node | float, constant: float) -> Node:
+    """`argument * factor + constant` without signs of constants that would be written out again."""
+    if not isinstance(factor, Node) and factor < 0 < constant:
+        return constant - argument * -factor
+    product = argument * factor
+    return product - -constant if constant < 0 else product + constant
 
 
 def _power(t: Node, exponent: int) -> Node | None:
@@ -100,6 +126,12 @@ class _Functions:
         with np.errstate(all="ignore"):
             for node in order:
                 self._look(node)
+
+    def variable(self, node: Node) -> Node:
+        """What a function is one of."""
+        found = self.of[node]
+        assert found is not None
+        return found
 
     def _look(self, node: Node) -> None:
         variables = {self.of[i] for i in node.inputs} - {None}
@@ -188,8 +220,8 @@ def expand(outputs: Sequence[Node]) -> tuple[list[Node], list[Step]]:
     for _, node in zip(range(MOST), _walk(pending, functions, made), strict=False):
         replaced = _replaced(node, functions)
         if replaced is not None:
-            made[node] = replaced
-            steps.append(Step(EXPANSION, node, replaced, node.sites))
+            made[node], told = replaced
+            steps.append(Step(EXPANSION, node, made[node], node.sites, (told, functions.variable(node))))
     return (rebuild(outputs, made), steps) if made else (list(outputs), [])
 
 
@@ -216,21 +248,23 @@ def _walk(pending: list[Node], functions: _Functions, made: dict[Node, Node]) ->
 
 
 # ------------------------------------------------------------------------------------------------ what is put for it
-def _replaced(node: Node, functions: _Functions) -> Node | None:
-    x = functions.of[node]
-    assert x is not None
+def _replaced(node: Node, functions: _Functions) -> tuple[Node, str] | None:
+    """What is put for a function, and which series that has, of `{}`; None where none was found."""
+    x = functions.variable(node)
     below = set(toposort([x]))
     own = [n for n in toposort([node]) if n not in below]
     if len(own) > LARGEST:
         return None
     before, current.sites = current.sites, node.sites
     try:
-        made = node
+        made, told = node, []
         for fit, place, sign in _fits(_sampler(node, x), functions.cancels[node], functions.at_centres(node), _points(own)):
             made = _chosen(made, x, fit, place, sign)
+            t = "{}" if place == 0 else f"{{}} - {place:g}" if math.isfinite(place) else f"{'-' if sign < 0 else ''}1/({{}})"
+            told.append(f"{fit} where {'0 < t' if sign else '|t|'} < {fit.radius:.6g}, t = {t}")
     finally:
         current.sites = before
-    return None if made is node else made
+    return None if made is node else (made, "; ".join(told))
 
 
 def _points(nodes: Sequence[Node]) -> list[float]:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...compiler.differentiate import is_differentiable
 from ...compiler.ir import Graph, Node, toposort
-from ...compiler.provenance import Site
+from ...compiler.provenance import Site, is_own
 from ...compiler.rewrite import Level, Step
 from ...compiler.rewrite.rule import Rule
 from ...compiler.stages import STAGES
 from ...compiler.text import dtype_text, node_lines
 from ..function.structure import leaf_names
+from .bodies import bodies, operations
 
 if TYPE_CHECKING:
     from ...compiler.formula import Formula
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Content", "Line", "Picture", "Row", "Use", "gather"]
 
+NO_SOURCE = "the source is not to be had: it was typed at a prompt, or made by exec"
 MOST_LINES = 400  # of one listing; a report is for reading
 MOST_OUTPUTS = 8  # whose formulas are shown, and arguments by which
 MOST_MADE = 40  # operations that are shown of one line
@@ -58,19 +60,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Picture:
-    """The IR at a stage, to be drawn and as text, with what its outputs are called."""
+    """The IR at a stage, or inside an operation, to be drawn and as text, with what its outputs are called."""
 
     title: str
     graph: Graph
     results: tuple[str, ...]
     rows: tuple[Row, ...]
+    differentiated: bool
 
 
 @dataclass(frozen=True)
 class Use:
-    """A rewrite rule, how often it was used, why it is sound, and the lines that it was used on."""
+    """A rewrite rule and its two sides, how often it was used, why it is sound, and the lines that it was used on."""
 
     rule: str
+    sides: str
     times: int
     why: str
     sites: frozenset[Site]
@@ -107,11 +111,19 @@ class Content:
     facts: tuple[tuple[str, str], ...]
     seconds: tuple[tuple[str, float, str], ...]
 
+    @property
+    def remark(self) -> str:
+        """What is to be said of the source."""
+        return "" if any(line.text for line in self.lines) or not self.lines else NO_SOURCE
+
 
 def gather(view: TraceView, function: Any, traced: TracedProgram, stats: Stats) -> Content:
     """What there is to say about a signature of a function, compiled for its gradient, or its value where it has none."""
     request, execution = view.differentiated()
     graph, program = traced.graph, execution.program
+    inside = bodies(graph)
+    known = {body.graph for body in inside}
+    loops = [*((body, "") for body in inside), *((body, ", backward") for body in bodies(execution.simplified) if body.graph not in known)]
     formulas = tuple(_formulas(view, traced, request))
     stages = [("traced", graph), ("differentiated", execution.differentiated), ("simplified", execution.simplified)]
     outputs = leaf_names(traced.result, traced.name)
@@ -120,8 +132,9 @@ def gather(view: TraceView, function: Any, traced: TracedProgram, stats: Stats) 
     allowed = f"stabilise={traced.options.stabilise}, fastmath={traced.options.fastmath}"
     return Content(
         name=traced.name, about=f"{request.kind.replace('_', ' ')} of ({inputs}), with {allowed}", lines=tuple(_lines(function, traced)),
-        formulas=formulas, derivations=tuple((title, made.steps()) for title, made in formulas),
-        pictures=tuple(Picture(title, g, tuple(results if k else outputs), tuple(_rows(g))) for k, (title, g) in enumerate(stages)),
+        formulas=(*formulas, *(named for body, of in loops for named in body.formulas(of))), derivations=tuple(_derivations(formulas)),
+        pictures=(*(Picture(title, g, tuple(results if k else outputs), tuple(_rows(g)), k > 0) for k, (title, g) in enumerate(stages)),
+                  *(Picture(body.title, body.named, ("state",), tuple(_rows(body.named)), False) for body in inside)),
         rewrites=tuple(_rewrites(execution.rewrites)),
         schedule=() if program is None else tuple(starmap(Row, program.scheduled.lines())),
         code=() if program is None else tuple(starmap(Row, program.source_lines())),
@@ -138,20 +151,23 @@ def _formulas(view: TraceView, traced: TracedProgram, request: Request) -> Itera
         yield _slope(traced, position), view.derivative(str(inputs[position].param("name")))
 
 
+def _derivations(formulas: Iterable[tuple[str, Formula]]) -> Iterator[tuple[str, Steps]]:
+    """Those that have steps."""
+    for title, formula in formulas:
+        steps = formula.steps()
+        if steps:
+            yield title, steps
+
+
 def _slope(traced: TracedProgram, position: int) -> str:
     """What the derivative of the first output by an argument is called."""
     return f"d {leaf_names(traced.result, traced.name)[0]} / d {traced.graph.inputs[position].param('name')}"
 
 
 def _lines(function: Any, traced: TracedProgram) -> Iterator[Line]:
-    from ...compiler.formula.literal import Literal
-    from ...compiler.formula.text import Writer
-
-    literal = Literal(Writer(str, str, str))
     made: dict[Site, dict[str, None]] = {}
-    for node in traced.graph.nodes():
-        text = literal.best(node, {})
-        if node.inputs and text != literal.best(node.inputs[0], {}):  # what only spreads or converts is not written
+    for graph in (traced.graph, *(body.named for body in bodies(traced.graph))):
+        for node, text in operations(graph):
             for site in node.sites & traced.sites:
                 made.setdefault(site, {})[text] = None
     sites = dict.fromkeys([*_own_sites(function), *sorted(made)])
@@ -161,13 +177,13 @@ def _lines(function: Any, traced: TracedProgram) -> Iterator[Line]:
 
 
 def _own_sites(function: Any) -> list[Site]:
-    """The lines of the function itself; none where its source is not to be had."""
+    """The lines of the function itself; none where its source is not to be had, or not the user's."""
     try:
         lines, first = inspect.getsourcelines(function)
         file = inspect.unwrap(function).__code__.co_filename
     except (OSError, TypeError, AttributeError):
         return []
-    return [Site(file, first + k) for k in range(len(lines))]
+    return [] if is_own(file) else [Site(file, first + k) for k in range(len(lines))]
 
 
 def _rows(graph: Graph) -> Iterator[Row]:
@@ -187,10 +203,15 @@ def _rewrites(steps: Iterable[Step]) -> Iterator[tuple[Level, tuple[Use, ...]]]:
     for step in steps:
         used.setdefault(step.rule, []).append(step)
     for level in Level:
-        uses = [Use(rule.name, len(s), rule.why, frozenset().union(*(step.sites for step in s))) for rule, s in used.items()
+        uses = [Use(rule.name, _sides(rule), len(s), rule.why, frozenset().union(*(step.sites for step in s))) for rule, s in used.items()
                 if rule.level is level]
         if uses:
             yield level, tuple(uses)
+
+
+def _sides(rule: Rule) -> str:
+    after = "..." if callable(rule.after) else str(rule.after)
+    return f"{rule.before} -> {after}{' if ' if rule.when else ''}{' and '.join(map(str, rule.when))}"
 
 
 def _counts(graph: Graph) -> dict[str, int]:

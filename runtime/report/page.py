@@ -58,7 +58,7 @@ def fragment(content: Content) -> str:
     parts += [_section("Operations", _table(counts)), _section("Memory and arithmetic", _table(content.facts)),
               _section("Seconds", _seconds(content.seconds))]
     head = f"<h1>{escape(content.name)}</h1><div class='muted'>{escape(content.about)}</div>"
-    source = f"<aside class='source'>{_section('Source', _source(content.lines, at))}</aside>"
+    source = f"<aside class='source'>{_section('Source', _source(content, at))}</aside>"
     return (f"<div class='chainrule-report'><style>{_resource('page.css')}</style><div>{head}<div class='columns'>{source}"
             f"<main>{''.join(parts)}</main></div></div><script>{_resource('page.js')}</script></div>")
 
@@ -90,20 +90,24 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
 
 def _python(lines: Iterable[str]) -> list[str]:
     """Source in colours, line by line."""
-    coloured: str = highlight("\n".join(lines), PythonLexer(stripnl=False, ensurenl=False), _FORMATTER)
-    return coloured.removesuffix("\n").split("\n")
+    texts = list(lines)
+    coloured: str = highlight("\n".join([*texts, "#"]), PythonLexer(stripnl=False, ensurenl=False), _FORMATTER)
+    return coloured.split("\n")[:len(texts)]
 
 
-def _source(lines: Sequence[Line], at: _Marks) -> str:
+def _source(content: Content, at: _Marks) -> str:
     """Each line with its number; files one after the other."""
+    if content.remark:
+        return f"<div class='muted'>{escape(content.remark)}</div>"
     rows, file = [], ""
-    for line, text in zip(lines, _python(line.text for line in lines), strict=True):
+    for line, text in zip(content.lines, _python(line.text for line in content.lines), strict=True):
         name, _, number = str(line.site).rpartition(":")
         if name != file:
             rows.append(f"<span class='row muted'>{escape(name)}</span>")
             file = name
         tied = f"{at([line.site])} tabindex='0'" if line.made else ""
-        rows.append(f"<span class='row'{tied}><span class='at'>{number}</span>{text}</span>")
+        indent = len(line.text) - len(line.text.lstrip())
+        rows.append(f"<span class='row line' style='--indent:{indent}ch'{tied}><span class='at'>{number}</span>{text}</span>")
     return f"<pre>{''.join(rows)}</pre>"
 
 
@@ -133,13 +137,14 @@ def _formulas(formulas: Iterable[tuple[str, Formula]], at: _Marks) -> str:
 
 def _derivations(derivations: Sequence[tuple[str, Steps]], at: _Marks) -> str:
     most, drawn = (total // max(len(derivations), 1) for total in (MOST_STEPS, MOST_DRAWN))
-    return _folded((f"{title}: {len(steps)} steps", steps.html(at, most, drawn), False) for title, steps in derivations)
+    return _folded((f"{title}: {len(steps)} step{'s' * (len(steps) != 1)}", steps.html(at, most, drawn, derivations[0]), False)
+                   for title, steps in derivations)
 
 
 def _graphs(content: Content, at: _Marks) -> str:
     original, *_ = content.pictures
     before, lines = frozenset(original.graph.nodes()), frozenset(line.site for line in content.lines)
-    return "".join(_graph(picture, frozenset() if picture is original else before, lines, at) for picture in content.pictures)
+    return "".join(_graph(picture, before if picture.differentiated else frozenset(), lines, at) for picture in content.pictures)
 
 
 def _graph(picture: Picture, before: Set[Node], lines: Set[Site], at: _Marks) -> str:
@@ -152,7 +157,7 @@ def _graph(picture: Picture, before: Set[Node], lines: Set[Site], at: _Marks) ->
     except MissingLayoutError as error:
         body = f"<figcaption>{escape(str(error))}</figcaption>"
     listing = _folded([("as text", _listing(picture.rows, at), False)])
-    return _folded([(f"{picture.title}: {_STAGES[picture.title]}", f"<figure>{body}</figure>{listing}", shown)])
+    return _folded([(f"{picture.title}: {_STAGES.get(picture.title, 'what it computes')}", f"<figure>{body}</figure>{listing}", shown)])
 
 
 def _listing(rows: Sequence[Row], at: _Marks, python: bool = False) -> str:
@@ -165,7 +170,8 @@ def _rewrites(content: Content, at: _Marks) -> str:
         return "<div>none</div>"
     parts = []
     for level, uses in content.rewrites:
-        rows = "".join(f"<tr{at(use.sites)}><td>{escape(use.rule)}</td><td class='number'>{use.times:,}</td><td>{escape(use.why)}</td></tr>"
+        rows = "".join(f"<tr{at(use.sites)}><td>{escape(use.rule)}</td><td class='number'>{use.times:,}</td>"
+                       f"<td><code>{escape(use.sides)}</code></td><td>{escape(use.why)}</td></tr>"
                        for use in uses)
         title = f"{escape(level.value)} <small>{escape(level.meaning)}</small>"
         parts.append(f"<h3>{title}</h3><div class='scroll'><table>{rows}</table></div>")

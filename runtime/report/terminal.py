@@ -19,21 +19,23 @@ def parts(content: Content) -> Iterator[Any]:
     yield _head(content.name)
     yield Text(content.about)
     yield _head("source, and the operations that each line made")
+    if content.remark:
+        yield Text(content.remark)
     yield _table([(str(line.site), line.text, "\n".join([*line.made, *([f"and {line.more:,} more"] if line.more else [])]))
                   for line in content.lines], "line", "source", "operations")
     yield _head("formulas")
     for title, formula in content.formulas:
         yield Text(f"{title} = {formula}")
     for title, steps in content.derivations:
-        yield _head(f"derivation of {title}")
-        yield Text(str(steps))
+        yield _head(f"derivation of {title}: {len(steps)} step{'s' * (len(steps) != 1)}")
+        yield Text(steps.text(content.derivations[0]))
     for picture in content.pictures:
         yield _head(f"IR, {picture.title}")
         yield _text(picture.rows)
     yield _head("rewrites of the program, by numerical class")
     for level, uses in content.rewrites:
         yield Text(f"{level.value}: {level.meaning}")
-        yield _table([("", use.rule, f"{use.times:,}", use.why) for use in uses])
+        yield _table([("", use.rule, f"{use.times:,}", use.sides, use.why) for use in uses])
     if content.schedule:
         yield _head("kernels, and why each is apart")
         yield _text(content.schedule)

@@ -12,6 +12,7 @@ from chainrule.compiler.differentiate import Passed, jvp, ones_like, recording, 
 from chainrule.compiler.formula import derivative, formula
 from chainrule.compiler.formula.literal import LONGEST, Literal
 from chainrule.compiler.formula.text import Writer
+from chainrule.compiler.interpret import evaluate_nodes
 from chainrule.compiler.ir import Graph, Node, constant, f, make
 from chainrule.compiler.pipeline import Options, Request
 from chainrule.compiler.rewrite import Level
@@ -156,10 +157,10 @@ def test_both_renderings_say_what_is_in_the_steps() -> None:
     steps = derivative(logistic_graph(), "w", title="slope").steps()
     text, page = str(steps), steps._repr_html_()
     assert text.startswith(f"slope: {len(steps)} steps\nstabilise\n  ")
-    phases = {step.phase for step in steps if step.alike}
-    assert page.count("<details>") == len(steps) + len(phases)  # what people write alike is folded away
+    phases = {(step.phase, step.aside) for step in steps if step.aside}
+    assert page.count("<details>") == len(steps) + len(phases)  # what shows nothing to a reader is folded away
     assert len(phases) == text.count("whose sides are written alike") == 2
-    written = [step for step in steps if not step.alike]
+    written = [step for step in steps if not step.aside]
     assert 0 < len(written) < len(steps)
     for step in steps:
         assert step.rule in text
@@ -177,6 +178,64 @@ def test_what_an_exponent_is_shifted_by_has_a_name() -> None:
     assert step.after == "exp(z - shift(max(z)))/sum(exp(z - shift(max(z))))"
     assert "stabilise: shift(u) is u where it is finite, else 0, and is held fixed" in str(steps)
     assert "shift(u)" not in str(derivative(logistic_graph(), "w").steps())
+
+
+def test_steps_that_only_move_elements_are_folded_away() -> None:
+    graph = graph_of(lambda x: f.sum(x, axes=(0,)) * f.exp(f.reshape(f.slice(x, start=(2,), step=(1,), shape=(1,)), shape=())), x=(5,))
+    steps = derivative(graph, "x").steps()
+    moved = [s.rule for s in steps if s.aside]
+    assert "derivative of reshape" in moved
+    assert not any("reshape" in text for s in steps if not s.aside for text in (s.rule, s.before, s.after))
+    assert "that only move elements: " in str(steps)
+    (taken,) = (s for s in steps if s.rule == "derivative of slice")
+    assert (taken.before, taken.after) == ("D[x[2:3]] = g", "D[x] += place(g, [2:3])")
+
+
+def test_series_are_steps_and_their_polynomials_are_folded_away() -> None:
+    steps = derivative(graph_of(lambda x: (x - f.sin(x)) / (x * x * x), x=()), "x").steps()
+    (series,) = (s for s in steps if s.rule == "series")
+    assert series.before == "(x - sin(x))/(x**2*x)"
+    assert series.note.startswith("1/6 - 1/120*t**2 + 1/5040*t**4 + ... where |t| < ")
+    assert series.note.endswith(", t = x")
+    shown = [s for s in steps if not s.aside]
+    assert len(shown) < 20 < len(steps)
+    assert not any("e-1" in s.before for s in shown if s.rule.startswith("derivative"))  # of coefficients
+
+
+def test_what_one_step_says_the_next_does_not_repeat() -> None:
+    steps = derivative(logistic_graph(), "w").steps()
+    why = "    why the sign of a product is that of its factors"
+    assert sum(s.why == why.split("why ")[1] for s in steps) > 1
+    assert str(steps).count(why) == 1
+    assert "stabilise: as for loss\n" in steps.text(("loss", formula(logistic_graph()).steps()))
+
+
+INDICES: list[tuple[Callable[[Node], Node], str]] = [
+    (lambda x: f.slice(x, start=(1, 0), step=(1, 2), shape=(3, 3)), "x[1:, ::2]"),
+    (lambda x: f.slice(f.slice(x, start=(1, 1), step=(1, 2), shape=(3, 2)), start=(1, 1), step=(1, 1), shape=(2, 1)), "x[2:, 3:-2]"),
+    (lambda x: f.reshape(f.slice(x, start=(3, 0), step=(1, 1), shape=(1, 6)), shape=(6,)), "x[-1]"),
+    (lambda x: f.reshape(f.slice(x, start=(1, 4), step=(1, 1), shape=(1, 1)), shape=()), "x[1, 4]"),
+    (lambda x: f.flip(x, axes=(0,)), "x[::-1]"), (lambda x: f.reshape(x, shape=(4, 1, 6)), "x[:, None]"),
+    (lambda x: f.reshape(x, shape=(24,)), "reshape(x, (24,))"), (lambda x: f.expand(x, shape=(2, 4, 6), axes=(1, 2)), "x"),
+    (lambda x: f.expand(x, shape=(4, 2, 6), axes=(0, 2)), "x[:, None]"),
+    (lambda x: f.expand(f.sum(x, axes=(1,)), shape=(4, 6), axes=(0,)), "sum(x, axis=1)[:, None]"),
+    (lambda x: f.expand(f.reshape(f.reshape(f.sum(x, axes=(1,)), shape=(4, 1)), shape=(4,)), shape=(4, 6), axes=(0,)),
+     "sum(x, axis=1)[:, None]"),
+    (lambda x: f.place(x, start=(1, 0), step=(1, 1), shape=(5, 6)), "place(x, [1:])"),
+    (lambda x: make("iota", shape=(4, 6), dtype=np.dtype(np.int64), axis=0), "arange(4)[:, None]"),
+    (lambda x: f.concatenate(f.reshape(f.sum(x, axes=(0, 1)), shape=(1,)), constant(0.0, float, (1,)), axis=0), "[sum(x), 0]"),
+]
+
+
+@pytest.mark.parametrize(("function", "text"), INDICES)
+def test_movements_are_written_as_indices(function: Callable[[Node], Node], text: str) -> None:
+    argument, x = make("input", shape=(4, 6), dtype=np.dtype(float), position=0, name="x"), np.arange(24.0).reshape(4, 6)
+    node = function(argument)
+    assert literal().best(node, {}) == text
+    if node.op.name not in ("place", "concatenate"):
+        (value,) = evaluate_nodes([node], {argument: x}, {})
+        space = {"x": x, "sum": np.sum, "arange": np.arange, "reshape": np.reshape}
+        assert np.array_equal(np.broadcast_to(eval(text, space), value.shape), value)
 
 
 def test_lines_of_the_user_are_shown_and_stay_text() -> None:

@@ -13,6 +13,7 @@ from chainrule import grad
 from chainrule.compiler.formula import Formula
 from chainrule.compiler.stages import STAGES
 from chainrule.runtime.report import page as page_module
+from chainrule.runtime.report.content import NO_SOURCE
 from chainrule.runtime.report.page import fragment
 
 X, Y = np.arange(12.0).reshape(4, 3) / 10, np.array([1.0, 0.0, 1.0, 0.0])
@@ -274,16 +275,45 @@ def test_operations_of_every_kind_can_be_reported(function):
     made.grad(np.eye(2) + 0.5)
     report = made.explain()
     assert Elements(report._repr_html_()).open == []
-    assert len(report.content.derivations[1][1]) > 0
+    assert all(steps for _, steps in report.content.derivations)
+    assert [title for title, _ in report.content.derivations][-1] == "d <lambda> / d x"
 
 
 def test_source_that_is_not_to_be_had():
     space = {"np": np}
-    exec("def hidden(x):\n    return np.exp(x)", space)
+    exec("def hidden(x):\n    y = np.exp(x)\n    return y * x", space)
     made = grad(space["hidden"])
     made.grad(1.0)
+    body = made.explain()._repr_html_()
     assert "exp(x)" in str(made.explain())
-    assert Elements(made.explain()._repr_html_()).open == []
+    assert Elements(body).open == []
+    assert all(text.count(NO_SOURCE) == 1 for text in (body, str(made.explain())))
+
+
+def test_the_lines_of_the_package_are_not_those_of_an_expression():
+    report = cr.parse("exp(x)*y").explain()
+    assert [line.site.file for line in report.content.lines] == [__file__]
+
+
+def test_the_steps_of_loops_are_reported():
+    def step(c, t):
+        return 0.5 * c + np.sin(t), c * t
+
+    @grad
+    def walk(x, ts):
+        last, kept = cr.scan(step, x, ts)
+        return last + kept.sum()
+
+    walk.grad(0.3, np.ones(5))
+    content = walk.explain().content
+    made = {line.text.strip(): line.made for line in content.lines}
+    assert made["return 0.5 * c + np.sin(t), c * t"] == (
+        "1/2*state[0]", "sin(row[0])", "1/2*state[0] + sin(row[0])", "state[0]*row[0]")
+    titles = [title for title, _ in content.formulas]
+    assert titles[3].startswith("state[0] after a step of scan in test_report.py:")
+    assert str(content.formulas[3][1]) == "state[0]/2 + sin(row[0])"
+    assert titles[-1].endswith(", backward")
+    assert content.pictures[3].title == titles[3].removeprefix("state[0] after ")
 
 
 def test_large_functions_are_cut_short(tmp_path):
