@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["digamma", "erfcx", "erfinv", "exprel", "lgamma", "log_sigmoid", "product_error", "rsqrt", "sech_squared",
+__all__ = ["cathetus", "digamma", "erfcx", "erfinv", "exprel", "lgamma", "log_sigmoid", "product_error", "rsqrt", "sech_squared",
            "sigmoid", "sinc", "softplus", "sum_error"]
 
 Scalar = Any  # a float or a NumPy scalar; under numba each call has its own type
@@ -67,6 +67,14 @@ def exprel(x: Scalar) -> Scalar:
 def sinc(x: Scalar) -> Scalar:
     """sin(x) / x, 1 at 0."""
     return np.sin(x) / x if x != 0.0 else 1.0 + x
+
+
+def cathetus(a: Scalar, b: Scalar) -> Scalar:
+    """sqrt(a**2 - b**2) without overflow."""
+    a, b = abs(a), abs(b)
+    _, scale = math.frexp(a)
+    a, b = math.ldexp(a, -scale), math.ldexp(b, -scale)
+    return math.ldexp(np.sqrt((a - b) * (a + b)), scale)
 
 
 def sech_squared(x: Scalar) -> Scalar:

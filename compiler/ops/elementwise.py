@@ -244,10 +244,21 @@ _op("hypot", 2, np.hypot, lambda y, a, b: _unit(y, a, b), cost=12.0, kinks="grad
     lowering=Lowering("math hypot", "", "", "np.hypot({0}, {1})"),
     names=Names("hypot", r"\sqrt{{{0}^{{2}} + {1}^{{2}}}}", "hypot({0}, {1})",
                 meaning=lambda m, a, b: (a**2 + b**2)**HALF, inline=True))
+_op("cathetus", 2, lambda a, b: _cathetus(a, b), lambda y, a, b: (a / y, f.neg(b / y)), cost=14.0,
+    parity="even", lowering=Lowering("math cathetus", "", "", "vm.cathetus({0}, {1})"),
+    names=Names("cathetus", r"\sqrt{{{0}^{{2}} - {1}^{{2}}}}", "sqrt({0}**2 - {1}**2)", "np.sqrt({0}**2 - {1}**2)",
+                meaning=lambda m, a, b: (a**2 - b**2)**HALF, inline=True))
 _op("logaddexp", 2, np.logaddexp, lambda y, a, b: (f.sigmoid(a - b), f.sigmoid(b - a)), cost=30.0,
     lowering=Lowering("math logaddexp", "", "", "np.logaddexp({0}, {1})"), commutative=True,
     names=Names("logaddexp", r"\log\left(e^{{{0}}} + e^{{{1}}}\right)", "logaddexp({0}, {1})",
                 meaning=lambda m, a, b: m.log(m.exp(a) + m.exp(b))))
+
+
+def _cathetus(a: Any, b: Any) -> Any:
+    a, b = np.abs(a), np.abs(b)
+    _, scale = np.frexp(a)
+    a, b = np.ldexp(a, -scale), np.ldexp(b, -scale)
+    return np.ldexp(np.sqrt((a - b) * (a + b)), scale)
 
 
 def _exprel(x: Any) -> Any:

@@ -5,9 +5,11 @@ cancel, although arguments are exact. Where a polynomial of arguments is homogen
 of a quantity with a unit are) and nothing proves that its terms have one sign, the errors of its products and sums are computed
 exactly, carried to first order, and added: the result is as good as one of twice the digits, rounded.
 
-Other polynomials are left, since their terms cancel at single points only. What is rounded before (functions, quotients) is as well:
-its error is larger. Sources: Dekker 1971; Kahan's difference of products; Ogita, Rump & Oishi, "Accurate sum and dot product", 2005;
-Langlois, "Automatic linear correction of rounding errors", 2001.
+Squares and higher powers of an argument, or of the quotient of two, are corrected beside a number or another power as well:
+1 - x**2, (a/b)**2 - 1, x**3 - x; and so are they in log1p(-x**2). Other polynomials are left, since their terms cancel at single
+points only. What is rounded before (functions, other quotients) is as well: its error is larger. Sources: Dekker 1971; Kahan's
+difference of products; Ogita, Rump & Oishi, "Accurate sum and dot product", 2005; Langlois, "Automatic linear correction of rounding
+errors", 2001.
 """
 from __future__ import annotations
 
@@ -21,11 +23,12 @@ from .pattern import AnyOf
 from .rule import Level, rule
 from .rules.forms import is_given
 
-__all__ = ["COMPENSATION", "compensate"]
+__all__ = ["COMPENSATION", "compensate", "is_power_and_number"]
 
 LARGEST = 64  # nodes of a polynomial, shared ones counted as often as they are used
 COMPENSATION = rule("compensated", AnyOf("elementwise", "", "a homogeneous polynomial of arguments"), lambda m: None, Level.STABLE,
                     why="what its operations round away is computed exactly, and added")
+SUMS = ("add", "sub")
 PARTS = ("add", "sub", "mul", "div", "square", "neg")
 
 
@@ -40,11 +43,15 @@ def compensate(outputs: Sequence[Node]) -> tuple[list[Node], list[Step]]:
         if degree is not None:
             degrees[node] = degree
     outer = dict.fromkeys(i for node in order if node not in degrees for i in node.inputs) | dict.fromkeys(outputs)
+    for node in reversed(order):  # the factors of a product are corrected, not the product
+        if node in outer and node.op.name in ("mul", "square", "neg") and node in degrees:
+            outer |= dict.fromkeys(node.inputs)
     facts = Facts()
     made: dict[Node, Node] = {}
     steps: list[Step] = []
     for node in order:
-        if node in outer and degrees.get(node, 0) >= 2 and _may_cancel(node, degrees, facts):
+        polynomial = node in outer and node.op.name in SUMS and degrees.get(node, 0) >= 2
+        if (polynomial and _may_cancel(node, degrees, facts)) or is_power_and_number(node):
             before, current.sites = current.sites, node.sites
             try:
                 error = _error(node, last=True)
@@ -71,7 +78,7 @@ def _degree(node: Node, known: dict[Node, int]) -> int | None:
     left, right = parts[0], parts[-1]
     assert left is not None
     assert right is not None
-    if name in ("add", "sub"):
+    if name in SUMS:
         return left if left == right and left else None
     if name == "div":
         return None if right or node.inputs[1].op.name != "const" else left
@@ -81,7 +88,7 @@ def _degree(node: Node, known: dict[Node, int]) -> int | None:
 def _may_cancel(root: Node, degrees: dict[Node, int], facts: Facts) -> bool:
     """Whether a sum of products in it may be much smaller than its terms."""
     for node in toposort([root]):
-        if node.op.name in ("add", "sub") and degrees.get(node, 0) >= 2:
+        if node.op.name in SUMS and degrees.get(node, 0) >= 2:
             left, right = node.inputs
             alike = facts.nonnegative(left) is Fact.TRUE and facts.nonnegative(right) is Fact.TRUE
             if node.op.name == "sub" or not alike:
@@ -99,11 +106,17 @@ def _error(node: Node, last: bool = False) -> Node | None:
     if name == "const" or is_given(node):
         return None
     errors = [_error(i) for i in node.inputs]
+    if name == "log1p":
+        (x,) = node.inputs
+        return None if errors[0] is None else f.where(f.gt(x, -1.0), errors[0] / (1.0 + x), 0.0)
     if name == "neg":
         return None if errors[0] is None else f.neg(errors[0])
     if name == "square":
         (x,) = node.inputs
         return _sum(f.product_error(x, x), None if errors[0] is None else (2.0 * x) * errors[0])
+    if name == "reciprocal":
+        (x,) = node.inputs
+        return ((1.0 - node * x) - f.product_error(node, x)) / x
     left, right = node.inputs
     if name == "mul":
         own = None if any(_is_power_of_two(i) for i in node.inputs) else f.product_error(left, right)
@@ -130,3 +143,33 @@ def _sum(left: Node | None, right: Node | None) -> Node | None:
     if left is None or right is None:
         return right if left is None else left
     return left + right
+
+
+# ------------------------------------------------------------------------------------------------ powers beside numbers
+def is_power_and_number(node: Node) -> bool:
+    """The sum or difference of a power and a number, or of two powers of the same; or log1p(-power)."""
+    if node.op.name == "log1p":
+        return node.inputs[0].op.name == "neg" and _base(node.inputs[0].inputs[0]) is not None
+    if node.op.name not in SUMS:
+        return False
+    number, power = node.inputs if node.inputs[0].op.name == "const" else node.inputs[::-1]
+    if number.op.name == "const":
+        return 0 < abs(float(number.value)) < 2.0**100 and _base(power) is not None
+    base = _base(power, False)
+    return base is not None and base is _base(number, False) and (_base(power) or _base(number)) is not None
+
+
+def _base(power: Node, highest: bool = True) -> Node | None:
+    """What is raised to a power of two or more; where not `highest`, it may be that itself."""
+    quotient = power.op.name in ("div", "reciprocal") and all(i.op.name == "const" or is_given(i) for i in power.inputs)
+    if not highest and (quotient or is_given(power)):
+        return power
+    if power.op.name == "square":
+        return _base(power.inputs[0], False)
+    if power.op.name != "mul":
+        return None
+    left, right = sorted(power.inputs, key=lambda i: i.op.name == "const")
+    if right.op.name == "const":
+        return _base(left, highest)
+    found = _base(left, False)
+    return found if found is not None and found is _base(right, False) else None

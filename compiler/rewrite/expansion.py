@@ -20,6 +20,7 @@ import numpy as np
 
 from ..errors import NotYetError
 from ..ir import Node, current, f, make, rebuild, toposort
+from .compensation import is_power_and_number
 from .engine import Step
 from .pattern import AnyOf
 from .rule import Level, rule
@@ -150,6 +151,9 @@ class _Functions:
             return
         if node.op.name in ("add", "sub") and all(i is of or i.op.name == "const" for i in node.inputs):
             self.cancels[node] = NOWHERE  # it is rounded once, and nothing was lost before
+            return
+        if is_power_and_number(node):
+            self.cancels[node] = NOWHERE  # what its power rounds away is added at the very end
             return
         here: Sequence[bool] = NOWHERE
         if _may_cancel(node, of):

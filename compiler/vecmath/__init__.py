@@ -114,6 +114,7 @@ FUNCTIONS: Mapping[str, Function] = _Table(
     Function("pow", 2, "power", 1.5, 1.0, f"{_MULLER}, 11.4"),
     Function("cbrt", 1, "power", 1.0, 1.0, "1/cbrt from the bit pattern, refined"),
     Function("hypot", 2, "arithmetic", 1.5, 1.5, "scaled sum of squares", on={"avx512": "hypot_by_estimate"}),
+    Function("cathetus", 2, "arithmetic", 2.0, 2.0, "difference times sum, scaled"),
     Function("rsqrt", 1, "arithmetic", 1.5, 1.5, "1/sqrt(x)"),
     Function("product_error", 2, "arithmetic", 0.0, 0.0, "fma (Dekker 1971)"),
     Function("sum_error", 2, "arithmetic", 0.0, 0.0, "Knuth, TAOCP volume 2, 4.2.2"),

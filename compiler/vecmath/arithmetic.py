@@ -110,6 +110,20 @@ def isfinite(x: Value) -> Bool:
 SCALES = {"f64": (2.0**500, 2.0**-600), "f32": (2.0**50, 2.0**-70)}  # squares are safe in between; scale to get there
 
 
+SCALES_OF_DIFFERENCES = {"f64": (2.0**500, 2.0**-600, 2.0**-440, 2.0**600), "f32": (2.0**50, 2.0**-70, 2.0**-40, 2.0**100)}
+
+
+def cathetus(x: Value, y: Value) -> Value:
+    """sqrt(x*x - y*y) without cancellation, overflow or underflow in between; NaN for |x| < |y|."""
+    large, down, small, up = SCALES_OF_DIFFERENCES[x.format.name]
+    a, b = abs(x), abs(y)
+    is_large, is_small = a > large, a < small
+    scale = where(is_large, x.constant(down), where(is_small, x.constant(up), 1.0))
+    unscale = where(is_large, x.constant(1.0 / down), where(is_small, x.constant(1.0 / up), 1.0))
+    a, b = a * scale, b * scale
+    return ((a - b) * (a + b)).sqrt() * unscale
+
+
 SAFE_SQUARES = {"f64": (2.0**-900, 2.0**1000), "f32": (2.0**-80, 2.0**120)}  # whose sum is as exact as others
 
 

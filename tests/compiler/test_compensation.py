@@ -28,6 +28,9 @@ CANCELLING = {
     "a sum with signs": lambda a, b, c, d: a * b + c * -d,
     "variance of three": lambda a, b, c, d: (a * a + b * b + c * c) / 3 - ((a + b + c) / 3) * ((a + b + c) / 3),
     "a cubic form": lambda a, b, c, d: a * b * c - b * c * d,
+    "a square and a number": lambda a, b, c, d: 1.0 - a * a,
+    "two powers": lambda a, b, c, d: b * (b * b) - b,
+    "a quotient squared": lambda a, b, c, d: (a / b) * (a / b) - 1.0,
 }
 
 
@@ -45,9 +48,15 @@ def test_what_cancels_is_right_to_the_last_digits(name: str) -> None:
 
 @pytest.mark.parametrize("form", [
     f.square(a) + f.square(b), f.square(a) + f.square(b) * 2.0, a - b * c, f.square(a) * 3.0 * a - f.square(b), a + b - c, a - 2.0 * b + c,
-    f.sin(a) * b - f.cos(b) * a, 1.0 - a * a, a * b, f.exp(a) * f.exp(a) - b * f.exp(b)], ids=str)
+    f.sin(a) * b - f.cos(b) * a, 1.0 - a * b, 1.0 - f.square(f.sin(a)), a * b, f.exp(a) * f.exp(a) - b * f.exp(b)], ids=str)
 def test_what_does_not_cancel_or_is_rounded_before_is_left(form: Node) -> None:
     assert compensate([form]) == ([form], [])
+
+
+def test_the_factors_of_a_product_are_corrected() -> None:
+    (made,), steps = compensate([f.square(a * d - b * c)])
+    assert [step.before for step in steps] == [a * d - b * c]
+    assert made.op.name == "square"
 
 
 def test_long_polynomials_are_left() -> None:

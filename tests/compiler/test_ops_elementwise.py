@@ -115,6 +115,7 @@ REALS: dict[str, Real] = {
     "log_sigmoid": Real(log_sigmoid, (LINE,)),
     "sech_squared": Real(lambda x: mpmath.sech(x) ** 2, (NEAR,)),
     "hypot": Real(mpmath.hypot, (LEFT, RIGHT)),
+    "cathetus": Real(lambda a, b: mpmath.sqrt(a * a - b * b), ((5.0, -3.0, 2.5), (1.0, 2.0, -2.25))),
     "logaddexp": Real(lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)), (LEFT, RIGHT)),
     "abs": Real(abs, (LINE,)),
     "sign": Real(mpmath.sign, (LINE,)),

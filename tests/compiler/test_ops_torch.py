@@ -46,6 +46,7 @@ def torch_functions() -> dict[str, Callable[..., Any]]:
     return {name: getattr(torch, name) for name in same} | {
         "softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)), "log_sigmoid": functional.logsigmoid,
         "erfcx": special.erfcx, "sech_squared": lambda x: 4 * torch.sigmoid(2 * x) * torch.sigmoid(-2 * x),
+        "cathetus": lambda a, b: torch.sqrt(a * a - b * b),
         "sinc": lambda x: torch.sinc(x / math.pi), "polygamma": lambda x: special.polygamma(2, x), "stop_gradient": lambda x: x.detach(),
     }
 

@@ -92,6 +92,7 @@ RANGES = {
 RANGES_OF_TWO = {
     "logaddexp": (((-1.0, 60.0), (0.0, 60.0)), ((0.0, 2.0), (0.0, 2.0))),
     "atan2": (((-2.0, 2.0), (-2.0, 2.0)), (ALL_POSITIVE, (-TINY, -HUGE, "log")), ((-1.0, 1.0), ALL_POSITIVE)),
+    "cathetus": (((1.0, 2.0), (-1.0, 1.0)), ((1.0, 1.001), (0.999, 1.0)), ((1e30, 1e37), (1.0, 1e30))),
     "hypot": (((-2.0, 2.0), (-2.0, 2.0)), (ALL_POSITIVE, ALL_POSITIVE), ((1e30, 1e38), (1e30, 1e38))),
     "pow": (
         ((0.9, 1.1), (-800.0, 800.0)),
@@ -139,6 +140,7 @@ EXACT = {
     "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)),
     "sech_squared": lambda x: mpmath.sech(x) ** 2,
     "rsqrt": lambda x: 1 / mpmath.sqrt(x),
+    "cathetus": lambda x, y: mpmath.sqrt(x * x - y * y),
     "erfcx": lambda x: mpmath.exp(x * x) * mpmath.erfc(x) if x < 1e6 else (1 - 1 / (2 * x * x)) / (x * mpmath.sqrt(mpmath.pi)),
     "square": lambda x: x * x,
     "reciprocal": lambda x: 1 / x,
@@ -175,6 +177,7 @@ NUMPY = {
     "digamma": special.digamma,
     "pow": np.power,
     "rsqrt": lambda x: 1.0 / np.sqrt(x),
+    "cathetus": op.get("cathetus").evaluate,
     "sech_squared": lambda x: 1.0 / np.cosh(x) ** 2,
 }
 

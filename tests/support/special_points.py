@@ -42,6 +42,7 @@ SPECIAL = [
     Special("arctan2", (0.0, 0.0), (0.0, 0.0)), Special("arctan2", (0.0, -1.0), (-1.0, 0.0)),
     Special("arctan2", (INF, 1.0), (0.0, NAN)),
     Special("hypot", (3.0, 4.0), (0.6, 0.8)), Special("hypot", (INF, 1.0), (NAN, 0.0)),
+    Special("cathetus", (5.0, -4.0), (5 / 3, 4 / 3)), Special("cathetus", (1.0, 2.0), (NAN, NAN)),
     Special("logaddexp", (INF, 1.0), (1.0, 0.0)), Special("logaddexp", (-INF, 1.0), (0.0, 1.0)),
     Special("logaddexp", (INF, INF), (NAN, NAN)),
     Special("fmod", (7.0, -2.0), (1.0, 3.0)), Special("fmod", (-7.0, 2.0), (1.0, 3.0)),

@@ -75,8 +75,10 @@ def _root(m: Match, name: str) -> Node:
     return root
 
 
-def _hypot_minus(m: Match, x: Node) -> Node:
+def _hypot_minus(m: Match, x: Node) -> Node | None:
     """hypot(x, y) - x = y (y / (hypot(x, y) + x)) for positive x."""
+    if m.X.op.name == "const" and (m.X.value > 0) != (x is m.X):
+        return None  # nothing cancels
     root = _root(m, "hypot")
     same = f.and_(f.gt(x, 0.0), f.isfinite(root))
     return f.where(same, m.Y * (m.Y / (root + f.where(same, x, 1.0))), root - f.where(same, 0.0, x))

@@ -20,9 +20,14 @@ def is_zero(node: Node) -> bool:
 
 
 def is_given(node: Node) -> bool:
-    """An argument, or elements of one: not rounded."""
-    while node.op.name in (*MOVES, "slice", "gather"):
-        node = node.inputs[0]
+    """An argument, or elements of one, or a number for some of them: not rounded."""
+    while True:
+        if node.op.name in (*MOVES, "slice", "gather"):
+            node = node.inputs[0]
+        elif node.op.name == "where" and any(i.op.name == "const" for i in node.inputs[1:]):
+            node = node.inputs[2] if node.inputs[1].op.name == "const" else node.inputs[1]
+        else:
+            break
     return node.op.name == "input"
 
 
