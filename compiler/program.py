@@ -20,7 +20,7 @@ from .memory_order import is_dense
 from .op import get
 from .provenance import Site, at
 from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
-from .sizes import evaluate, symbols_of
+from .sizes import bindings, evaluate, symbols_of
 
 if TYPE_CHECKING:
     from .assemble import PlannedStep
@@ -413,8 +413,7 @@ def steps_of(body: Graph, rows: int) -> Callable[..., Any] | None:
 
 
 def _compiled_steps(body: Graph, rows: int) -> Callable[..., Any] | None:
-    bound = {name for node in body.inputs for size in node.shape for name in symbols_of(size)}
-    if not bound.issuperset(body.symbols()):
+    if not bindings([node.shape for node in body.inputs]).keys() >= set(body.symbols()):
         return None
     spec = steps(len(body.inputs), rows)
     slot = cache.slot(body, ("steps", spec.layout()))

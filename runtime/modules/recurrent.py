@@ -123,7 +123,7 @@ class RNNBase(Module):
                 k = layer * directions + direction
                 weights = [getattr(self, name) for name in self._names[k]]
                 first = [state[k] for state in states]
-                out, *last = call("rnn_layer", x, (*first, *weights), self.mode, bool(direction), self.bias, bool(self.proj_size))
+                out, *last = call("rnn_layer", x, (*first, *weights), self.mode, bool(direction), bool(self.proj_size))
                 outs.append(out)
                 lasts.append(last)
             x = CALLS["cat"](outs, -1) if self.bidirectional else outs[0]

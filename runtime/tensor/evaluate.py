@@ -93,8 +93,7 @@ class Program:
         self.slots = tuple(None if node is None else slot_of[node] for node in outputs)
         self.tier: Tier | None = None
         self.compiled: dict[tuple[int, ...], CompiledProgram] = {}
-        elements = sum(math.prod(resolve_params(node.shape, {})) for node in order)
-        self.seconds = STEP_SECONDS * len(self.steps) + ELEMENT_SECONDS * elements
+        self.seconds = sum(map(_seconds, order))
 
     def __call__(self, arrays: Sequence[Array]) -> list[Any]:
         values: list[Any] = [*arrays, *self.constants]
@@ -103,6 +102,15 @@ class Program:
                 result = function(*[values[k] for k in slots], **params)
                 values.append(result if getattr(result, "dtype", None) == dtype else np.asarray(result, dtype))
         return [None if k is None else values[k] for k in self.slots]
+
+
+def _seconds(node: Node) -> float:
+    """What the interpreter is estimated to take for a node; for a loop, all that its turns evaluate."""
+    shape: tuple[int, ...] = resolve_params(node.shape, {})
+    turns = 1
+    if node.op.name == "scan":
+        turns = int(resolve_params(node.inputs[1].shape[0], {})) * len(node.param("body"))
+    return STEP_SECONDS * turns + ELEMENT_SECONDS * math.prod(shape)
 
 
 class Tier:

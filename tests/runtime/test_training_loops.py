@@ -228,3 +228,25 @@ def test_a_large_tensor_that_was_written_to_and_dropped_is_freed_at_once():
         assert storage() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("kind", "cell"), [("GRU", "GRUCell"), ("LSTM", "LSTMCell")])
+def test_a_recurrent_layer_is_one_loop_for_all_lengths_and_batches(counted, kind, cell):
+    rng = np.random.default_rng(0)
+    layer, single = getattr(torch.nn, kind)(3, 4, dtype=torch.float64), getattr(torch.nn, cell)(3, 4, dtype=torch.float64)
+    for one, other in zip(single.parameters(), layer.parameters(), strict=True):
+        one.data.copy_(other)
+    for k in range(evaluate.FEW + 3):
+        x = torch.tensor(rng.normal(size=(30 + k % 2, 2 + k % 3, 3)))
+        layer(x)[0].pow(2).sum().backward()
+    assert len(counted) == 1, "three runs of the interpreter are enough to see that it pays"
+    layer.zero_grad()
+    x = torch.tensor(rng.normal(size=(6, 5, 3)))
+    layer(x)[0].pow(2).sum().backward()
+    state, total = None, 0
+    for row in x:
+        state = single(row, state)
+        total = total + (state[0] if kind == "LSTM" else state).pow(2).sum()
+    total.backward()
+    for one, other in zip(single.parameters(), layer.parameters(), strict=True):
+        np.testing.assert_allclose(other.grad.numpy(), one.grad.numpy(), rtol=1e-10, atol=1e-14)

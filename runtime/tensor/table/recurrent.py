@@ -9,11 +9,14 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ....compiler import build
 from ....compiler.build.moving import window
-from ....compiler.ir import Node, f, make
+from ....compiler.ir import Graph, Node, f, make, rebuild
 from ....compiler.loops import body_of, scan
-from ....compiler.sizes import product, symbol
+from ....compiler.op import Shape
+from ....compiler.sizes import Size, active, equal, product, resolve, symbol
 from ..row import Call, op
 from ..tensor import Tensor
 from .functions import relu
@@ -69,46 +72,63 @@ CELLS = {
 }
 
 
-def _shares(x: Node, weight: Node, bias: Sequence[Node], gates: int) -> Node:
-    """`x @ weight.T + bias` by gates: (..., features) and (gates * width, features) -> (..., gates, width)."""
-    blocks = build.reshape(weight, (gates, -1, weight.shape[1]))
+def _shares(x: Node, weight: Node, bias: Sequence[Node]) -> Node:
+    """`x @ weight.T + bias` by gates: (..., features), (gates, width, features) and (gates, width) -> (..., gates, width)."""
     lead = "ab"[: x.ndim - 1]
-    made = f.contract(x, blocks, left=lead + "k", right="ghk", out=lead + "gh")
-    if not bias:
-        return made
-    return made + build.broadcast_to(build.reshape(bias[0], (gates, -1)), made.shape)
+    made = f.contract(x, weight, left=lead + "k", right="ghk", out=lead + "gh")
+    return made + build.broadcast_to(bias[0], made.shape) if bias else made
 
 
 def _layer(x: Node, *more: Any) -> tuple[Node, ...]:
     """(steps, batch, features) -> the hidden state after each step, and what is carried out of the last one."""
-    *arrays, kind, reverse, biased, projected = more
+    *arrays, kind, reverse, projected = more
     cell = CELLS[kind]
     first, weights = arrays[: cell.carried], arrays[cell.carried :]
-    of_input, of_state = weights[:2]
-    input_bias, state_bias = (weights[2:3], weights[3:4]) if biased else ([], [])
-    projection = weights[-1:] if projected else []
-    steps = x.shape[0]
-    shares = _shares(build.flip(x, (0,)) if reverse else x, of_input, input_bias, cell.gates)
-    shapes = [node.shape for node in first]
-    state = build.concatenate([build.reshape(node, (product(node.shape),)) for node in first], 0)
-    constants = [of_state, *state_bias, *projection]
-
-    stand_ins = [_stand_in(state.shape, x.dtype), _stand_in(shares.shape[1:], x.dtype), *(_stand_in(n.shape, n.dtype) for n in constants)]
-    carried = _unpacked(stand_ins[0], shapes)
-    after = cell.step(stand_ins[1], _shares(carried[0], stand_ins[2], stand_ins[3:4] if biased else [], cell.gates), carried)
-    if projected:
-        after[0] = build.matmul(after[0], build.permute(stand_ins[-1], (1, 0)))
-    body = body_of(stand_ins, build.concatenate([build.reshape(node, (product(node.shape),)) for node in after], 0))
+    steps, shapes = x.shape[0], [node.shape for node in first]
+    gates = (cell.gates, shapes[-1][1])
+    of_input, of_state, *biases = (build.reshape(w, (*gates, *w.shape[1:])) for w in (weights[:-1] if projected else weights))
+    for one, other in ((x.shape[1], shapes[0][0]), (shapes[-1][0], shapes[0][0]), (of_state.shape[2], shapes[0][1])):
+        equal(one, other)  # the step has no trace around it that would find out
+    shares = _shares(build.flip(x, (0,)) if reverse else x, of_input, biases[:1])
+    projection = [build.reshape(w, (shapes[0][1], gates[1])) for w in weights[-1:] if projected]
+    constants = [of_state, *biases[1:], *projection]
+    body, values = _step(cell, shapes, [shares.shape[1:], *(node.shape for node in constants)], x.dtype, len(biases) > 1, projected)
     names = tuple(body.symbols())
-    states = scan(body, state, [shares], constants, False, names, tuple(map(symbol, names)))
-
+    states = scan(body, _packed(first), [shares], constants, False, names, tuple(values[name] for name in names))
     hidden = build.reshape(window(window(states, 0, 1, steps), 1, 0, product(shapes[0])), (steps, *shapes[0]))
     last = _unpacked(build.reshape(window(states, 0, steps, 1), (states.shape[1],)), shapes)
     return (build.flip(hidden, (0,)) if reverse else hidden, *last)
 
 
-def _stand_in(shape: Any, dtype: Any) -> Node:
-    return make("input", shape=shape, dtype=dtype, position=-next(_serials), name="step")
+def _step(
+    cell: Cell, carried: Sequence[Shape], read: Sequence[Shape], dtype: np.dtype[Any], biased: bool, projected: bool
+) -> tuple[Graph, dict[str, Size]]:
+    """The program of a step, and what its sizes stand for: they are its own, so that its arrays bind them, whatever they are around it."""
+    own: dict[Size, Size] = {}
+
+    def stand_in(shape: Sequence[Size]) -> Node:
+        return make("input", shape=tuple(shape), dtype=dtype, position=-next(_serials), name="step")
+
+    def renamed(shape: Shape) -> list[Size]:
+        return [own.setdefault(size, size if isinstance(size, int) else symbol(f"s{len(own)}")) for size in map(resolve, shape)]
+
+    shapes = [renamed(shape) for shape in (*carried, *read)]
+    context, active.context = active.context, None
+    try:
+        parts, (share, *kept) = [[stand_in(shape) for shape in some] for some in (shapes[: len(carried)], shapes[len(carried) :])]
+        after = cell.step(share, _shares(parts[0], kept[0], kept[1:2] if biased else []), parts)
+        if projected:
+            after[0] = build.matmul(after[0], build.permute(kept[-1], (1, 0)))
+        whole = stand_in([sum(product(part.shape) for part in parts)])
+        (made,) = rebuild([_packed(after)], dict(zip(parts, _unpacked(whole, [part.shape for part in parts]), strict=True)))
+        body = body_of([whole, share, *kept], made)
+    finally:
+        active.context = context
+    return body, {str(mine): size for size, mine in own.items()}
+
+
+def _packed(parts: Sequence[Node]) -> Node:
+    return build.concatenate([build.reshape(part, (product(part.shape),)) for part in parts], 0)
 
 
 def _unpacked(state: Node, shapes: Sequence[Any]) -> list[Node]:
@@ -117,9 +137,9 @@ def _unpacked(state: Node, shapes: Sequence[Any]) -> list[Node]:
 
 
 @op("rnn_layer", build=_layer, backward="StackBackward0", saved="input weights*", inputs="input weights", to="")
-def _layer_rule(input: Tensor, arrays: tuple[Tensor, ...], kind: str, reverse: bool, biased: bool, projected: bool) -> Call:
+def _layer_rule(input: Tensor, arrays: tuple[Tensor, ...], kind: str, reverse: bool, projected: bool) -> Call:
     cell = CELLS[kind]
     first = [tuple(a._shape) for a in arrays[: cell.carried]]
     shapes = ((input._shape[0], *first[0]), *first)
     name = cell.backward if str(input._dtype) == "torch.float32" else ""
-    return Call((input, *arrays), (kind, reverse, biased, projected), shapes, (input._dtype,) * len(shapes), name=name)
+    return Call((input, *arrays), (kind, reverse, projected), shapes, (input._dtype,) * len(shapes), name=name)
