@@ -231,6 +231,8 @@ class Table:
             scale, rest = self.unit(term)
             for c, t in rest.items if isinstance(rest, Add) else ((Fraction(1), rest),):
                 items[t] = items.get(t, Fraction(0)) + c * scale
+        if len(items) > 1:
+            identities.choices_added(self, items)
         return self.make_add(tuple((c, t) for t, c in items.items() if c))
 
     def make_add(self, items: tuple[tuple[Fraction, Term], ...]) -> Term:
@@ -301,7 +303,7 @@ class Table:
             if integer and len(inside) < len(base.factors):  # what is not summed over
                 outside = [self.power(b, e) for b, e in base.factors if (b, e) not in inside]
                 product.multiply(self.power(self.mul(self.number(c), *outside), exponent), self.one)
-                product.put(self.make_mul(Fraction(1), base.bound, inside), exponent)
+                product.put(self.mul(*(self.power(b, e) for b, e in inside), bound=base.bound), exponent)
             elif c > 0 or integer:
                 product.multiply(self.number(c), exponent)
                 product.put(rest, exponent)
@@ -399,6 +401,9 @@ class Table:
                 return self.substitute(inside.arrays[0].body, dict(zip(inside.arrays[0].labels, indices, strict=True)))
             arrays, shape, indices = calls.oriented(self, function, arrays, shape, indices)
             symmetric = symmetric or (bool(indices) and calls.is_symmetric(self, arrays[0]))
+        piece = calls.piece(self, arrays, params, indices) if function.name == "concatenate" else None
+        if piece is not None:
+            return piece
         depth = max(a.body.depth for a in arrays) + 1
         closed = []
         for labels, body in arrays:

@@ -13,6 +13,7 @@ from ..sizes import Size
 from . import numbers
 from .algebra import Table
 from .cost import is_below
+from .recognise import CLIP, clip
 from .shown import Shown, make, number, product
 from .terms import Add, Apply, At, Call, Constant, Delta, Label, Mul, Number, Position, Reduce, SizeTerm, Term
 
@@ -76,6 +77,9 @@ class Arranger:
 
     def apply(self, term: Apply, order: Order) -> Shown:
         """A function of numbers."""
+        clipped = clip(term)
+        if clipped is not None:
+            return self.elementwise("apply", [self.show(a, order) for a in clipped], order, (CLIP, ()))
         return self.elementwise("apply", [self.show(a, order) for a in term.args], order, (term.function, term.params))
 
     # What depends on the notation.

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..op import get
 from ..sizes import Size
@@ -11,7 +11,24 @@ from .terms import Add, At, Call, Function, Index, Label, Lambda, Mul, Number, T
 if TYPE_CHECKING:
     from .algebra import Table
 
-__all__ = ["factors_joined", "inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "orthonormal", "swapped", "turns"]
+__all__ = ["factors_joined", "inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "orthonormal", "piece", "swapped",
+           "turns"]
+
+
+def piece(table: Table, arrays: Sequence[Lambda], params: tuple[Any, ...], indices: Sequence[Index]) -> Term | None:
+    """The element of the one of joined arrays that an index which is a number is in; None of an index or a length that is not."""
+    (axis,) = params
+    index = indices[axis] if indices else None
+    start = 0
+    for array in arrays if isinstance(index, Number) else ():
+        length = array.labels[axis].size
+        if not isinstance(length, int):
+            return None
+        if index.value < start + length:  # type: ignore[union-attr]
+            own = [table.number(index.value - start) if k == axis else i for k, i in enumerate(indices)]  # type: ignore[union-attr]
+            return table.substitute(array.body, dict(zip(array.labels, own, strict=True)))
+        start += length
+    return None
 
 
 def turns(function: Function) -> bool:
@@ -86,6 +103,8 @@ def inverses_cancelled(table: Table, powers: dict[Term, Term], bound: list[Label
 def factors_joined(table: Table, powers: dict[Term, Term], bound: Sequence[Label]) -> tuple[Label, Term] | None:
     """Take two Cholesky factors L of one matrix P, or their inverses, out of a summed product: L L.T = P, L**-T L**-1 = P**-1.
 
+    One of L and one of P**-1 are L**-T.
+
     Returns:
         As `inverses_cancelled`.
     """
@@ -94,6 +113,9 @@ def factors_joined(table: Table, powers: dict[Term, Term], bound: Sequence[Label
         if found is None or not isinstance(term, Call):
             continue
         matrix, inverted = found
+        left = None if inverted else _factor_of_inverse(table, powers, term, matrix)
+        if left is not None and term.indices[0] in bound:
+            return left
         own, shared = term.indices[::-1] if inverted else term.indices
         others = [t for t in powers if shared in t.free or shared in powers[t].free]
         if not isinstance(shared, Label) or shared not in bound or sum(_times(powers[t]) for t in others) != 2:
@@ -108,6 +130,22 @@ def factors_joined(table: Table, powers: dict[Term, Term], bound: Sequence[Label
             return shared, table.substitute(matrix.body, dict(zip(matrix.labels, indices, strict=True)))
         return shared, table.call(get("inverse"), [matrix], (), term.shape, indices, symmetric=True)
     return None
+
+
+def _factor_of_inverse(table: Table, powers: dict[Term, Term], factor: Call, matrix: Lambda) -> tuple[Label, Term] | None:
+    """L.T P**-1 = L**-1 at the row of L, in place, where nothing else has it."""
+    shared, own = factor.indices
+    others = [t for t in powers if t is not factor and (shared in t.free or shared in powers[t].free)]
+    if not isinstance(shared, Label) or len(others) != 1 or {powers[factor], powers[others[0]]} != {table.one}:
+        return None
+    (other,) = others
+    if not (isinstance(other, Call) and other.function.name == "inverse" and other.arrays[0] == matrix and other.symmetric):
+        return None
+    del powers[factor], powers[other]
+    labels = tuple(table.fresh(size) for size in factor.shape)
+    whole = Lambda(labels, table.call(factor.function, factor.arrays, factor.params, factor.shape, labels))
+    last = other.indices[1 if other.indices[0] == shared else 0]
+    return shared, table.call(other.function, [whole], other.params, factor.shape, [own, last])
 
 
 def _times(exponent: Term) -> int:

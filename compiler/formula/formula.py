@@ -12,7 +12,7 @@ from ..ir import Graph, Node, toposort
 from ..op import Shape
 from ..provenance import Site
 from ..sizes import SizeExpr, symbols_of
-from . import normal
+from . import normal, triangles
 from .algebra import Table
 from .arrange import Arranger, NoNotationError
 from .choices import without_choices
@@ -88,7 +88,7 @@ class Formula:
             own = self._labels[at: at + tangent.ndim]
             term = coefficient(table, term, tangent.param("name"), own)
             at += tangent.ndim
-        return term
+        return term if derived.pointwise else triangles.joined(table, term)
 
     @cached_property
     def _term(self) -> Term:
@@ -259,12 +259,17 @@ class Formula:
         terms = postorder([pieces.main, *(d.body for d in pieces.definitions.values())])
         return any(isinstance(t, At) and self._shapes.get(t.name) for t in terms)
 
-    def _matrix_of(self, call: Call) -> Any:
-        """A function of whole arrays as a SymPy matrix, where there is one."""
+    def _matrix_of(self, call: Call, arrays: Sequence[Any]) -> Any:
+        """A function of whole arrays as a SymPy matrix, where there is one; `arrays`: its matrices by their elements."""
+        symbolic = MatrixSymbolic(self._names.size, lambda name: None)
         try:
             made = Matrix(self._canonical.table, self._shapes).array(call)
             axes_ = tuple(Label(f"axis{k}", size) for k, size in enumerate(call.shape))
-            return MatrixSymbolic(self._names.size, lambda name: None).of(Shown(made.kind, made.args, axes_, made.data))
+            return symbolic.of(Shown(made.kind, made.args, axes_, made.data))
+        except NoNotationError:
+            pass
+        try:
+            return symbolic.applied(call.function, arrays) if len(arrays) == len(call.arrays) else None
         except NoNotationError:
             return None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from ..op import Names
 from .signs import is_integer, is_nonnegative, is_positive
-from .terms import Add, Apply, Call, Function, Label, Mul, Number, Position, Presented, SizeTerm, Term, postorder
+from .terms import Add, Apply, At, Call, Function, Label, Mul, Number, Position, Presented, SizeTerm, Term, postorder
 
 if TYPE_CHECKING:
     from .algebra import Table
@@ -74,6 +74,10 @@ def product(table: Table, powers: dict[Term, Term]) -> bool:
         if isinstance(k, Number) and k.value > 1 and _is_indicator(table, base):
             powers[base] = table.one
             return True
+        if isinstance(base, Apply) and base.function is HEAVISIDE and _decides(table, powers, base):
+            return True
+        if _chooses(base) and k is table.one and _masked_once(table, powers, base):
+            return True
         if not (_is(base, "sigmoid") and isinstance(k, Number) and k.value >= 1):
             continue
         x = base.args[0]
@@ -87,6 +91,66 @@ def product(table: Table, powers: dict[Term, Term]) -> bool:
         if other in powers and _negative(table, x):
             _put(table, powers, table.one - other, powers.pop(base))
             return True
+    return False
+
+
+def _chooses(term: Term) -> TypeGuard[Apply]:
+    """Whether it is where(c, x, 0)."""
+    return _is(term, "where") and term.args[2] is term.table.zero
+
+
+def _masked_once(table: Table, powers: dict[Term, Term], base: Apply) -> bool:
+    """where(c, x, 0) * where(c, y, 0) = where(c, x*y, 0), in place; a matrix is a factor of its own."""
+    condition, x, _ = base.args
+    others = [t for t in powers if t is not base and _chooses(t) and t.args[0] is condition and powers[t] is table.one]
+    if not others:
+        return False
+    (other, *_) = others
+    y = other.args[1]
+    if not _is_apart(x) and _is_apart(y):
+        base, other, x, y = other, base, y, x
+    del powers[base]
+    if _is_apart(x):
+        _put(table, powers, x, table.one)
+    else:
+        del powers[other]
+        _put(table, powers, table.apply("where", (condition, x * y, table.zero)), table.one)
+    return True
+
+
+def _is_apart(term: Term) -> bool:
+    return isinstance(term, At) and len(term.free) > 1
+
+
+def choices_added(table: Table, items: dict[Term, Fraction]) -> None:
+    """where(c, x, y) + where(c, z, w) = where(c, x + z, y + w), in place."""
+    groups: dict[Term, list[Apply]] = {}
+    for t in items:
+        if _is(t, "where"):
+            groups.setdefault(t.args[0], []).append(t)
+    for condition, found in groups.items():
+        if len(found) > 1:
+            sums = [table.add(*(table.number(items[t]) * t.args[k] for t in found)) for k in (1, 2)]
+            for t in found:
+                del items[t]
+            c, made = table.unit(table.apply("where", (condition, *sums)))
+            for k, t in made.items if isinstance(made, Add) else ((Fraction(1), made),):
+                items[t] = items.get(t, Fraction(0)) + k * c
+
+
+def _decides(table: Table, powers: dict[Term, Term], step: Apply) -> bool:
+    """Take max(a, b) for a, and min(a, b) for b, in the other factors of heaviside(a - b); whether there was one."""
+    for base, k in list(powers.items()):
+        for old in postorder([base]) if base is not step else ():
+            if not (_is(old, "maximum") or _is(old, "minimum")):
+                continue
+            one, other = old.args
+            above = one if one - other is step.args[0] else other if other - one is step.args[0] else None
+            if above is not None:
+                larger = old.function.name == "maximum"
+                del powers[base]
+                _put(table, powers, table.replace(base, {old: above if larger else one if above is other else other}), k)
+                return True
     return False
 
 
@@ -234,6 +298,12 @@ def _and(table: Table, a: Term, b: Term) -> Term | None:
             return y  # what is equal is not less
         if _is(x, "not_") and _is(x.args[0], "isnan"):
             return y
+    if _bound(a) and _bound(b):  # np.clip chose twice
+        return table.apply("and_", (a.args[0], b.args[0]))  # type: ignore[attr-defined]
+    for x, y in ((a, b), (b, a)):
+        known = _where_known(table, y, x)
+        if known is not y:
+            return table.apply("and_", _from_below(x, known))
     return a if a is b or b is table.true else b if a is table.true else None
 
 
@@ -252,13 +322,13 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
             return table.apply(*bound)
         if table.zero in (yes, no) and _is(c, "or_"):  # its derivative
             return table.apply("where", (c.args[0], yes, no))
+    given = yes, no
     if _is(c, "lt") and all(isinstance(a, Position) for a in c.args):
         yes = _outside_triangles(table, yes, *(a.label for a in c.args if isinstance(a, Position)))
     same = _same_index(c)
     if same is not None:
         on = table.delta(*same)
         return on * yes + (1 - on) * no
-    given = yes, no
     yes, no = _known(table, yes, c, 1), _known(table, no, c, 2)
     if yes is no:
         return no
@@ -272,8 +342,7 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
         first, other = _where_known(table, c, inner), _where_known(table, inner, c)
         for known in (c, inner, first, other):
             yes = _where_known(table, yes, known)
-        both = sorted((other, first), key=lambda t: not (_is(t, "ge") or _is(t, "gt")))  # from below, as one says an interval
-        return table.apply("where", (table.apply("and_", both), yes, no))
+        return table.apply("where", (table.apply("and_", _from_below(other, first)), yes, no))
     if yes is table.zero and no is table.one and (opposite := _opposite(table, c)) is not None:
         return table.apply("where", (opposite, no, yes))
     for condition in c.args if _is(c, "and_") else (c,):
@@ -283,6 +352,11 @@ def _where(table: Table, c: Term, yes: Term, no: Term) -> Term | None:
         elif _is(condition, "isfinite") and condition is c and condition.args[0] is yes and no is table.zero:
             return yes
     return None if given == (yes, no) else table.apply("where", (c, yes, no))
+
+
+def _from_below(a: Term, b: Term) -> list[Term]:
+    """Two conditions, the lower bound first, as one says an interval."""
+    return sorted((a, b), key=lambda t: not (_is(t, "ge") or _is(t, "gt")))
 
 
 _OPPOSITES = {"ge": "lt", "lt": "ge", "le": "gt", "gt": "le"}

@@ -14,7 +14,7 @@ from .algebra import Table
 from .arrange import Arranger, NoNotationError, Order
 from .chains import factored
 from .network import Network
-from .recognise import KRONECKER, triangle
+from .recognise import KRONECKER, LIST, triangle
 from .reshapes import kronecker_axes
 from .shown import Shown, key, make, product, transpose
 from .terms import Add, Apply, At, Call, Delta, Index, Label, Mul, Number, Position, Reduce, Term
@@ -166,6 +166,8 @@ class Matrix(Arranger):
         product = self._kronecker(term) if term.function.name == "reshape" else None
         if product is not None:
             return product
+        if term.function.name == "concatenate" and all([label.size for label in a.labels] == [1] for a in term.arrays):
+            return make("call", [self.show(a.body) for a in term.arrays], (), (LIST, ()))
         args = [self.whole(a.body, a.labels) for a in term.arrays]
         return make("call", args, (), (term.function, term.params))
 

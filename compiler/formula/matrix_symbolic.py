@@ -5,15 +5,17 @@ by elements with indices (`symbolic`).
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..sizes import Size
+from . import matrix_functions
 from .algebra import Table
 from .arrange import NoNotationError, Order
-from .recognise import KRONECKER, LOGSUMEXP, SOFTMAX
-from .shown import Shown
+from .recognise import LOGSUMEXP, SOFTMAX
+from .shown import Shown, make
 from .symbolic import Elements, function_of, rational, scalar_symbol
+from .terms import Function, Label
 
 __all__ = ["MatrixSymbolic"]
 
@@ -256,19 +258,52 @@ class MatrixSymbolic:
         return sympy.MatMul(1 / count, *made.args) if getattr(made, "is_Matrix", False) else made / count
 
     def call(self, shown: Shown) -> Any:
-        import sympy
-
         function, params = shown.data
         if function in (SOFTMAX, LOGSUMEXP):
             return self._exponentials(shown, function is SOFTMAX, params[0])
+        if any(a.ndim != 2 for a in shown.args):
+            raise NoNotationError(function.name)
+        return self.applied(function, [self.of(a) for a in shown.args])
+
+    def applied(self, function: Function, matrices: Sequence[Any]) -> Any:
+        """A function of whole matrices.
+
+        Raises:
+            NoNotationError: SymPy has no matrix expression for it.
+        """
+        import sympy
+
         made = {"inverse": sympy.Inverse, "det": sympy.Determinant,
                 "logabsdet": lambda m: sympy.log(sympy.Abs(sympy.Determinant(m))),
-                "cofactor": lambda m: sympy.MatMul(sympy.Determinant(m), sympy.Transpose(sympy.Inverse(m)))}.get(function.name)
-        if function is KRONECKER and all(a.ndim == 2 for a in shown.args):
-            return sympy.KroneckerProduct(*map(self.of, shown.args))
-        if made is None or any(a.ndim != 2 for a in shown.args):
+                "cofactor": lambda m: sympy.MatMul(sympy.Determinant(m), sympy.Transpose(sympy.Inverse(m))),
+                "kron": sympy.KroneckerProduct, "cholesky": matrix_functions.cholesky,
+                "pseudo_inverse": matrix_functions.pseudo_inverse}.get(function.name)
+        if made is None:
             raise NoNotationError(function.name)
-        return made(*map(self.of, shown.args))
+        return made(*matrices)
+
+    def take(self, shown: Shown) -> Any:
+        """Elements, rows, columns and slices."""
+        import sympy
+        from sympy.matrices.expressions.matexpr import MatrixElement
+        from sympy.matrices.expressions.slice import MatrixSlice
+
+        base, *starts = shown.args
+        if any(spec[0] == "array" or spec[3] != 1 for spec in shown.data):
+            raise NoNotationError("an index array, or a slice in steps, which SymPy counts wrongly")
+        matrix = self.of(make(base.kind, base.args, [Label(f"axis{k}", size) for k, (_, _, size, _) in enumerate(shown.data)], base.data))
+        places: list[Any] = []
+        first = iter(starts)
+        for kind, count, size, step in shown.data:
+            start = 0 if kind == "whole" else self.scalar(next(first))
+            stop = self.size_of(size) if kind == "whole" else start + (1 if kind == "at" else step * (self.size_of(count) - 1) + 1)
+            places.append((start, stop, step))
+        if len(places) == 1:
+            places.append((0, 1, 1))
+        if not shown.axes:
+            return MatrixElement(matrix, *(start for start, _, _ in places))
+        made = MatrixSlice(matrix, *places)
+        return sympy.Transpose(made) if shown.data[0][0] == "at" else made
 
     def _exponentials(self, shown: Shown, shares: bool, axis: int | None) -> Any:
         import sympy

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from .arrange import NoNotationError, Order
-from .shown import Shown, is_one, key, make, transpose
+from .shown import Shown, is_one, key, make, number, transpose
 from .terms import At, Call, Delta, Label, Mul, Number, Term
 
 if TYPE_CHECKING:
@@ -376,10 +376,13 @@ class Network:
     def _scaled(self, factors: Sequence[Factor], arrays: Sequence[Shown]) -> Shown:
         """The scalars times the elementwise product of arrays; in front of a matrix product they stand apart."""
         alone = len(arrays) == 1 and not factors
+        equal: dict[object, list[Shown]] = {}
+        for s in self.shown_scalars:
+            equal.setdefault(key(s), []).append(s)
+        scalars = [s if len(same) == 1 else make("power", [s, number(len(same))]) for same in equal.values() for s in same[:1]]
         if alone and arrays[0].kind in ("matmul", "outer", "diag", "einsum"):
-            return self._times(self.writer.elements(self.coefficient, self.scalars, (), self.shown_scalars), arrays[0])
-        return self.writer.elements(self.coefficient, [*self.scalars, *factors], self.order,
-                                    [*self.shown_scalars, *arrays])
+            return self._times(self.writer.elements(self.coefficient, self.scalars, (), scalars), arrays[0])
+        return self.writer.elements(self.coefficient, [*self.scalars, *factors], self.order, [*scalars, *arrays])
 
     def _times(self, front: Shown, array: Shown) -> Shown:
         """A number times an array."""

@@ -102,6 +102,14 @@ class _Reader:
             return False
         return condition not in self.own or (node not in self.own and self[condition] not in self.asked)
 
+    def in_general(self, node: Node, condition: Node) -> Term:
+        """The condition of a choice; of one that only a derivative makes, without the single points that it names beside others."""
+        term = self[condition]
+        if node in self.own or not (isinstance(term, Apply) and term.function.name in ("and_", "or_", "not_")):
+            return term
+        points = [t for t in postorder([term]) if _at_a_point(t) and t not in self.asked]
+        return self.table.replace(term, dict.fromkeys(points, self.table.false))
+
     def name(self, node: Node, term: Term) -> Term:
         """A short term for a long one."""
         labels = self.axes(node)
@@ -175,7 +183,7 @@ def _where(r: _Reader, node: Node) -> Term:
     tie = isinstance(r[yes], Number) and r[yes] is r.table.number(HALF)  # how a maximum of equal numbers is split
     if not decided and not tie and r.is_care(node, condition):
         return r[no]
-    return r.table.apply(node.op, (r[condition], r[yes], r[no]))
+    return r.table.apply(node.op, (r.in_general(node, condition), r[yes], r[no]))
 
 
 def _cast(r: _Reader, node: Node) -> Term:

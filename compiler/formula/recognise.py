@@ -8,7 +8,7 @@ from .algebra import Table
 from .identities import total_of_exponentials
 from .terms import Add, Apply, Index, Label, Lambda, Mul, Number, Presented, Term, postorder
 
-__all__ = ["KRONECKER", "LOGSUMEXP", "SOFTMAX", "recognised", "triangle"]
+__all__ = ["CLIP", "KRONECKER", "LIST", "LOGSUMEXP", "SOFTMAX", "clip", "recognised", "triangle"]
 
 SOFTMAX = Presented("softmax", Names("", r"\operatorname{{softmax}}\left({0}\right)", "softmax({0})", "special.softmax({0})"),
                     ("axis",))
@@ -16,7 +16,10 @@ LOGSUMEXP = Presented("logsumexp", Names("", r"\operatorname{{logsumexp}}\left({
                                          "special.logsumexp({0})"), ("axis",))
 
 
+CLIP = Presented("clip", Names("", r"\operatorname{{clip}}\left({0}, {1}, {2}\right)", "clip({0}, {1}, {2})", "np.clip({0}, {1}, {2})",
+                               meaning=lambda m, x, low, high: m.Min(m.Max(x, low), high)))
 KRONECKER = Presented("kron", Names("", r"{0} \otimes {1}", "kron({0}, {1})", "np.kron({0}, {1})"))
+LIST = Presented("list", Names("", r"\left({0}\right)", "{0}", "np.array({0})"), arity=None)
 _TRIANGLES = {(lower, k): Presented(name, Names("", rf"\operatorname{{{{{name}}}}}{below}\left({{0}}\right)", f"{name}({{0}}{more})",
                                                f"np.{name}({{0}}{more})"), ("k",) if k else ())
               for lower, name in ((True, "tril"), (False, "triu")) for k, below, more in ((False, "", ""), (True, "_{{{k}}}", ", {k}"))}
@@ -25,6 +28,23 @@ _TRIANGLES = {(lower, k): Presented(name, Names("", rf"\operatorname{{{{{name}}}
 def triangle(lower: bool, offset: int) -> Presented:
     """The lower (upper) triangle of a matrix, up to (from) a diagonal."""
     return _TRIANGLES[lower, bool(offset)]
+
+
+def clip(term: Apply) -> tuple[Term, Term, Term] | None:
+    """`(x, low, high)` of min(max(x, low), high); the bounds are numbers, or the same for all elements of x."""
+    names = ("minimum", "maximum")
+    for inner, outer in (term.args, term.args[::-1]) if term.function.name in names else ():
+        if not (isinstance(inner, Apply) and inner.function.name in names and inner.function is not term.function):
+            continue
+        x, bound = inner.args
+        if isinstance(x, Number) or not {*x.free} >= {*bound.free}:
+            x, bound = bound, x
+        low, high = (bound, outer) if term.function.name == "minimum" else (outer, bound)
+        numbers = isinstance(low, Number) and isinstance(high, Number)
+        if (isinstance(low, Number) and isinstance(high, Number) and low.value <= high.value) or (
+                not numbers and term.function.name == "minimum" and all({*b.free} < {*x.free} for b in (low, high))):
+            return x, low, high
+    return None
 
 
 def recognised(table: Table, term: Term) -> Term:

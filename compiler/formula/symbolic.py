@@ -5,7 +5,7 @@ number of terms however large the tree is that they stand for.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -75,8 +75,8 @@ class Elements:
     """Elements of arrays as SymPy expressions; without labels, plain symbols."""
 
     def __init__(self, table: Table, size_name: Callable[[str], str], label_name: Callable[[Label], str],
-                 matrix: Callable[[Call], Any] = lambda call: None) -> None:
-        """`matrix`: the function of whole arrays as a SymPy matrix expression, or None."""
+                 matrix: Callable[[Call, Sequence[Any]], Any] = lambda call, arrays: None) -> None:
+        """`matrix`: the function of whole arrays as a SymPy matrix expression, or None; given the arrays by their elements."""
         self.table = table
         self.size_name = size_name
         self.label_name = label_name
@@ -186,7 +186,10 @@ class Elements:
         expanded = _EXPANDED.get(term.function.name)
         if expanded is not None:
             return expanded(self, term)
-        matrix = self.matrix(term) if len(term.indices) in (0, 2) else None
+        arrays = [sympy.FunctionMatrix(*(self.convert(self.table.size(b.size)) for b in a.labels),
+                                       sympy.Lambda(tuple(map(self.label, a.labels)), self.done[a.body]))
+                  for a in term.arrays if len(a.labels) == 2]
+        matrix = self.matrix(term, arrays) if len(term.indices) in (0, 2) else None
         if matrix is not None:
             return MatrixElement(matrix, *map(self.index, term.indices)) if term.indices else matrix
         bodies = [self.done[a.body] for a in term.arrays]

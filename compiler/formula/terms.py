@@ -52,6 +52,7 @@ class Presented:
     name: str
     names: Names
     params: tuple[str, ...] = ()
+    arity: int | None = 1
 
 
 class Term:

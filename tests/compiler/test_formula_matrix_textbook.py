@@ -34,7 +34,8 @@ def differences(function: Callable[..., Any], names: list[str], at: dict[str, An
 def derivative(case: Case, names: str, at: dict[str, Any]) -> Any:
     """The formula."""
     assume = dict.fromkeys(case.symmetric.split(), "symmetric")
-    return cr.grad(case.function, assume=assume).trace(*at.values()).derivative(*names.split())
+    graph = cr.grad(case.function, assume=assume).trace(*at.values())
+    return graph.derivative(*names.split()) if names else graph.formula
 
 
 def _is_factored(case: Case, names: str) -> bool:
@@ -62,6 +63,16 @@ def test_sympy_expressions(case: Case, names: str) -> None:
         return
     found = by_sympy(made, made._graph, at)
     assert np.allclose(found.ravel(), expected.ravel(), rtol=1e-9, atol=1e-12), made.sympy
+
+
+def test_by_a_matrix_that_is_factored() -> None:
+    """The derivative of a Gaussian log-likelihood by the covariance matrix: symmetric, as Cholesky's gradient is."""
+    S, x = np.eye(2) + 0.5, np.ones(2)
+    made = cr.grad(lambda x, S: -np.sum(np.linalg.solve(np.linalg.cholesky(S), x) ** 2) / 2 - np.log(
+        np.diag(np.linalg.cholesky(S))).sum()).trace(x, S).derivative("S")
+    assert str(made) == "((inv(S) @ x) @ (inv(S) @ x).T - inv(S))/2"
+    at = {"x": x, "S": S}
+    assert np.allclose(by_source(made, at), made(x, S))
 
 
 def test_there_are_many() -> None:

@@ -218,13 +218,13 @@ def test_numbers_beyond_all_floats_are_written() -> None:
     assert numbers.text(Fraction(1, 10**400)) == "1.0000000000000000e-400"
 
 
-def test_a_clipped_number_is_a_maximum_and_a_minimum() -> None:
+def test_a_clipped_number_is_read_as_one() -> None:
     def clipped(x: Node) -> Node:
         lower = f.where(f.or_(f.ge(x, -1.0), f.isnan(x)), x, -1.0)
         return f.where(f.or_(f.le(lower, 1.0), f.isnan(lower)), lower, 1.0)
 
     graph = graph_of(clipped, x=())
-    assert str(formula(graph)) == "min(max(x, -1), 1)"
+    assert str(formula(graph)) == "clip(x, -1, 1)"
     assert str(derivative(graph, "x")) == "where((x >= -1) & (x <= 1), 1, 0)"
     assert "isnan" in str(formula(graph_of(lambda x: f.where(f.or_(f.le(x, 1.0), f.isnan(x)), f.square(x), 3.0), x=())))
 

@@ -42,6 +42,7 @@ def by_sympy(formula: Formula, graph: Graph, at: dict[str, Any]) -> np.ndarray:
     result = np.zeros([size for _, size in labels])
     for place in np.ndindex(result.shape):
         element = expression.subs(dict(zip([symbol for symbol, _ in labels], place, strict=True))).doit()
+        element = element.replace(lambda t: isinstance(t, sympy.Determinant), lambda t: t.arg.subs(scalars).as_explicit().det())
         element = element.replace(lambda t: isinstance(t, sympy.Indexed), lambda t: _element(t, at))
         element = element.replace(lambda t: isinstance(t, sympy.Trace), lambda t: t.arg.as_explicit().trace())
         result[place] = _number(element.subs(scalars).doit())

@@ -302,6 +302,9 @@ CASES = [
          {"A": "inv(cholesky(A @ A.T)).T @ (s + diag(sum(cholesky(A @ A.T), axis=0)) + s.T) @ inv(cholesky(A @ A.T)) @ A"
                "\n    where s = triu(ones(n) @ sum(cholesky(A @ A.T), axis=0).T, 1)"}),
     Case("whitened length", lambda A, x: np.sum(solve(cholesky(A @ A.T), x) ** 2), "A:nn x:n", {"x": "2 * inv(A @ A.T) @ x"}),
+    Case("Gaussian log-likelihood by a Cholesky factor",
+         lambda x, A: -np.sum(solve(cholesky(A @ A.T), x)**2) / 2 - np.sum(np.log(np.diag(cholesky(A @ A.T)))), "x:n A:nn",
+         {"x": "-inv(A @ A.T) @ x", "A": "inv(A @ A.T) @ (x @ (A.T @ inv(A @ A.T) @ x).T - A)"}),
     # Means, variances, sums
     Case("mean", lambda x: np.mean(x), "x:n", {"x": "1/n*ones(n)"}),
     Case("variance", lambda x: np.var(x), "x:n", {"x": "2*(x - mean(x))/n", "x x": "2*eye(n)/n - 2/n**2"}),
@@ -345,6 +348,8 @@ CASES = [
     Case("product with a diagonal matrix", lambda A, d: A.T @ np.diag(d) @ A, "A:nm d:n", {"d": "A[k,i]*A[k,j]"}),
     Case("lower triangle", lambda X: np.sum(np.tril(X) ** 2), "X:nn", {"X": "tril(2*X)"}),
     Case("running sums", lambda x: np.cumsum(x), "x:n", {"x": "tril(ones(n, n))"}),
+    Case("cross product", lambda a, b, c: np.cross(a, b) @ c, "a:n b:n c:n",
+         {"": "[a[1]*b[2] - a[2]*b[1], a[2]*b[0] - a[0]*b[2], a[0]*b[1] - a[1]*b[0]].T @ c"}),
     # Products of tensors, indices
     Case("product of four", lambda x, A, B, y: np.einsum("i,ij,jk,k->", x, A, B, y), "x:n A:nm B:mk y:k",
          {"A": "x @ (B @ y).T", "x": "A @ B @ y", "x y": "A @ B"}),
@@ -395,7 +400,17 @@ CASES = [
           "a": "2*(sum_j a[j]*exp(-(sum_k (X[i,k] - X[j,k])**2)))"}),
     Case("half a form", lambda x, A, b: x @ A @ x / 2 - b @ x, "x:n A:nn b:n", {"x": "1/2 * (A + A.T) @ x - b"}),
     Case("clipped squares", lambda x: np.sum(np.clip(x, 0.5, 0.8)**2), "x:n", {"x": "where((x >= 0.5) & (x <= 0.8), 2*x, 0)"}),
+    Case("clipped layer", lambda W, x: np.sum(np.clip(W @ x, 0.85, 1.05)**2), "W:nm x:m",
+         {"x": "W.T @ where((W @ x >= 0.85) & (W @ x <= 1.05), 2 * W @ x, 0)"}),
+    Case("angle, its cosine clipped", lambda x, y: np.arccos(np.minimum(1, np.maximum(x @ y / (norm(x) * norm(y)), -1))), "x:n y:n",
+         {"": "arccos(clip(x.T @ y/(norm(x)*norm(y)), -1, 1))",
+          "x": "heaviside(s + 1, 1/2)*heaviside(1 - s, 1/2)*(x*(x.T @ y)/sum(x**2) - y)/(norm(x)*norm(y)"
+               "*sqrt(1 - (x.T @ y)**2/(sum(x**2)*sum(y**2))))\n    where s = x.T @ y/(norm(x)*norm(y))"}),
     # Regressions
+    Case("Huber regression", lambda X, w, y: np.sum(np.where(np.abs(X @ w - y) < 1, (X @ w - y)**2 / 2, np.abs(X @ w - y) - 0.5)),
+         "X:nm w:m y:n", {"w": "X.T @ where(|X @ w - y| < 1, X @ w - y, sign(X @ w - y))"}),
+    Case("contributions to a risk", lambda w, S: np.sum((w * (S @ w) / np.sqrt(w @ S @ w))**2), "w:n S:nn",
+         {"": "sum(w**2*(S @ w)**2)/(w.T @ S @ w)"}, "S"),
     Case("probit", lambda w, X: np.sum(np.log(special.ndtr(X @ w))), "w:m X:nm", {"w": "X.T @ (phi(X @ w)/Phi(X @ w))"}),
     # Statistics, learning, control
     Case("logistic loss of signs", lambda w, X, y: np.sum(np.log(1 + np.exp(-y * (X @ w)))), "w:m X:nm y:n",
