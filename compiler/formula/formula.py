@@ -292,6 +292,11 @@ class Formula:
         return sum(_operations(t) for t in postorder([pieces.main, *(d.body for d in pieces.definitions.values())]))
 
     @property
+    def sizes(self) -> dict[str, str]:
+        """What the size symbols of the program are called in the formula."""
+        return dict(self._names.sizes)
+
+    @property
     def free_symbols(self) -> set[Any]:
         """SymPy's symbols of the arguments and sizes that occur."""
         found: set[Any] = self.sympy.free_symbols

@@ -1,7 +1,7 @@
 """Programs inside operations, the steps of loops, with names for what they are given."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,9 +73,13 @@ def _names(node: Node, inside: Graph, literal: Literal) -> Iterator[str]:
         yield name if name.isidentifier() else f"({name})"
 
 
-def operations(graph: Graph) -> Iterator[tuple[Node, str]]:
-    """What is computed, as expressions: not what only spreads, converts or is on the way to an element."""
-    literal = Literal(Writer(str, str, str))
+def operations(graph: Graph, sizes: Mapping[str, str]) -> Iterator[tuple[Node, str]]:
+    """What is computed, as expressions: not what only spreads, converts or is on the way to an element.
+
+    Args:
+        sizes: what size symbols are called.
+    """
+    literal = Literal(Writer(lambda name: sizes.get(name, name), str, str))
     nodes = graph.nodes()
     moved = {n for n in nodes if n.inputs and index(n, ())[0] is not n}
     last = {i for n in nodes if n not in moved for i in n.inputs} | {*graph.outputs}

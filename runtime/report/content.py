@@ -129,9 +129,11 @@ def gather(view: TraceView, function: Any, traced: TracedProgram, stats: Stats) 
     outputs = leaf_names(traced.result, traced.name)
     results = [*(outputs if request.kind != "gradient" else []), *(_slope(traced, position) for position in request.wrt)]
     inputs = ", ".join(f"{n.param('name')}: {dtype_text(n.dtype)}[{', '.join(map(str, n.shape))}]" for n in graph.inputs)
+    sizes = formulas[0][1].sizes
+    called = "".join(f"; {name} is {symbol}" for symbol, name in sizes.items() if symbol in graph.symbols())
     allowed = f"stabilise={traced.options.stabilise}, fastmath={traced.options.fastmath}"
     return Content(
-        name=traced.name, about=f"{request.kind.replace('_', ' ')} of ({inputs}), with {allowed}", lines=tuple(_lines(function, traced)),
+        name=traced.name, about=f"{request.kind.replace('_', ' ')} of ({inputs}){called}; {allowed}", lines=tuple(_lines(function, traced, sizes)),
         formulas=(*formulas, *(named for body, of in loops for named in body.formulas(of))), derivations=tuple(_derivations(formulas)),
         pictures=(*(Picture(title, g, tuple(results if k else outputs), tuple(_rows(g)), k > 0) for k, (title, g) in enumerate(stages)),
                   *(Picture(body.title, body.named, ("state",), tuple(_rows(body.named)), False) for body in inside)),
@@ -164,10 +166,10 @@ def _slope(traced: TracedProgram, position: int) -> str:
     return f"d {leaf_names(traced.result, traced.name)[0]} / d {traced.graph.inputs[position].param('name')}"
 
 
-def _lines(function: Any, traced: TracedProgram) -> Iterator[Line]:
+def _lines(function: Any, traced: TracedProgram, sizes: Mapping[str, str]) -> Iterator[Line]:
     made: dict[Site, dict[str, None]] = {}
     for graph in (traced.graph, *(body.named for body in bodies(traced.graph))):
-        for node, text in operations(graph):
+        for node, text in operations(graph, sizes):
             for site in node.sites & traced.sites:
                 made.setdefault(site, {})[text] = None
     sites = dict.fromkeys([*_own_sites(function), *sorted(made)])

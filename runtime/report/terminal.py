@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from textwrap import wrap
 from typing import Any
 
 from rich.rule import Rule
@@ -9,15 +10,20 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from .content import Content, Row
+from .content import Content
 
 __all__ = ["parts"]
 
+HANGING = 4  # columns, by which a line that goes on is set in
 
-def parts(content: Content) -> Iterator[Any]:
-    """What is printed, in order."""
+
+def parts(content: Content, width: int) -> Iterator[Any]:
+    """What is printed, in order, in so many columns."""
+    def text(lines: Iterable[str]) -> Text:
+        return Text("\n".join(_hanging(line, width) for line in lines))
+
     yield _head(content.name)
-    yield Text(content.about)
+    yield text([content.about])
     yield _head("source, and the operations that each line made")
     if content.remark:
         yield Text(content.remark)
@@ -25,20 +31,20 @@ def parts(content: Content) -> Iterator[Any]:
                   for line in content.lines], "line", "source", "operations")
     yield _head("formulas")
     for title, formula in content.formulas:
-        yield Text(f"{title} = {formula}")
+        yield text(f"{title} = {formula}".split("\n"))
     for title, steps in content.derivations:
         yield _head(f"derivation of {title}: {len(steps)} step{'s' * (len(steps) != 1)}")
-        yield Text(steps.text(content.derivations[0]))
+        yield text(steps.text(content.derivations[0]).split("\n"))
     for picture in content.pictures:
         yield _head(f"IR, {picture.title}")
-        yield _text(picture.rows)
+        yield text(row.text for row in picture.rows)
     yield _head("rewrites of the program, by numerical class")
     for level, uses in content.rewrites:
         yield Text(f"{level.value}: {level.meaning}")
         yield _table([("", use.rule, f"{use.times:,}", use.sides, use.why) for use in uses])
     if content.schedule:
         yield _head("kernels, and why each is apart")
-        yield _text(content.schedule)
+        yield text(row.text for row in content.schedule)
         yield _head("generated code")
         code = "\n".join(row.text for row in content.code)
         yield Syntax(code, "python", theme="ansi_dark", background_color="default", word_wrap=True)
@@ -55,8 +61,12 @@ def _head(text: str) -> Rule:
     return Rule(Text(text, style="bold"), align="left")
 
 
-def _text(rows: Iterable[Row]) -> Text:
-    return Text("\n".join(row.text for row in rows))
+def _hanging(line: str, width: int) -> str:
+    """A line that goes on below its beginning where it is too long."""
+    if len(line) <= width:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + HANGING)
+    return "\n".join(wrap(line, width, subsequent_indent=indent, break_on_hyphens=False))
 
 
 def _table(rows: Any, *titles: str) -> Table:
