@@ -9,6 +9,7 @@ index, anything else must be complete, that is, of an earlier stage.
 """
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -427,7 +428,7 @@ class _Scheduler:
         names: dict[Node, str] = {}
         taken: set[str] = set()
         for node in self.graph.inputs:
-            names[node] = _unused("".join(c if c.isalnum() or c == "_" else "_" for c in node.param("name")) or "x", taken)
+            names[node] = _unused(re.sub(r"\W+", "_", node.param("name")).strip("_") or "x", taken)
         for number, node in enumerate(self.graph.outputs):
             if node not in names:
                 names[node] = _unused("out" if len(self.graph.outputs) == 1 else f"out{number}", taken)

@@ -1,6 +1,7 @@
 """Notation as LaTeX."""
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ from .terms import Function
 from .text import ADD, ATOM, MUL, POWER, Written
 from .typeset import Typeset
 
-__all__ = ["GREEK", "Latex"]
+__all__ = ["GREEK", "Latex", "parted", "symbol"]
 
 GREEK = frozenset(  # names that LaTeX has a letter for
     ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi", "pi",
@@ -18,17 +19,29 @@ GREEK = frozenset(  # names that LaTeX has a letter for
      "Upsilon", "Phi", "Psi", "Omega"])
 
 
+_PART = re.compile(r"(\w+)\[(?:'(\w+)'|(\d+))\]")
+
+
 def symbol(name: str) -> str:
     """A name as mathematics: `x1` is x with an index, `sigma_x` a Greek letter with one."""
-    stem, _, index = name.partition("_")
-    if not index:
-        stem = name.rstrip("0123456789") or name
-        index = name[len(stem):]
+    stem, index = parted(name)
     stem = f"\\{stem}" if stem in GREEK else stem if len(stem) == 1 else rf"\mathrm{{{_escaped(stem)}}}"
     if not index:
         return stem
     inner = f"\\{index}" if index in GREEK else index if len(index) == 1 or index.isdigit() else rf"\mathrm{{{_escaped(index)}}}"
     return f"{stem}_{{{inner}}}"
+
+
+def parted(name: str) -> tuple[str, str]:
+    """A name and its index, if it has one: of `x1`, `sigma_x`, and of parts of arguments, `params['W']` and `params[0]`."""
+    part = _PART.fullmatch(name)
+    if part is not None:
+        return part[1], part[2] or part[3]
+    stem, _, index = name.partition("_")
+    if not index:
+        stem = name.rstrip("0123456789") or name
+        index = name[len(stem):]
+    return stem, index
 
 
 def _escaped(name: str) -> str:

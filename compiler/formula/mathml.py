@@ -14,7 +14,7 @@ from html import escape
 
 from ..provenance import Site
 from . import numbers
-from .latex import GREEK
+from .latex import GREEK, parted
 from .layout import translated
 from .lines import CLOSE, OPEN, rows
 from .shown import Shown
@@ -121,10 +121,7 @@ class MathML(Typeset):
 
     def letters(self, name: str) -> str:
         """A name as mathematics: `x1` is x with an index, `alpha` a Greek letter."""
-        stem, _, index = name.partition("_")
-        if not index:
-            stem = name.rstrip("0123456789") or name
-            index = name[len(stem):]
+        stem, index = parted(name)
         if not stem.isidentifier() or not (index.isalnum() or not index):
             return name
         stem, index = (_GREEK.get(part, part) for part in (stem, index))

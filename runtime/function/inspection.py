@@ -1,6 +1,7 @@
 """Views of what was derived for one signature: formulas, IR, generated code."""
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ...compiler.errors import ArgumentError, DifferentiationError, NotYetError
@@ -138,7 +139,7 @@ class TraceView:
 
     def _chosen(self) -> tuple[int, ...]:
         """The float leaves of the arguments that the decoration names; of all, where it names none."""
-        leaves = [(k, str(n.param("name")).partition(".")[0]) for k, n in enumerate(self._program.graph.inputs[: self._program.leaves])
+        leaves = [(k, re.split(r"[.\[]", str(n.param("name")))[0]) for k, n in enumerate(self._program.graph.inputs[: self._program.leaves])
                   if n.dtype.kind == "f"]
         parameters = self._function._parameters
         names = dict(enumerate(parameters.parameters))

@@ -23,7 +23,7 @@ from .captures import Captures, Hidden
 from .execution import Execution, Options, Request, execute
 from .signature import Bound, Flat
 from .stats import Stats
-from .structure import Tree, flatten, unflatten
+from .structure import Tree, flatten, leaf_names, unflatten
 from .tensors import GraphFunction
 from .unrolled import warn_of_unrolled
 
@@ -121,10 +121,9 @@ def leaf_inputs(session: Session, bound: Bound, flat: Flat, promises: Mapping[st
     """An input, as a traced value, for each leaf of the arguments."""
     made: list[Any] = []
     counts = [*flat.starts, len(flat.leaves)][1:]
-    for label, start, stop in zip(bound.labels, flat.starts, counts, strict=True):
-        for k in range(start, stop):
-            leaf = flat.leaves[k]
-            name = label if stop - start == 1 else f"{label}.{k - start}"
+    for label, tree, start, stop in zip(bound.labels, flat.trees, flat.starts, counts, strict=True):
+        names = [label] if stop - start == 1 else leaf_names(tree, label)
+        for name, leaf in zip(names, flat.leaves[start:stop], strict=True):
             promise = promises.get(label, "")
             if isinstance(leaf, np.ndarray):
                 node, weak = session.input(leaf.shape, leaf.dtype, name, promise=promise), None

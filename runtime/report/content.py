@@ -133,7 +133,8 @@ def gather(view: TraceView, function: Any, traced: TracedProgram, stats: Stats) 
     called = "".join(f"; {name} is {symbol}" for symbol, name in sizes.items() if symbol in graph.symbols())
     allowed = f"stabilise={traced.options.stabilise}, fastmath={traced.options.fastmath}"
     return Content(
-        name=traced.name, about=f"{request.kind.replace('_', ' ')} of ({inputs}){called}; {allowed}", lines=tuple(_lines(function, traced, sizes)),
+        name=traced.name, about=f"{request.kind.replace('_', ' ')} of ({inputs}){called}; {allowed}",
+        lines=tuple(_lines(function, traced, sizes)),
         formulas=(*formulas, *(named for body, of in loops for named in body.formulas(of))), derivations=tuple(_derivations(formulas)),
         pictures=(*(Picture(title, g, tuple(results if k else outputs), tuple(_rows(g)), k > 0) for k, (title, g) in enumerate(stages)),
                   *(Picture(body.title, body.named, ("state",), tuple(_rows(body.named)), False) for body in inside)),

@@ -1,5 +1,6 @@
 """MathML: well-formed, with the layout of fractions, powers, roots and indices, and with nothing lost of what the text says."""
 from collections.abc import Callable, Iterable
+from functools import reduce
 from xml.etree import ElementTree
 
 import numpy as np
@@ -163,3 +164,21 @@ def test_the_normal_distribution_has_its_letters() -> None:
     assert made.latex == r"x \varphi\left(x\right) + \Phi\left(x\right)"
     assert "<mi>φ</mi>" in made.mathml
     assert "<mi>Φ</mi>" in made.mathml
+
+
+def test_long_formulas_are_set_in_rows() -> None:
+    many = {f"x{k}": () for k in range(40)}
+    sums = formula(graph_of(lambda *xs: f.tanh(reduce(lambda a, b: a + b, (f.sin(x) for x in xs))), **many))
+    below = formula(graph_of(lambda *xs: reduce(lambda a, b: a + b, (f.exp(x) for x in xs)) / xs[0], **many))
+    for made in (sums, below):
+        rows = ["".join(row.itertext()) for row in tree(made).iter("mtr")]
+        assert len(rows) > 2
+        assert all(len(row) < 100 for row in rows)
+        assert all(row.removeprefix("where\u00a0").startswith("+") for row in rows[-2:])
+    assert "".join(tree(sums).itertext()).count("sin") == 40
+
+
+def test_parts_of_arguments_have_their_keys_as_indices() -> None:
+    made = formula(graph_of(lambda *xs: xs[0] * xs[1], **{"params['W1']": (), "layers[0]": ()}))
+    assert [["".join(e.itertext()) for e in part] for part in tree(made).iter("msub")] == [["params", "W1"], ["layers", "0"]]
+    assert r"\mathrm{params}_{\mathrm{W1}}" in made.latex
