@@ -3,20 +3,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from . import matrices, verify
-from .differentiate import jvp, ones_like, vjp, zeros_like
+from .bodies import once
+from .differentiate import jvp, ones_like, vjp, without_marks, zeros_like
 from .errors import DifferentiationError
-from .ir import Graph, Node, make, toposort
+from .ir import Graph, Node, make, shared, toposort, with_inputs
 from .ops.rules import aval_text
-from .rewrite import DEFAULT_LEVELS, SAME_TERMS, Step, compress, factors_out, finish, prepare, share_divisions
+from .rewrite import DEFAULT_LEVELS, SAME_TERMS, Step, compress, factors_out, finish, prepare, share_divisions, simplify
 from .stages import stage
 
 if TYPE_CHECKING:
     from .pipeline import Options, Request
 
-__all__ = ["derive", "differentiate"]
+__all__ = ["derive", "differentiate", "finish_body"]
 
 MATRICES = ("hessian", "jacobian_forward", "jacobian_reverse")  # kinds of request that start from a whole basis
 
@@ -82,6 +84,50 @@ def differentiate(graph: Graph, request: Request) -> Graph:
     return Graph((*graph.inputs, *cotangents), outputs, graph.guards, graph.hints)
 
 
+def _ready(outputs: Sequence[Node], options: Options | None) -> list[Node]:
+    """What nobody differentiates any more: without marks, loops with the states that are read, branches simplified in their turn."""
+    outputs = without_marks(outputs)
+    order = toposort(outputs)
+    if any(node.op.runs == "once" for node in order):
+        outputs = _with_bodies(outputs, options)
+    if any(node.op.runs == "rows" for node in order):
+        from .loops import keep_what_is_read  # it needs the interpreter
+
+        outputs = keep_what_is_read(outputs)
+    return outputs
+
+
+def _with_bodies(outputs: Sequence[Node], options: Options | None) -> list[Node]:
+    """The same with branches in the form that is compiled."""
+    done: dict[Node, Node] = {}
+    for node in toposort(outputs):
+        inputs = [done[i] for i in node.inputs]
+        if node.op.runs == "once":
+            bodies = {name: node.param(name) for name in node.op.bodies}
+            found = {name: once(body, ("finished", options), partial(finish_body, body, options)) for name, body in bodies.items()}
+            done[node] = make(node.op, inputs, **node.named_params | found)
+        else:
+            done[node] = node if inputs == list(node.inputs) else with_inputs(node, tuple(inputs))
+    return [done[node] for node in outputs]
+
+
+def finish_body(body: Graph, options: Options | None = None) -> Graph:
+    """A body as it is compiled: of a branch simplified as the program around it is; of a step, whose stable forms are there since it
+    was traced, without options.
+    """
+    outputs = _ready(body.outputs, options)
+    if options is None:
+        return shared(body.with_outputs(simplify(outputs, stabilise=False, fastmath=False)[0]))
+    return shared(body.with_outputs(_simplified(outputs, options)[0]))
+
+
+def _simplified(outputs: Sequence[Node], options: Options) -> tuple[list[Node], list[Step]]:
+    """The last form of derived outputs, and the rewrites that led to it."""
+    levels = DEFAULT_LEVELS if options.rounding else SAME_TERMS
+    outputs, steps = finish(outputs, levels, stabilise=options.stabilise, fastmath=options.fastmath)
+    return factors_out(share_divisions(outputs)) if options.rounding else outputs, steps
+
+
 def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Graph, tuple[Step, ...]]:
     """(differentiated, simplified, rewrites) of a traced graph."""
     _check(graph, "trace")
@@ -93,11 +139,6 @@ def derive(graph: Graph, request: Request, options: Options) -> tuple[Graph, Gra
         differentiated = _check(differentiate(stable, request), "differentiate")
     with stage("simplify"):
         outputs, compressed = compress(differentiated.outputs) if request.kind in MATRICES else ([*differentiated.outputs], [])
-        if any(node.op.body for node in toposort(outputs)):
-            from .loops import keep_what_is_read  # it needs the interpreter
-
-            outputs = keep_what_is_read(outputs)
-        outputs, second = finish(outputs, levels, stabilise=options.stabilise, fastmath=options.fastmath)
-        outputs = factors_out(share_divisions(outputs)) if options.rounding else outputs
+        outputs, second = _simplified(_ready(outputs, options), options)
         simplified = _check(differentiated.with_outputs(outputs), "simplify")
     return differentiated, simplified, (*first, *compressed, *second)

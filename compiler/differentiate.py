@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .errors import DifferentiationError
-from .ir import Node, constant, current, f, make, toposort
+from .ir import Node, constant, current, f, make, toposort, with_inputs
 from .op import Over
 
-__all__ = ["Passed", "is_differentiable", "jvp", "linear_transpose", "ones_like", "recording", "vjp", "vjp_masked", "zeros_like"]
+__all__ = ["Passed", "is_differentiable", "jvp", "linear_transpose", "ones_like", "recording", "vjp", "vjp_masked", "without_marks",
+           "zeros_like"]
 
 
 def zeros_like(node: Node) -> Node:
@@ -74,7 +75,7 @@ def jvp(outputs: Sequence[Node], tangents: Mapping[Node, Node]) -> list[Node | N
     """
     found: dict[Node, Node | None] = dict(tangents)
     with recording(None) as log:  # what a rule does on its own is a part of that rule
-        for node in toposort(outputs):
+        for node in _carrying(outputs):
             if node in found:
                 continue
             if not is_differentiable(node) or all(found.get(i) is None for i in node.inputs):
@@ -82,13 +83,25 @@ def jvp(outputs: Sequence[Node], tangents: Mapping[Node, Node]) -> list[Node | N
                 continue
             before, current.sites = current.sites, node.sites
             try:
-                made = found[node] = _push(node, [found[i] for i in node.inputs])
+                made = found[node] = _push(node, [found.get(i) for i in node.inputs])
             finally:
                 current.sites = before
             if log is not None and made is not None:
-                known = {i: dx for i in node.inputs if (dx := found[i]) is not None}
+                known = {i: dx for i in node.inputs if (dx := found.get(i)) is not None}
                 log.append(Passed(node, True, tuple(known.items()), ((node, made),)))
     return [found[node] for node in outputs]
+
+
+def _carrying(outputs: Sequence[Node]) -> list[Node]:
+    """The nodes that derivatives of `outputs` come through, inputs first."""
+    order = toposort(outputs)
+    if not any(node.op.carriers for node in order):
+        return order
+    reached = set(outputs)
+    for node in reversed(order):
+        if node in reached:
+            reached.update(node.inputs if node.op.carriers is None else node.op.carriers(node))
+    return [node for node in order if node in reached]
 
 
 def _push(node: Node, tangents: list[Node | None]) -> Node | None:
@@ -225,6 +238,12 @@ def _accumulate(pending: dict[Node, _Cotangent], node: Node, ct: _Cotangent) -> 
 def _pull(node: Node, ct: _Cotangent, active: set[Node]) -> Iterator[tuple[Node, _Cotangent]]:
     """What a node's cotangent adds to those of its inputs."""
     op = node.op
+    if op.cotangents is not None:
+        positions = [k for k, x in enumerate(node.inputs) if x in active]
+        for k, pulled in zip(positions, op.cotangents(ct.value, node, positions), strict=True):
+            if pulled is not None:
+                yield node.inputs[k], _Cotangent(pulled)
+        return
     partials = op.partials(node, *node.inputs) if op.partials is not None else ()
     for k, x in enumerate(node.inputs):
         if x not in active:
@@ -261,6 +280,18 @@ def _transposed_tangent(tangent: Callable[[Node, int, Node], Node], node: Node, 
     x = node.inputs[position]
     stand_in = make("input", shape=x.shape, dtype=x.dtype, position=-1, name="tangent")
     return linear_transpose(tangent(node, position, stand_in), stand_in, ct)
+
+
+def without_marks(outputs: Sequence[Node]) -> list[Node]:
+    """Outputs that nobody differentiates any more, without the ops that only differentiation knows of."""
+    order = toposort(outputs)
+    if not any(node.op.marks for node in order):
+        return list(outputs)
+    done: dict[Node, Node] = {}
+    for node in order:
+        inputs = tuple(done[i] for i in node.inputs)
+        done[node] = inputs[0] if node.op.marks else node if inputs == node.inputs else with_inputs(node, inputs)
+    return [done[node] for node in outputs]
 
 
 def linear_transpose(image: Node, argument: Node, ct: Node) -> Node:

@@ -141,6 +141,8 @@ class Driver:
         self.joins: dict[tuple[str, str], Any] = {}
         self.past_caches: dict[Kernel, Value] = {}  # places of 1 where they write past the caches, of 0 where not
         self.held: list[Value] = []  # places of references
+        self.last_turn: dict[str, int] = {}  # that reads a buffer, or what may be a view of it
+        self.made: dict[str, Value] = {}  # the places of the results of routines that are still read
         self.symbols = sorted({name for node in plan.graph.inputs for size in node.shape for name in symbols_of(size)})
         self.thread = self.variable(POINTER)
         self._emit()
@@ -338,18 +340,22 @@ class Driver:
                 when.setdefault(name, set()).add(1)
         large = {name: self.bytes_of(self.node[name]) * (when[name].pop() if len(when[name]) == 1 else 1)
                  for name in written if self.node[name].ndim}
+        steps = [(sorted(reads & large.keys()), sorted(writes & large.keys())) for reads, writes in self.touched()]
+        return plan_memory(steps, large)
+
+    def touched(self) -> Iterator[tuple[set[str], set[str]]]:
+        """What each turn reads and writes; `last_turn` is noted."""
         behind: dict[str, set[str]] = {}  # what the result of a routine may be a view of
-        steps = []
-        for step, _ in self.turns:
+        for turn, (step, _) in enumerate(self.turns):
             if isinstance(step, CallStep | CheckStep):
                 reads, writes = set(self.operands(step)), set[str]()
             else:
                 reads, writes = ({b.name for b in step.buffers if b.written == w} for w in (False, True))
             reads = reads.union(*(behind.get(name, ()) for name in reads))
             if isinstance(step, CallStep):
-                behind[self.plan.buffers[step.node]] = reads
-            steps.append((sorted(reads & large.keys()), sorted(writes & large.keys())))
-        return plan_memory(steps, large)
+                behind[self.plan.buffers[step.node]] = set() if step.node.op.runs else reads  # bodies return arrays of their own
+            self.last_turn |= dict.fromkeys(reads, turn)
+            yield reads, writes
 
     def allocate(self, heavy: Value, bytes_: Value) -> Value:
         """A block of at least so many bytes, aligned to 64."""
@@ -562,12 +568,13 @@ class Driver:
         self.job = self.words(JOB + 3 * max((1 + len(k.reduces) for k in self.kernels if k.splittable), default=0))
         self.unlock(heavy)
         number = call = 0
-        for step, when in self.turns:
+        for turn, (step, when) in enumerate(self.turns):
             if isinstance(step, CallStep) and self.takes_view(step):
                 call += 1
                 continue
             if isinstance(step, CallStep | CheckStep):
                 self.lock(heavy)
+                self.drop_read(turn)
                 self.call(step, call, heavy)
                 self.unlock(heavy)
                 call += 1
@@ -687,7 +694,7 @@ class Driver:
             return
         node, name = step.node, self.plan.buffers[step.node]
         routine = emit_routine(self.module, node, f"{self.symbol}.routine{number}", self.plan.graph.short_sizes)
-        result = self.hold(ir.Constant(POINTER, None))
+        result = self.made[name] = self.hold(ir.Constant(POINTER, None))
         if routine is None:
             builder.store(self.call_python(step, number), result)
         else:
@@ -765,6 +772,13 @@ class Driver:
             builder.call(self.external("Py_DecRef", VOID, POINTER), [builder.load(place)])
             builder.store(null, place)
         return made
+
+    def drop_read(self, turn: int) -> None:
+        """Give back the results of routines that nobody reads from this turn on."""
+        for name in [name for name in self.made if self.last_turn.get(name, 0) < turn]:
+            place = self.made.pop(name)
+            self.builder.call(self.external("Py_DecRef", VOID, POINTER), [self.builder.load(place)])
+            self.builder.store(ir.Constant(POINTER, None), place)
 
     def hold(self, obj: Value) -> Value:
         """A place for a reference, which is given back at the end."""

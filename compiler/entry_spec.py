@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .kernel import Compiled, Loaded
 
 __all__ = ["ArrayArgument", "DictArgument", "DictResult", "EntrySpec", "FloatArgument", "IgnoredArgument", "ListArgument", "ListResult",
-           "OutArgument", "ScalarArgument", "TupleArgument", "dtypes_of", "hits", "latest_bytes", "latest_streamed", "leaves",
+           "OutArgument", "Routines", "ScalarArgument", "TupleArgument", "dtypes_of", "hits", "latest_bytes", "latest_streamed", "leaves",
            "make_entry", "positions", "steps", "whole"]
 
 FASTCALL_KEYWORDS = 0x80 | 0x2
@@ -219,14 +219,25 @@ class _MethodDef(ctypes.Structure):
                 ("doc", ctypes.c_char_p))
 
 
+class Routines(list[Callable[..., Any]]):
+    """The Python functions that a driver calls, in order.
+
+    Attributes:
+        bytes: in the latest call, those of the results of bodies and of what they took while they ran, at most at once.
+    """
+
+    bytes = 0
+
+
 class _Context(np.ndarray[Any, Any]):
     """The `self` of an entry: addresses, and in `kept` what they are addresses of. It lives as long as the function."""
 
     kept: tuple[Any, ...]
+    calls: Routines
 
 
 def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[Any]], routines: Collection[str],
-               calls: Sequence[Callable[..., Any]], spec: EntrySpec, slow: Callable[..., Any], name: str) -> Callable[..., Any]:
+               calls: Routines, spec: EntrySpec, slow: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The function object of an emitted entry.
 
     Args:
@@ -243,7 +254,7 @@ def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[A
     method = _MethodDef(name.encode(), code.address_of(symbol), FASTCALL_KEYWORDS, None)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, [ctypes.POINTER(_MethodDef), ctypes.py_object, ctypes.c_void_p]
-    context.kept = (method, slow, objects, dtypes, calls, code)
+    context.kept, context.calls = (method, slow, objects, dtypes, code), calls
     return make(ctypes.byref(method), context, None)  # type: ignore[no-any-return]
 
 
@@ -258,8 +269,9 @@ def hits(entry: Callable[..., Any]) -> int:
 
 
 def latest_bytes(entry: Callable[..., Any]) -> int:
-    """Bytes of results, temporaries and partial results of the latest call that an entry took."""
-    return _slot(entry, BYTES)
+    """Bytes of results, temporaries and partial results of the latest call that an entry took, and of the bodies that it ran."""
+    context: Any = getattr(entry, "__self__")  # noqa: B009
+    return _slot(entry, BYTES) + int(context.calls.bytes)
 
 
 def latest_streamed(entry: Callable[..., Any]) -> int:

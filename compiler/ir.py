@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -23,7 +24,7 @@ from .sizes import Guard, Size, SizeExpr, substitute, symbols_of
 
 __all__ = [
     "Graph", "Node", "constant", "execution_order", "f", "flat_params", "is_interned", "kind_of", "make", "native",
-    "rebuild", "resolve_params", "toposort", "with_inputs",
+    "noting_nodes", "rebuild", "resolve_params", "shared", "toposort", "with_inputs",
 ]
 
 SHORT = 4  # points in space have few coordinates
@@ -135,9 +136,10 @@ _MOST_SITES = 16  # lines that a node keeps: a constant may stand in each of 100
 
 
 class _Current(threading.local):
-    """The source line that nodes made now are attributed to, and the trace that makes them."""
+    """The source line that nodes made now are attributed to, and where they are noted, if anywhere."""
 
     sites: frozenset[Site] = frozenset()
+    made: set[Node] | None = None
 
 
 current = _Current()
@@ -161,7 +163,22 @@ def _intern(op: Op, inputs: tuple[Node, ...], params: tuple[Any, ...], shape: Sh
             _table[key] = node
         elif not sites <= node.sites and len(node.sites) < _MOST_SITES:
             node.sites = node.sites | sites
-        return node
+    if current.made is not None:
+        current.made.add(node)
+    return node
+
+
+@contextmanager
+def noting_nodes() -> Iterator[set[Node]]:
+    """A set that every node goes into that this thread asks for meanwhile, whether or not it was there before."""
+    before, made = current.made, set[Node]()
+    current.made = made
+    try:
+        yield made
+    finally:
+        current.made = before
+        if before is not None:
+            before |= made
 
 
 _Record = tuple[str, tuple[int, ...], tuple[Any, ...], Shape, np.dtype[Any], frozenset[Site]]
@@ -204,11 +221,15 @@ def pack_graph(graph: Graph) -> tuple[Any, ...]:
 
 def unpack_graph(records: Iterable[Any], inputs: Iterable[int], outputs: Iterable[int], guards: tuple[Guard, ...]) -> Graph:
     """The graph that `pack_graph` packed; the same object while it is alive, since ops with equal parameters are one node."""
-    made = _unpack_graph([(*record, frozenset()) for record in records], inputs, outputs, guards, {})
-    return _unpacked.setdefault((made.inputs, made.outputs, made.guards), made)
+    return shared(_unpack_graph([(*record, frozenset()) for record in records], inputs, outputs, guards, {}))
 
 
-_unpacked: weakref.WeakValueDictionary[Any, Graph] = weakref.WeakValueDictionary()
+def shared(graph: Graph) -> Graph:
+    """A graph that is equal to this one: the same object while it is alive. Example sizes are no part of it."""
+    return _shared.setdefault((graph.inputs, graph.outputs, graph.guards), graph)
+
+
+_shared: weakref.WeakValueDictionary[Any, Graph] = weakref.WeakValueDictionary()
 
 
 def is_interned(node: Node) -> bool:

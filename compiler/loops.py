@@ -7,28 +7,24 @@ cotangents of the rows and of the constants are then computed from all steps at 
 """
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping, Sequence, Set
-from itertools import count
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import build, sizes
 from .batch import batch, repeated
+from .bodies import batched_body, body_of, once, simplified_body, stand_in, with_sizes_of
 from .build.moving import window
 from .differentiate import jvp, vjp, zeros_like
 from .interpret import evaluate_nodes
 from .ir import Graph, Node, current, execution_order, make, rebuild, toposort, with_inputs
-from .sizes import Size, never_negative, symbol, symbols_of
+from .sizes import Size, never_negative
 
-__all__ = ["batched", "body_of", "by_steps", "evaluate", "keep_what_is_read", "scan", "tangent", "transpose"]
+__all__ = ["batched", "by_steps", "evaluate", "keep_what_is_read", "scan", "tangent", "transpose"]
 
 AHEAD = 4  # times the state's elements: what all steps compute ahead may be stored
 DEAR = 10.0  # the cost from which on an operation is worth it
-
-Made = TypeVar("Made")
-_serials = count(2)
 
 
 def scan(body: Graph, state: Node, rows: Sequence[Node], constants: Sequence[Node], last: bool, names: tuple[str, ...],
@@ -79,38 +75,22 @@ def _interpreted(body: Graph, bound: dict[str, int]) -> Callable[..., Any]:
 
 
 # ------------------------------------------------------------------------------------------------ bodies of derivatives
-_derived: weakref.WeakKeyDictionary[Graph, dict[Any, Any]] = weakref.WeakKeyDictionary()
-
-
-def _once(body: Graph, kind: Any, make_body: Callable[[], Made]) -> Made:
-    """A body made of a body: the same object each time, since ops with equal parameters are one node."""
-    made = _derived.setdefault(body, {})
-    if kind not in made:
-        made[kind] = make_body()
-    found: Made = made[kind]
-    return found
-
-
-def _input(shape: tuple[Size, ...], dtype: np.dtype[Any]) -> Node:
-    return make("input", shape=shape, dtype=dtype, position=-next(_serials), name="step")
-
-
 def _forward_body(body: Graph, moving: tuple[int, ...], rows: int) -> _Split:
     """A step of the state's tangent, with a row of the states, and the tangents of the inputs that change behind those of their kind."""
     state, *others = body.inputs
-    tangents = {state: _input(state.shape, state.dtype)} | {x: _input(x.shape, x.dtype) for x in (body.inputs[k] for k in moving)}
+    tangents = {state: stand_in(state.shape, state.dtype)} | {x: stand_in(x.shape, x.dtype) for x in (body.inputs[k] for k in moving)}
     (after,) = body.outputs
     pushed = jvp([after], tangents)[0] or zeros_like(after)
     of_rows, of_constants = ([tangents[x] for x in some if x in tangents] for some in (others[:rows], others[rows:]))
     inputs = (tangents[state], state, *others[:rows], *of_rows, *others[rows:], *of_constants)
     directions = {*of_rows, *of_constants}  # there may be many of them at once
-    return _split(_body(inputs, pushed), 1 + rows + len(of_rows), [k for k, x in enumerate(inputs) if x in directions])
+    return _split(simplified_body(inputs, pushed), 1 + rows + len(of_rows), [k for k, x in enumerate(inputs) if x in directions])
 
 
 def _pullback(body: Graph) -> Graph:
     """The cotangents of a step's floating rows and constants, from the step's inputs and the cotangent of what it returns."""
     targets = [node for node in body.inputs[1:] if node.dtype.kind == "f"]
-    cotangent = _input(body.inputs[0].shape, body.inputs[0].dtype)
+    cotangent = stand_in(body.inputs[0].shape, body.inputs[0].dtype)
     pulled = vjp(body.outputs, [cotangent], targets)
     return Graph((*body.inputs, cotangent), tuple(p or zeros_like(x) for p, x in zip(pulled, targets, strict=True)))
 
@@ -118,26 +98,12 @@ def _pullback(body: Graph) -> Graph:
 def _backward_body(body: Graph, rows: int, last: bool) -> _Split:
     """A step of the state's cotangent: from that of the state after it, and what the result itself is given where all states are."""
     state = body.inputs[0]
-    cotangent, given = (_input(state.shape, state.dtype) for _ in range(2))
+    cotangent, given = (stand_in(state.shape, state.dtype) for _ in range(2))
     pulled = vjp(body.outputs, [cotangent], [state])[0] or zeros_like(state)
     walked, constants = body.inputs[:1 + rows], body.inputs[1 + rows:]
     if last:
-        return _split(_body((cotangent, *walked, *constants), pulled), 1 + rows, ())
-    return _split(_body((cotangent, *walked, given, *constants), given + pulled), 2 + rows, (2 + rows,))
-
-
-def _body(inputs: tuple[Node, ...], output: Node) -> Graph:
-    """The program of a step."""
-    from .rewrite import simplify  # the rules are slow to import
-
-    (made,), _ = simplify([output], stabilise=False, fastmath=False)
-    return body_of(inputs, made)
-
-
-def body_of(inputs: Sequence[Node], output: Node) -> Graph:
-    """The program of a step: inputs that stood for its arguments become those of a graph of its own."""
-    own = [make("input", shape=x.shape, dtype=x.dtype, position=k, name=f"x{k}") for k, x in enumerate(inputs)]
-    return Graph(tuple(own), tuple(rebuild([output], dict(zip(inputs, own, strict=True)))))
+        return _split(simplified_body((cotangent, *walked, *constants), pulled), 1 + rows, ())
+    return _split(simplified_body((cotangent, *walked, given, *constants), given + pulled), 2 + rows, (2 + rows,))
 
 
 class _Split(NamedTuple):
@@ -179,7 +145,7 @@ def _split(whole: Graph, rows: int, apart: Sequence[int]) -> _Split:
         if node.op.kind == "movement":
             pending += [x for x in node.inputs if x in dear]
         elif node not in found and _at_most(size, room):
-            found[node], room = _input(node.shape, node.dtype), room - size
+            found[node], room = stand_in(node.shape, node.dtype), room - size
     made = rebuild([output], found)[0] if found else output
     reached = set(toposort([made]))
     kept = tuple(k for k, x in enumerate(others[:rows]) if x in reached) or (() if found else (0,))
@@ -212,7 +178,7 @@ class _Loop(NamedTuple):
 
     def through(self, made: _Split, start: Node, rows: Sequence[Node], constants: Sequence[Node], last: bool) -> Node:
         """The loop of a derivative, through as many rows, whose body reads the same sizes."""
-        examples = {_input(xs.shape[1:], xs.dtype): xs for xs in rows}
+        examples = {stand_in(xs.shape[1:], xs.dtype): xs for xs in rows}
         replaced = dict(zip(made.ahead.inputs[1:], (*examples, *constants), strict=True))
         ahead = batch(rebuild(made.ahead.outputs, replaced, dict(zip(self.names, self.values, strict=True))), examples, self.steps)
         return scan(made.body, start, [*(rows[k] for k in made.rows), *ahead], [constants[k] for k in made.constants], last,
@@ -228,10 +194,10 @@ def _taken_apart(node: Node) -> _Loop:
 
 def _from_all_steps(loop: _Loop, position: int, cotangents: Node) -> Node:
     """The cotangent of rows, or of a constant, from the cotangents of the states after each step."""
-    pullback = _once(loop.body, "pullback", lambda: _pullback(loop.body))
+    pullback = once(loop.body, "pullback", lambda: _pullback(loop.body))
     *own, cotangent = pullback.inputs
     every = (loop.before, *loop.rows)
-    examples = {_input(all_of.shape[1:], all_of.dtype): all_of for all_of in (*every, cotangents)}
+    examples = {stand_in(all_of.shape[1:], all_of.dtype): all_of for all_of in (*every, cotangents)}
     *stand_ins, last = examples
     replaced = dict(zip(own, (*stand_ins, *loop.constants), strict=True)) | {cotangent: last}
     wanted = [k for k, x in enumerate(own) if k and x.dtype.kind == "f"]  # by position: a node may be an input twice
@@ -245,7 +211,7 @@ def tangent(y: Node, dxs: Sequence[Node | None]) -> Node:
     loop = _taken_apart(y)
     count = len(loop.rows)
     moving = tuple(k for k, dx in enumerate(dxs) if k and dx is not None)
-    made = _once(loop.body, ("forward", count, moving), lambda: _forward_body(loop.body, moving, count))
+    made = once(loop.body, ("forward", count, moving), lambda: _forward_body(loop.body, moving, count))
     of_rows, of_constants = ([dx for dx in some if dx is not None] for some in (dxs[1:1 + count], dxs[1 + count:]))
     start = zeros_like(loop.state) if dxs[0] is None else dxs[0]
     return loop.through(made, start, [loop.before, *loop.rows, *of_rows], [*loop.constants, *of_constants], loop.last)
@@ -258,7 +224,7 @@ def transpose(ct: Node, node: Node, position: int) -> Node:
     final = ct if last else build.reshape(window(ct, 0, steps, 1), loop.state.shape)
     rows = [loop.before, *loop.rows, *([] if last else [window(ct, 0, 0, steps)])]
     count = len(loop.rows)
-    backward = _once(loop.body, ("backward", count, last), lambda: _backward_body(loop.body, count, last))
+    backward = once(loop.body, ("backward", count, last), lambda: _backward_body(loop.body, count, last))
     carried = loop.through(backward, final, [build.flip(xs, (0,)) for xs in rows], loop.constants, False)
     if position == 0:
         return build.reshape(window(carried, 0, steps, 1), loop.state.shape)
@@ -270,20 +236,12 @@ def batched(node: Node, given: tuple[Node | None, ...], size: Size) -> Node:
     """The loop for many examples: one more axis before the others of the state, and of what else differs between them."""
     body, last, names, values, rows = node.params
     differs = tuple(k == 0 or x is not None for k, x in enumerate(given))
-    whole = _once(body, (size, differs), lambda: _batched_body(body, differs, size))
-    known = dict(zip(names, values, strict=True))
-    known |= {name: symbol(name) for name in symbols_of(size) if name not in known}
+    sizes_read = with_sizes_of(size, names, values)
     state, *inputs = (own if x is None else x for own, x in zip(node.inputs, given, strict=True))
     walked = [build.moveaxis(xs, 0, 1) if apart else xs for xs, apart in zip(inputs[:rows], differs[1:], strict=False)]
-    made = scan(whole, state if given[0] is not None else repeated(state, size), walked, inputs[rows:], last, tuple(known),
-                tuple(known.values()))
+    made = scan(batched_body(body, differs, size), state if given[0] is not None else repeated(state, size), walked, inputs[rows:], last,
+                **sizes_read)
     return made if last else build.moveaxis(made, 1, 0)
-
-
-def _batched_body(body: Graph, differs: tuple[bool, ...], size: Size) -> Graph:
-    inputs = {x: _input((size, *x.shape), x.dtype) if apart else x for x, apart in zip(body.inputs, differs, strict=True)}
-    (after,) = batch(body.outputs, {x: all_of for x, all_of in inputs.items() if all_of is not x}, size)
-    return _body(tuple(inputs.values()), after)
 
 
 # ------------------------------------------------------------------------------------------------ which states are kept

@@ -79,11 +79,19 @@ class Op:
         tangent: `(node, position, dx) -> Node`, the jvp along one input, made of ops that are linear in dx; the vjp is
             its transpose. Such an op also declares `transpose` for the positions in which it is linear itself.
         tangents: `(node, dxs) -> Node`, the jvp along all inputs at once (None: zero) instead of `tangent`, where that is less work
-            than the sum of one for each. Such an op declares `transpose`, of its derivative, for all positions.
+            than the sum of one for each. Such an op declares `transpose` for all positions, or
+            `cotangents`, of its derivative.
+        cotangents: `(ct, node, positions) -> a Node for each of the positions, or None`, the adjoint with respect to several inputs at
+            once, instead of `transpose`, where that is less work than one for each.
         batch: `(node, inputs, size) -> Node`, the same op for `size` examples at once: every input has the examples along a
             new first axis, and so has the result. Elementwise ops and reductions need none.
         partly: `batch` takes None for an input that is the same for all examples.
         by_others: `(node) -> Node`, the same by ops that are lowered to loops, where this one is not.
+        bodies: the parameters that are programs of their own.
+        runs: how `evaluate` runs them: once, by the functions `branches`; or for all rows, by the function `steps`.
+        in_line: `(node) -> Node`, the same with its bodies as parts of the program around it; so formulas read it.
+        carriers: of an op with marks, the inputs that derivatives come through.
+        marks: of an op that only differentiation knows of, and that is its first operand to everything else: why it is there.
         dtypes: which element types it takes: any of "float", "int", "bool".
         transposes: of a transposed matrix, the function is the transpose of the function (a number is its own).
         orthonormal: of a result that is a matrix, what of it has length 1 and stands at right angles.
@@ -111,7 +119,8 @@ class Op:
     mask: Callable[[Node | None, Node, int], Node | None] | None = None
     selected: Callable[[Node, Node, Node, int], Node | None] | None = None
     tangent: Callable[[Node, int, Node], Node] | None = None
-    tangents: Callable[[Node, Sequence[Node | None]], Node] | None = None
+    tangents: Callable[[Node, Sequence[Node | None]], Node | None] | None = None
+    cotangents: Callable[[Node, Node, Sequence[int]], Sequence[Node | None]] | None = None
     batch: Callable[[Node, tuple[Any, ...], Size], Node] | None = None
     partly: bool = False
     not_differentiable: str = ""
@@ -126,7 +135,11 @@ class Op:
     identity: Callable[[np.dtype[Any]], Any] | None = None  # of a reduction: what an empty one gives
     combine: str = ""  # of a reduction: the elementwise op that joins two partial results
     by_others: Callable[[Node], Node] | None = None
-    body: str = ""  # the parameter that is the program of a step; `evaluate` also takes `steps`, a function that runs it for all rows
+    bodies: tuple[str, ...] = ()
+    runs: Literal["", "once", "rows"] = ""
+    in_line: Callable[[Node], Node] | None = None
+    marks: str = ""
+    carriers: Callable[[Node], Sequence[Node]] | None = None
     names: Names = field(default_factory=Names)
     cost: float = 1.0  # in additions; a scheduler recomputes cheap values and keeps dear ones
     singular: bool = True  # a partial may be infinite or nan, so a zero cotangent must not be multiplied by it

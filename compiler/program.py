@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,19 +12,19 @@ import numpy as np
 
 from . import blas, cache, native
 from .blocks import ORDERED, WIDEST, Spread, block_bounds, combine
-from .entry_spec import EntrySpec, dtypes_of, latest_bytes, latest_streamed, make_entry, steps, whole
+from .entry_spec import ArrayArgument, EntrySpec, Routines, dtypes_of, latest_bytes, latest_streamed, make_entry, steps, whole
 from .errors import IndexingError, LoweringError, ShapeError
 from .interpret import bind_shapes, evaluate_op, quiet
+from .ir import Graph, rebuild, shared
 from .kernel import Compiled, Loaded, load_object, lowering_of
 from .memory_order import is_dense
-from .op import get
+from .op import Op, get
 from .provenance import Site, at
 from .record import BufferRecord, CallRecord, CheckRecord, KernelRecord, ProgramRecord, StepRecord
-from .sizes import bindings, evaluate, symbols_of
+from .sizes import bindings, evaluate, symbol, symbols_of
 
 if TYPE_CHECKING:
     from .assemble import PlannedStep
-    from .ir import Graph
     from .loopnest import Kernel
     from .schedule import Plan
     from .scheduled import Scheduled
@@ -192,15 +192,19 @@ class Program:
 
         return run
 
-    def _driven_calls(self) -> list[Callable[..., Any]]:
+    def _driven_calls(self) -> Routines:
         """What the driver calls, in order: see `driver`. None of them holds the program, which would be a cycle."""
         record = self.record
         names = sorted({name for b in record.buffers[:len(record.inputs)] for size in b.shape for name in symbols_of(size)})
-        calls: list[Callable[..., Any]] = []
+        calls, counter = Routines(), None
         checks = 0
         for step in record.steps:
             if isinstance(step, CallRecord):
-                calls.append(_lending(self._driven_call(step, names)))
+                routine = self._driven_call(step, names)
+                if get(step.op).runs:
+                    counter = counter or _Bytes(calls)
+                    routine = counter.counting(routine, _inside(get(step.op), step.params))
+                calls.append(_lending(routine))
             elif isinstance(step, CheckRecord):
                 calls.append(_lending(self._driven_check(step, names, checks)))
                 checks += 1
@@ -308,30 +312,87 @@ class Program:
 
     def source_lines(self) -> list[tuple[str, frozenset[Site]]]:
         """The source line by line, each with the user's lines that it comes from, as far as is known."""
-        from .emit_source import emit_lines
-        from .loopnest import Kernel, Product, RowBlocks
-        from .schedule import CallStep
-
         steps = self.steps  # lowering them notes where names come from
-        origins = {**{name: node.sites for node, name in self.plan.buffers.items()}, **self.plan.origins}
-        lines: list[tuple[str, tuple[str, ...]]] = []
-        for step in chain.from_iterable((s, *(m.step for m in s.members)) if isinstance(s, RowBlocks) else (s,) for s in steps):
-            lines += [("", ()), ("", ())] if lines else []
-            if isinstance(step, Kernel):
-                lines += emit_lines(step, lowering_of)
-            elif isinstance(step, Product):
-                lines.append((f"# {step}", (step.out.buffer,)))
-            elif isinstance(step, RowBlocks):
-                lines.append((f"# in blocks of {step.extent} rows, {', '.join(m.step.name for m in step.members)}:", ()))
-            elif isinstance(step, CallStep):
-                node = step.node
-                operands = ", ".join(self.plan.buffers[i] for i in node.inputs)
-                params = "".join(f", {k}={v!r}" for k, v in node.named_params.items())
-                name = self.plan.buffers[node]
-                lines.append((f"# {name} = {node.op.name}({operands}{params})", (name,)))
-            else:
-                lines.append((f"# {self.plan.buffers[step.indices]} must lie in [0, {step.size})", ()))
-        return [(text, frozenset(site for name in names for site in origins.get(name, ()))) for text, names in lines]
+        return _source_lines(self.plan, steps)
+
+
+def _source_lines(plan: Plan, steps: Sequence[PlannedStep]) -> list[tuple[str, frozenset[Site]]]:
+    from .emit_source import emit_lines
+    from .loopnest import Kernel, Product, RowBlocks
+    from .schedule import CallStep
+
+    origins = {**{name: node.sites for node, name in plan.buffers.items()}, **plan.origins}
+    lines: list[tuple[str, frozenset[Site]]] = []
+
+    def add(text: str, names: Iterable[str]) -> None:
+        lines.append((text, frozenset(site for name in names for site in origins.get(name, ()))))
+
+    for step in chain.from_iterable((s, *(m.step for m in s.members)) if isinstance(s, RowBlocks) else (s,) for s in steps):
+        lines += [("", frozenset()), ("", frozenset())] if lines else []
+        if isinstance(step, Kernel):
+            for line in emit_lines(step, lowering_of):
+                add(*line)
+        elif isinstance(step, Product):
+            add(f"# {step}", (step.out.buffer,))
+        elif isinstance(step, RowBlocks):
+            add(f"# in blocks of {step.extent} rows, {', '.join(m.step.name for m in step.members)}:", ())
+        elif isinstance(step, CallStep):
+            node = step.node
+            operands = ", ".join(plan.buffers[i] for i in node.inputs)
+            bodies = {name: node.param(name) for name in node.op.bodies}
+            params = "".join(f", {k}={f'<{len(v)} nodes>' if k in bodies else repr(v)}" for k, v in node.named_params.items())
+            add(f"# {plan.buffers[node]} = {node.op.name}({operands}{params})", (plan.buffers[node],))
+            for name, body in bodies.items():
+                lines += _body_lines(name, body)
+        else:
+            add(f"# {plan.buffers[step.indices]} must lie in [0, {step.size})", ())
+    return lines
+
+
+def _body_lines(name: str, body: Graph) -> Iterator[tuple[str, frozenset[Site]]]:
+    """What a routine runs: the source of the program that is its body, behind a mark."""
+    from .assemble import planned
+
+    try:
+        inside = _source_lines(*planned(_finished(body)))
+    except LoweringError:
+        inside = []
+    yield f"# {name}({', '.join(x.param('name') for x in body.inputs)}):", frozenset()
+    yield from ((f"#     {text}".rstrip(), sites) for text, sites in inside)
+
+
+class _Bytes:
+    """Counts what the bodies take that a driver runs."""
+
+    def __init__(self, calls: Routines) -> None:
+        self.calls = weakref.ref(calls)
+        self.alive: list[weakref.ref[Array]] = []
+        self.first: Callable[..., Any] | None = None
+
+    def counting(self, routine: Callable[..., Array], inside: Callable[[], int]) -> Callable[..., Array]:
+        """The routine of a body; `inside` says what its programs took last."""
+        def counted(*given: Any) -> Array:
+            made = routine(*given)
+            calls = self.calls()
+            if calls is None:
+                return made
+            if counted is self.first:
+                self.alive.clear()
+                calls.bytes = 0
+            self.alive = [*(known for known in self.alive if known() is not None), weakref.ref(made)]
+            held = sum(known.nbytes for reference in self.alive if (known := reference()) is not None)
+            calls.bytes = max(calls.bytes, held + max(0, inside() - made.nbytes))
+            return made
+
+        self.first = self.first or counted
+        return counted
+
+
+def _inside(op: Op, params: Sequence[Any]) -> Callable[[], int]:
+    """What the compiled programs of an op's bodies took in their latest calls, of the one that took the most."""
+    made = _compiled_bodies(op, dict(zip(op.params, params, strict=True)))
+    entries = [run for run in made.get("branches", [made.get("steps")]) if hasattr(run, "__self__")]
+    return lambda: max(map(latest_bytes, entries), default=0)
 
 
 def _lending(called: Callable[..., Any]) -> Callable[..., Any]:
@@ -356,8 +417,7 @@ def _lending(called: Callable[..., Any]) -> Callable[..., Any]:
 def _evaluation(call: CallRecord, buffer: BufferRecord) -> Callable[[Sequence[Any], dict[str, int]], Array]:
     """An op's own routine, from its operands and the sizes."""
     op, params = get(call.op), call.params
-    steps = steps_of(params[op.params.index(op.body)], params[op.params.index("rows")]) if op.body else None
-    further = {} if steps is None else {"steps": steps}
+    further = _compiled_bodies(op, dict(zip(op.params, params, strict=True)))
 
     def evaluated(arrays: Sequence[Any], sizes: dict[str, int]) -> Array:
         with quiet():
@@ -401,42 +461,68 @@ def compile_program(graph: Graph, entry: EntrySpec | None = None) -> Program:
     return Program(record, code, lambda: stages, entry)
 
 
-_steps: weakref.WeakKeyDictionary[Graph, dict[int, Callable[..., Any] | None]] = weakref.WeakKeyDictionary()
+_compiled: weakref.WeakKeyDictionary[Graph, dict[EntrySpec, Callable[..., Any] | None]] = weakref.WeakKeyDictionary()
+
+
+def _compiled_bodies(op: Op, params: dict[str, Any]) -> dict[str, Any]:
+    """What runs the bodies of an op, as its `evaluate` takes it; nothing where only the interpreter can."""
+    bodies = [params[name] for name in op.bodies]
+    if op.runs == "rows":
+        made = [steps_of(body, params["rows"]) for body in bodies]
+        return {} if None in made else {"steps": made[0]}
+    branches = [branch_of(body) for body in bodies]
+    return {} if not bodies or None in branches else {"branches": branches}
 
 
 def steps_of(body: Graph, rows: int) -> Callable[..., Any] | None:
     """A compiled function for all steps of a loop (see `entry_spec.steps`); None where only the interpreter can run them."""
-    made = _steps.setdefault(body, {})
-    if rows not in made:
-        made[rows] = _compiled_steps(body, rows)
-    return made[rows]
+    from .loops import by_steps
+
+    return _function_of(body, steps(len(body.inputs), rows), lambda run: by_steps(run, rows))
 
 
-def _compiled_steps(body: Graph, rows: int) -> Callable[..., Any] | None:
+def branch_of(body: Graph) -> Callable[..., Any] | None:
+    """A compiled function of a body's inputs; None where only the interpreter can run it. Bodies that are equal but for the names of
+    their sizes have one.
+    """
+    names = body.symbols()
+    renamed = {name: symbol(f"s{k}") for k, name in enumerate(names)}
+    if any(name != str(new) for name, new in renamed.items()):
+        nodes = rebuild([*body.inputs, *body.outputs], {}, renamed)
+        body = shared(Graph(tuple(nodes[:len(body.inputs)]), tuple(nodes[len(body.inputs):])))
+    arguments = tuple(map(ArrayArgument, range(len(body.inputs))))
+    return _function_of(body, EntrySpec(arguments, 0), lambda run: run)
+
+
+def _function_of(body: Graph, spec: EntrySpec, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Callable[..., Any] | None:
+    made = _compiled.setdefault(body, {})
+    if spec not in made:
+        made[spec] = _compiled_function(body, spec, around)
+    return made[spec]
+
+
+def _compiled_function(body: Graph, spec: EntrySpec, around: Callable[[Callable[..., Any]], Callable[..., Any]],
+                       ) -> Callable[..., Any] | None:
     if not bindings([node.shape for node in body.inputs]).keys() >= set(body.symbols()):
         return None
-    spec = steps(len(body.inputs), rows)
-    slot = cache.slot(body, ("steps", spec.layout()))
+    slot = cache.slot(body, ("body", spec.layout()))
     found = None if slot is None else slot.load(lambda record, code: _loaded_body(record, code, body, spec))
     try:
         program = _compiled_body(body, spec, slot) if found is None else found
     except LoweringError:
         return None
-
-    from .loops import by_steps
-
-    run = by_steps(lambda *arrays: program.run(arrays)[0], rows)
-    return run if program.entry is None else program.entry(run, "steps")
+    run = around(lambda *arrays: program.run(arrays)[0])
+    return run if program.entry is None else program.entry(run, "body")
 
 
-def _simplified(body: Graph) -> Graph:
-    from .rewrite import simplify
+def _finished(body: Graph) -> Graph:
+    from .derivation import finish_body
 
-    return body.with_outputs(simplify(body.outputs, stabilise=False, fastmath=False)[0])
+    return finish_body(body)
 
 
 def _compiled_body(body: Graph, spec: EntrySpec, slot: cache.Slot | None) -> Program:
-    made = compile_program(_simplified(body), spec)
+    made = compile_program(_finished(body), spec)
     if slot is not None:
         slot.store(made.record, made.code.object_code() if isinstance(made.code, Compiled) else b"")
     return made
@@ -446,7 +532,7 @@ def _loaded_body(record: ProgramRecord, code: bytes, body: Graph, spec: EntrySpe
     def stages() -> Planned:
         from .assemble import planned
 
-        return planned(_simplified(body))
+        return planned(_finished(body))
 
     return Program(record, load_object(code, record.symbol) if code else None, stages, spec)
 

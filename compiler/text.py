@@ -73,7 +73,7 @@ def _param_text(value: Any) -> str:
         return str(value)
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, Graph):  # of a loop: it is shown, and not read back
+    if isinstance(value, Graph):  # a body: it is shown, and not read back
         return f"<{len(value)} nodes>"
     raise TypeError(f"a parameter of type {type(value).__name__} has no text form")
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
+from ..differentiate import without_marks
 from ..errors import ArgumentError, NotYetError
 from ..interpret import bind_sizes
 from ..ir import Graph, Node, toposort
@@ -26,7 +27,7 @@ from .mathml import Mark, MathML
 from .matrix import Matrix
 from .matrix_symbolic import MatrixSymbolic
 from .names import Names
-from .prepare import Derived, derive, evaluate_derived, spelled, squared, without_shifts
+from .prepare import Derived, derive, evaluate_derived, in_line, spelled, squared, without_shifts
 from .read import axes, is_pointwise, read
 from .recognise import recognised
 from .shared import Pieces, split, written_out
@@ -389,7 +390,9 @@ def formula(graph: Graph, output: int = 0, *, title: str | None = None, stabilis
         lines: where the graph comes from, as far as its steps say so; default: all lines that its nodes know of.
         literals: decimals that the user wrote, which are not taken for values of sqrt(2), 1/pi and the like.
     """
+    graph = in_line(graph)
     passes = Passes(graph, output, (), stabilise, fastmath, lines)
+    graph = graph.with_outputs(without_marks(graph.outputs))
     graph = without_shifts(squared(graph))
     read, value = without_choices(graph).outputs[output], graph.outputs[output]
     derived, values = (Derived(node, node, (), is_pointwise([node])) for node in (read, value))
@@ -414,6 +417,7 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
     """
     if not names:
         raise ArgumentError("by which argument? derivative() takes names")
+    graph = in_line(graph)
     passes = Passes(graph, output, names, stabilise, fastmath, lines)
     graph = without_shifts(squared(graph))
     values, read = derive(graph, output, names), spelled(without_choices(graph))

@@ -77,7 +77,7 @@ class Literal:
             if held is not None and known.keys().isdisjoint(at.inputs):
                 return replace(make("call", [show(held, left - 1)], data=(_SHIFT, ())), sites=at.sites)
             args = [show(i, left - 1) for i in at.inputs]
-            return replace((_loop if at.op.body else _SHOWN.get(at.op.name, _call))(at, args), sites=at.sites)
+            return replace((_loop if at.op.runs == "rows" else _SHOWN.get(at.op.name, _call))(at, args), sites=at.sites)
 
         shown = show(node, depth)
         return None if pieces > _MOST_PIECES else self._writer.write(shown)

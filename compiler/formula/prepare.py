@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from ..differentiate import is_differentiable, jvp, ones_like, vjp, zeros_like
+from ..differentiate import is_differentiable, jvp, ones_like, vjp, without_marks, zeros_like
 from ..errors import ArgumentError, ChainruleError, DifferentiationError
 from ..interpret import bind_sizes, evaluate_nodes
 from ..ir import Graph, Node, constant, current, f, flat_params, make, rebuild, toposort, with_inputs
 from ..sizes import Opaque, Size, SizeExpr, evaluate, substitute, symbol
 from .read import is_pointwise
 
-__all__ = ["Derived", "derive", "evaluate_derived", "position_of", "same", "sample", "spelled", "squared", "values", "without_shifts"]
+__all__ = ["Derived", "derive", "evaluate_derived", "in_line", "position_of", "same", "sample", "spelled", "squared", "values",
+           "without_shifts"]
 
 _POINTS = 3
 _LARGEST_CHECK = 20_000  # elements of an input at which a rewrite is checked
@@ -46,6 +47,25 @@ def _extremes(value: Any) -> list[Opaque]:
     if not isinstance(value, SizeExpr):
         return []
     return [atom for monomial, _ in value.terms for atom in monomial if isinstance(atom, Opaque) and atom.op in ("min", "max")]
+
+
+def in_line(graph: Graph) -> Graph:
+    """The graph with the bodies of branches and checkpoints as parts of it; itself, if it has none."""
+    nodes = graph.nodes()
+    if not any(node.op.in_line for node in nodes):
+        return graph
+    done: dict[Node, Node] = {}
+    before = current.sites
+    try:
+        for node in nodes:
+            inputs = tuple(done[i] for i in node.inputs)
+            current.sites = node.sites
+            made = node if inputs == node.inputs else with_inputs(node, inputs)
+            done[node] = made if node.op.in_line is None else node.op.in_line(made)
+    finally:
+        current.sites = before
+    made_of = graph.with_outputs([done[node] for node in graph.outputs])
+    return in_line(made_of)  # bodies may have bodies in them
 
 
 def spelled(graph: Graph) -> Graph:
@@ -180,15 +200,16 @@ def position_of(graph: Graph, name: str) -> int:
 
 def derive(graph: Graph, output: int, names: Sequence[str]) -> Derived:
     """The derivative of an output by the named inputs, one after the other."""
-    node = value = graph.outputs[output]
+    node, (value,) = graph.outputs[output], without_marks([graph.outputs[output]])
     if not is_differentiable(node):
         raise DifferentiationError(f"the output has dtype {node.dtype}; a derivative needs a floating one")
     wrt = [graph.inputs[position_of(graph, name)] for name in names]
-    pointwise = is_pointwise([node]) and all(x.shape in (node.shape, ()) for x in wrt) and (
+    pointwise = is_pointwise([value]) and all(x.shape in (node.shape, ()) for x in wrt) and (
         node.ndim == 0 or all(x.shape == node.shape for x in wrt))
     if pointwise:
         for x in wrt:
             node = _or_zero(jvp([node], {x: ones_like(x)})[0], node)
+        (node,) = without_marks([node])
         return Derived(value, node, (), is_pointwise([value, node]))
     tangents: list[Node] = []
     for k, x in enumerate(wrt):
@@ -200,7 +221,7 @@ def derive(graph: Graph, output: int, names: Sequence[str]) -> Derived:
             stand_in = make("input", shape=x.shape, dtype=x.dtype, position=-1 - k, name=f"d{k}")
             node = _or_zero(jvp([node], {x: stand_in})[0], node)
             tangents.append(stand_in)
-    return Derived(value, node, tuple(tangents), False)
+    return Derived(value, without_marks([node])[0], tuple(tangents), False)
 
 
 def _or_zero(node: Node | None, like: Node) -> Node:

@@ -1,15 +1,13 @@
 """Decorated functions: `@grad`, their derivatives, and the transforms as functions."""
 from __future__ import annotations
 
+from .branching import checkpoint, cond
 from .control import scan
+from .custom import custom_jvp, custom_vjp
 from .decorated import GradFunction, grad
 from .specification import spec
 from .transforms import (
     check_grad,
-    checkpoint,
-    cond,
-    custom_jvp,
-    custom_vjp,
     hessian,
     jacobian,
     jvp,

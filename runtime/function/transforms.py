@@ -18,7 +18,7 @@ from .inspection import not_yet
 from .mapping import mapped
 from .structure import flatten
 
-__all__ = ["check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "hessian", "jacobian", "jvp",
+__all__ = ["check_grad", "hessian", "jacobian", "jvp",
            "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop"]
 
 Function = Callable[..., Any]
@@ -160,7 +160,3 @@ def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0, randomness: str = 
 
 
 while_loop = _later("while_loop", "write a Python loop over a known length, which is unrolled")
-cond = _later("cond", "use np.where(condition, a, b)")
-checkpoint = _later("checkpoint", "call the function itself")
-custom_vjp = _later("custom_vjp", "write the function with operations that have derivatives")
-custom_jvp = _later("custom_jvp", "write the function with operations that have derivatives")

@@ -28,6 +28,13 @@ def loop_body():
     return Graph((s, x, w), (f.sin(s) * w + f.slice(x, start=(1,), step=(1,), shape=(2,)),))
 
 
+def branches():
+    """Two bodies of two numbers and a matrix."""
+    x, w = (make("input", shape=shape, dtype=np.dtype(F), position=k, name="x") for k, shape in enumerate([(2,), (2, 3)]))
+    wide = f.expand(x, shape=(2, 3), axes=(0,))
+    return tuple(Graph((x, w), (made,)) for made in (wide * w, f.sin(w)))
+
+
 # op: inputs (shape, dtype) and parameters
 CASES = {
     "contract": [((TWO, ((3, 4), F)), {"left": "ij", "right": "jk", "out": "ki"}), ((TWO, TWO), {"left": "ij", "right": "ij", "out": "i"})],
@@ -57,6 +64,10 @@ CASES = {
     "qr_q": [((TALL,), {})], "qr_r": [((TALL,), {})], "pseudo_inverse": [((TALL,), {})],
     "scan": [((((2,), F), ((4, 3), F), ((2,), F)), {"body": loop_body(), "last": last, "names": (), "values": (), "rows": 1})
              for last in (True, False)],
+    "cond": [((((), B), ((2,), F), TWO), {"then": branches()[0], "otherwise": branches()[1], "names": (), "values": ()})],
+    "checkpoint": [((((2,), F), TWO), {"body": branches()[0], "names": (), "values": ()})],
+    "custom": [((TWO, ((2,), F), TWO), {"name": "f", "rule": branches()[0], "forward": True, "arguments": 1, "closed": 0, "names": (),
+                                        "values": ()})],
     "matrix_exp": [((M,), {})], "matrix_exp_change": [((M, M), {})],
 }
 

@@ -53,7 +53,7 @@ def torch_functions() -> dict[str, Callable[..., Any]]:
 
 # What torch has no function for, or not of floats.
 NOT_IN_TORCH = {"product_error", "sum_error", "cbrt", "exprel", "and_", "or_", "xor", "not_", "shift_left", "shift_right", "cast", "scan",
-                "lu", "lu_solve", "lu_inverse"}
+                "cond", "checkpoint", "custom", "lu", "lu_solve", "lu_inverse"}
 # Where torch's own formula is not what chainrule should give: the point, and the reason.
 EXCEPT: dict[str, tuple[Callable[..., Any], str]] = {
     "abs": (np.isnan, "torch's sign(nan) is 0"),

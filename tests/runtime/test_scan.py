@@ -283,7 +283,7 @@ def test_programs_with_loops_and_their_steps_are_loaded_from_disk(tmp_path, monk
 
     results = []
     for _ in range(2):
-        program._steps.clear()
+        program._compiled.clear()
         before = caching.cache.info()
         for function in (recurrent, nested):
             results.append(grad(lambda *a, function=function: function(cr.scan, *a)).value_and_grad(W, H, XS))
@@ -312,13 +312,13 @@ def test_no_step_is_repeated_by_a_derivative(kind, function, loops):
 
 
 def test_a_jacobian_takes_one_kernel_a_step_for_all_its_columns():
-    program._steps.clear()
+    program._compiled.clear()
     f = grad(lambda h: cr.scan(lambda c, x: (np.sin(c) * x[0], c), h, XS)[1])
     states, columns, expected = H, np.eye(3), []
     for x in XS:
         expected.append(columns)
         states, columns = np.sin(states) * x[0], columns * np.cos(states) * x[0]
     np.testing.assert_allclose(f.jacobian(H, mode="forward"), expected, rtol=1e-12)
-    ((body, step),) = ((body, step) for body, made in program._steps.items() for step in made.values() if body.inputs[0].ndim == 2)
+    ((body, step),) = ((body, step) for body, made in program._compiled.items() for step in made.values() if body.inputs[0].ndim == 2)
     assert hits(step) == len(XS)
     assert len(program.compile_program(body).record.steps) == 1

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ....compiler import build
+from ....compiler.bodies import body_of
 from ....compiler.build.moving import window
 from ....compiler.ir import Graph, Node, f, make, rebuild
-from ....compiler.loops import body_of, scan
+from ....compiler.loops import scan
 from ....compiler.op import Shape
 from ....compiler.sizes import Size, active, equal, product, resolve, symbol
 from ..row import Call, op
