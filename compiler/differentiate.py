@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from .errors import DifferentiationError
 from .ir import Node, constant, current, f, make, toposort, with_inputs
-from .op import Over
+from .op import Over, Refused
+from .provenance import at
 
 __all__ = ["Passed", "is_differentiable", "jvp", "linear_transpose", "ones_like", "recording", "vjp", "vjp_masked", "without_marks",
            "zeros_like"]
@@ -136,6 +137,9 @@ def _scale(dx: Node, partial: Any) -> Node | None:
         return None
     if isinstance(partial, int):
         return dx if partial == 1 else f.neg(dx)
+    if isinstance(partial, Refused):
+        raise DifferentiationError(f"{partial.reason}{at(min(current.sites, default=None))}: leave the argument out of wrt, or hold it "
+                                   "fixed with stop_gradient")
     return dx / partial.node if isinstance(partial, Over) else dx * partial
 
 

@@ -199,10 +199,10 @@ def _size(size: Size) -> Text:
 # ---------------------------------------------------------------- running it
 @cache
 def source_namespace(compiled: bool) -> dict[str, Any]:
-    """What emitted source refers to: `np`, `math`, `vm`. Copy it before executing source in it.
+    """What emitted source refers to: `np`, `math`, `vm`, `special`. Copy it before executing source in it.
 
     Args:
-        compiled: for source that goes through numba.
+        compiled: for source that goes through numba, which knows nothing of scipy.special.
     """
     import math
 
@@ -215,4 +215,6 @@ def source_namespace(compiled: bool) -> dict[str, Any]:
         helpers = ModuleType("vm")
         for name in scalar_functions.__all__:
             setattr(helpers, name, numba.njit(error_model="numpy")(getattr(scalar_functions, name)))
-    return {"np": np, "math": math, "vm": helpers}
+    else:
+        from scipy import special
+    return {"np": np, "math": math, "vm": helpers, **({} if compiled else {"special": special})}

@@ -1,6 +1,7 @@
 """Scalar graphs evaluated with mpmath: the values that floats are compared with.
 
-What an op means is read off the op table: its SymPy name, which is mpmath's as well, or its meaning in other functions.
+What an op means is read off the op table: its SymPy name, which is mpmath's as well, or its meaning in other
+functions.
 """
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ class _Functions:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._mpmath, "ceil" if name == "ceiling" else name)
-        return found if name in OF_ANYTHING or not callable(found) else self._bounded(found)
+        return found if name in OF_ANYTHING or not callable(found) or hasattr(found, "_mpf_") else self._bounded(found)
 
     def _bounded(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args: function(*map(self.moderate, args))
@@ -74,8 +75,7 @@ def _function(op: Op) -> Callable[..., Any]:
     names = op.names
     if op.name in _POWERS:
         return _POWERS[op.name]
-    if names.meaning is not None:
-        meaning = names.meaning
+    if (meaning := names.exact or names.meaning) is not None:
         return lambda *args: meaning(_namespace(), *args)
     found = _OTHERS.get(names.sympy) or getattr(_namespace(), names.sympy, None)
     if op.kind != "elementwise" or found is None or op.params not in ((), ("dtype",)):

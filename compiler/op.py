@@ -30,7 +30,14 @@ class Over:
     node: Node
 
 
-Partial = "Node | Over | int | None"  # an int is +1 or -1; None: the derivative is structurally zero
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A partial derivative that has no formula: asking for it is an error, which says why."""
+
+    reason: str
+
+
+Partial = "Node | Over | Refused | int | None"  # an int is +1 or -1; None: the derivative is structurally zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,7 @@ class Names:
             and operators; for what SymPy has no function for.
         inline: formulas show the meaning, never the op's own name.
         spelled: formulas differentiate the meaning: the op's own slope is a series where that has 0/0.
+        exact: `(m, *operands)`, the op in mpmath's functions, where neither its SymPy name nor its meaning says what that is.
     """
 
     sympy: str = ""
@@ -54,6 +62,7 @@ class Names:
     meaning: Callable[..., Any] | None = None
     inline: bool = False
     spelled: bool = False
+    exact: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

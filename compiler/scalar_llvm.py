@@ -83,6 +83,10 @@ def _spell(builder: Any, spelling: str, args: Sequence[Value], flags: Sequence[s
         if name not in vecmath.FUNCTIONS:
             raise LoweringError(f"vector math has no function {name}")
         return vecmath.emit(name, builder, *args, inline=inline)
+    if family == "special":
+        from . import special_functions
+
+        return special_functions.emit(builder, name, args)
     if family == "cmp":
         return _compare(builder, name, *args)
     if family.startswith("llvm."):

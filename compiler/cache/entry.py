@@ -5,7 +5,7 @@ that the code needs from elsewhere, the length of the record); the record (JSON)
 
 A truncated or altered object file can end the process inside LLVM, and so can a name that cannot be resolved. So an
 entry is used only if every byte is what was written, under the key that is asked for, and if its code needs nothing
-but the functions named here.
+but the functions named here and SciPy's special functions.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import hashlib
 import json
 import struct
 
-from .. import record as records
+from .. import record as records, special_functions
 from ..record import ProgramRecord
 from .elf import symbols
 
@@ -46,7 +46,7 @@ def _check_code(record: ProgramRecord, code: bytes) -> list[str]:
         defined, needed = symbols(code)
     except ValueError as error:
         raise EntryError(str(error)) from None
-    if foreign := needed - ALLOWED:
+    if foreign := {name for name in needed - ALLOWED if not special_functions.provide(name)}:
         raise EntryError(f"the code needs {', '.join(sorted(foreign))}")
     if missing := {name for name in (record.symbol, record.driver, record.entry) if name} - defined:
         raise EntryError(f"the code does not define {', '.join(sorted(missing))}")
@@ -54,7 +54,7 @@ def _check_code(record: ProgramRecord, code: bytes) -> list[str]:
         process = ctypes.CDLL(None)
     except (OSError, TypeError):
         raise EntryError("this platform does not say which functions a process has") from None
-    if absent := [name for name in sorted(needed) if not hasattr(process, name)]:
+    if absent := [name for name in sorted(needed & ALLOWED) if not hasattr(process, name)]:
         raise EntryError(f"this process does not have {', '.join(absent)}")
     return sorted(needed)
 

@@ -12,7 +12,8 @@ class Lowering:
         `fadd`, `sub`, `and`, ...   an LLVM instruction of that name (an IRBuilder method),
         `llvm.sqrt`                 an LLVM intrinsic, overloaded on the operand type,
         `cmp olt`, `cmp slt`        an ordered/unordered float or signed int comparison, giving a bool,
-        `math exp`                  a function of `compiler.vecmath`, emitted inline.
+        `math exp`                  a function of `compiler.vecmath`, emitted inline,
+        `special jv dd`             one of SciPy's (`compiler.special_functions`), called.
     An empty spelling means that the op is not defined for such operands.
 
     Attributes:

@@ -197,7 +197,7 @@ def _diagonal(array: np.ndarray[Any, Any]) -> Node | None:
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.dtype.kind not in "fiu":
         return None
     raw, (n, _) = _bits(array), array.shape
-    if not (raw.diagonal() == raw[0, 0]).all() or np.count_nonzero(raw) != n:
+    if n == 0 or raw[0, 0] == 0 or not (raw.diagonal() == raw[0, 0]).all() or np.count_nonzero(raw) != n:
         return None
     shape = tuple(array.shape)
     row, column = (make("iota", shape=shape, dtype=np.dtype(np.int64), axis=k) for k in (0, 1))

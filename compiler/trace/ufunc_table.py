@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from .. import build
 from ..errors import DTypeError
 from ..ir import Node, constant, f, kind_of
+from ..ops import special
 
 __all__ = ["UFUNCS", "Builder", "clip"]
 
@@ -41,6 +42,18 @@ def _one_dtype(nodes: Sequence[Node]) -> Sequence[Node]:
 
 def _like(value: float, node: Node) -> Node:
     return constant(value, node.dtype, node.shape)
+
+
+def _special(parts: Mapping[tuple[int, int], str]) -> Builder:
+    """A function of SciPy's by its ops, one for each result; orders that are whole numbers become floats."""
+
+    def build_ops(*nodes: Node) -> Any:
+        floats = [n.dtype for n in nodes if n.dtype.kind == "f"]
+        given = [build.cast(n, np.result_type(*floats) if floats else np.float64) for n in nodes]
+        made = tuple(getattr(f, name)(*given) for (_, arity), name in sorted(parts.items()) if arity == len(nodes))
+        return made if len(made) > 1 else made[0]
+
+    return build_ops
 
 
 def _logical(op: str) -> Builder:
@@ -301,9 +314,7 @@ UFUNCS: dict[str, Builder] = {
     "erfinv": _by_kind("erfinv"),
     "erfcx": _by_kind("erfcx"),
     "log_ndtr": lambda x: build.log_half_erfc(x * -math.sqrt(0.5)),
-    "erfcinv": lambda x: f.erfinv(1.0 - x),
     "ndtr": lambda x: 0.5 * f.erfc(x * -math.sqrt(0.5)),
-    "ndtri": lambda p: f.erfinv(2.0 * p - 1.0) * math.sqrt(2.0),
     "gammaln": _by_kind("lgamma"),
     "loggamma": _by_kind("lgamma"),
     "psi": _by_kind("digamma"),
@@ -322,4 +333,7 @@ UFUNCS: dict[str, Builder] = {
     "boxcox": _boxcox,
     "huber": _huber,
     "pseudo_huber": _pseudo_huber,
+    "kn": _special({(0, 2): "kv"}),
+    "yn": _special({(0, 2): "yv"}),
+    **{name: _special(parts) for name, parts in special.UFUNCS.items()},
 }

@@ -63,6 +63,8 @@ def apply_ufunc(ufunc: np.ufunc, operands: Sequence[Operand], dtype: Any = None)
     builder = UFUNCS.get(ufunc.__name__)
     if ufunc.__name__ in ("matmul", "vecdot", "matvec", "vecmat"):
         return _product(ufunc, operands, dtype)
+    if ufunc.__name__ == "_lambertw":
+        return _lambertw(*operands)
     if builder is None:
         known = [require_session("this operation").concretise(o.node) for o in operands]
         if all(k is not None for k in known):  # captured arrays and constants only
@@ -79,6 +81,15 @@ def apply_ufunc(ufunc: np.ufunc, operands: Sequence[Operand], dtype: Any = None)
     if isinstance(made, tuple):
         return tuple(build.cast(node, checked(d)) for node, d in zip(made, outputs, strict=True))
     return build.cast(made, checked(outputs[0]))
+
+
+def _lambertw(x: Operand, branch: Operand, tolerance: Operand) -> Node:
+    """The real part of Lambert's W, nan where it is no real number: SciPy's own result is complex."""
+    known = require_session("this operation").concretise(branch.node)
+    name = {0: "lambertw", -1: "lambertw_lower"}.get(int(known) if known is not None and np.ndim(known) == 0 else 1)
+    if name is None:
+        raise TraceError(f"scipy.special.lambertw is real for the branches 0 and -1 only{at(user_site())}: pass k=0 or k=-1")
+    return getattr(f, name)(to_dtype(x, np.result_type(x.node.dtype, np.float64 if x.node.dtype.kind != "f" else x.node.dtype)))  # type: ignore[no-any-return]
 
 
 _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")

@@ -16,6 +16,7 @@ from ...compiler.errors import ArgumentError
 from ...compiler.provenance import at, user_site
 from ..function import GradFunction
 from .functions import FUNCTIONS, suggestion
+from .instead import NO_LIMITS, instead, refusal
 from .steps import Steps
 
 __all__ = ["from_sympy"]
@@ -106,10 +107,11 @@ class _Reader:
     def __init__(self, steps: Steps, symbols: Sequence[Any]) -> None:
         import sympy
 
-        self.sympy, self.steps = sympy, steps
+        self.sympy, self.steps, self.slice = sympy, steps, sympy.matrices.expressions.slice.MatrixSlice
         self.symbols = {s: k for k, s in enumerate(symbols)}
         self.bound: dict[Any, tuple[int, int]] = {}  # the index of a sum: its values, and which axis from the end they lie along
         self.known: dict[int, int] = {}
+        self.others: set[int] = set()  # nodes that another expression stands for
         self.alive: list[Any] = []  # so that no identity is used twice
 
     def structure(self, expr: Any) -> Any:
@@ -118,6 +120,9 @@ class _Reader:
             return {key: self.structure(item) for key, item in expr.items()}
         if isinstance(expr, (tuple, list)):
             return type(expr)(self.structure(item) for item in expr)
+        if not isinstance(expr, self.sympy.Basic | self.sympy.MatrixBase | bool | int | float | np.number):
+            raise ArgumentError(f"from_sympy takes SymPy expressions, not {_short(expr)} ({type(expr).__name__}){at(user_site())}: parse "
+                                "reads text")
         return self.value(self.sympy.sympify(expr))
 
     def value(self, root: Any) -> int:
@@ -139,21 +144,33 @@ class _Reader:
     # ------------------------------------------------------------------------------------------------ parts
     def parts(self, node: Any) -> list[Any]:
         """The expressions whose values a node needs."""
-        sympy = self.sympy
+        sympy, MatrixSlice = self.sympy, self.slice
         if isinstance(node, (sympy.Symbol, sympy.MatrixSymbol, sympy.IndexedBase, sympy.Number, sympy.NumberSymbol)):
             return []
+        if isinstance(node, (sympy.Add, sympy.Mul)):  # most nodes of large expressions
+            return list(node.args)
+        other = instead(node)
+        if other is not None:
+            self.others.add(id(node))
+            return [sympy.sympify(other)]
+        kind: Any = type(node)
+        refused = refusal(kind)
+        if refused is not None:
+            raise self.refused(node, *refused)
         if isinstance(node, (sympy.Sum, sympy.Product)):
             return [self.summand(node)]
         if isinstance(node, sympy.Piecewise):
             return [part for pair in node.args for part in pair.args]
         if isinstance(node, sympy.MatrixBase):
             return list(node.flat())
+        if isinstance(node, sympy.NDimArray):
+            return list(sympy.flatten(node.tolist())) if node.rank() else [node[()]]
+        if isinstance(node, sympy.BlockMatrix):
+            return list(node.blocks.flat())
+        if isinstance(node, MatrixSlice):
+            return [node.parent]
         if isinstance(node, sympy.Indexed):
             return [node.base, *node.indices]
-        if isinstance(node, (sympy.Derivative, sympy.Integral, sympy.Limit)):
-            raise self.refused(node, f"a {type(node).__name__} is no value yet", "call .doit() on it first")
-        if node is sympy.zoo:
-            raise self.refused(node, "it is no real number", "check the expression")
         if isinstance(node, sympy.Pow):
             return [node.base] if node.exp.is_Integer or node.exp in _roots() else list(node.args)
         return list(node.args)
@@ -164,7 +181,7 @@ class _Reader:
         inner = node.function
         for symbol, low, high in reversed(node.limits):
             if not (low.is_Integer and high.is_Integer):
-                raise self.refused(node, "its limits are no whole numbers", "substitute numbers for them (expr.subs)")
+                raise self.refused(node, *NO_LIMITS)
             index = sympy.Dummy(symbol.name, integer=True)
             inner = inner.xreplace({symbol: index})
             depth = 1 + max((self.bound[s][1] for s in node.free_symbols & self.bound.keys()), default=0)
@@ -176,7 +193,9 @@ class _Reader:
     # ------------------------------------------------------------------------------------------------ values
     def made(self, node: Any, parts: list[int]) -> int:
         """The number of a node whose parts have numbers."""
-        sympy, steps = self.sympy, self.steps
+        sympy, steps, MatrixSlice = self.sympy, self.steps, self.slice
+        if id(node) in self.others:
+            return parts[0]
         if isinstance(node, (sympy.Symbol, sympy.MatrixSymbol, sympy.IndexedBase)):
             return self.symbol(node)
         if node is sympy.true or node is sympy.false:
@@ -194,6 +213,15 @@ class _Reader:
             return self.pieces(parts)
         if isinstance(node, sympy.MatrixBase):
             return steps.apply(("matrix", node.shape), partial(_matrix, node.shape), *parts)
+        if isinstance(node, sympy.NDimArray):
+            return steps.apply(("matrix", node.shape), partial(_matrix, tuple(map(int, node.shape))), *parts)
+        if isinstance(node, sympy.BlockMatrix):
+            return steps.apply(("blocks", node.blockshape), partial(_blocks, int(node.blockshape[1])), *parts)
+        if isinstance(node, MatrixSlice):
+            if not all(end.is_Integer for end in (*node.rowslice, *node.colslice)):
+                raise self.refused(node, "its ends are no whole numbers", "substitute numbers for them (expr.subs)")
+            index = tuple(slice(*map(int, ends)) for ends in (node.rowslice, node.colslice))
+            return steps.apply(("slice", str(index)), lambda matrix: matrix[index], *parts)
         if isinstance(node, (sympy.Indexed, sympy.matrices.expressions.matexpr.MatrixElement)):
             return steps.apply("element", lambda array, *index: array[index if len(index) > 1 else index[0]], *parts)
         return steps.apply(*self.function(node), *parts)
@@ -219,7 +247,7 @@ class _Reader:
         """Roots and whole powers by the functions for them."""
         steps, exponent = self.steps, node.exp
         if len(parts) == 2:
-            return steps.apply("power", np.power, *parts)
+            return steps.apply("power", _power, *parts)
         root = _roots().get(exponent)
         if root is not None:
             return steps.apply(root.__name__, root, *parts)
@@ -255,21 +283,24 @@ class _Reader:
     def function(self, node: Any) -> tuple[Hashable, Callable[..., Any]]:
         """(a name, what computes a node from its parts)."""
         kind, sympy = type(node), self.sympy
+        name = kind.__name__.removeprefix("chainrule.")
         for base, call in _operations():
             if isinstance(node, base):
                 return kind.__name__, call
-        if isinstance(node, (sympy.Identity, sympy.ZeroMatrix)):
-            rows, columns = (int(s) for s in node.shape)
-            return (kind.__name__, rows, columns), lambda *_: np.eye(rows, columns) if node.is_Identity else np.zeros((rows, columns))
+        if isinstance(node, (sympy.Identity, sympy.ZeroMatrix, sympy.OneMatrix)):
+            if not all(size.is_Integer for size in node.shape):
+                raise self.refused(node, "its size is no number", "substitute numbers for sizes (expr.subs)")
+            shape = tuple(map(int, node.shape))
+            made = np.eye(shape[0]) if node.is_Identity else np.full(shape, float(isinstance(node, sympy.OneMatrix)))
+            return (name, shape), lambda *_: made
         if isinstance(node, sympy.MatPow):
             return (kind.__name__, node.exp), lambda matrix, *_: np.linalg.matrix_power(matrix, int(node.exp))
-        if isinstance(node, sympy.core.function.AppliedUndef):
+        if isinstance(node, sympy.core.function.AppliedUndef) and name == kind.__name__:
             raise self.refused(node, f"{kind.__name__} is an unknown function", "substitute an expression for it (expr.subs)")
-        row = FUNCTIONS.get(kind.__name__)
+        row = FUNCTIONS.get(name)
         if row is None or not row.takes(len(node.args)):
-            raise self.refused(node, f"{kind.__name__} has no numerical function here",
-                               f"write it with other functions{suggestion(kind.__name__)}")
-        return kind.__name__, row.call
+            raise self.refused(node, f"{name} has no numerical function here", f"write it with other functions{suggestion(name)}")
+        return name, row.call
 
     def refused(self, node: Any, why: str, instead: str) -> ArgumentError:
         """The error for what cannot be computed."""
@@ -292,6 +323,12 @@ def _reciprocal_sqrt(x: Any) -> Any:
     return 1.0 / np.sqrt(x)
 
 
+def _power(x: Any, exponent: Any) -> Any:
+    """Of floats: NumPy has no negative powers of whole numbers."""
+    whole = isinstance(x, int) or getattr(x, "dtype", np.dtype(float)).kind in "iub"
+    return np.power(x * 1.0 if whole else x, exponent)
+
+
 def _whole_power(n: int, x: Any) -> Any:
     return x**n
 
@@ -302,7 +339,17 @@ def _over_first(reducer: Callable[..., Any], count: int, values: Any) -> Any:
 
 
 def _matrix(shape: tuple[int, ...], *elements: Any) -> Any:
+    if not elements:
+        return np.zeros(shape)
     return np.stack([np.asarray(e) if isinstance(e, (int, float)) else e for e in elements]).reshape(shape)
+
+
+def _blocks(columns: int, *blocks: Any) -> Any:
+    return np.concatenate([np.concatenate(blocks[k:k + columns], axis=1) for k in range(0, len(blocks), columns)], axis=0)
+
+
+def _diagonal(vector: Any) -> Any:
+    return np.eye(vector.shape[0] * vector.shape[1]) * np.reshape(vector, (-1, 1))
 
 
 def _matrix_product(*factors: Any) -> Any:
@@ -312,7 +359,7 @@ def _matrix_product(*factors: Any) -> Any:
     return reduce(np.multiply, [*scalars, reduce(np.matmul, matrices)])
 
 
-def _folded(ufunc: np.ufunc) -> Callable[..., Any]:
+def _folded(ufunc: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *values: reduce(ufunc, values)
 
 
@@ -322,6 +369,9 @@ def _operations() -> tuple[tuple[Any, Callable[..., Any]], ...]:
     import sympy
 
     return (
+        (sympy.Adjoint, np.transpose), (sympy.HadamardPower, np.power), (sympy.KroneckerProduct, _folded(np.kron)),
+        (sympy.DiagMatrix, _diagonal), (sympy.DiagonalMatrix, lambda matrix: matrix * np.eye(*matrix.shape)),
+        (sympy.DotProduct, lambda a, b: np.sum(np.ravel(a) * np.ravel(b))),
         (sympy.MatAdd, _folded(np.add)), (sympy.MatMul, _matrix_product), (sympy.HadamardProduct, _folded(np.multiply)),
         (sympy.Transpose, np.transpose), (sympy.Inverse, lambda matrix, *_: np.linalg.inv(matrix)), (sympy.Trace, np.trace),
         (sympy.Determinant, np.linalg.det),

@@ -431,6 +431,7 @@ def test_every_compiled_op_can_be_stored(folder: Path) -> None:
             if inputs is not None:
                 outputs.append(make(entry, inputs))
         assert len(outputs) > 10 or dtype == "?"
-        build(Graph((x, y), tuple(outputs)), Request("value"))
+        for again in (False, True):
+            assert build(Graph((x, y), tuple(outputs)), Request("value")).cached == again
     assert cache.info().notes == ()
     assert len(entries(folder)) == 4

@@ -21,6 +21,7 @@ from special_points import DEPARTURES, SPECIAL, Special
 
 from chainrule.compiler.ir import Node, f, make
 from chainrule.compiler.op import all_ops
+from chainrule.compiler.ops import special as special_ops
 from chainrule.compiler.sizes import symbol
 
 # torch.func.jvp scripts its decompositions with what torch itself calls deprecated
@@ -48,12 +49,13 @@ def torch_functions() -> dict[str, Callable[..., Any]]:
         "erfcx": special.erfcx, "sech_squared": lambda x: 4 * torch.sigmoid(2 * x) * torch.sigmoid(-2 * x),
         "cathetus": lambda a, b: torch.sqrt(a * a - b * b),
         "sinc": lambda x: torch.sinc(x / math.pi), "polygamma": lambda x: special.polygamma(2, x), "stop_gradient": lambda x: x.detach(),
+        **{name: getattr(special, name) for name in ("i0", "i0e", "i1", "i1e", "ndtri")},
     }
 
 
 # What torch has no function for, or not of floats.
 NOT_IN_TORCH = {"product_error", "sum_error", "cbrt", "exprel", "and_", "or_", "xor", "not_", "shift_left", "shift_right", "cast", "scan",
-                "cond", "checkpoint", "custom", "lu", "lu_solve", "lu_inverse"}
+                "cond", "checkpoint", "custom", "lu", "lu_solve", "lu_inverse", *special_ops.NAMES} - {"i0", "i0e", "i1", "i1e", "ndtri"}
 # Where torch's own formula is not what chainrule should give: the point, and the reason.
 EXCEPT: dict[str, tuple[Callable[..., Any], str]] = {
     "abs": (np.isnan, "torch's sign(nan) is 0"),

@@ -436,3 +436,9 @@ def test_every_row_of_the_table_is_tested():
     names = {spelled(f).removeprefix("np.").replace("np._core.", "") for f in FUNCTIONS if getattr(f, "__name__", "") not in methods}
     tested = {row[0] for row in ROWS} | WRITES | TEXT | {"ascontiguousarray"}
     assert {n.removeprefix("np.") for n in names} - tested == set()
+
+
+def test_arrays_with_zeros_on_the_diagonal_are_no_multiples_of_the_identity():
+    swapped = np.array([[0.0, 1.0], [1.0, 0.0]])
+    np.testing.assert_array_equal(results(lambda x: swapped + 0 * x, np.ones((2, 2)))[0], swapped)
+    np.testing.assert_array_equal(results(lambda x: 3 * np.eye(2) + x, np.ones((2, 2)))[0], [[4, 1], [1, 4]])

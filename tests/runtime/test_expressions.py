@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import inspect
 
-import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -24,6 +23,23 @@ SCALARS = [
     sp.floor(y) * x + sp.ceiling(z) * y, sp.sinc(x), sp.Sum(x**i / sp.factorial(i), (i, 0, 10)), sp.Product(1 + y / i, (i, 1, 5)),
     sp.Sum(x**i * y**j / (i + j), (i, 1, 4), (j, 1, 3)), sp.Sum(sp.Sum(x**i * y**j, (j, 0, 2)) * i, (i, 1, 3)),
     sp.Piecewise((x, sp.And(x > 0, y > 0)), (y, sp.Or(x > 5, ~(z < 0))), (z, True)),
+    # special functions, by SciPy
+    sp.besselj(2, x) + sp.bessely(0, y) + sp.besseli(sp.Rational(1, 3), x) + sp.besselk(-1, y), sp.jn(2, x) * sp.yn(1, y) + sp.jn(0, y),
+    sp.airyai(x) + sp.airybi(z) + sp.airyaiprime(y) + sp.airybiprime(z), sp.zeta(2, x) + sp.zeta(3) * y,
+    sp.LambertW(x) + sp.LambertW(z / 2, -1), sp.harmonic(x) + sp.harmonic(y, 3),
+    sp.uppergamma(2, x) + sp.uppergamma(sp.Rational(-3, 2), x) + sp.lowergamma(3, y) + sp.uppergamma(0, y),
+    sp.binomial(x + 4, y) + sp.rf(x, 3) + sp.ff(y, 2), sp.erfi(x) + sp.erf2(x, y).rewrite(sp.erf) + sp.fresnels(x) * sp.fresnelc(y),
+    sp.Si(x) + sp.Ci(y) + sp.Shi(x) * sp.Chi(y) + sp.Ei(z) + sp.li(x) + sp.Li(y),
+    sp.expint(3, x) + sp.expint(sp.Rational(5, 2), y) + sp.E1(x),
+    sp.elliptic_k(z) + sp.elliptic_e(x) + sp.elliptic_f(y, x) + sp.elliptic_e(y, z) + sp.elliptic_pi(z, x),
+    sp.polylog(2, x) + sp.polylog(-1, z),
+    sp.hyper((x, 2), (3,), z).subs(x, 1) + sp.hyper((1,), (y,), x).subs(y, 2) + sp.hyper((), (2,), x), sp.betainc_regularized(2, 3, 0, x),
+    sp.legendre(4, z) + sp.chebyshevt(3, x) + sp.assoc_legendre(3, 1, z), sp.bernoulli(4, x) + sp.gegenbauer(3, 2, z),
+    # in terms of others
+    sp.Abs(z) + sp.re(x) + sp.im(y) + sp.conjugate(z) * sp.arg(-x), sp.Piecewise((x**2, sp.Xor(x > 0, y > 1)), (3 * x * y, True)),
+    sp.Piecewise((x, sp.ITE(x > 0, y > 2, y < 0)), (sp.Derivative(sp.sin(x) * y, x), sp.Contains(y, sp.Interval(1, 2))), (0, True)),
+    sp.Sum(x**i, (i, 0, sp.oo)) + sp.Sum(sp.Sum(x * j, (j, 1, i)), (i, 1, 4)), sp.Subs(sp.Derivative(sp.sin(y), y), y, x**2),
+    sp.asech(x) + sp.acsch(y) + sp.SingularityFunction(y, 1, 2) + sp.KroneckerDelta(x, y),
 ]
 
 
@@ -37,11 +53,9 @@ def test_value_and_gradient_of_a_sympy_expression(expression: sp.Expr) -> None:
 
 
 def _slope(expression: sp.Expr, symbol: sp.Symbol) -> float:
-    others = {s: v for s, v in POINT.items() if s is not symbol}
-    inside = sp.lambdify(symbol, expression.subs(others).doit(), "mpmath")
-    with mpmath.workdps(40):
-        middle, step = mpmath.mpf(POINT[symbol].p) / POINT[symbol].q, mpmath.mpf(10) ** -13
-        return float((inside(middle + step) - inside(middle - step)) / (2 * step))
+    written, step = expression.doit(), sp.Rational(1, 10**13)
+    ends = [sp.N(written.subs({**POINT, symbol: POINT[symbol] + s}), 40) for s in (step, -step)]
+    return float((ends[0] - ends[1]) / (2 * step))
 
 
 def test_matrices_of_scalars() -> None:
@@ -63,6 +77,24 @@ def test_matrix_expressions() -> None:
     assert function(a, b) == pytest.approx(expected, rel=1e-12)
     gradient = b @ b.T + 2 * np.linalg.det(a) * inverse.T - inverse[:1].T @ (inverse @ b).T + 2 * a.T
     np.testing.assert_allclose(function.grad(a, b)[0], gradient, rtol=1e-10)
+
+
+def test_further_matrix_expressions() -> None:
+    A, B, v = sp.MatrixSymbol("A", 2, 2), sp.MatrixSymbol("B", 2, 2), sp.MatrixSymbol("v", 2, 1)
+    a, b, c = np.array([[2.0, 1.0], [0.5, 3.0]]), np.array([[0.3, -1.0], [2.0, 0.7]]), np.array([[1.5], [-0.5]])
+    expressions = {
+        "blocks": sp.BlockMatrix([[A, B], [B, sp.ZeroMatrix(2, 2)]]), "kron": sp.KroneckerProduct(A, B), "power": sp.HadamardPower(A, 2),
+        "parts": A[0:1, :] + B[1:2, :], "diagonal": sp.DiagMatrix(v), "applied": A.applyfunc(sp.sin), "dot": sp.DotProduct(v, v),
+        "swapped": sp.Matrix([[0, 1], [1, 0]]), "array": sp.Array([[x, 2], [3, 4]]), "inverse": A**-2, "ones": sp.OneMatrix(2, 2) + A.T,
+    }
+    expected = {
+        "blocks": np.block([[a, b], [b, np.zeros((2, 2))]]), "kron": np.kron(a, b), "power": a**2, "parts": a[:1] + b[1:],
+        "diagonal": np.diag(c[:, 0]), "applied": np.sin(a), "dot": np.sum(c * c), "swapped": [[0, 1], [1, 0]], "array": [[0.5, 2], [3, 4]],
+        "inverse": np.linalg.matrix_power(a, -2), "ones": 1 + a.T,
+    }
+    found = cr.from_sympy(expressions, [A, B, v, x])(a, b, c, 0.5)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-13, err_msg=name)
 
 
 def test_elements_of_arrays_in_sums() -> None:
@@ -102,12 +134,14 @@ def test_the_domain_of_a_piece_that_is_not_taken_does_not_disturb() -> None:
 @pytest.mark.parametrize(("expression", "message"), [
     (sp.Function("q")(x), r"q\(x\) cannot be computed: q is an unknown function .*substitute an expression"),
     (sp.Derivative(sp.Function("q")(x), x), "a Derivative is no value yet"),
-    (sp.Integral(sp.exp(x**2), x), r"a Integral is no value yet .*\.doit\(\)"),
-    (sp.besselj(1, x), "besselj has no numerical function here"),
+    (sp.Integral(sp.exp(x**2), x), r"an Integral is no value yet .*\.doit\(\)"),
+    (sp.hankel1(1, x), "hankel1 is complex"), (sp.DiracDelta(x), "it has no values"),
+    (sp.hyper((1, x), (2, 3), x), "hyper of these parameters has no numerical function"),
+    (sp.lerchphi(x, 2, 3), "lerchphi has no numerical function here"), (sp.polylog(3, x), "polylog has no numerical function here"),
     (x + y, "y is no argument .*the arguments are x; add y"),
-    (sp.Sum(x, (i, 0, y)), "its limits are no whole numbers"),
+    (sp.Sum(sp.sin(i**2), (i, 0, x)), "its limits are no whole numbers, and it has no closed form"),
     (sp.zoo, "is no real number"),
-    (sp.I * x, "ImaginaryUnit has no numerical function"),
+    (sp.I * x, "ImaginaryUnit is complex"), ("x", "takes SymPy expressions, not x .str."),
 ])
 def test_what_cannot_be_computed_is_refused_by_name(expression: sp.Expr, message: str) -> None:
     with pytest.raises(cr.ArgumentError, match=message):
