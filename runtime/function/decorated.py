@@ -454,14 +454,17 @@ class GradFunction:
         """
         return self._latest().derivative(*names)
 
-    def plot(self, name: str, low: float, high: float, *, orders: int = 1, points: int = 400, ax: Any = None,
+    def plot(self, name: str, low: float, high: float, *, orders: int = 1, points: int = 400, log: bool = False, ax: Any = None,
              sliders: Mapping[str, tuple[float, float]] | None = None, **others: Any) -> Any:
-        """Draw the function and its derivatives by one argument, a number, with matplotlib.
+        """Draw the function, which gives a number, and its derivatives by one argument that is a number, with matplotlib.
+
+        Where curves have poles, or ends at which they are infinite, what they are elsewhere is in the picture.
 
         Args:
-            name: the argument that goes from `low` to `high`; `others` are numbers for the rest.
+            name: the argument that goes from `low` to `high`; `others` are values for the rest.
             orders: how many derivatives.
             points: how many are computed.
+            log: whether the argument has a logarithmic scale.
             ax: matplotlib axes to draw into; default: new ones.
             sliders: in notebooks, arguments that can be moved, with their ranges: `sliders={"k": (0, 5)}`. They start at their numbers
                 in `others`, at their defaults, or in the middle.
@@ -470,15 +473,17 @@ class GradFunction:
             The axes; with sliders, a widget.
 
         Raises:
-            ArgumentError: an argument is unknown or has no number, or matplotlib (for sliders, ipywidgets) is not installed.
+            ArgumentError: an argument is unknown or has no value, the function gives more than a number, or matplotlib (for sliders,
+                ipywidgets) is not installed.
         """
-        from .plotting import plot, sliding
+        from .plotting import Across, plot, sliding
 
+        across = Across(name, low, high, points, log)
         if sliders is None:
-            return plot(self, name, low, high, orders, points, ax, others)
+            return plot(self, across, orders, ax, others)
         if ax is not None:
             raise ArgumentError(f"a picture with sliders is a widget of its own{at(user_site())}: give plot() sliders or ax")
-        return sliding(self, name, low, high, orders, points, sliders, others)
+        return sliding(self, across, orders, sliders, others)
 
     def ir(self, stage: str = "simplified") -> Any:
         """The program at a stage: "traced", "differentiated", "simplified" or "scheduled"; for the arguments that came last."""
