@@ -37,12 +37,13 @@ from .moving import (
     triangle,
 )
 from .products import einsum, matmul, outer, tensordot
-from .reducing import count, cumulative_sum, logsumexp, mean, norm, position, reduce, shift_by, softmax, variance
+from .reducing import count, cumulative_sum, highest, logsumexp, mean, norm, position, reduce, shift_by, softmax, variance
 from .tails import log_erfc, log_half_erfc
 
 __all__ = [
     "broadcast", "broadcast_shapes", "broadcast_to", "cast", "concatenate", "count", "cumulative_sum", "diagonal",
-    "einsum", "elementwise", "expand_dims", "flip", "index", "log_erfc", "log_half_erfc", "logsumexp", "matmul", "mean", "moveaxis", "norm",
+    "einsum", "elementwise", "expand_dims", "flip", "highest", "index", "log_erfc", "log_half_erfc", "logsumexp", "matmul", "mean",
+    "moveaxis", "norm",
     "normal_axes", "normal_axis", "number", "outer", "pad", "permute", "position", "put_along_axis", "reduce", "repeat",
     "reshape", "roll", "scalar_like", "shift_by", "size_value", "softmax", "sort", "split", "squeeze", "stack", "take_along_axis",
     "tensordot", "tile", "triangle", "update", "variance",

@@ -53,6 +53,13 @@ def variance(x: Node, axes: tuple[int, ...], correction: float = 0.0, keepdims: 
     return total / broadcast_to(n, total.shape)
 
 
+def highest(x: Node, axes: tuple[int, ...]) -> Node:
+    """The largest element, minus infinity of none."""
+    if any(sizes.equal(x.shape[a], 0) for a in axes):
+        return constant(-math.inf, x.dtype, tuple(s for k, s in enumerate(x.shape) if k not in axes))
+    return f.max(x, axes=axes)
+
+
 def shift_by(top: Node) -> Node:
     """What exponents are lowered by: the largest, with infinities replaced by 0 so that `x - shift` is never inf - inf."""
     return f.where(f.isfinite(top), top, 0.0)
@@ -60,7 +67,7 @@ def shift_by(top: Node) -> Node:
 
 def _shift(x: Node, axes: tuple[int, ...]) -> Node:
     """That of the maximum as a constant."""
-    return shift_by(f.stop_gradient(f.max(x, axes=axes)) if axes else f.stop_gradient(x))
+    return shift_by(f.stop_gradient(highest(x, axes)) if axes else f.stop_gradient(x))
 
 
 def logsumexp(x: Node, axes: tuple[int, ...], keepdims: bool = False) -> Node:

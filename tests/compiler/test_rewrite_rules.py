@@ -110,12 +110,18 @@ FORMS: dict[str, Callable[[Match], Node]] = {
                             ("_3", lambda t: (f.square(t) * t) * t))},
     "factor_over_shared_factor": lambda m: (m.A * 2.0) / f.where(m.CONDITION, (m.A * m.X) / m.Y, m.B),
     "factor_over_opposite_shared_factor": lambda m: (m.A * 2.0) / f.where(m.CONDITION, f.neg((m.A * m.X) / m.Y), m.B),
+    "log_of_mean": lambda m: f.log((f.exp(m.A) + 1.0) * 0.5),
+    "log_of_mean_by_quotient": lambda m: f.log(((f.exp(m.A) + 1.0) + f.exp(f.neg(m.A))) / 3.0),
+    "log_of_weighted_mean": lambda m: f.log(f.exp(m.A) * 0.3 + 0.7),
+    "log_of_sinhc": lambda m: f.log(f.sinh(m.A) / (m.A * 2.0)),
+    "log_of_inverse_sinhc": lambda m: f.log(m.A / f.sinh(m.A)),
     "log_of_chosen": lambda m: f.log(f.where(m.CONDITION, f.exp(m.P), 0.0)),
-    "exp_times_tail": lambda m: f.exp(f.square(m.A) * 0.5) * f.erfc(m.A * math.sqrt(0.5)),
-    **{f"{name}_over_{below}": lambda m, above=above, divisor=divisor: above(f.exp(f.square(m.A) * -0.5), m) / divisor(
-        f.erfc(m.A * math.sqrt(0.5)))
-       for name, above in (("exp", lambda n, m: n), ("density", lambda n, m: n / m.Y), ("multiple", lambda n, m: n * m.Y))
-       for below, divisor in (("tail", lambda n: n), ("multiple_of_tail", lambda n: n * 0.5))},
+    **{f"{name}_with_exp": lambda m, made=made: made(f.erfc(m.B * math.sqrt(0.5)), f.square(m.B))
+       for name, made in {"tail": lambda t, s: t * f.exp(s * 0.5), "over_tail": lambda t, s: f.exp(s * -0.5) / t,
+                          "tail_over": lambda t, s: t / (f.exp(s * -0.5) * 0.4),
+                          "multiple_of_tail": lambda t, s: (t * 0.5) * f.exp(s * 0.5),
+                          "over_multiple_of_tail": lambda t, s: f.exp(s * -0.5) / (t * 0.5),
+                          "multiple_of_tail_over": lambda t, s: (t * 0.5) / f.exp(s * -0.5)}.items()},
 }
 
 
@@ -244,7 +250,17 @@ def _moments() -> dict[str, Any]:
         whole = rows(w)
         return rows(w * (x * y)) / whole - (rows(w * x) / whole) * (rows(w * y) / whole)
 
+    def deviation(x: Node) -> Node:
+        return x - f.expand(rows(x) / 3.0, shape=M, axes=(0,))
+
+    def root(x: Node) -> Node:
+        return f.expand(f.sqrt(rows(f.square(deviation(x))) / 3.0 + 1e-5), shape=M, axes=(0,))
+
     return {
+        "standardised": ((M,), lambda x: deviation(x) / root(x)),
+        "standardised_by_product": ((M,), lambda x: deviation(x) * f.reciprocal(root(x))),
+        "standardised_moment": ((M,), lambda x: (rows(f.pow(x, 3.0)) / 3.0) / f.pow(rows(f.square(x)) / 3.0, 1.5)),
+        "standardised_moment_by_square": ((M,), lambda x: rows(f.square(x) * f.square(x)) / f.square(rows(f.square(x)))),
         "variance": ((M,), lambda x: f.contract(x, x, left="ab", right="ab", out="a") / 3.0 - f.square(rows(x) / 3.0)),
         "covariance": ((M, M, M), weighted),
         "moment_of_quotient": ((M, M), lambda x, y: rows(x * y) - (rows(x) * rows(y)) / 4.0),
@@ -348,6 +364,15 @@ CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
     "contract_constant_right": ((M,), lambda x: f.contract(x, constant(1.5, x.dtype, (2, 4)), left="ac", right="ab", out="bc")),
     "cast_same": ((M,), lambda x: f.cast(x, dtype=x.dtype.name)),
     "cast_cast": ((M,), lambda x: f.cast(f.cast(f.cast(x, dtype="float32"), dtype="float64"), dtype="float32")),
+    "log_of_mean_over_axes": ((M,), lambda x: f.log(f.sum(f.exp(x), axes=(1,)) / 3.0)),
+    "log_of_prod": ((M,), lambda x: f.log(f.prod(f.sigmoid(x), axes=(1,)))),
+    "log_of_what_a_product_leaves": ((M,), lambda x: f.log1p(f.neg(f.prod(f.sigmoid(x), axes=(1,))))),
+    "difference_of_picks": ((M,), lambda x: f.slice(f.sigmoid(x), start=(0, 1), step=(1, 1), shape=(2, 2)) - f.slice(
+        f.sigmoid(x), start=(0, 0), step=(1, 1), shape=(2, 2))),
+    "log_of_rest": ((M,), lambda x: f.log1p(f.neg(_flat_softmax(x)))),
+    "rest": ((M,), lambda x: 1.0 - f.slice(_flat_softmax(x), start=(0, 1), step=(1, 1), shape=(2, 1))),
+    "log_of_picked_softmax": ((M,), lambda x: f.log(f.reshape(f.slice(_flat_softmax(x), start=(0, 1), step=(1, 1), shape=(2, 1)),
+                                                              shape=(2,)))),
     "logsumexp": ((M,), lambda x: f.log(f.sum(f.exp(x), axes=(1,)))),
     "logsumexp_weighted": ((M, M), lambda x, w: f.log(f.sum(f.square(w) * f.exp(x), axes=(1,)))),
     "softmax": ((M,), lambda x: f.exp(x) / f.expand(f.sum(f.exp(x), axes=(1,)), shape=M, axes=(0,))),
@@ -549,7 +574,7 @@ def test_each_condition_is_needed(name: str, position: int) -> None:
 def test_conditions_for_gain_are_few() -> None:
     gaining = {r.name for r in ALL_RULES if any(c.gain for c in r.when)}
     assert gaining - set(_sums(_apart, "sub")) - set(_sums(_together, "add")) == {
-        "log_gather_softmax", "log_gather_2_softmax", "log_slice_softmax", "plus_root", "box_cox"}
+        "log_gather_softmax", "log_gather_2_softmax", "log_slice_softmax", "log_of_picked_softmax", "plus_root", "box_cox"}
 
 
 # ------------------------------------------------------------------------------------------------ termination

@@ -13,17 +13,19 @@ from . import (
     exponentials,
     hyperbolic,
     likelihoods,
+    logarithms,
     moments,
     movement,
     powers,
     real,
+    shares,
     squares,
     stable,
 )
 
-ALL_RULES = (*choices.RULES, *diagonals.RULES, *movement.RULES, *arithmetic.RULES, *error_functions.RULES, *hyperbolic.RULES,
-             *moments.RULES, *angles.RULES, *squares.RULES, *stable.RULES, *cancellation.RULES, *divergences.RULES, *likelihoods.RULES,
-             *powers.RULES, *exponentials.RULES, *differences.RULES, *real.RULES)
+ALL_RULES = (*choices.RULES, *diagonals.RULES, *movement.RULES, *arithmetic.RULES, *error_functions.RULES, *logarithms.RULES, *shares.RULES,
+             *hyperbolic.RULES, *moments.RULES, *angles.RULES, *squares.RULES, *stable.RULES, *cancellation.RULES, *divergences.RULES,
+             *likelihoods.RULES, *powers.RULES, *exponentials.RULES, *differences.RULES, *real.RULES)
 COMPRESSION = (*choices.CONVERSIONS, *movement.RULES, *diagonals.RULES)  # what contracts deltas
 ORDINARY = tuple(rule for rule in ALL_RULES if rule not in diagonals.SUMS)  # these would be tried on every product of a sum
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...build import log_erfc, log_half_erfc, logsumexp, shift_by
+from ...build import highest, log_erfc, log_half_erfc, logsumexp, shift_by
 from ...ir import Node, constant, f
 from ...ops.reduction import expand_back
 from ..facts import Facts
@@ -21,6 +21,7 @@ from ..pattern import MOVES, Match, moved, op
 from ..rule import Level, Rule, property_of, rule
 from . import forms
 from .diagonals import arranged
+from .divergences import less
 from .forms import is_zero
 from .stable import log1mexp, log_cosh, weighted_logsumexp
 from .variables import AXES, CONDITION, LEFT, LOG_2, OUT, RIGHT, A, B, C, P, X, are_opposite, opposite
@@ -84,6 +85,18 @@ def _log_of_sum(m: Match) -> Node | None:
     return None if made is None or top is None else f.log(made) + top  # also where that is infinite
 
 
+def _log_of_difference(m: Match) -> Node | None:
+    """log(a - b), two exponentials with constant weights, to any base."""
+    if not (_single(m.A) and _single(m.B)):
+        return None
+    largest: Node = f.log(m.A)
+    return largest + log1mexp(f.log(m.B) - largest)
+
+
+def _log_of_multiple_of_difference(m: Match) -> Node | None:
+    return f.log(m.WHOLE.inputs[0].inputs[0]) + math.log(m.C.value) if is_number(m.C) else None
+
+
 def _log1p(m: Match) -> Node | None:
     return f.softplus(f.log(m.P)) if is_exps(m.P) else None
 
@@ -115,7 +128,7 @@ def _log_of_contraction(m: Match) -> Node | None:
         if {*others} <= {*labels}:
             total = f.log(f.sum(arranged(w, others, labels, extents) * f.exp(exponent), axes=axes))
             return arranged(total, kept, m.OUT, extents)
-        top = f.stop_gradient(f.max(exponent, axes=axes))
+        top = f.stop_gradient(highest(exponent, axes))
         shifted = f.exp(exponent - expand_back(shift_by(top), exponent, axes))
         pair = (shifted, w) if x is m.A else (w, shifted)
         made = f.contract(*pair, left=m.LEFT, right=m.RIGHT, out=m.OUT)
@@ -166,7 +179,7 @@ def _inverse_root(m: Match) -> Node | None:
 
 
 # ------------------------------------------------------------------------------------------------ what saturates
-SATURATING = ("tanh", "erf", "erfc", "sigmoid", "cos", "exp", "sqrt")
+SATURATING = ("cosh", "tanh", "erf", "erfc", "sigmoid", "cos", "exp", "sqrt")
 
 
 def _common(m: Match) -> Node | None:
@@ -180,6 +193,21 @@ def _common(m: Match) -> Node | None:
 def _common_less(m: Match) -> Node | None:
     made: Node | None = (m.A - 1.0) * m.C if m.A.op.name in SATURATING else None
     return made
+
+
+def _sigmoid_difference(a: Node, b: Node) -> Node:
+    """sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), a > b."""
+    d = f.where(f.eq(a, b), 0.0, less(a, b))
+    size = f.expm1(f.neg(f.abs(d))) * (f.sigmoid(f.maximum(a, b)) * f.sigmoid(f.neg(f.minimum(a, b))))
+    return f.where(f.gt(d, 0.0), f.neg(size), size)
+
+
+def _log_of_sigmoids(m: Match) -> Node:
+    return (f.log_sigmoid(m.A) + f.log_sigmoid(f.neg(m.B))) + log1mexp(less(m.B, m.A))
+
+
+def _log_of_tanhs(m: Match) -> Node:
+    return ((f.log_sigmoid(2.0 * m.A) + f.log_sigmoid(-2.0 * m.B)) + log1mexp(2.0 * less(m.B, m.A))) + LOG_2
 
 
 def _density(m: Match) -> Node:
@@ -199,9 +227,24 @@ def _single(node: Node) -> bool:
     return is_power(node) or (node.op.name in ("mul", "div") and is_power(node.inputs[0]) and is_number(node.inputs[1]))
 
 
+def _by_halves(m: Match) -> Node | None:
+    if m.A is m.B:
+        return None
+    half = f.exp((m.A + m.B) * 0.5)
+    return (m.X * half) * half  # type: ignore[no-any-return]
+
+
+def _reciprocal_of_power(m: Match) -> Node | None:
+    return f.pow(f.reciprocal(m.P), m.C) if is_exps(m.P) else None
+
+
 def _over_square(m: Match) -> Node | None:
     if not has_exps(m.P, everywhere=True) or m.P.op.name not in ("add", "sum", *MOVES):
         return None
+    if "A" in m and is_exps(m.A) and m.P.op.name == "add" and (top := top_of(m.P)) is not None:
+        above, below = divided(m.A, shift_by(top) * 2.0), divided(m.P, shift_by(top))
+        if above is not None and below is not None:
+            return above / f.square(below)
     inverse = f.reciprocal(m.P)
     return (m.A / m.P) * inverse if "A" in m else f.square(inverse)
 
@@ -210,9 +253,10 @@ def _over_square(m: Match) -> Node | None:
 @cache
 def _natural() -> RuleSet:
     from ..engine import RuleSet  # the engine reads the rules
-    from . import hyperbolic, stable
+    from . import error_functions, hyperbolic, logarithms, stable
 
-    return RuleSet(r for r in (*hyperbolic.LOGARITHMS, *stable.LOGARITHMS, *LOGARITHMS) if r not in POWERS_OF_ANYTHING)
+    families = (error_functions.RULES, logarithms.LOGARITHMS, hyperbolic.LOGARITHMS, stable.LOGARITHMS, LOGARITHMS)
+    return RuleSet(r for family in families for r in family if r not in POWERS_OF_ANYTHING)
 
 
 def _by_natural_logarithm(m: Match) -> Node | None:
@@ -247,6 +291,9 @@ LOGARITHMS = (
     rule("log1p_of_exps", op.log1p(P), _log1p, STABLE, ulps=750.0),
     rule("log_of_sum_over_axes", op.log(op.sum(P, axes=AXES)), _log_of_sum_over_axes, STABLE, scale=1.0),
     rule("log_of_contraction", op.log(op.contract(A, B, left=LEFT, right=RIGHT, out=OUT)), _log_of_contraction, STABLE, scale=1.0),
+    rule("log_of_difference", op.log(A - B), _log_of_difference, STABLE, scale=1.0, ulps=64.0, why="inf - inf"),
+    rule("log_of_multiple_of_difference", op.log((op.exp(A) - op.exp(B)) * C), _log_of_multiple_of_difference, STABLE, scale=1.0, ulps=64.0,
+         why="inf - inf"),
     rule("log_of_inverse_less_one", op.log(op.reciprocal(X) - 1), op.log1p(-X) - op.log(X), STABLE, ulps=4.0, scale=1.0,
          why="1/x overflows, and its derivative before it"),
     rule("log1p_minus_exp2", op.log1p(-op.exp2(X)), lambda m: log1mexp(m.X * LOG_2), STABLE, ulps=750.0),
@@ -263,6 +310,34 @@ EXPONENTIALS = (
     rule("sqrt_of_exp", op.sqrt(op.exp(X)), op.exp(X * 0.5), STABLE),
     rule("power_of_exp", op.pow(op.exp(X), C), op.exp(X * C), STABLE, ulps=750.0),
     rule("product_of_exps", op.exp(A) * op.exp(B), op.exp(A + B), STABLE, ulps=750.0, why="inf * 0"),
+    rule("multiple_of_product_of_exps", (X * op.exp(A)) * op.exp(B), _by_halves, STABLE, ulps=750.0,
+         why="0 * inf; by halves, since X may be 0 where exp(A + B) is inf"),
+    rule("exp_times_sigmoid", op.exp(A) * op.sigmoid(B), op.sigmoid(A), STABLE, when=(opposite,), ulps=4.0,
+         why="an identity of opposite arguments"),
+    rule("multiple_of_exp_times_sigmoid", (X * op.exp(A)) * op.sigmoid(B), X * op.sigmoid(A), STABLE, when=(opposite,), ulps=6.0,
+         why="an identity of opposite arguments"),
+    rule("exp_times_square_of_sigmoid", op.exp(A) * op.square(op.sigmoid(B)), op.sigmoid(A) * op.sigmoid(B), STABLE, when=(opposite,),
+         ulps=6.0, why="an identity of opposite arguments"),
+    rule("reciprocal_of_power_of_exps", op.reciprocal(op.pow(P, C)), _reciprocal_of_power, STABLE, ulps=750.0, why="the power overflows"),
+    rule("difference_over_sum_of_exps", (op.exp(A) - op.exp(B)) / (op.exp(A) + op.exp(B)), op.tanh((A - B) * 0.5), STABLE, ulps=750.0,
+         why="inf/inf"),
+    rule("reciprocal_of_one_plus_cosh", op.reciprocal(1 + op.cosh(X)), op.sech_squared(X * 0.5) * 0.5, STABLE, ulps=8.0,
+         why="the derivative is inf/inf"),
+    rule("over_one_plus_cosh", A / (1 + op.cosh(X)), A * (op.sech_squared(X * 0.5) * 0.5), STABLE, ulps=8.0,
+         why="the derivative is inf/inf"),
+    rule("reciprocal_of_multiple_of_one_plus_cosh", op.reciprocal((1 + op.cosh(X)) * C), (op.sech_squared(X * 0.5) * 0.5) / C, STABLE,
+         ulps=8.0, why="the derivative is inf/inf"),
+    rule("product_over_square_of_exps", op.exp(A + B) / op.square(op.exp(A) + op.exp(B)), op.sech_squared((A - B) * 0.5) * 0.25, STABLE,
+         ulps=750.0, why="inf/inf"),
+    rule("exp_over_square_of_expm1", op.exp(X) / op.square(op.expm1(X)), op.reciprocal(op.expm1(X)) / -op.expm1(-X), STABLE, ulps=6.0,
+         why="inf/inf"),
+    rule("times_exp_over_square_of_expm1", (A * op.exp(X)) / op.square(op.expm1(X)), (A / op.expm1(X)) / -op.expm1(-X), STABLE, ulps=8.0,
+         why="inf/inf"),
+    rule("times_exp_over_expm1", (A * op.exp(X)) / op.expm1(X), A / -op.expm1(-X), STABLE, ulps=6.0, why="inf/inf"),
+    rule("reciprocal_of_two_plus_exps", op.reciprocal((2 + op.exp(A)) + op.exp(B)), op.sech_squared(A * 0.5) * 0.25, STABLE, ulps=8.0,
+         when=(opposite,), why="an identity of opposite arguments"),
+    rule("logaddexp_less_largest", op.logaddexp(A, B) - op.maximum(A, B), lambda m: f.softplus(f.neg(f.abs(m.A - m.B))), STABLE, ulps=4.0,
+         why="the largest cancels"),
     rule("over_exp", A / op.exp(X), A * op.exp(X * -0.5) * op.exp(X * -0.5), STABLE, ulps=6.0,
          why="inf/inf when differentiated; by halves, since A may be 0 where exp(-X) is inf"),
     rule("expm1_over_exp", op.expm1(X) * op.exp(-X), -op.expm1(-X), STABLE, ulps=4.0),
@@ -304,8 +379,20 @@ SATURATED = (
     rule("log1p_minus_erf", op.log1p(-op.erf(X)), lambda m: log_erfc(m.X), STABLE, ulps=64.0, when=(whole,),
          why="erf rounds to 1; a bounded argument is in its own branch"),
     rule("log1p_of_erf", op.log1p(op.erf(X)), lambda m: log_erfc(f.neg(m.X)), STABLE, ulps=64.0, why="erf rounds to -1"),
-    rule("log1p_minus_half_erfc", op.log1p(-(op.erfc(X) * 0.5)), lambda m: log_half_erfc(f.neg(m.X)), STABLE, ulps=64.0,
-         why="erfc rounds to 2"),
+    *(rule(f"log1p_minus_half_erfc{k}", op.log1p(half), lambda m: log_half_erfc(f.neg(m.X)), STABLE, ulps=64.0, when=when,
+           why="erfc rounds to 2; a bounded argument is in its own branch")
+      for k, half, when in (("", -(op.erfc(X) * 0.5), ()), ("_2", op.erfc(X) * -0.5, (whole,)))),
+    *(rule(f"{name}s_of_one_weight", getattr(op, name)(A) * C - getattr(op, name)(B) * C,
+           (getattr(op, name)(A) - getattr(op, name)(B)) * C, STABLE, ulps=8.0, why="the difference has a rule of its own")
+      for name in ("erf", "erfc", "sigmoid", "tanh", "exp")),
+    rule("log_of_sigmoid_difference", op.log(op.sigmoid(A) - op.sigmoid(B)), _log_of_sigmoids, STABLE, scale=1.0, ulps=64.0, inside=True,
+         exceptions="infinities", excepted=np.isinf, why="both round to one number"),
+    rule("log_of_tanh_difference", op.log(op.tanh(A) - op.tanh(B)), _log_of_tanhs, STABLE, scale=1.0, ulps=64.0, inside=True,
+         exceptions="infinities", excepted=np.isinf, why="both round to one number"),
+    rule("sigmoid_difference", op.sigmoid(A) - op.sigmoid(B), lambda m: _sigmoid_difference(m.A, m.B), STABLE, ulps=750.0, inside=True,
+         last=True, why="both round to one number"),
+    rule("tanh_difference", op.tanh(A) - op.tanh(B), lambda m: _sigmoid_difference(2.0 * m.A, 2.0 * m.B) * 2.0, STABLE, ulps=750.0,
+         inside=True, last=True, why="both round to one number"),
     rule("log_sech_squared", op.log(op.sech_squared(X)), lambda m: log_cosh(m) * -2.0, STABLE, ulps=8.0, why="it underflows"),
 )
 

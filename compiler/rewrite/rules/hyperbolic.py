@@ -1,6 +1,7 @@
 """Stabilising rules: hyperbolic functions and logarithms of them, near 0 and where exponentials overflow or cancel."""
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 from ...ir import Node, constant, f
@@ -109,11 +110,13 @@ POLYNOMIALS = tuple(rule(f"vanishes_with_sech_{name}", before, _times_sech_squar
 
 
 # ------------------------------------------------------------------------------------------------ logarithms
-def _log_sinh(m: Match) -> Node:
-    """log(sinh(x)): x + log((1 - exp(-2x))/2) far from zero."""
-    far = f.gt(m.X, 1.0)
-    x = f.where(far, m.X, 1.0)
-    return f.where(far, (x - LOG_2) + f.log1p(-f.exp(-2.0 * x)), f.log(f.where(far, 1.0, f.sinh(f.where(far, 1.0, m.X)))))
+def log_sinh(x: Node, factor: float = 1.0) -> Node:
+    """log(factor sinh(x)): x + log((1 - exp(-2x))/2) far from zero."""
+    far = f.gt(x, 1.0)
+    large, small = f.where(far, x, 1.0), f.sinh(f.where(far, 1.0, x))
+    scale = math.log(0.5 * factor)
+    return f.where(far, (large + scale if scale else large) + f.log1p(-f.exp(-2.0 * large)),
+                   f.log(f.where(far, 1.0, small * factor if factor != 1 else small)))
 
 
 def _log_tanh(m: Match) -> Node:
@@ -137,8 +140,7 @@ def _log_difference_of_exps(m: Match) -> Node:
 
 
 LOGARITHMS = (
-    rule("log_sinh", op.log(op.sinh(X)), _log_sinh, STABLE),
-    rule("log_twice_sinh", op.log(op.sinh(X) * 2), lambda m: _log_sinh(m) + LOG_2, STABLE, scale=1.0),
+    rule("log_sinh", op.log(op.sinh(X)), lambda m: log_sinh(m.X), STABLE),
     rule("log_tanh", op.log(op.tanh(X)), _log_tanh, STABLE, ulps=4.0),
     rule("log_mean_exp", op.log((op.exp(A) + op.exp(B)) * 0.5), _log_mean_exp, STABLE, scale=1.0, ulps=4.0),
     rule("log_difference_of_exps", op.log(op.exp(A) - op.exp(B)), _log_difference_of_exps, STABLE, ulps=4.0, scale=1.0),
@@ -155,6 +157,13 @@ TAILS = (
     rule("coth_minus_one", op.reciprocal(op.tanh(X)) - 1, 2 / op.expm1(X * 2), STABLE, ulps=4.0),
     rule("one_minus_coth", 1 - op.reciprocal(op.tanh(X)), -2 / op.expm1(X * 2), STABLE, ulps=4.0),
     rule("coth_by_hyperbolic", op.cosh(X) / op.sinh(X), op.reciprocal(op.tanh(X)), STABLE, ulps=4.0, why="inf/inf"),
+    rule("over_sinh_times_cosh", (A / op.sinh(X)) * op.cosh(X), A / op.tanh(X), STABLE, ulps=6.0, why="0 * inf"),
+    rule("scaled_over_sinh_times_cosh", (B * (A / op.sinh(X))) * op.cosh(X), B * (A / op.tanh(X)), STABLE, ulps=8.0, why="0 * inf",
+         exceptions="factors whose product overflows", excepted=lambda a: abs(a) > 1e30),
+    rule("over_square_sinh_times_cosh", (A * op.square(op.reciprocal(op.sinh(X)))) * op.cosh(X), (A / op.sinh(X)) / op.tanh(X), STABLE,
+         ulps=10.0, why="0 * inf"),
+    rule("square_over_sinh_times_cosh", op.square(op.reciprocal(op.sinh(X))) * op.cosh(X), op.reciprocal(op.sinh(X)) / op.tanh(X), STABLE,
+         ulps=8.0, why="0 * inf"),
     rule("cosh_minus_sinh", op.cosh(X) - op.sinh(X), op.exp(-X), STABLE, ulps=4.0),
     rule("sinh_minus_cosh", op.sinh(X) - op.cosh(X), -op.exp(-X), STABLE, ulps=4.0),
     rule("cosh_plus_sinh", op.cosh(X) + op.sinh(X), op.exp(X), STABLE, ulps=4.0),

@@ -15,14 +15,14 @@ from functools import reduce
 from typing import Any
 
 from ... import sizes
-from ...build import broadcast_to, size_value
+from ...build import broadcast_to, highest, size_value
 from ...ir import Node, constant, f
 from ...ops.reduction import expand_back
 from ..pattern import Match, op
 from ..rule import Level, rule
 from . import forms
 from .diagonals import arranged
-from .variables import A, B, P
+from .variables import A, B, C, P, X
 
 STABLE = Level.STABLE
 FACTORS = 4  # of the products that are added
@@ -187,7 +187,71 @@ def _is_share(weights: list[Node], axes: tuple[int, ...], count: Node, r: Scales
         forms.unmoved(weights[0].inputs[1]).param("axes") == axes
 
 
+# ------------------------------------------------------------------------------------------------ standardised moments
+def _power(node: Node) -> tuple[Node, int] | None:
+    """What is raised to a positive integer, and to which."""
+    if node.op.name == "pow" and node.inputs[1].op.name == "const" and float(node.inputs[1].value) in (3.0, 4.0, 5.0, 6.0):
+        return node.inputs[0], int(node.inputs[1].value)
+    found = _factors(node)
+    return (found[0], len(found)) if all(n is found[0] for n in found) and len(found) > 1 else None
+
+
+def _sum_of_powers(node: Node) -> tuple[Node, int, tuple[int, ...], Scales] | None:
+    total, scales = _scaled(node)
+    found = _power(total.inputs[0]) if total.op.name == "sum" else None
+    return None if found is None else (*found, total.param("axes"), scales)
+
+
+def _radicand(node: Node) -> Node | None:
+    """What the root is taken of, which may be a norm."""
+    if node.op.name == "where" and node.inputs[0].op.name == "eq":
+        inner = node.inputs[2]
+        return node.inputs[0].inputs[0] if inner.op.name == "sqrt" and inner.inputs[0].inputs[0] is node.inputs[0] else None
+    return node.inputs[0] if node.op.name == "sqrt" else None
+
+
+def _standardised(m: Match) -> Node | None:
+    """The moment sum(x**k) over sum(x**2)**(k/2), which does not change where all x are divided by one number, the largest."""
+    above, root = _sum_of_powers(m.A), _radicand(m.B)
+    below = _sum_of_powers(m.B if root is None else root)
+    if above is None or below is None or above[0] is not below[0] or above[2] != below[2] or below[1] != 2:
+        return None
+    (x, k, axes, scales), other = above, below[3]
+    if x.op.name == "div" and forms.unmoved(x.inputs[1]).op.name == "stop_gradient":
+        return None  # they are divided already
+    exponent = (float(m.C.value) if "C" in m else 2.0) * (1.0 if root is None else 0.5)
+    if 2.0 * exponent != k or m.WHOLE.ndim != x.ndim - len(axes):
+        return None
+    largest = highest(f.abs(x), axes)
+    size = f.stop_gradient(f.where(f.and_(f.isfinite(largest), f.ne(largest, 0.0)), largest, 1.0))
+    small = x / expand_back(size, x, axes)
+    squares = _by(f.sum(f.square(small), axes=axes), other)
+    return _by(f.sum(f.pow(small, float(k)), axes=axes), scales) / (f.square(squares) if exponent == 2 else f.pow(squares, exponent))
+
+
+def _has_root(node: Node, depth: int = 3) -> bool:
+    node = forms.unmoved(node)
+    return node.op.name in ("sqrt", "rsqrt") or (bool(depth) and any(_has_root(i, depth - 1) for i in node.inputs))
+
+
+def _centred_again(m: Match) -> Node | None:
+    """The difference x - mean(x), less its own mean, which the rounding of the first one has left, over a deviation."""
+    mean = forms.unmoved(m.A)
+    total = forms.unmoved(mean.inputs[0]) if mean.op.name == "div" else mean
+    if total.op.name != "sum" or total.inputs[0] is not m.X or not forms.is_count(mean.inputs[1]) or not _has_root(m.B):
+        return None
+    axes, apart = total.param("axes"), m.X - m.A
+    count = broadcast_to(size_value(sizes.product(m.X.shape[a] for a in axes), m.X.dtype), total.shape)
+    left = f.stop_gradient(f.sum(apart, axes=axes) / count)
+    return getattr(f, m.WHOLE.op.name)(apart - expand_back(left, m.X, axes), m.B)  # type: ignore[no-any-return]
+
+
 RULES = (
+    rule("standardised", (X - A) / B, _centred_again, STABLE, first=True, scale=1.0, why="a mean far from 0 is rounded"),
+    rule("standardised_by_product", (X - A) * B, _centred_again, STABLE, first=True, scale=1.0, why="a mean far from 0 is rounded"),
+    rule("standardised_moment", A / op.pow(B, C), _standardised, STABLE, first=True, scale=1.0, why="powers overflow, or underflow"),
+    rule("standardised_moment_by_square", A / op.square(B), _standardised, STABLE, first=True, scale=1.0,
+         why="powers overflow, or underflow"),
     rule("variance", P - op.square(A), _moment, STABLE, first=True),
     rule("covariance", P - A * B, _moment, STABLE, first=True),
     rule("moment_of_quotient", P - A / B, _moment, STABLE, first=True),

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...build import logsumexp, shift_by, softmax
+from ...build import highest, logsumexp, shift_by, softmax
 from ...ir import Node, constant, f
 from ...ops.reduction import expand_back
 from ..pattern import Match, op
@@ -47,7 +47,7 @@ def _log_softmax(m: Match) -> Node | None:
 def weighted_logsumexp(weight: Node, x: Node, axes: tuple[int, ...]) -> Node:
     """Shifted by the largest exponent whose weight is not zero; the others must not overflow, since 0 * inf is nan."""
     counted = f.where(f.ne(weight, 0.0), x, -np.inf)
-    top = f.stop_gradient(f.max(counted, axes=axes))
+    top = f.stop_gradient(highest(counted, axes))
     shifted = limited(x - expand_back(shift_by(top), x, axes))
     return f.log(f.sum(weight * f.exp(shifted), axes=axes)) + top  # also where that is infinite
 
@@ -57,7 +57,7 @@ def _largest(node: Node) -> Node:
     if node.op.name == "add":
         return f.maximum(_largest(node.inputs[0]), _largest(node.inputs[1]))
     if node.op.name == "sum":
-        return f.max(_largest(node.inputs[0]), axes=node.param("axes"))
+        return highest(_largest(node.inputs[0]), node.param("axes"))
     return _largest(node.inputs[0]) if node.op.name == "mul" else node.inputs[0]
 
 

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from ...build import highest
 from ...ir import Node, constant, f, with_inputs
 from ...ops.reduction import expand_back
 from ..pattern import MOVES, moved
@@ -111,7 +112,10 @@ def has_exps(node: Node, everywhere: bool = False, depth: int = DEPTH) -> bool:
         return any(has_exps(i, everywhere, depth - 1) for i in node.inputs)
     if name == "div" and depth:
         return has_exps(node.inputs[0], everywhere, depth - 1)
-    if name == "where" or (name == "contract" and not everywhere):
+    if name == "where" and depth:
+        found = [has_exps(i, everywhere, depth - 1) for i in node.inputs[1:]]
+        return any(found) and not (everywhere and any(not e and not is_zero(i) for e, i in zip(found, node.inputs[1:], strict=True)))
+    if name == "contract" and not everywhere:
         return bool(depth) and any(has_exps(i, False, depth - 1) for i in node.inputs)
     return is_power(node) and not forms.is_shifted(node.inputs[-1])
 
@@ -131,7 +135,10 @@ def _largest(node: Node, weight: Node | None = None, depth: int = DEPTH) -> Node
         return None if found[0] is None or found[1] is None else f.maximum(found[0], found[1])
     if name == "sum" and weight is None:
         inner = _largest(node.inputs[0], None, depth - 1)
-        return None if inner is None else f.max(inner, axes=node.param("axes"))
+        return None if inner is None else highest(inner, node.param("axes"))
+    if name == "where":
+        a, b = (constant(-np.inf, i.dtype, i.shape) if is_zero(i) else _largest(i, weight, depth - 1) for i in node.inputs[1:])
+        return None if a is None or b is None else f.where(node.inputs[0], a, b)
     if name in ("mul", "div"):
         for one, other in (node.inputs, node.inputs[::-1])[:2 if name == "mul" else 1]:
             if has_exps(one):
@@ -176,6 +183,9 @@ def divided(node: Node, shift: Node, weighted: bool = False, depth: int = DEPTH)
         axes = node.param("axes")
         inner = divided(node.inputs[0], expand_back(shift, node.inputs[0], axes), weighted, depth - 1)
         return None if inner is None else f.sum(inner, axes=axes)
+    if name == "where":
+        a, b = (i if is_zero(i) else divided(i, shift, True, depth - 1) for i in node.inputs[1:])
+        return None if a is None or b is None else f.where(node.inputs[0], a, b)
     return _divided_contraction(node, shift) if name == "contract" else None
 
 
