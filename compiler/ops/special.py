@@ -41,7 +41,7 @@ def _evaluated(name: str, types: str, place: int | None) -> Callable[..., Any]:
     def evaluate(*args: Any) -> Any:
         import scipy.special
 
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # SciPy's flags
             given = [np.asarray(a, np.float64) if t == "d" else np.asarray(a).astype(np.int64) for a, t in zip(args, types, strict=True)]
             made = getattr(scipy.special, name)(*given)
             return np.asarray(made if place is None else made[place]).astype(np.asarray(args[0]).dtype)

@@ -15,7 +15,7 @@ import numpy as np
 from ...compiler.errors import ArgumentError
 from ...compiler.provenance import at, user_site
 from ..function import GradFunction
-from .functions import FUNCTIONS, suggestion
+from .functions import FUNCTIONS, plus, power, suggestion, times
 from .instead import NO_LIMITS, instead, refusal
 from .steps import Steps
 
@@ -247,7 +247,7 @@ class _Reader:
         """Roots and whole powers by the functions for them."""
         steps, exponent = self.steps, node.exp
         if len(parts) == 2:
-            return steps.apply("power", _power, *parts)
+            return steps.apply("power", power, *parts)
         root = _roots().get(exponent)
         if root is not None:
             return steps.apply(root.__name__, root, *parts)
@@ -268,9 +268,9 @@ class _Reader:
                 above.append(steps.constant(float(factor)))
             else:
                 above.append(number)
-        times = partial(reduce, lambda a, b: steps.apply("times", np.multiply, a, b))
-        top = times(above) if above else steps.constant(1.0)
-        return top if not below else steps.apply("divide", np.divide, top, times(below))
+        joined = partial(reduce, lambda a, b: steps.apply("times", times, a, b))
+        top = joined(above) if above else steps.constant(1.0)
+        return top if not below else steps.apply("divide", np.divide, top, joined(below))
 
     def pieces(self, parts: list[int]) -> int:
         """The first piece whose condition holds; nan where none does."""
@@ -323,12 +323,6 @@ def _reciprocal_sqrt(x: Any) -> Any:
     return 1.0 / np.sqrt(x)
 
 
-def _power(x: Any, exponent: Any) -> Any:
-    """Of floats: NumPy has no negative powers of whole numbers."""
-    whole = isinstance(x, int) or getattr(x, "dtype", np.dtype(float)).kind in "iub"
-    return np.power(x * 1.0 if whole else x, exponent)
-
-
 def _whole_power(n: int, x: Any) -> Any:
     return x**n
 
@@ -375,7 +369,7 @@ def _operations() -> tuple[tuple[Any, Callable[..., Any]], ...]:
         (sympy.MatAdd, _folded(np.add)), (sympy.MatMul, _matrix_product), (sympy.HadamardProduct, _folded(np.multiply)),
         (sympy.Transpose, np.transpose), (sympy.Inverse, lambda matrix, *_: np.linalg.inv(matrix)), (sympy.Trace, np.trace),
         (sympy.Determinant, np.linalg.det),
-        (sympy.Add, _folded(np.add)), (sympy.Ne, np.not_equal), (sympy.Eq, np.equal), (sympy.Lt, np.less), (sympy.Le, np.less_equal),
+        (sympy.Add, _folded(plus)), (sympy.Ne, np.not_equal), (sympy.Eq, np.equal), (sympy.Lt, np.less), (sympy.Le, np.less_equal),
         (sympy.Gt, np.greater), (sympy.Ge, np.greater_equal), (sympy.And, _folded(np.logical_and)), (sympy.Or, _folded(np.logical_or)),
         (sympy.Not, np.logical_not), (sympy.ITE, np.where),
     )

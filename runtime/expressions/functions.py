@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,7 +15,7 @@ import numpy as np
 from ...compiler.ir import f
 from ...compiler.trace import lift, located, wrap
 
-__all__ = ["CONSTANTS", "FUNCTIONS", "Function", "suggestion"]
+__all__ = ["CONSTANTS", "FUNCTIONS", "Function", "minus", "negative", "plus", "power", "suggestion", "times"]
 
 _MODULES = {"np": "numpy", "special": "scipy.special"}
 
@@ -239,6 +240,7 @@ _ROWS = (
     Function("maximum", "np.maximum", None, ("max", "Max")),
     Function("minimum", "np.minimum", None, ("min", "Min")),
     Function("where", "np.where", (3,)),
+    Function("clip", "np.clip", (3,)),
     Function("heaviside", lambda x, at_zero=0.5: np.heaviside(x, at_zero), (1, 2), ("Heaviside",)),
     Function("sigmoid", "special.expit"),
     Function("softplus", lambda x: np.logaddexp(x, 0.0)),
@@ -262,10 +264,46 @@ _ROWS = (
     Function("acsch", lambda x: np.arcsinh(1.0 / x)),
 )
 FUNCTIONS: dict[str, Function] = {name: row for row in _ROWS for name in (row.name, *row.also)}
-CONSTANTS: dict[str, float] = {"pi": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan}
+CONSTANTS: dict[str, float] = {"pi": math.pi, "π": math.pi, "e": math.e, "inf": math.inf, "nan": math.nan}
 
 
 def suggestion(name: str) -> str:
     """A known function of a similar name, as a sentence, or nothing."""
-    near = get_close_matches(name, FUNCTIONS, n=1)
+    near = [known for known in FUNCTIONS if known.casefold() == name.casefold()] or get_close_matches(name, FUNCTIONS, n=1, cutoff=0.7)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+# ------------------------------------------------------------------------------------------------ arithmetic of numbers that are written
+EXACT = 2**53  # from here on a whole number is a float
+
+
+def _of_numbers(ufunc: Callable[..., Any], exact: Callable[[int, int], int]) -> Callable[..., Any]:
+    """The ufunc, but whole numbers that are written in a formula are joined without wrapping round."""
+
+    def joined(a: Any, b: Any) -> Any:
+        if isinstance(a, int) and isinstance(b, int):
+            made = exact(a, b)
+            return made if abs(made) < EXACT else float(made)
+        return ufunc(a, b)
+
+    return joined
+
+
+plus = _of_numbers(np.add, operator.add)
+minus = _of_numbers(np.subtract, operator.sub)
+times = _of_numbers(np.multiply, operator.mul)
+
+
+def negative(x: Any) -> Any:
+    """-x; of a number that is written, a number."""
+    return -x if isinstance(x, int) else np.negative(x)
+
+
+def power(x: Any, exponent: Any) -> Any:
+    """x**exponent; of whole numbers a float, unless the exponent is a whole number that is written and not negative."""
+    if isinstance(exponent, int) and exponent >= 0 and not isinstance(x, int):
+        return x**exponent
+    whole = isinstance(x, int) or getattr(x, "dtype", np.dtype(float)).kind in "iub"
+    made = np.power(x * 1.0 if whole else x, exponent)
+    exact = isinstance(x, int) and isinstance(exponent, int) and abs(made) < EXACT and exponent >= 0
+    return int(made) if exact else made

@@ -1,7 +1,9 @@
 """Text as compiled functions with derivatives: a grammar and a table of functions, so that nothing in it can run code."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import keyword
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 from ...compiler.errors import ArgumentError
 from ...compiler.provenance import at, user_site
 from ..function import GradFunction
-from .functions import CONSTANTS, FUNCTIONS, suggestion
+from .functions import CONSTANTS, FUNCTIONS, minus, negative, plus, power, suggestion, times
 from .steps import Steps
 
 __all__ = ["ParseError", "parse"]
@@ -35,14 +37,25 @@ NAME: /((np|numpy|math|special|scipy\.special)\.)?[^\W\d]\w*/
 %ignore /\s+/
 """
 _COMPARED = {"<=": np.less_equal, ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal, "<": np.less, ">": np.greater}
-_OPERATORS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "floor_div": np.floor_divide, "mod": np.remainder}
+_OPERATORS: dict[str, Callable[..., Any]] = {"add": plus, "sub": minus, "mul": times,
+    "div": np.divide, "floor_div": np.floor_divide, "mod": np.remainder,
+}
 _READABLE = {
     "NUMBER": "a number", "NAME": "a name", "LPAR": "'('", "RPAR": "')'", "COMMA": "','", "PLUS": "'+'", "MINUS": "'-'", "STAR": "'*'",
     "SLASH": "'/'", "COMPARED": "a comparison", "__ANON_0": "'//'", "PERCENT": "'%'", "__ANON_1": "'**'", "$END": "the end",
 }
 _INSTEAD = {
-    "^": "a power is written **", "²": "a power is written **", "×": "a product is written *", "·": "a product is written *",
-    "√": "a root is written sqrt(...)", "=": "write an expression, without '='; a comparison is ==", "[": "arguments stand in parentheses",
+    **dict.fromkeys("^²³", "a power is written **"), **dict.fromkeys("×·", "a product is written *"), "√": "a root is written sqrt(...)",
+    "−": "a difference is written -", "!": "a factorial is written factorial(...)", "|": "an absolute value is written abs(...)",
+    "&": "of two conditions, both is a product: (x > 0)*(x < 1)", "∞": "infinity is written inf", "≤": "written <=", "≥": "written >=",
+    "≠": "written !=", "=": "write an expression, without '='; a comparison is ==", **dict.fromkeys("[{", "arguments stand in parentheses"),
+}
+
+
+_WORDS = {
+    "and": "of two conditions, both is a product: (x > 0)*(x < 1)", "or": "of two conditions, one is maximum(x < 0, x > 1)",
+    "not": "the opposite of a condition is 1 - (x > 0)", "if": "a choice is written where(condition, x, y)",
+    "lambda": "write the formula alone", "for": "there are no loops in a formula",
 }
 
 
@@ -103,6 +116,8 @@ def _parser() -> Any:
 
 
 def _explained(error: Any, text: str) -> ParseError:
+    from lark.exceptions import UnexpectedCharacters
+
     position = len(text) if getattr(error, "pos_in_stream", None) in (None, -1) else error.pos_in_stream
     if getattr(getattr(error, "token", None), "type", "") == "$END":
         position = len(text.rstrip())
@@ -112,8 +127,18 @@ def _explained(error: Any, text: str) -> ParseError:
     if not text.strip():
         return ParseError("the text is empty: a formula such as x**2 + 1 is expected", text, 0)
     what = f"{found!r} is not expected here" if found.strip() else "the formula ends too early"
+    token = str(getattr(error, "token", ""))
+    word = re.search(r"([^\W\d]\w*)\s+$", text[max(0, position - _SHOWN):position])  # what stands before
     if found in _INSTEAD:
         what += f": {_INSTEAD[found]}"
+    elif token in _WORDS or (word and word[1] in _WORDS):
+        what = f"{token if token in _WORDS else word[1]} is not expected here: {_WORDS.get(token) or _WORDS[word[1]]}"  # type: ignore[index]
+    elif token in _COMPARED and "'+'" in expected:
+        what += ": comparisons are not chained; write (x > 0)*(x < 1)"
+    elif word and word[1] in FUNCTIONS and "'*'" in expected:
+        what += f": the argument of {word[1]} stands in parentheses"
+    elif isinstance(error, UnexpectedCharacters) and found.strip() and not (found.isalnum() or found in "_.("):
+        what = f"{found!r} is no part of a formula"
     elif "'*'" in expected and (found.isalnum() or found == "("):
         what += ": a product is written *"
     elif expected:
@@ -154,6 +179,12 @@ class _Reader:
                     continue
                 if given is not None and name not in given:
                     raise ParseError(f"{name} is no argument: the arguments are {', '.join(given) or 'none'}", self.text, position)
+                odd = next((k for k in range(len(name)) if not name[:k + 1].isidentifier()), None) if "." not in name else None
+                if odd is not None:
+                    raise ParseError(f"{name[odd]!r} is no part of a name{f': {_INSTEAD[name[odd]]}' if name[odd] in _INSTEAD else ''}",
+                                     self.text, position + odd)
+                if keyword.iskeyword(name):
+                    raise ParseError(f"{name} is a word of Python's, and no name for an argument", self.text, position)
                 if "." in name:
                     raise ParseError(f"{name} is no constant: pi, e, inf and nan are", self.text, position)
                 found[name] = min(position, found.get(name, position))
@@ -168,17 +199,17 @@ class _Reader:
         steps, kind = self.steps, node.data
         if kind == "number":
             written = str(node.children[0])
-            whole = written.isdigit() and int(written) < 2**53
+            whole = written.isdigit() and len(written) < 16
             return steps.constant(int(written) if whole else float(written))
         if kind == "name":
             name = str(node.children[0])
             return self.names[name] if name in self.names else steps.constant(CONSTANTS[_bare(name)])
         if kind == "neg":
-            return steps.apply("negative", np.negative, *parts)
+            return steps.apply("negative", negative, *parts)
         if kind == "pos":
             return parts[0]
         if kind == "pow":
-            return steps.apply("power", pow, *parts)
+            return steps.apply("power", power, *parts)
         if kind == "compared":
             operator = str(node.children[1])
             return steps.apply(operator, _COMPARED[operator], *parts)

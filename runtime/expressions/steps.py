@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+import numpy as np
+
 __all__ = ["Steps"]
 
 
@@ -40,8 +42,9 @@ class Steps:
 
         def evaluate(*args: Any, **kwargs: Any) -> Any:
             values: list[Any] = [*args, *(kwargs[a] for a in arguments[len(args):])]
-            for call, what in steps:
-                values.append(what if call is None else call(*[values[k] for k in what]))
+            with np.errstate(all="ignore"):  # of numbers that are written
+                for call, what in steps:
+                    values.append(what if call is None else call(*[values[k] for k in what]))
             return _filled(result, values)
 
         evaluate.__name__ = evaluate.__qualname__ = name

@@ -69,6 +69,7 @@ EXCEPT: dict[str, tuple[Callable[..., Any], str]] = {
     "fmod": (lambda a, b: (b == 0) | np.isinf(a), "torch has infinite slopes there, of an undefined value"),
     "remainder": (lambda a, b: b == 0, "torch has infinite slopes there"),
     "logaddexp": (lambda a, b: np.isinf(a) & np.isinf(b), "torch tells the infinities of one sign apart"),
+    **dict.fromkeys(("i1", "i1e"), (lambda x: ~np.isfinite(x), "torch's slope of nan is a number, and infinities are subtracted")),
     "erfcx": (lambda x: np.isposinf(x), "torch's slope is infinity times zero there"),
 }
 

@@ -154,6 +154,8 @@ TEXTS = [
     ("x / y / 3", 0.5), ("x % y + x // y", 2.0), ("where(x > y, x, y)", 3.0), ("np.maximum(x, y) + max(x, y, 7)", 10.0),
     ("1e1 + .5 + 2. + x*0", 12.5), ("exp(log(x)) + ln(y/2)", 3.0), ("special.expit(0*x)", 0.5),
     ("log(x**y, x)", 2.0), ("cos(pi*y) + e*0 + x", 4.0), ("+x -(-y)", 5.0), ("abs(-x) + sqrt(x*x)", 6.0), ("(x <= y) + 0*x", 0.0),
+    ("2**64 - 2**64 + x", 3.0), ("9999999999*9999999999*0 + x", 3.0), ("9**9**9**9*0*x < 1", 0.0), ("-2**-2*x", -0.75), ("π*x/pi", 3.0),
+    ("1" * 5000 + " > x", 1.0), ("besselj(1, x) - jv(1, x) + clip(x, 0, y)", 2.0), ("lambertw(x*exp(x)) + LambertW(-0.2, -1)*0", 3.0),
 ]
 
 
@@ -189,8 +191,13 @@ def test_deep_and_long_texts() -> None:
     ("x +", "the formula ends too early", 3), ("foo(x)", "there is no function foo; did you mean", 0),
     ("1 + sine(x)", "there is no function sine; did you mean sin?", 4), ("sin(x, y)", "sin takes 1 argument, not 2", 0),
     ("where(x)", "where takes 3 arguments, not 1", 0), ("x[0]", "arguments stand in parentheses", 1), ("", "the text is empty", 0),
-    ("x = 3", "without '='", 2), ("3 4", r"a product is written \*", 2), ("1 < x < 2", "'<' is not expected", 6),
-    ("math.tau + x", "math.tau is no constant", 0),
+    ("x = 3", "without '='", 2), ("3 4", r"a product is written \*", 2),
+    ("math.tau + x", "math.tau is no constant", 0), ("sin x", "the argument of sin stands in parentheses", 4),
+    ("x²", "'²' is no part of a name: a power is written", 1), ("x!", "a factorial is written factorial", 1),
+    ("1 < x < 2", "comparisons are not chained; write", 6), ("x and y", r"both is a product: \(x > 0\)\*\(x < 1\)", 2),
+    ("x if y else 1", "a choice is written where", 2), ("x ; y", "';' is no part of a formula", 2),
+    ("True", "True is a word of Python's", 0),
+    ("SIN(x)", "did you mean sin?", 0), ("1" * 16 + "x", r"a product is written \*", 16),
 ])
 def test_errors_show_where(text: str, message: str, position: int) -> None:
     with pytest.raises(cr.ParseError, match=message) as caught:
