@@ -281,7 +281,9 @@ class Steps(Sequence[DerivationStep]):
 
 def _shown(text: str, drawn: str | None) -> str:
     """An expression: as mathematics where it is given as text for `elements`."""
-    return f"<code>{escape(text)}</code>" if drawn is None else f"<math alttext='{escape(text)}'>{elements(drawn)}</math>"
+    if drawn is None:
+        return f"<code>{escape(text)}</code>"
+    return f"<math displaystyle='true' alttext='{escape(text)}'>{elements(drawn)}</math>"
 
 
 def _heading(phase: Phase, steps: list[tuple[int, DerivationStep]]) -> str:
