@@ -243,7 +243,7 @@ class Writer:
 
     def call(self, shown: Shown) -> Written:
         function, params = shown.data
-        if getattr(function, "body", ""):  # a loop; there may be nothing that it walks along
+        if getattr(function, "runs", "") == "rows":  # a loop; there may be nothing that it walks along
             return self.called(function.name, *(self.write(a) for a in shown.args if not any(label.size == 0 for label in a.axes)))
         if function.name == "concatenate" and all(map(_is_one_element, shown.args)):
             return self.vector([self.write(a.args[0]) for a in shown.args])

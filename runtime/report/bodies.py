@@ -1,4 +1,4 @@
-"""Programs inside operations, the steps of loops, with names for what they are given."""
+"""The steps of loops, programs inside operations, with names for what they are given."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...compiler.formula.literal import Literal
 from ...compiler.formula.places import index
+from ...compiler.formula.prepare import in_line
 from ...compiler.formula.text import Writer
 from ...compiler.ir import Graph, Node, make, rebuild
 from ...compiler.sizes import Size
@@ -22,7 +23,7 @@ MOST_BODIES, MOST_FORMULAS = 8, 8  # programs inside one; parts of what one give
 
 @dataclass(frozen=True)
 class Body:
-    """A program inside an operation; `graph` is the one that the operation has, `named` the same with names for its inputs."""
+    """The program of a step; `graph` is the one that the operation has, `named` the same with names for its inputs."""
 
     title: str
     graph: Graph
@@ -46,14 +47,14 @@ class Body:
 
 
 def bodies(graph: Graph) -> list[Body]:
-    """The programs inside the operations of one, and inside of these."""
+    """The steps of a program's loops, and of the loops inside of these."""
     found: list[Body] = []
     todo = [graph]
     while todo and len(found) < MOST_BODIES:
-        around = todo.pop()
+        around = in_line(todo.pop())
         literal = Literal(Writer(str, str, str))
         for node in around.nodes():
-            for inside in (value for value in node.params if isinstance(value, Graph)):
+            for inside in map(node.param, node.op.bodies if node.op.runs == "rows" else ()):
                 title = f"a step of {node.op.name}" + (f" in {min(node.sites)}" if node.sites else "")
                 inputs = [make("input", shape=x.shape, dtype=x.dtype, position=k, name=name)
                           for k, (x, name) in enumerate(zip(inside.inputs, _names(node, inside, literal), strict=True))]
@@ -74,12 +75,13 @@ def _names(node: Node, inside: Graph, literal: Literal) -> Iterator[str]:
 
 
 def operations(graph: Graph, sizes: Mapping[str, str]) -> Iterator[tuple[Node, str]]:
-    """What is computed, as expressions: not what only spreads, converts or is on the way to an element.
+    """What is computed, as expressions: branches as well, not what only spreads, converts or is on the way to an element.
 
     Args:
         sizes: what size symbols are called.
     """
     literal = Literal(Writer(lambda name: sizes.get(name, name), str, str))
+    graph = in_line(graph)
     nodes = graph.nodes()
     moved = {n for n in nodes if n.inputs and index(n, ())[0] is not n}
     last = {i for n in nodes if n not in moved for i in n.inputs} | {*graph.outputs}

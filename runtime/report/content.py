@@ -4,7 +4,7 @@ from __future__ import annotations
 import inspect
 import linecache
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Content", "Line", "Picture", "Row", "Use", "gather"]
 
 NO_SOURCE = "the source is not to be had: it was typed at a prompt, or made by exec"
-MOST_LINES = 400  # of one listing; a report is for reading
+MOST_LINES, MOST_CODE = 400, 1000  # of one listing, of the generated code; a report is for reading
 MOST_OUTPUTS = 8  # whose formulas are shown, and arguments by which
 MOST_MADE = 40  # operations that are shown of one line
 
@@ -140,7 +140,7 @@ def gather(view: TraceView, function: Any, traced: TracedProgram, stats: Stats) 
                   *(Picture(body.title, body.named, ("state",), tuple(_rows(body.named)), False) for body in inside)),
         rewrites=tuple(_rewrites(execution.rewrites)),
         schedule=() if program is None else tuple(starmap(Row, program.scheduled.lines())),
-        code=() if program is None else tuple(starmap(Row, program.source_lines())),
+        code=() if program is None else tuple(_code(program.source_lines())),
         counts=tuple((title, _counts(g)) for title, g in stages), facts=tuple(_facts(execution, graph, stats)),
         seconds=tuple((stage, spent, STAGES[stage]) for stage, spent in stats.seconds.items()))
 
@@ -198,6 +198,12 @@ def _rows(graph: Graph) -> Iterator[Row]:
         yield Row(f"... {len(nodes) - MOST_LINES} more", frozenset())
     else:
         yield Row(f"return {', '.join(names[n] for n in graph.outputs)}", frozenset())
+
+
+def _code(lines: Sequence[tuple[str, frozenset[Site]]]) -> Iterator[Row]:
+    yield from starmap(Row, lines[:MOST_CODE])
+    if len(lines) > MOST_CODE:
+        yield Row(f"# ... {len(lines) - MOST_CODE:,} more lines, which .source() has", frozenset())
 
 
 def _rewrites(steps: Iterable[Step]) -> Iterator[tuple[Level, tuple[Use, ...]]]:

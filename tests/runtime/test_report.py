@@ -269,6 +269,7 @@ def test_lines_of_other_functions_that_share_operations_are_not_shown():
     lambda x: np.sum(np.concatenate([x, x]) * np.arange(2 * len(x))[:, None]),
     lambda x: cr.scan(lambda c, t: (np.sin(c) * x, None), x, None, length=5)[0].sum(),
     lambda x: np.sum(x[np.array([0, 1, 1])]),
+    lambda x: cr.cond(x[0, 0] > 0, lambda y: np.sum(np.sin(y)), lambda y: np.sum(y * y), (x,)),
 ])
 def test_operations_of_every_kind_can_be_reported(function):
     made = grad(function)
