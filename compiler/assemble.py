@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count, groupby, takewhile
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ from .variants import with_variant
 if TYPE_CHECKING:
     from .pipeline import Request
 
-__all__ = ["PlannedStep", "assemble", "planned"]
+__all__ = ["PlannedStep", "assemble", "plainly_planned", "planned"]
 
 _numbers = count()  # of programs: of two modules with one symbol in a process, only the later one's would be found
 LOOKED_AT = 16  # neighbours of a step, so that the work stays linear
@@ -135,6 +135,18 @@ def planned(graph: Graph, request: Request | None = None) -> tuple[Plan, tuple[P
         plan, steps = in_row_blocks(*by_columns(plan, steps), terms)
         finished = with_streams(plan, steps)
     return plan, tuple(_named(s, f"k{number}") for number, s in enumerate(finished))
+
+
+def plainly_planned(graph: Graph, reserved: Collection[str]) -> tuple[Plan, tuple[PlannedStep, ...]]:
+    """The same in the plainest form, for people and other compilers: without blocks, copies for threads, and factors in common.
+
+    Buffers do not have the `reserved` names, or those of sizes.
+    """
+    with stage("schedule"):
+        plan = schedule(_with_own_outputs(by_others(graph)))
+    taken = {*reserved, *graph.symbols()}
+    plan = replace(plan, buffers={node: f"{name}_" if name in taken else name for node, name in plan.buffers.items()})
+    return plan, tuple(lowered(plan)[0])
 
 
 def _with_own_outputs(graph: Graph) -> Graph:

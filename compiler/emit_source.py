@@ -30,7 +30,7 @@ from .loopnest import (
 from .ops.lowering import Lowering
 from .sizes import Size, SizeExpr, Symbol
 
-__all__ = ["emit_lines", "emit_source", "source_namespace"]
+__all__ = ["emit_lines", "emit_source", "size_text", "source_namespace"]
 
 # how tightly an index expression binds
 _SUM, _PRODUCT, _ATOM = 1, 2, 3
@@ -172,6 +172,11 @@ def _combine(op: str, left: Text, right: Text) -> Text:
 
 def _wrap(text: str, binds: int, needed: int) -> str:
     return text if binds >= needed else f"({text})"
+
+
+def size_text(size: Size) -> str:
+    """A size as an expression of its symbols."""
+    return _size(size)[0]
 
 
 def _size(size: Size) -> Text:

@@ -91,13 +91,13 @@ def _nest(labels: str, extents: Mapping[str, Size], body: tuple[Statement, ...],
 def _loops(out: Side, left: Side, right: Side, outside: str, columns: str, extents: Mapping[str, Size],
            scale: Literal) -> tuple[Statement, ...]:
     """Sums in memory: the innermost loop is along what is dense in the result."""
-    first: list[Statement] = [Load("a", left.buffer, place_of(left))]
+    first: list[Statement] = [Load("v_left", left.buffer, place_of(left))]
     if scale.value != 1.0:
-        first.append(Let("scaled", "mul", ("a", scale), scale.dtype))
+        first.append(Let("v_scaled", "mul", ("v_left", scale), scale.dtype))
     inside: tuple[Statement, ...] = (
-        Load("b", right.buffer, place_of(right)),
-        Let("p", "mul", ("scaled" if len(first) > 1 else "a", "b"), scale.dtype),
-        StoreAdd(out.buffer, place_of(out), "p"))
+        Load("v_right", right.buffer, place_of(right)),
+        Let("v_product", "mul", ("v_scaled" if len(first) > 1 else "v_left", "v_right"), scale.dtype),
+        StoreAdd(out.buffer, place_of(out), "v_product"))
     return _nest(outside, extents, (*first, *_nest(columns, extents, inside)))
 
 

@@ -53,6 +53,7 @@ class Names:
         inline: formulas show the meaning, never the op's own name.
         spelled: formulas differentiate the meaning: the op's own slope is a series where that has 0/0.
         exact: `(m, *operands)`, the op in mpmath's functions, where neither its SymPy name nor its meaning says what that is.
+        exported: `numpy` for arrays of any rank, where that is for those of formulas only; or a function of the parameters that gives it.
     """
 
     sympy: str = ""
@@ -63,6 +64,7 @@ class Names:
     inline: bool = False
     spelled: bool = False
     exact: Callable[..., Any] | None = None
+    exported: str | Callable[..., str] = ""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

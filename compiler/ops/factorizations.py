@@ -150,11 +150,20 @@ def _triangular_transpose(ct: Node, node: Node, position: int) -> Node | None:
     return f.triangular_solve(mt(node.inputs[0]), ct, triangle=other, diagonal=node.param("diagonal"))
 
 
+def _general_solve(triangle: str, diagonal: str) -> str:
+    """NumPy has no routine for triangular matrices."""
+    cut = f"np.tri{triangle[0]}"
+    if diagonal == "given":
+        return f"np.linalg.solve({cut}({{0}}), {{1}})"
+    below = -1 if triangle == "lower" else 1
+    return f"np.linalg.solve({cut}({{0}}, {below}) + np.eye({{0}}.shape[-1], dtype={{0}}.dtype), {{1}})"
+
+
 # a^-1 b, a being the "lower" or "upper" triangle of a matrix with its diagonal as "given", or of "ones"
 declare(Op(name="triangular_solve", kind="opaque", arity=2, params=("triangle", "diagonal"), batch=of_stacks, infer=solution_shape,
            dtypes=REAL, cost=500.0, evaluate=_triangular_solve, tangent=_triangular_tangent,
            transpose=_triangular_transpose,
-           names=Names("TriangularSolve", "{0}^{{-1}} {1}", "solve_triangular({0}, {1})")))
+           names=Names("TriangularSolve", "{0}^{{-1}} {1}", "solve_triangular({0}, {1})", exported=_general_solve)))
 
 
 # ---------------------------------------------------------------- eigenvalues of symmetric matrices

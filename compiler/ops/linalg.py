@@ -142,7 +142,7 @@ declare(Op(name="solve", kind="opaque", arity=2, batch=of_stacks, infer=solution
            else f.solve(y.inputs[0], dx),
            transpose=lambda ct, node, position: (
                f.solve(matrix_transpose(node.inputs[0]), ct) if position == 1 else None),
-           names=Names("Solve", "{0}^{{-1}} {1}", "solve({0}, {1})")))
+           names=Names("Solve", "{0}^{{-1}} {1}", "solve({0}, {1})", exported="np.linalg.solve({0}, {1})")))
 # |x|: d|x| = tr(cofactor(x)^T dx), which singular matrices have, too (Giles 2.2.4)
 declare(Op(name="det", kind="opaque", arity=1, batch=of_stacks, infer=_scalar, evaluate=np.linalg.det, dtypes=REAL, cost=1000.0,
            tangent=lambda y, position, dx: f.sum(f.cofactor(y.inputs[0]) * dx, axes=(dx.ndim - 2, dx.ndim - 1)),

@@ -159,7 +159,7 @@ declare(Op(name="cumsum", kind="opaque", arity=1, params=("axis",), infer=_same,
            mask=mask_of_sums(_reverse_cumsum),
            batch=lambda node, inputs, size: f.cumsum(*inputs, axis=node.param("axis") + 1),
            names=Names("cumsum", r"\operatorname{{cumsum}}\left({0}\right)", "cumsum({0})",
-                       "np.cumsum({0})")))
+                       "np.cumsum({0})", exported="np.cumsum({0}, axis={axis})")))
 
 
 def _order(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:

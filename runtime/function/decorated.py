@@ -20,7 +20,7 @@ from .captures import CaptureChangedError
 from .derivatives import Chosen
 from .direct import DIRECT_METHODS, DirectCalls, Method, Sizes, entry_spec
 from .execution import Execution
-from .inspection import TraceView, not_yet
+from .inspection import TraceView
 from .integers import Integers
 from .signature import Bound, Flat, Parameters, describe
 from .specification import Spec
@@ -30,6 +30,8 @@ from .tensors import answered, apply, without_tensors
 from .traced_program import TracedProgram, trace_call
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .jit import JitFunctions
 
 __all__ = ["Call", "GradFunction", "grad"]
@@ -511,9 +513,24 @@ class GradFunction:
                 self._jit = JitFunctions(self)
             return self._jit
 
-    def export(self, path: Any = None) -> Any:
-        """A standalone module. Not yet."""
-        raise not_yet(f"{self._name}.export()", ".source(which) shows the generated code")
+    def export(self, path: Any, *, overwrite: bool = False) -> Path:
+        """Write the function and its derivatives as a Python module that needs NumPy and numba only, for the arguments that came last.
+
+        The module has `value`, `grad` and `value_and_grad`, or `value` and `jacobian` where the value is no number. Arguments that are
+        neither numbers nor arrays, and arrays that the function captured, are as they were.
+
+        Args:
+            path: of the module. A file that `export` did not write is left alone, unless `overwrite` is true.
+
+        Returns:
+            The path.
+
+        Raises:
+            ArgumentError: a step of the program has no source, with the user's line; or the file exists.
+        """
+        from .export import export
+
+        return export(self, path, overwrite)
 
 
 def tuple_of(args: Any) -> tuple[Any, ...]:

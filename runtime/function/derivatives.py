@@ -10,9 +10,9 @@ import numpy as np
 from ...compiler.errors import ArgumentError, DifferentiationError, ShapeError
 from ...compiler.interpret import bind_sizes
 from ...compiler.ir import Node
-from ...compiler.pipeline import Kind
+from ...compiler.pipeline import Kind, Request
 from ...compiler.provenance import at, user_site
-from ...compiler.sizes import evaluate
+from ...compiler.sizes import evaluate, product
 from ...compiler.trace.refusals import made_at
 from .direct import out_arrays
 from .signature import Bound, Flat, Parameters
@@ -21,8 +21,9 @@ from .structure import LEAVES, Tree, flatten, float_leaves, unflatten
 if TYPE_CHECKING:
     from ...compiler.entry_spec import EntrySpec
     from .decorated import Call
+    from .traced_program import TracedProgram
 
-__all__ = ["Chosen", "hessian", "hvp", "jacobian", "jvp", "require_scalar", "value_and_grad", "value_and_jvp", "vjp"]
+__all__ = ["Chosen", "hessian", "hvp", "jacobian", "jvp", "request_of", "require_scalar", "value_and_grad", "value_and_jvp", "vjp"]
 
 
 class Chosen(NamedTuple):
@@ -165,6 +166,37 @@ def require_scalar(outputs: Sequence[Node], name: str, call: Call | None = None)
                                    "return a float")
 
 
+def request_of(form: str, program: TracedProgram, chosen: Chosen | None) -> Request:
+    """What computes a form (see `direct.WHOLE_FORMS`) for arrays in C order; a Jacobian in the mode that suits the example's sizes.
+
+    Raises:
+        DifferentiationError: the outputs have no such derivative.
+    """
+    graph = program.graph
+    if chosen is None:
+        return Request("value")
+    if form != "jacobian":
+        require_scalar(graph.outputs, program.name)
+        kinds: dict[str, Kind] = {"grad": "gradient", "value_and_grad": "value_and_gradient", "hessian": "hessian"}
+        return Request(kinds[form], chosen.leaves)
+    smooth = require_floating(graph.outputs, program.name)
+    width, height = (sum(evaluate(product(node.shape), graph.hints) for node in nodes)
+                     for nodes in ([graph.inputs[k] for k in chosen.leaves], smooth))
+    return Request("jacobian_forward" if width < height else "jacobian_reverse", chosen.leaves)
+
+
+def require_floating(outputs: Sequence[Node], name: str) -> list[Node]:
+    """The outputs that have a Jacobian.
+
+    Raises:
+        DifferentiationError: there are none.
+    """
+    smooth = [node for node in outputs if node.dtype.kind == "f"]
+    if not smooth:
+        raise DifferentiationError(f"{name} returns no floating value, so there is no Jacobian{at(user_site())}")
+    return smooth
+
+
 # ------------------------------------------------------------------------------------------------ products
 def output_shapes(call: Call) -> list[tuple[int, ...]]:
     """The shapes of the outputs for this call's arguments."""
@@ -243,8 +275,7 @@ def jacobian(call: Call, chosen: Chosen, mode: str | None, entry: EntrySpec | No
     """Every derivative of every floating output, and by which program: None for sweeps of jvp or vjp over a basis."""
     graph = call.program.graph
     smooth = [k for k, node in enumerate(graph.outputs) if node.dtype.kind == "f"]
-    if not smooth:
-        raise DifferentiationError(f"{call.program.name} returns no floating value, so there is no Jacobian{at(user_site())}")
+    require_floating(graph.outputs, call.program.name)
     outs = [output_shapes(call)[k] for k in smooth]
     ins = leaf_shapes(call, chosen)
     width, height = (sum(map(math.prod, shapes)) for shapes in (ins, outs))

@@ -13,15 +13,13 @@ import numpy as np
 
 from ...compiler import derivation
 from ...compiler.assemble import planned
-from ...compiler.errors import ArgumentError, ChainruleError, DifferentiationError, LoweringError
+from ...compiler.errors import ArgumentError, ChainruleError, LoweringError
 from ...compiler.ir import Node
 from ...compiler.jit_code import compile_functions, inlinable, linkable_functions
-from ...compiler.pipeline import Kind, Request
 from ...compiler.provenance import at, user_site
-from ...compiler.sizes import SizeExpr, evaluate
 from ...compiler.trace import Session
 from .captures import CaptureChangedError
-from .derivatives import Chosen, require_scalar
+from .derivatives import Chosen, request_of
 from .direct import WHOLE_FORMS, IndirectError, result_of
 from .jit_calls import Call, Leaf, Variant, is_static, leaves_of, numba_function, numbas, result_type
 from .signature import Bound, Flat
@@ -179,7 +177,7 @@ class _Typed:
         except IndirectError:
             raise ArgumentError(f"{function._name} returns a structure that numba has not: return arrays, numbers and "
                                 "tuples of them") from None
-        request = Request(self._kind(program, chosen), chosen.leaves if chosen is not None else ())
+        request = request_of(form, program, chosen)
         graph = derivation.derive(program.graph, request, program.options)[1]
         plan, steps = planned(graph, request)
         try:
@@ -193,28 +191,6 @@ class _Typed:
             raise ArgumentError(f"{function._name}.jit.{form} cannot run without Python: {error}") from error
         except CaptureChangedError as error:
             raise ArgumentError(f"{function._name}.jit.{form}: {error}") from error
-
-    def _kind(self, program: TracedProgram, chosen: Chosen | None) -> Kind:
-        outputs, name = program.graph.outputs, program.name
-        if self.form == "value" or chosen is None:
-            return "value"
-        if self.form != "jacobian":
-            require_scalar(outputs, name)
-            kinds: dict[str, Kind] = {"grad": "gradient", "value_and_grad": "value_and_gradient", "hessian": "hessian"}
-            return kinds[self.form]
-        smooth = [node for node in outputs if node.dtype.kind == "f"]
-        if not smooth:
-            raise DifferentiationError(f"{name} returns no floating value, so there is no Jacobian{at(user_site())}")
-        width, height = (sum(_elements(node, program) for node in nodes) for nodes in
-                         ([program.graph.inputs[k] for k in chosen.leaves], smooth))
-        return "jacobian_forward" if width < height else "jacobian_reverse"
-
-
-def _elements(node: Node, program: TracedProgram) -> int:
-    count = 1
-    for size in node.shape:
-        count *= evaluate(size, program.graph.hints) if isinstance(size, SizeExpr) else size
-    return count
 
 
 def _of_any_sizes(tree: Tree) -> Tree:

@@ -320,11 +320,6 @@ def test_what_a_later_version_brings_says_so(name):
     assert ": " in message
 
 
-def test_methods_that_a_later_version_brings_say_so():
-    with pytest.raises(cr.NotYetError, match="rows"):
-        rows.export("f.py")
-
-
 def test_an_error_of_the_users_own_code_is_left_alone():
     def f(x):
         raise KeyError("mine")
