@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import scalar_functions
-from .emit_source import emit_source, size_text
+from .emit_source import emit_lines, emit_source, size_text
 from .errors import ArgumentError
 from .ir import Node
 from .kernel import lowering_of
@@ -83,6 +83,7 @@ class Exported:
                 lines += statement(1, text)
             else:
                 kernel = step.loops if isinstance(step, Product) else step
+                _require_known(kernel, plan)
                 lines += call(1, self._kernel(kernel), [*(b.name for b in kernel.buffers), *kernel.sizes])
         return [*_sizes(plan, "\n".join(lines)), *lines]
 
@@ -104,6 +105,15 @@ class Exported:
                 lines += statement((len(line) - len(text)) // 4, text)
             self.kernels[name] = "\n".join(lines) + "\n"
         return self._names[key]
+
+
+def _require_known(kernel: Kernel, plan: Plan) -> None:
+    """Refuse functions that only SciPy has."""
+    for text, names in emit_lines(kernel, lowering_of):
+        found = re.search(r"\bspecial\.(\w+)", text)
+        if found:
+            site = min((site for name in names for site in plan.origins.get(name, ())), default=None)
+            raise ArgumentError(f"special.{found[1]}{at(site)} cannot be exported: numba does not have it")
 
 
 def statement(depth: int, text: str) -> list[str]:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from llvmlite import ir
 
-from . import blas, native
+from . import blas, native, special_functions
+from .cache import elf
 from .common_llvm import size_value
 from .driver import FAILED, LONG, MISS, POINTER, VOID, Driver, InputLayout, drives
 from .emit_routines import emit_routine
@@ -88,6 +89,8 @@ class Object:
 
         Nothing checks the code: it must come from a place that only this user writes to.
         """
+        for symbol in elf.symbols(self.code)[1]:
+            special_functions.provide(symbol)
         return Functions(load_object(self.code, self.symbol), self)
 
 
@@ -245,12 +248,13 @@ class _JitDriver(Driver):
 
 
 def inlinable(graph: Graph) -> bool:
-    """Whether a program is to become part of its callers' code: numbers in, numbers out, and short.
+    """Whether a program is to become part of its callers' code: numbers in, numbers out, short, and without functions of SciPy's.
 
     Arithmetic on single numbers is strict, so it may be optimised once more; sums in loops are compiled once, that they keep their bits.
     """
     nodes = graph.nodes()
-    return len(nodes) <= MOST_INLINED and all(node.ndim == 0 for node in nodes)
+    spelled = {node.op.lowering.real for node in nodes if node.op.lowering is not None}
+    return len(nodes) <= MOST_INLINED and all(node.ndim == 0 for node in nodes) and not any(s.startswith("special ") for s in spelled)
 
 
 def compile_functions(plan: Plan, steps: Sequence[PlannedStep]) -> tuple[Functions, Layout]:
