@@ -14,7 +14,7 @@ from typing import Any
 from ..op import get
 from ..provenance import Site
 from ..sizes import Opaque, Size, SizeExpr, Symbol
-from . import calls, identities
+from . import calls, identities, numbers
 from .product import Product
 from .signs import is_positive
 from .terms import (
@@ -61,10 +61,14 @@ class Table:
         self._skeletons: dict[tuple[Any, ...], int] = {}
         self._fresh = count()
         self.definitions: dict[str, Lambda] = {}
+        self._written: dict[Fraction, Fraction] = {}
+        self._coefficients: dict[tuple[Fraction, bool], Fraction] = {}
         self.costs: dict[Term, int] = {}
         self.shortest: dict[Term, Term] = {}
         self.elementwise: dict[Term, bool] = {}
-        self.effort = 0
+        self.quotients: dict[Term, Term] = {}  # quotients below roots and their inverses, by the one of the two that is written
+        self.factored: dict[Term, Term] = {}  # exponents that were multiplied out, as they were
+        self.effort = self.effort_ahead = 0
         self.zero: Term = self.number(0)
         self.one: Term = self.number(1)
         self.pi: Term = self._leaf(Constant, "pi")
@@ -418,6 +422,19 @@ class Table:
         made: Term = self._intern(Call, key, skeleton, parts, own, bound,
                                   function=function, arrays=tuple(closed), params=params, shape=shape, indices=indices, symmetric=symmetric)
         return made
+
+    # ------------------------------------------------------------------------------------------ how numbers are written
+    def written(self, value: Fraction) -> Fraction:
+        """The number as it is written beside the user's decimals."""
+        if value not in self._written:
+            self._written[value] = numbers.like_literals(value, self.literals)
+        return self._written[value]
+
+    def coefficient(self, value: Fraction, alone: bool) -> Fraction:
+        """The coefficient as it is written in a product; `alone`: with nothing beside it above the line, and something below it."""
+        if (value, alone) not in self._coefficients:
+            self._coefficients[value, alone] = numbers.as_coefficient(value, self.literals, alone)
+        return self._coefficients[value, alone]
 
     # ------------------------------------------------------------------------------------------ rewriting
     def substitute(self, term: Term, mapping: Mapping[Label, Index]) -> Term:

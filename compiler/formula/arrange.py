@@ -10,7 +10,6 @@ from fractions import Fraction
 from typing import NoReturn
 
 from ..sizes import Size
-from . import numbers
 from .algebra import Table
 from .cost import is_below
 from .recognise import CLIP, clip
@@ -52,7 +51,7 @@ class Arranger:
     def _show(self, term: Term, order: Order) -> Shown:
         match term:
             case Number():
-                return number(numbers.like_literals(term.value, self.table.literals))
+                return number(self.table.written(term.value))
             case Constant():
                 return make("constant", data=term.name)
             case SizeTerm():
@@ -156,8 +155,7 @@ class Arranger:
             side.insert(0, make("root", [product(Fraction(1), parts[0], parts[1], ())]))
         above = sorted([*above, *more], key=lambda s: s.kind == "eye")
         axes = tuple(label for label in order if any(label in s.axes for s in (*above, *below)))
-        if abs(coefficient).numerator != 1:  # a/2 is as short as 0.5*a
-            coefficient = numbers.like_literals(coefficient, self.table.literals)
+        coefficient = self.table.coefficient(coefficient, bool(below and not above))
         return product(coefficient, [self.aligned(s, axes) for s in above], [self.aligned(s, axes) for s in below], axes)
 
     def _rank(self, base: Term, exponent: Term) -> tuple[int, bool, int]:

@@ -25,7 +25,7 @@ def cost(term: Term) -> int:
 def _own(term: Term, costs: dict[Term, int]) -> int:
     match term:
         case Number():
-            return _number(term.value)
+            return _number(term.table.written(term.value))
         case At():
             return max(len(term.name), 1)
         case Constant() | SizeTerm():
@@ -64,21 +64,15 @@ def is_below(base: Term, exponent: Term) -> bool:
 
 
 def _fraction(owner: Term, coefficient: Fraction, factors: tuple[tuple[Term, Term], ...], costs: dict[Term, int]) -> int:
-    c = abs(coefficient)
-    above, below = [], []
-    if factors == ((owner.table.one, owner.table.one),):
-        return _number(c)
-    if c != 1:
-        if numbers.is_fraction(c):
-            below.append(len(str(c.denominator)))
-            if c.numerator != 1:
-                above.append(len(str(c.numerator)))
-        else:
-            above.append(len(numbers.text(c)))
+    table, c = owner.table, abs(coefficient)
+    if factors == ((table.one, table.one),):
+        return _number(table.written(c))
+    above: list[int] = []
+    below: list[int] = []
     roots: dict[bool, list[int]] = {True: [], False: []}
     for base, exponent in factors:
         under = is_below(base, exponent)
-        if isinstance(base, Number | Constant | SizeTerm) and base is not base.table.e and isinstance(exponent, Number) \
+        if isinstance(base, Number | Constant | SizeTerm) and base is not table.e and isinstance(exponent, Number) \
                 and abs(exponent.value) == _HALF:
             roots[under].append(costs[base])
             continue
@@ -87,6 +81,9 @@ def _fraction(owner: Term, coefficient: Fraction, factors: tuple[tuple[Term, Ter
     inside = [*roots[False], *roots[True]]
     if inside:  # one root of all
         (above if roots[False] else below).append(_OPERATION + 6 + sum(inside) + (_OPERATION + 1) * (len(inside) - 1))
+    for side, part in zip((above, below), numbers.over_and_below(table.coefficient(c, bool(below and not above))), strict=True):
+        if part != 1:
+            side.append(len(numbers.text(part)))
     total = sum(above) + sum(below) + (_OPERATION + 1) * max(0, len(above) - 1)
     if below:
         total += (_OPERATION + 1) * len(below) + (not above) + 2 * (len(below) > 1)
@@ -128,6 +125,6 @@ def _untidy_factor(term: Add) -> int:
                     for c, t in term.items)
     whole = all(c.denominator == 1 for c, _ in term.items)
     common = set.intersection(*({b for b, _ in t.factors} if isinstance(t, Mul) else {t} for _, t in term.items))
-    minus_one = len(term.items) == 2 and any(c > 0 and isinstance(t, Apply) and t.function.name == "sigmoid" for c, t in term.items) \
+    minus_one = len(term.items) == 2 and any(c == 1 and isinstance(t, Apply) and t.function.name == "sigmoid" for c, t in term.items) \
         and any(c < 0 and t is term.table.one for c, t in term.items)
     return (_OPERATION + 40) * minus_one + 20 * fractions + 20 * (whole and gcd(*(int(c) for c, _ in term.items)) > 1) + 20 * bool(common)

@@ -8,10 +8,10 @@ from typing import Any
 
 from . import polynomial
 from .algebra import Table
-from .identities import HALF
+from .identities import HALF, HEAVISIDE
 from .polynomial import Monomial, Polynomial
 from .quotients import together
-from .terms import Add, Apply, Constant, Mul, Number, Term, postorder
+from .terms import Add, Apply, Mul, Number, Term, postorder
 
 __all__ = ["IN_PRODUCTS", "IN_SUMS"]
 
@@ -39,7 +39,8 @@ def _without(m: Monomial, kernel: Term) -> tuple[Fraction, Monomial]:
 
 
 def _kernels(found: Polynomial, *names: str) -> list[Apply]:
-    return [k for k in dict.fromkeys(k for m in found for k, _ in m) if isinstance(k, Apply) and k.function.name in names]
+    kernels = dict.fromkeys(k for m in found for k, _ in polynomial.ordered(m))
+    return [k for k in kernels if isinstance(k, Apply) and k.function.name in names]
 
 
 # ------------------------------------------------------------------------------------------------ sums
@@ -115,7 +116,8 @@ def angle_sums(table: Table, term: Add) -> Iterator[Term]:
             continue
         one, other, rest = m - n, n - m, m & n
         for f, g, sign in (("sin", "cos", -1), ("sinh", "cosh", 1)):
-            pair, opposite = ([(k.args[0], k.function.name) for k, e in side if isinstance(k, Apply) and e == 1] for side in (one, other))
+            pair, opposite = ([(k.args[0], k.function.name) for k, e in polynomial.ordered(side) if isinstance(k, Apply) and e == 1]
+                              for side in (one, other))
             if len(pair) != 2 or len(one) != 2 or len(other) != 2 or pair[0][0] is pair[1][0]:
                 continue
             (u, first), (v, second) = sorted(pair, key=lambda p: p[1] != f)
@@ -183,7 +185,7 @@ def _is_logarithm(m: Monomial) -> bool:
 
 def tangents(table: Table, term: Add) -> Iterator[Term]:
     """Sums in which tan(u) is sin(u)/cos(u) beside one of these, likewise tanh, as one fraction: sin/(1 + cos) + 1/tan = 1/sin."""
-    found = {t for t in postorder([term]) if isinstance(t, Apply)} if term.weight <= LARGEST_TANGENTS else set()
+    found = dict.fromkeys(t for t in postorder([term]) if isinstance(t, Apply)) if term.weight <= LARGEST_TANGENTS else {}
     for name, f, g in (("tan", "sin", "cos"), ("tanh", "sinh", "cosh")):
         for t in found:
             if t.function.name == name and any(_named(s, f, g) and s.args == t.args for s in found):
@@ -224,16 +226,30 @@ def halves_in_sums(table: Table, term: Add) -> Iterator[Term]:
         yield from together(table, whole) if isinstance(whole, Add) else ()
 
 
+def steps(table: Table, term: Add) -> Iterator[Term]:
+    """heaviside(-u) = 1 - heaviside(u) where both occur."""
+    found = dict.fromkeys(t for t in postorder([term]) if isinstance(t, Apply) and t.function is HEAVISIDE)
+    for t in found:
+        opposite = table.apply(HEAVISIDE, (-t.args[0],))
+        if opposite in found:
+            opened = polynomial.expand(table, polynomial.of(table, table.replace(term, {opposite: 1 - t})))
+            if opened is not None:
+                yield polynomial.to_term(table, opened)
+
+
 def choices(table: Table, term: Add) -> Iterator[Term]:
-    """where(c, a, 0) + where(c, 0, b) = where(c, a, b)."""
-    by_condition: dict[Term, list[tuple[Fraction, Apply]]] = {}
-    for c, t in term.items:
-        if isinstance(t, Apply) and t.function.name == "where":
-            by_condition.setdefault(t.args[0], []).append((c, t))
+    """u*where(c, a, b) + where(c, d, e) = where(c, u*a + d, u*b + e)."""
+    by_condition: dict[Term, list[tuple[tuple[Fraction, Term], Apply]]] = {}
+    for item in term.items:
+        for b, e in item[1].factors if isinstance(item[1], Mul) else ((item[1], table.one),):
+            if isinstance(b, Apply) and b.function.name == "where" and e is table.one:
+                by_condition.setdefault(b.args[0], []).append((item, b))
+                break
     for condition, members in by_condition.items():
         if len(members) > 1:
-            sides = [table.add(*(table.mul(table.number(c), t.args[k]) for c, t in members)) for k in (1, 2)]
-            rest = table.make_add(tuple(pair for pair in term.items if pair not in members))
+            sides = [table.add(*(table.mul(table.number(c), t, 1 / b, b.args[k]) for (c, t), b in members)) for k in (1, 2)]
+            items = [item for item, _ in members]
+            rest = table.make_add(tuple(pair for pair in term.items if pair not in items))
             yield table.add(table.apply("where", (condition, *sides)), rest)
 
 
@@ -343,40 +359,6 @@ def absolutes(table: Table, term: Mul) -> Iterator[Term]:
         yield table.mul(table.number(term.coefficient), *rest, table.power(inside, chosen[0][1]))
 
 
-def roots(table: Table, term: Mul) -> Iterator[Term]:
-    """Powers of products with powers of their factors: u/sqrt(u*v) = sqrt(u*v)/v; and sqrt(u)*sqrt(v) = sqrt(u*v)."""
-    for base, e in term.factors:
-        if isinstance(base, Mul) and isinstance(e, Number | Add):
-            for step in (-1, 1):
-                yield table.mul(table.number(term.coefficient), *(table.power(b, x) for b, x in term.factors if b is not base),
-                                _raw_power(table, base, e + step), base**-step)
-    for number, e in term.factors:  # sqrt(3)*sqrt(1 - x) = sqrt(3 - 3*x)
-        for base, k in term.factors:
-            if isinstance(number, Number) and isinstance(base, Add) and isinstance(e, Number) and isinstance(k, Number) \
-                    and (e.value - k.value).denominator == 1 and k.value.denominator != 1 and number.value > 0:
-                inside = table.make_add(tuple((c * number.value, t) for c, t in base.items))
-                others = tuple((b, x) for b, x in term.factors if b is not base and b is not number)
-                yield table.make_mul(term.coefficient * number.value ** int(e.value - k.value), (), (*others, (inside, k)))
-    alike: dict[Term, list[tuple[Term, Term]]] = {}
-    for base, e in term.factors:
-        c, unit = table.unit(e)
-        if base is table.e or (unit is table.one and c.denominator == 1):
-            continue
-        alike.setdefault(table.mul(table.number(abs(c)), unit), []).append((base, e))
-    for e, members in alike.items():
-        if len(members) > 1 and not all(isinstance(b, Number | Constant) for b, _ in members):
-            above = e if any(x is e for _, x in members) else -e
-            inside = table.mul(*(b if x is above else table.power(b, table.number(-1)) for b, x in members))
-            rest = [(b, x) for b, x in term.factors if (b, x) not in members]
-            yield table.make_mul(term.coefficient, (), (*rest, (inside, above)))
-
-
-def _raw_power(table: Table, base: Term, exponent: Term) -> Term:
-    if exponent is table.zero:
-        return table.one
-    return base if exponent is table.one else table.make_mul(Fraction(1), (), ((base, exponent),))
-
-
 def logarithms_of_powers(table: Table, term: Mul) -> Iterator[Term]:
     """log(u**n) = n*log(|u|) as a factor."""
     for base, e in term.factors:
@@ -389,9 +371,13 @@ def logarithms_of_powers(table: Table, term: Mul) -> Iterator[Term]:
 
 
 def sigmoids(table: Table, term: Mul) -> Iterator[Term]:
-    """e**u * (1 - sigmoid(u)) = sigmoid(u), and sigmoid(u)*(1 - sigmoid(u)) of u or of -u, whichever is written more simply."""
+    """e**u * (1 - sigmoid(u)) = sigmoid(u), e**u * sigmoid(-2*u) = 1/(2*cosh(u)), and sigmoid(u)*(1 - sigmoid(u)) of u or of -u,
+    whichever is written more simply.
+    """
     powers = dict(term.factors)
     for base, e in term.factors:
+        if _named(base, "sigmoid") and isinstance(base, Apply) and e is table.one and powers.get(table.e) is base.args[0] * Fraction(-1, 2):
+            yield table.mul(term, 1 / base, table.exp(HALF * base.args[0]), 1 / (2 * table.cosh(HALF * base.args[0])))
         if not isinstance(base, Add) or len(base.items) != 2:
             continue
         kernel = next((t for c, t in base.items if c == -1 and _named(t, "sigmoid")), None)
@@ -437,16 +423,20 @@ def parity(table: Table, term: Term) -> Iterator[Term]:
 
 
 def quarter_turns(table: Table, term: Term) -> Iterator[Term]:
-    """sin(u + pi/2) = cos(u) and the like."""
-    if isinstance(term, Apply) and term.function.name in ("sin", "cos", "tan") and isinstance(term.args[0], Add):
-        for c, t in term.args[0].items:
-            if t is table.pi and (2 * c).denominator == 1:
-                turns, u = int(2 * c) % 4, table.add(term.args[0], table.mul(table.number(-c), t))
-                if term.function.name == "tan":
-                    yield table.apply("tan", (u,)) if turns % 2 == 0 else -1 / table.apply("tan", (u,))
+    """sin(u + pi/2) = cos(u) and the like, of a call or of a factor."""
+    for base, e in term.factors if isinstance(term, Mul) else ((term, table.one),):
+        if not (isinstance(base, Apply) and base.function.name in ("sin", "cos", "tan")):
+            continue
+        angle = polynomial.expand(table, polynomial.of(table, base.args[0])) or {}
+        for m, c in angle.items():
+            if len(angle) > 1 and m == frozenset({(table.pi, Fraction(1))}) and (2 * c).denominator == 1:
+                turns, u = int(2 * c) % 4, polynomial.to_term(table, {n: d for n, d in angle.items() if n != m})
+                if base.function.name == "tan":
+                    made = table.tan(u) if turns % 2 == 0 else -1 / table.tan(u)
                 else:
-                    k = (turns + (term.function.name == "cos")) % 4
-                    yield (table.one, table.one, -table.one, -table.one)[k] * table.apply(("sin", "cos")[k % 2], (u,))
+                    k = (turns + (base.function.name == "cos")) % 4
+                    made = (table.one, table.one, -table.one, -table.one)[k] * table.apply(("sin", "cos")[k % 2], (u,))
+                yield table.mul(term, table.power(base, -e), table.power(made, e))
 
 
 def log_odds(table: Table, term: Term) -> Iterator[Term]:
@@ -461,9 +451,9 @@ def log_odds(table: Table, term: Term) -> Iterator[Term]:
 CALLS = (parity, quarter_turns, log_odds)
 IN_SUMS = (
     squares, angle_sums, tangents, of_halves, doubled, alike_exponentials, sigmoid_as_tanh, hyperbolic, logarithms, halves_in_sums,
-    choices,
+    steps, choices,
 )
 IN_PRODUCTS = (
-    quotients, products, halves_in_products, squared_factors, absolute, absolutes, roots, logarithms_of_powers, sigmoids, exponentials,
-    parity,
+    quotients, products, halves_in_products, squared_factors, absolute, absolutes, logarithms_of_powers, sigmoids, exponentials, parity,
+    quarter_turns,
 )

@@ -250,6 +250,12 @@ def _sign(table: Table, x: Term) -> Term | None:
     return None if c in (1, -1) else table.apply("sign", (rest if c > 0 else -rest,))
 
 
+def _step(table: Table, x: Term) -> Term | None:
+    """A step does not depend on the size of its argument."""
+    c, rest = table.content(x) if isinstance(x, Add) else table.unit(x)
+    return None if c in (1, -1) or not c else table.apply(HEAVISIDE, (rest if c > 0 else -rest,))
+
+
 def _turns(table: Table, x: Term) -> Term | None:
     """The whole number n of x = n*pi."""
     if not any(t is table.pi or (isinstance(t, Mul) and any(b is table.pi for b, _ in t.factors))
@@ -499,7 +505,8 @@ _OF_INVERSES: dict[tuple[str, str], Callable[[Table, Term], Term]] = {
 _RULES: dict[str, Callable[..., Term | None]] = {
     "log": _log, "eq": _eq, "lt": _lt,
     "abs": _abs, "where": _where, "and_": _and, "or_": _or, "not_": _not, "maximum": _both, "minimum": _both,
-    "sign": _sign, "sin": _sin, "cos": _cos, "tan": _at_zero(0), "tanh": _at_zero(0), "sinh": _at_zero(0), "cosh": _at_zero(1),
+    "sign": _sign, "heaviside": _step, "sin": _sin, "cos": _cos,
+    "tan": _at_zero(0), "tanh": _at_zero(0), "sinh": _at_zero(0), "cosh": _at_zero(1),
     "log1p": _at_zero(0), "expm1": _at_zero(0), "erf": _at_zero(0), "arctan": _at_zero(0), "arcsin": _at_zero(0),
 }
 

@@ -15,7 +15,7 @@ from . import numbers
 from .algebra import Table
 from .terms import Add, Mul, Number, Term
 
-__all__ = ["Monomial", "Polynomial", "add_term", "apart", "content", "divide", "expand", "monomial", "of", "shifted", "to_term"]
+__all__ = ["Monomial", "Polynomial", "add_term", "apart", "content", "divide", "expand", "monomial", "of", "ordered", "shifted", "to_term"]
 
 Monomial = frozenset[tuple[Term, Fraction]]
 Polynomial = dict[Monomial, Fraction]
@@ -37,6 +37,8 @@ def apart(table: Table, term: Term) -> tuple[Fraction, Monomial]:
         c, factors = term.coefficient, term.factors
     found: dict[Term, Fraction] = {}
     for base, exponent in factors:
+        if isinstance(base, Mul):
+            base, exponent = _oriented(table, base, exponent)
         opened = table.power(base, exponent) if isinstance(base, Mul) else base
         if isinstance(opened, Mul) and (base, exponent) not in opened.factors:  # sqrt(2*x) is sqrt(2) times sqrt(x) here
             d, powers = apart(table, opened)
@@ -50,12 +52,26 @@ def apart(table: Table, term: Term) -> tuple[Fraction, Monomial]:
     return c, frozenset((kernel, k) for kernel, k in found.items() if k)
 
 
+def _oriented(table: Table, base: Mul, exponent: Term) -> tuple[Term, Term]:
+    """A root of a quotient as one of the quotient that was met first, of it and its inverse: sqrt(x/y) is sqrt(y/x)*x/y."""
+    if not isinstance(exponent, Number) or exponent.value.denominator == 1:
+        return base, exponent
+    if base not in table.quotients:
+        inverse = table.power(base, table.number(-1))
+        table.quotients[base] = base
+        table.quotients[inverse] = base
+    known = table.quotients[base]
+    return (base, exponent) if known is base else (known, -exponent)
+
+
 def _addends(table: Table, exponent: Term) -> tuple[tuple[Fraction, Term], ...]:
     """The addends of an exponent, of a product of sums too."""
     if isinstance(exponent, Mul) and any(isinstance(b, Add) for b, _ in exponent.factors):
         found = expand(table, of(table, exponent))
         if found and len(found) > 1:
-            exponent = to_term(table, found)
+            opened = to_term(table, found)
+            table.factored.setdefault(opened, exponent)
+            exponent = opened
     return exponent.items if isinstance(exponent, Add) else (table.unit(exponent),)
 
 
@@ -66,6 +82,11 @@ def of(table: Table, term: Term) -> Polynomial:
         k, m = apart(table, t)
         add_term(made, m, c * k)
     return made
+
+
+def ordered(m: Monomial) -> list[tuple[Term, Fraction]]:
+    """The powers in the order in which their kernels were made, so that what is made of them is the same in every run."""
+    return sorted(m, key=lambda power: power[0].serial)
 
 
 def add_term(polynomial: dict[_Key, Fraction], m: _Key, c: Fraction) -> None:
@@ -119,7 +140,7 @@ def expand(table: Table, polynomial: Polynomial) -> Polynomial | None:
     """Whole positive powers of sums multiplied out, None where that is too long to be of use."""
     current = polynomial
     for _ in range(LARGEST_EXPONENT):
-        opened = {m: [(k, e) for k, e in m if e >= 1 and _opens(table, k)] for m in current}
+        opened = {m: [(k, e) for k, e in ordered(m) if e >= 1 and _opens(table, k)] for m in current}
         if not any(opened.values()):
             return current
         made: Polynomial = {m: c for m, c in current.items() if not opened[m]}
@@ -153,7 +174,7 @@ def _opens(table: Table, kernel: Term) -> bool:
     return isinstance(kernel, Add)
 
 
-def content(polynomial: Polynomial) -> tuple[Fraction, Monomial, Polynomial]:
+def content(table: Table, polynomial: Polynomial) -> tuple[Fraction, Monomial, Polynomial]:
     """`(c, m, rest)` with `polynomial = c*m*rest`: rest has whole coprime coefficients and no common factor of monomials."""
     lowest: dict[Term, Fraction] = {}
     first = True
@@ -167,7 +188,8 @@ def content(polynomial: Polynomial) -> tuple[Fraction, Monomial, Polynomial]:
     common = frozenset((kernel, e) for kernel, e in lowest.items() if e)
     rest = shifted(polynomial, frozenset((kernel, -e) for kernel, e in common))
     values = [abs(c) for c in rest.values()]
-    if all(v.denominator == 1 or numbers.is_fraction(v) for v in values):
+    if all(v.denominator == 1 or numbers.is_fraction(table.coefficient(v, False) if m else table.written(v))
+           for m, v in zip(rest, values, strict=True)):
         c = Fraction(gcd(*(v.numerator for v in values)), lcm(*(v.denominator for v in values)))
     else:
         c = values[0] if len(set(values)) == 1 else Fraction(1)
@@ -177,8 +199,11 @@ def content(polynomial: Polynomial) -> tuple[Fraction, Monomial, Polynomial]:
 
 
 def monomial(table: Table, m: Monomial, c: Fraction | int = 1) -> Term:
-    """A monomial as a term."""
-    return table.mul(table.number(c), *(table.power(kernel, table.number(e)) for kernel, e in m))
+    """A monomial as a term; an exponent that was opened is closed again where all of it is there."""
+    made = table.mul(table.number(c), *(table.power(kernel, table.number(e)) for kernel, e in ordered(m)))
+    if isinstance(made, Mul) and any(e in table.factored for _, e in made.factors):
+        return table.make_mul(made.coefficient, made.bound, tuple((b, table.factored.get(e, e)) for b, e in made.factors))
+    return made
 
 
 def to_term(table: Table, polynomial: Polynomial) -> Term:

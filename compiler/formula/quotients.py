@@ -20,7 +20,7 @@ MOST_SQUARED = 8  # addends up to which a square is looked for among them
 def together(table: Table, term: Add) -> Iterator[Term]:
     """The sum as a coefficient times common factors times what is left, multiplied out or not."""
     found = polynomial.of(table, term)
-    c, common, rest = polynomial.content(found)
+    c, common, rest = polynomial.content(table, found)
     if common or c not in (1, -1):
         yield _product(table, c, common, polynomial.to_term(table, rest))
     shared = frozenset((kernel, e) for kernel, e in common if all(kernel in dict(m) for m in found))
@@ -44,9 +44,9 @@ def together(table: Table, term: Add) -> Iterator[Term]:
 
 
 def _factored(table: Table, c: Fraction, common: Monomial, full: Polynomial) -> Iterator[Term]:
-    k, more, rest = polynomial.content(full)
-    outer = dict(common)
-    for kernel, e in more:
+    k, more, rest = polynomial.content(table, full)
+    outer = dict(polynomial.ordered(common))
+    for kernel, e in polynomial.ordered(more):
         outer[kernel] = outer.get(kernel, Fraction(0)) + e
     for kernel, e in list(outer.items()):  # what divides the rest as well
         if not isinstance(kernel, Add) or len(rest) == 1:
@@ -108,7 +108,7 @@ def collected(table: Table, term: Add) -> Iterator[Term]:
     found = polynomial.of(table, term)
     users: dict[tuple[Term, Fraction], list[Monomial]] = {}
     for m in found:
-        for power in m:
+        for power in polynomial.ordered(m):
             users.setdefault(power, []).append(m)
     tried = set()
     for members in users.values():
@@ -116,7 +116,7 @@ def collected(table: Table, term: Add) -> Iterator[Term]:
         if not 2 <= len(members) < len(found) or key in tried:
             continue
         tried.add(key)
-        c, common, rest = polynomial.content({m: found[m] for m in members})
+        c, common, rest = polynomial.content(table, {m: found[m] for m in members})
         others = polynomial.to_term(table, {m: v for m, v in found.items() if m not in key})
         yield table.add(_product(table, c, common, polynomial.to_term(table, rest)), others)
 
@@ -135,15 +135,6 @@ def partly_together(table: Table, term: Add) -> Iterator[Term]:
                 yield table.add(made, rest)
 
 
-def radicals(table: Table, term: Mul) -> Iterator[Term]:
-    """2/sqrt(2) = sqrt(2) and sqrt(2)/2 = 1/sqrt(2)."""
-    for base, e in term.factors:
-        if isinstance(base, Number) and isinstance(e, Number) and e.value.denominator != 1:
-            step = 1 if e.value < 0 else -1
-            factors = tuple((b, table.number(e.value + step) if b is base else x) for b, x in term.factors)
-            yield table.make_mul(term.coefficient * base.value ** -step, (), factors)
-
-
 def _root(m: Monomial, c: Fraction) -> tuple[Fraction, Monomial] | None:
     top, bottom = isqrt(c.numerator), isqrt(c.denominator)
     if top * top != c.numerator or bottom * bottom != c.denominator or any(e.denominator != 1 or e % 2 for _, e in m):
@@ -157,13 +148,13 @@ def flattened(table: Table, term: Mul) -> Iterator[Term]:
     changed = False
     for base, exponent in term.factors:
         if isinstance(base, Add) and isinstance(exponent, Number) and exponent.value.denominator == 1:
-            c, common, rest = polynomial.content(polynomial.of(table, base))
+            c, common, rest = polynomial.content(table, polynomial.of(table, base))
             if common or c not in (1, -1):
                 outer, inner = polynomial.monomial(table, common, c), polynomial.to_term(table, rest)
                 yield table.mul(table.power(outer, exponent), table.power(inner, exponent), table.power(base, -exponent), term)
             full = polynomial.expand(table, rest)
             if full and (common or c not in (1, -1) or full != rest):
-                k, more, rest = polynomial.content(full)
+                k, more, rest = polynomial.content(table, full)
                 outer, inner = polynomial.monomial(table, more, k), polynomial.to_term(table, rest)
                 parts.append(table.power(table.mul(polynomial.monomial(table, common, c), outer, inner), exponent))
                 changed = True
@@ -184,7 +175,7 @@ def unnested(table: Table, term: Mul) -> Iterator[Term]:
     for t in postorder([term]):
         made = table.with_parts(t, done)
         if isinstance(made, Add):
-            c, common, rest = polynomial.content(polynomial.of(table, made))
+            c, common, rest = polynomial.content(table, polynomial.of(table, made))
             if any(e < 0 for _, e in common):
                 full = polynomial.expand(table, rest)
                 made = _product(table, c, common, polynomial.to_term(table, rest if full is None else full))
@@ -257,4 +248,4 @@ def signs(table: Table, term: Mul) -> Iterator[Term]:
 
 
 IN_SUMS = (together, squares_within, collected, partly_together)
-IN_PRODUCTS = (flattened, unnested, cancelled, expanded, conjugates, radicals, signs)
+IN_PRODUCTS = (flattened, unnested, cancelled, expanded, conjugates, signs)

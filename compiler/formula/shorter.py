@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import functions, polynomial, quotients
+from . import angles, functions, polynomial, quotients, roots
 from .algebra import Table
 from .cost import cost
 from .terms import Add, Apply, Call, Delta, Label, Mul, Position, Reduce, Term, postorder
@@ -15,10 +15,12 @@ __all__ = ["shortened"]
 
 LARGEST = 1500  # the weight up to which a term is tried; longer ones are for machines
 MOST_ADDENDS = 40
+LARGEST_AHEAD, AHEAD = 40, 1040  # the weight of a term for which two ways are tried, and by what the first may be longer
+MOST_EFFORT_AHEAD = polynomial.MOST_EFFORT // 4
 OPENED = 8  # characters that a product must save as a sum, where it saves no operation
 
-SUMS = (*quotients.IN_SUMS, *functions.IN_SUMS)
-PRODUCTS = (*quotients.IN_PRODUCTS, *functions.IN_PRODUCTS)
+SUMS = (*quotients.IN_SUMS, *functions.IN_SUMS, *angles.IN_SUMS, *roots.IN_SUMS)
+PRODUCTS = (*quotients.IN_PRODUCTS, *functions.IN_PRODUCTS, *angles.IN_PRODUCTS, *roots.IN_PRODUCTS)
 
 
 def shortened(table: Table, term: Term) -> Term:
@@ -77,11 +79,34 @@ def _best(table: Table, term: Term, done: dict[Term, Term]) -> Term:
             if price < least - (OPENED if isinstance(term, Mul) and isinstance(candidate, Add) else 1):
                 best, least = candidate, price
         if best is term:
+            best = _ahead(table, term)
+        if best is term:
             return term
         if best in done:
             return done[best]
         done[term] = best  # while its parts are seen to
         term = _parts_first(table, best, done)
+
+
+def _ahead(table: Table, term: Term) -> Term:
+    """A shorter form that is two ways ahead, the first of which leads to a form that is about as long; else the term.
+
+    It takes little of the effort that there is for a formula, so that there is enough for the ways that lead to shorter forms.
+    """
+    if term.weight > LARGEST_AHEAD or table.effort_ahead > MOST_EFFORT_AHEAD:
+        return term
+    before, most = table.effort, cost(term)
+    found = term
+    for first in list(_candidates(table, term)):
+        if found is term and first is not term and cost(first) <= most + AHEAD:
+            for second in _candidates(table, first):
+                table.effort += second.weight
+                if cost(second) < most - OPENED:
+                    found = second
+                    break
+    table.effort_ahead += table.effort - before
+    table.effort = before
+    return found
 
 
 def _parts_first(table: Table, term: Term, done: dict[Term, Term]) -> Term:

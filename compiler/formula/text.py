@@ -110,10 +110,8 @@ class Writer:
 
     def split(self, coefficient: Fraction) -> tuple[list[str], list[str]]:
         """A coefficient above and below the line."""
-        if numbers.is_fraction(coefficient):
-            above = [] if coefficient.numerator == 1 else [str(coefficient.numerator)]
-            return above, [str(coefficient.denominator)]
-        return ([] if coefficient == 1 else [numbers.text(coefficient)]), []
+        above, below = ([] if part == 1 else [numbers.text(part)] for part in numbers.over_and_below(coefficient))
+        return above, below
 
     def times(self, factors: Sequence[str]) -> str:
         return "*".join(factors)

@@ -155,9 +155,11 @@ class _Reader:
         self.names = self._arguments(order, given)
         self.steps = Steps(list(self.names))
         self.known: dict[int, int] = {}
+        self.decimals: set[float] = set()
         for node in order:
             self.known[id(node)] = self._made(node, [self.known[id(c)] for c in _subtrees(node)])
         self.function = self.steps.function("formula", self.known[id(tree)], text)
+        self.function.decimals = frozenset(self.decimals)  # type: ignore[attr-defined]
 
     @staticmethod
     def _order(tree: Any) -> list[Any]:
@@ -199,8 +201,10 @@ class _Reader:
         steps, kind = self.steps, node.data
         if kind == "number":
             written = str(node.children[0])
-            whole = written.isdigit() and len(written) < 16
-            return steps.constant(int(written) if whole else float(written))
+            if written.isdigit() and len(written) < 16:
+                return steps.constant(int(written))
+            self.decimals.add(float(written))
+            return steps.constant(float(written))
         if kind == "name":
             name = str(node.children[0])
             return self.names[name] if name in self.names else steps.constant(CONSTANTS[_bare(name)])

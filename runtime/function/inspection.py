@@ -1,7 +1,9 @@
 """Views of what was derived for one signature: formulas, IR, generated code."""
 from __future__ import annotations
 
+import inspect
 import re
+import tokenize
 from typing import TYPE_CHECKING, Any
 
 from ...compiler.errors import ArgumentError, DifferentiationError, NotYetError
@@ -26,9 +28,13 @@ def not_yet(what: str, instead: str) -> NotYetError:
     return NotYetError(f"{what} is not available yet{at(user_site())}: {instead}")
 
 
-def _literals(code: Any) -> frozenset[float]:
-    """The decimals in a function's code, and in that of the functions inside."""
+def _literals(function: Any) -> frozenset[float]:
+    """The decimals in a function's code, and in that of the functions inside; not 1/3 and 3/2, whose values Python writes there."""
+    known: frozenset[float] | None = getattr(function, "decimals", None)  # of what was parsed
+    if known is not None:
+        return known
     found: set[float] = set()
+    code = getattr(function, "__code__", None)
     todo = [] if code is None else [code]
     while todo:
         for item in todo.pop().co_consts:
@@ -36,7 +42,20 @@ def _literals(code: Any) -> frozenset[float]:
                 found.add(item)
             elif hasattr(item, "co_consts"):
                 todo.append(item)
-    return frozenset(found)
+    return frozenset(found - _of_whole_numbers(code)) if found else frozenset()
+
+
+def _of_whole_numbers(code: Any) -> set[float]:
+    """The values of quotients of whole numbers in a function's source; none where there is no source."""
+    try:
+        tokens = list(tokenize.generate_tokens(iter(inspect.getsourcelines(code)[0]).__next__))
+    except (OSError, TypeError, tokenize.TokenError, SyntaxError):
+        return set()
+    quotients = set()
+    for one, sign, other in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if sign.string == "/" and one.string.isdecimal() and other.string.isdecimal() and int(other.string):
+            quotients.add(int(one.string) / int(other.string))
+    return quotients - {float(t.string) for t in tokens if t.type == tokenize.NUMBER and "." in t.string and t.string[-1] not in "jJ"}
 
 
 class TraceView:
@@ -87,7 +106,7 @@ class TraceView:
         """What the passes may do, the lines that their steps come from, and the decimals that are written there."""
         program = self._program
         return {"stabilise": program.options.stabilise, "fastmath": program.options.fastmath, "lines": program.sites,
-                "literals": _literals(getattr(self._function.__wrapped__, "__code__", None))}
+                "literals": _literals(self._function.__wrapped__)}
 
     def _formulas(self) -> Any:
         try:
