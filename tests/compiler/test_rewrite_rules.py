@@ -110,6 +110,12 @@ FORMS: dict[str, Callable[[Match], Node]] = {
                             ("_3", lambda t: (f.square(t) * t) * t))},
     "factor_over_shared_factor": lambda m: (m.A * 2.0) / f.where(m.CONDITION, (m.A * m.X) / m.Y, m.B),
     "factor_over_opposite_shared_factor": lambda m: (m.A * 2.0) / f.where(m.CONDITION, f.neg((m.A * m.X) / m.Y), m.B),
+    **{f"likelihood_{number}": lambda m, made=made: made(m.B * f.log(m.X), m.X, f.lgamma(m.B + 1.0)) for number, made in enumerate((
+        lambda p, r, g: (p - r) - g, lambda p, r, g: (r - p) + g, lambda p, r, g: g - (p - r), lambda p, r, g: (p - g) - r,
+        lambda p, r, g: (f.neg(r) - g) + p, lambda p, r, g: (r + g) - p, lambda p, r, g: (f.neg(g) - r) + p))},
+    **{f"likelihood_{number}": lambda m, made=made: made((m.B + 1.0) * f.log(m.Y), m.B * f.log(m.X), m.X * m.Y, f.lgamma(m.B + 1.0))
+       for number, made in ((7, lambda a, k, r, g: ((a - g) + k) + f.neg(r)), (8, lambda a, k, r, g: ((a - g) - r) + k),
+                            (9, lambda a, k, r, g: ((a - g) + k) - r))},
     "log_of_mean": lambda m: f.log((f.exp(m.A) + 1.0) * 0.5),
     "log_of_mean_by_quotient": lambda m: f.log(((f.exp(m.A) + 1.0) + f.exp(f.neg(m.A))) / 3.0),
     "log_of_weighted_mean": lambda m: f.log(f.exp(m.A) * 0.3 + 0.7),
