@@ -17,7 +17,7 @@ from .tables import table
 __all__ = ["Accuracy", "Errors", "accuracy", "bits_of_error", "spread"]
 
 BITS = 64.0
-Range = tuple[float, float]
+Range = tuple[float, float] | range
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _float(ordinal: int) -> float:
     return float(np.uint64(bits).view(np.float64))
 
 
-def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, float]] | Sequence[tuple[float, float]],
+def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, float] | range] | Sequence[tuple[float, float] | range],
              points: int = 200, seed: int = 0) -> Accuracy:
     """Compare the value and the gradient of a function of numbers with results at high precision.
 
@@ -107,7 +107,8 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
         function: decorated, or plain; of numbers, not of arrays, made of elementwise operations.
         ranges: (lowest, highest) of each argument, by name or in order. Points are spread evenly over the floats between, that is,
             over orders of magnitude, as in Panchekha et al., "Automatically improving accuracy for floating point expressions"
-            (PLDI 2015). An argument without one keeps its default, and has no errors of its own.
+            (PLDI 2015). A `range` stands for its whole numbers, each as likely as another. An argument without one keeps its default,
+            and has no errors of its own.
         points: how many, at least one.
         seed: of the random numbers.
 
@@ -132,10 +133,10 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
                             f"{error}") from error
     if [node.shape for node in graph.outputs] != [()]:
         raise ArgumentError(f"accuracy is for functions that return one number{at(user_site())}; {compiled._name} returns "
-                            f"{len(graph.outputs)} values, of shapes {', '.join(str(node.shape) for node in graph.outputs)}")
+                            f"{_returned([node.shape for node in graph.outputs])}: write it for one element")
     (output,) = graph.outputs
     rng = np.random.default_rng(seed)
-    columns = {name: spread(*bounds[name], points, rng) for name in names}
+    columns = {name: _sampled(bounds[name], points, rng) for name in names}
     inputs = [node.param("name") for node in graph.inputs]
     columns |= {name: [_default(compiled, name)] * points for name in inputs if name not in bounds}
     rows: list[tuple[tuple[float, ...], float, list[float]]] = []
@@ -154,6 +155,18 @@ def accuracy(function: Callable[..., Any], ranges: Mapping[str, tuple[float, flo
     of_value = _errors(arguments, [float(v) for v, _ in results], [v for _, v, _ in rows])
     of_slopes = {name: _errors(arguments, [float(p[k]) for p in pulled], [s[k] for _, _, s in rows]) for k, name in enumerate(names)}
     return Accuracy(compiled._name, of_value, of_slopes, len(rows), points - len(rows))
+
+
+def _returned(shapes: Sequence[tuple[Any, ...]]) -> str:
+    if len(shapes) == 1:
+        return f"an array of shape {shapes[0]}"
+    return f"{len(shapes)} values, of shapes {', '.join(map(str, shapes))}"
+
+
+def _sampled(bounds: Range, points: int, rng: np.random.Generator) -> list[float]:
+    if isinstance(bounds, range):
+        return [float(bounds[k]) for k in rng.integers(len(bounds), size=points)]
+    return spread(*bounds, points, rng)
 
 
 def _ranges(function: GradFunction, ranges: Mapping[str, Range] | Sequence[Range]) -> dict[str, Range]:
@@ -181,13 +194,16 @@ def _default(function: GradFunction, name: str) -> float:
     return float(parameter.default)
 
 
-def _bounds(name: str, given: Any) -> tuple[float, float]:
+def _bounds(name: str, given: Any) -> Range:
+    if isinstance(given, range) and len(given):
+        return given
     try:
         low, high = map(float, given)
     except (TypeError, ValueError):
         low = high = math.nan
     if math.isnan(low) or math.isnan(high):
-        raise ArgumentError(f"the range of {name} is {given!r}{at(user_site())}; two numbers, (lowest, highest), are expected")
+        raise ArgumentError(f"the range of {name} is {given!r}{at(user_site())}; two numbers, (lowest, highest), or a range of whole "
+                            "numbers are expected")
     return low, high
 
 

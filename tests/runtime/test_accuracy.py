@@ -61,6 +61,12 @@ def test_an_argument_without_a_range_keeps_its_default() -> None:
     assert list(cr.accuracy(scaled, [(0.5, 1.0), (1.0, 2.0), (0.1, 0.2)], points=2).gradient) == ["x", "n", "y"]
 
 
+def test_a_range_stands_for_its_whole_numbers() -> None:
+    found = cr.accuracy(lambda x, n: (1 + x)**n - 1, {"x": (1e-9, 1e-3), "n": range(2, 5)}, points=8)
+    assert found.value.at[1] in (2.0, 3.0, 4.0)
+    assert found.value.worst <= 3
+
+
 @pytest.mark.parametrize("points", [0, -3])
 def test_points_are_at_least_one(points: int) -> None:
     with pytest.raises(cr.ArgumentError, match=f"not at points={points}"):
