@@ -165,7 +165,7 @@ def test_the_page_is_closed_and_loads_nothing(page):
     assert "url(" not in page
     assert "@import" not in page
     assert not [(tag, attrs) for tag, attrs in elements.found if {"src", "href"} & attrs.keys() or tag in ("link", "iframe", "object")]
-    assert page.count("<math display") == 3
+    assert page.count("<math display='block'") == 3
     assert page.count("<math") == page.count("</math>") > 3
 
 
@@ -339,7 +339,7 @@ def test_many_formulas_and_steps_share_what_is_drawn(report, monkeypatch):
     monkeypatch.setattr(page_module, "MOST_STEPS", 9)
     monkeypatch.setattr(page_module, "MOST_DRAWN", 3)
     body = fragment(report.content)
-    assert body.count("<math display") == 1
+    assert body.count("<math display='block'") == 1
     assert all(escape(str(formula)) in body for _, formula in report.content.formulas)
     assert body.count("more steps") == len(report.content.derivations) == 3
 
