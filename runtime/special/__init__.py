@@ -9,7 +9,7 @@ from ..runtime.tensor.row import CALLS
 _PREFIX = "special_"
 _ELSEWHERE = {  # under another name, or without the prefix, in the table
     **dict.fromkeys(("erf", "erfc", "erfinv", "digamma", "polygamma", "log1p", "expm1", "exp2", "logit", "sinc", "xlogy", "logsumexp",
-                     "softmax", "log_softmax", "round")),
+                     "softmax", "log_softmax", "round", "i0")),
     "expit": "sigmoid", "gammaln": "lgamma", "psi": "digamma", "multigammaln": "mvlgamma",
 }
 _FUNCTIONS = {**{name: CALLS[other or name] for name, other in _ELSEWHERE.items()},

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 from torch_samples import SAMPLES
 
 import chainrule
@@ -74,6 +75,17 @@ def test_every_name_of_the_table_is_torchs() -> None:
     torch = pytest.importorskip("torch")
     assert [name for name in FUNCTIONS if not hasattr(torch, name)] == []
     assert [name for name in METHODS if not hasattr(torch.Tensor, name)] == []
+
+
+def test_bessel_functions_without_gradients() -> None:
+    x = np.array([0.3, 1.2, 9.0])
+    for name, expected in {
+        "airy_ai": scipy.special.airy(x)[0], "bessel_j0": scipy.special.j0(x), "bessel_y1": scipy.special.y1(x),
+        "modified_bessel_k0": scipy.special.k0(x), "scaled_modified_bessel_k1": scipy.special.k1e(x), "spherical_bessel_j0": np.sin(x) / x,
+    }.items():
+        made = getattr(chainrule.special, name)(chainrule.tensor(x, requires_grad=True))
+        np.testing.assert_allclose(made.numpy(), expected, rtol=1e-14)
+        assert not made.requires_grad  # as in torch
 
 
 def test_rows_save_names_of_their_inputs() -> None:

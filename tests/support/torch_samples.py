@@ -46,6 +46,9 @@ functions("exp exp2 expm1 sin cos tan sinh cosh tanh asinh atan sigmoid erf erfc
 functions("log log2 log10 log1p sqrt rsqrt reciprocal lgamma digamma", POSITIVE)
 functions("asin acos atanh erfinv", UNIT)
 functions("acosh", [1.5, 2.5])
+functions("i0", REAL)
+for name in ("i0e", "i1", "i1e", "ndtri"):
+    sample(f"special_{name}", lambda m, a, name=name: getattr(m.special, name)(a), [0.2, 0.7])
 functions("logit", [0.2, 0.7])
 functions("add sub mul div maximum minimum fmax fmin atan2 hypot logaddexp logaddexp2 fmod remainder copysign dist", REAL, OTHER)
 functions("pow", POSITIVE, OTHER)

@@ -23,6 +23,15 @@ def _entropy(x: Node) -> Node:
 unary("special_entr", _entropy, "SpecialEntrBackward0", to="")
 unary("special_erfcx", "erfcx", "SpecialErfcxBackward0", to="")
 unary("special_log_ndtr", lambda x: build.log_half_erfc(x * -math.sqrt(0.5)), "SpecialLogNdtrBackward0", to="")
+unary("i0", "i0", "I0Backward0")
+unary("special_i0e", "i0e", "SpecialI0EBackward0", "self result", to="")
+unary("special_i1", "i1", "SpecialI1Backward0", "self result", to="")
+unary("special_i1e", "i1e", "SpecialI1EBackward0", "self result", to="")
+unary("special_ndtri", "ndtri", "SpecialNdtriBackward0", "self result", to="")
+for _name, _op in (("airy_ai", "airy_ai"), ("bessel_j0", "j0"), ("bessel_j1", "j1"), ("bessel_y0", "y0"), ("bessel_y1", "y1"),
+                   ("modified_bessel_i0", "i0"), ("modified_bessel_i1", "i1"), ("modified_bessel_k0", "k0"), ("modified_bessel_k1", "k1"),
+                   ("scaled_modified_bessel_k0", "k0e"), ("scaled_modified_bessel_k1", "k1e"), ("spherical_bessel_j0", "sinc")):
+    unary(f"special_{_name}", _op, "", "", to="")  # torch does not differentiate them
 unary("special_ndtr", lambda x: 0.5 * f.erfc(x * -math.sqrt(0.5)), "MulBackward1", to="")
 
 
