@@ -82,6 +82,7 @@ class GradFunction:
 
     Calling it gives the value. `.grad`, `.value_and_grad`, `.jacobian`, `.hessian`, `.vjp`, `.jvp`, `.hvp` differentiate it.
     `.formula`, `.derivative`, `.ir`, `.source`, `.trace` and `.stats` show what was derived and done.
+    `.jit` has the same functions for code compiled by numba, and `.export` writes them to a module of their own.
     """
 
     __wrapped__: Callable[..., Any]

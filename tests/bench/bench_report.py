@@ -22,6 +22,7 @@ TITLES = {
     "W7": "Lennard-Jones energy and forces", "W8": "row-wise logsumexp, 10,000 x 1,000", "W9": "kinematic chain, 20 joints, scalar code",
     "W11": "Hessian, 50 variables", "W12": "gradient of six variables, 1e6 rows", "W13": "attention, 512 x 64, float32",
     "W14": "training step by Tensors and SGD, float32",
+    "W15": "descents in a loop compiled by numba",
 }
 BUSY = 2.0  # the load average of the benchmark itself stays below
 BEGIN, END = "<!-- benchmarks: begin (written by tests/bench/bench_report.py) -->", "<!-- benchmarks: end -->"
