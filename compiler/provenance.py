@@ -71,6 +71,14 @@ def user_site(skip: int = 1) -> Site | None:
     return None
 
 
+def variables_of(value: object) -> list[str]:
+    """The local names, in the innermost function that is neither chainrule's nor of a library below, that have this value."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_own(frame.f_code.co_filename):
+        frame = frame.f_back
+    return [] if frame is None else [name for name, found in frame.f_locals.items() if found is value and name.isidentifier()]
+
+
 def at(site: Site | None) -> str:
     """` (at file.py:12)`, or nothing when the place is unknown: the tail of an error message."""
     return f" (at {site})" if site is not None else ""

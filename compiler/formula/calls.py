@@ -11,8 +11,8 @@ from .terms import Add, At, Call, Function, Index, Label, Lambda, Mul, Number, T
 if TYPE_CHECKING:
     from .algebra import Table
 
-__all__ = ["factors_joined", "inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "orthonormal", "piece", "swapped",
-           "turns"]
+__all__ = ["collected", "factors_joined", "inverse_of_inverse", "inverses_cancelled", "is_symmetric", "oriented", "orthonormal",
+           "piece", "swapped", "turns"]
 
 
 def piece(table: Table, arrays: Sequence[Lambda], params: tuple[Any, ...], indices: Sequence[Index]) -> Term | None:
@@ -59,13 +59,13 @@ def oriented(table: Table, function: Function, arrays: Sequence[Lambda], shape: 
 
 def is_symmetric(table: Table, array: Lambda) -> bool:
     """Whether the array is a symmetric matrix (or a stack of them)."""
-    return array.labels[-1].size == array.labels[-2].size and _collected(table, swapped(table, array).body) is array.body
+    return array.labels[-1].size == array.labels[-2].size and collected(table, swapped(table, array).body) is array.body
 
 
-def _collected(table: Table, term: Term) -> Term:
+def collected(table: Table, term: Term) -> Term:
     """The term with the bound labels of its products in canonical order: a mere exchange of labels leaves them as they were."""
     if isinstance(term, Add):
-        return table.add(*(table.mul(table.number(c), _collected(table, t)) for c, t in term.items))
+        return table.add(*(table.mul(table.number(c), collected(table, t)) for c, t in term.items))
     if not isinstance(term, Mul) or not term.bound:
         return term
     factors, bound = table.opened(term)

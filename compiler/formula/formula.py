@@ -1,7 +1,7 @@
 """A formula: one output of a graph, or a derivative of it, for people and for other programs."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import cached_property
 from math import inf
 from typing import Any
@@ -21,7 +21,7 @@ from .coefficient import coefficient
 from .cost import cost
 from .gamma import with_gamma
 from .indexed import Indexed
-from .latex import Latex, symbol
+from .latex import Latex
 from .literal import Literal
 from .mathml import Mark, MathML
 from .matrix import Matrix
@@ -32,13 +32,14 @@ from .read import axes, is_pointwise, read
 from .recognise import recognised
 from .shared import Pieces, split, written_out
 from .shorter import shortened
-from .shown import Shown
+from .shown import Shown, make
 from .source import NumpySource, size_source
 from .steps import Passes, Steps
 from .symbolic import Elements
 from .terms import Apply, At, Call, Label, Lambda, Mul, Term, postorder
 from .text import Writer
 from .tidy import length, tidied
+from .wide import named_sums
 
 __all__ = ["Formula", "derivative", "formula"]
 
@@ -59,8 +60,12 @@ class Formula:
     """
 
     def __init__(self, graph: Graph, derived: Derived, passes: Passes, title: str | None = None, *, values: Derived | None = None,
-                 term: Term | None = None, literals: Set[float] = frozenset()) -> None:
-        """`values`: what a call evaluates, where that is not what is read. `literals`: decimals that stay as they are."""
+                 term: Term | None = None, literals: Set[float] = frozenset(),
+                 captured: Mapping[str, Callable[[], Any]] | None = None) -> None:
+        """`values`: what a call evaluates, where that is not what is read. `literals`: decimals that stay as they are.
+
+        `captured`: what gives the arrays that the function has from elsewhere, by the names of their inputs.
+        """
         self._graph = graph
         self._derived = derived
         self._values = values or derived
@@ -68,6 +73,7 @@ class Formula:
         self.title = title
         self._given = term
         self._literals = literals
+        self._captured = dict(captured or {})
         self._normal: list[Term] = []  # what the program takes Phi of
 
     # ------------------------------------------------------------------------------------------ the mathematics
@@ -161,7 +167,7 @@ class Formula:
 
     def _length(self, pieces: Pieces, arranger: Arranger) -> int:
         try:
-            return len(self._writer(Writer).write(self._arranged(pieces, arranger)[0][1]))
+            return len(self._writer(Writer, self._names.copy()).write(self._arranged(pieces, arranger)[0][1]))
         except NoNotationError:
             return length(pieces.main)
 
@@ -174,8 +180,9 @@ class Formula:
     def _shapes(self) -> dict[str, Shape]:
         return {n.param("name"): n.shape for n in self._graph.inputs}
 
-    def _writer(self, writer: type[Writer]) -> Writer:
-        return writer(self._names.size, self._names.symbol, self._names.label)
+    def _writer(self, writer: type[Writer], names: Names | None = None) -> Writer:
+        names = names or self._names
+        return writer(names.size, names.symbol, names.label)
 
     # ------------------------------------------------------------------------------------------ notation
     def _arranged(self, pieces: Pieces, arranger: Arranger) -> list[tuple[str, Shown]]:
@@ -186,21 +193,64 @@ class Formula:
         return [("", main), *((name, arranger.show(d.body, d.labels)) for name, d in pieces.definitions.items())]
 
     @cached_property
-    def _notation(self) -> list[tuple[str, Shown]]:
-        """Matrix notation where it says everything, else index notation."""
+    def _notation(self) -> list[tuple[Shown, Shown]]:
+        """Matrix notation where it says everything, but for the elements of some matrices, else index notation.
+
+        What is defined, and its definition; first the main formula, under no name.
+        """
+        matrix, indexed = Matrix(self._canonical.table, self._shapes), Indexed(self._canonical.table, self._shapes)
         try:
-            return self._arranged(self._pieces, Matrix(self._canonical.table, self._shapes))
+            return [(make("symbol", data=name), shown) for name, shown in self._arranged(self._pieces, matrix)]
         except NoNotationError:
-            return self._arranged(self._indexed_pieces, Indexed(self._canonical.table, self._shapes))
+            pieces = self._indexed_pieces
+            rows = [(self._head(name, pieces, indexed), shown) for name, shown in self._arranged(pieces, indexed)]
+        functions = any(isinstance(t, Call) for t in postorder([self._recognised]))
+        if not functions and len(self._writer(Writer, self._names.copy()).write(rows[0][1])) <= LINE:
+            return rows
+        term, names = named_sums(self._canonical.table, self._recognised)
+        if not names:
+            return rows
+        for arranger in (matrix, indexed) if functions else (matrix,):
+            try:
+                return self._by_elements(tidied(self._canonical.table, term), names, arranger, indexed)
+            except NoNotationError:
+                pass
+        return rows
+
+    def _by_elements(self, term: Term, names: set[str], arranger: Arranger, indexed: Indexed) -> list[tuple[Shown, Shown]]:
+        """The notation of a term in which some matrices have names, which are defined by their elements.
+
+        Raises:
+            NoNotationError: there is none.
+        """
+        def shown(pieces: Pieces) -> Shown:
+            main = arranger.show(pieces.main, self._labels)
+            return arranger.filled(main, self._labels) if isinstance(arranger, Matrix) else main
+
+        pieces = split(term, self._labels)
+        main = shown(pieces)
+        if len(self._writer(Writer, self._names.copy()).write(main)) > LINE:
+            pieces = split(term, self._labels, share=True, widest=2 if isinstance(arranger, Matrix) else inf)
+            main = shown(pieces)
+        rows = [(make("symbol", data=""), main)]
+        for name, d in pieces.definitions.items():
+            by = indexed if name in names else arranger
+            rows.append((self._head(name, pieces, by), by.show(d.body, d.labels)))
+        return rows
+
+    def _head(self, name: str, pieces: Pieces, arranger: Arranger) -> Shown:
+        """What is defined: in index notation, an element."""
+        labels = pieces.definitions[name].labels if name else ()
+        return arranger.show(self._canonical.table.at(name, labels)) if isinstance(arranger, Indexed) else make("symbol", data=name)
 
     def _lines(self, writer: Writer) -> tuple[str, list[tuple[str, str]]]:
         """The main formula and the definitions of its shared sub-terms, outermost first."""
         (_, main), *definitions = self._notation
-        return writer.write(main), [(name, writer.write(shown)) for name, shown in definitions]
+        return writer.write(main), [(writer.write(head), writer.write(shown)) for head, shown in definitions]
 
     def __str__(self) -> str:
         main, definitions = self._lines(self._writer(Writer))
-        return "\n    where ".join([main, *(f"{self._names.symbol(name)} = {text}" for name, text in definitions)])
+        return "\n    where ".join([main, *(f"{head} = {text}" for head, text in definitions)])
 
     def __repr__(self) -> str:
         return f"{self.title} = {self}" if self.title else str(self)
@@ -211,7 +261,7 @@ class Formula:
         main, definitions = self._lines(self._writer(Latex))
         if not definitions:
             return main
-        rows = [main, *(f"{symbol(self._names.symbol(name))} = {text}" for name, text in definitions)]
+        rows = [main, *(f"{head} = {text}" for head, text in definitions)]
         rows[1:] = [rf"\text{{where }} {rows[1]}", *rows[2:]]
         return r"\begin{gathered} " + r" \\ ".join(rows) + r" \end{gathered}"
 
@@ -283,7 +333,7 @@ class Formula:
         """Presentation MathML, in which `mark` gives what comes from the user's lines attributes."""
         writer = MathML(self._names.size, self._names.symbol, self._names.label, mark)
         main, definitions = self._lines(writer)
-        return writer.whole(main, [(self._names.symbol(name), text) for name, text in definitions])
+        return writer.whole(main, definitions)
 
     # ------------------------------------------------------------------------------------------ facts
     @cached_property
@@ -308,7 +358,8 @@ class Formula:
         from .simplify import simplified
 
         term = simplified(self.sympy, self._term, seconds) if self._derived.pointwise else None
-        return self if term is None else Formula(self._graph, self._derived, self._passes, self.title, values=self._values, term=term)
+        return self if term is None else Formula(self._graph, self._derived, self._passes, self.title, values=self._values, term=term,
+                                                 captured=self._captured)
 
     def steps(self) -> Steps:
         """The derivation, rule by rule, from the log of the compiler's passes: a sequence of steps that can be printed.
@@ -325,7 +376,7 @@ class Formula:
 
     # ------------------------------------------------------------------------------------------ values
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The value: arguments in order (all of them, or those that occur), or by name.
+        """The value: arguments in order (all of them, or those that occur), or by name; captured arrays need not be given.
 
         Raises:
             ArgumentError: an argument that occurs is missing, or one is unknown.
@@ -348,8 +399,9 @@ class Formula:
 
         used = set(toposort([self._values.node])) - set(self._values.tangents)
         inputs = list(self._graph.inputs)
+        own = [n for n in inputs if n.param("name") not in self._captured]
         if len(args) != len(inputs) and not kwargs:
-            inputs = [n for n in inputs if n in used]
+            inputs = own if len(args) == len(own) else [n for n in (inputs if len(args) > len(own) else own) if n in used]
         if len(args) > len(inputs) or (not kwargs and len(args) < len(inputs)):
             raise ArgumentError(f"the formula takes {', '.join(n.param('name') for n in inputs)}; {len(args)} values were given")
         values = dict(zip(inputs, args, strict=False))
@@ -358,6 +410,7 @@ class Formula:
             if name not in by_name or by_name[name] in values:
                 raise ArgumentError(f"{name!r} is not an argument, or given twice; the arguments are {', '.join(by_name)}")
             values[by_name[name]] = value
+        values |= {n: self._captured[name]() for name, n in by_name.items() if name in self._captured and n in used and n not in values}
         missing = [n.param("name") for n in self._graph.inputs if n in used and n not in values]
         if missing:
             raise ArgumentError(f"a value for {', '.join(missing)} is missing")
@@ -382,13 +435,15 @@ def _operations(term: Term) -> int:
 
 
 def formula(graph: Graph, output: int = 0, *, title: str | None = None, stabilise: bool = True, fastmath: bool = False,
-            lines: Set[Site] | None = None, literals: Set[float] = frozenset()) -> Formula:
+            lines: Set[Site] | None = None, literals: Set[float] = frozenset(),
+            captured: Mapping[str, Callable[[], Any]] | None = None) -> Formula:
     """The formula of an output of a graph.
 
     Args:
         stabilise, fastmath: what the passes may do whose steps the formula shows.
         lines: where the graph comes from, as far as its steps say so; default: all lines that its nodes know of.
         literals: decimals that the user wrote, which are not taken for values of sqrt(2), 1/pi and the like.
+        captured: what gives the arrays that the function has from elsewhere, by the names of their inputs.
     """
     graph = in_line(graph)
     passes = Passes(graph, output, (), stabilise, fastmath, lines)
@@ -396,11 +451,12 @@ def formula(graph: Graph, output: int = 0, *, title: str | None = None, stabilis
     graph = without_shifts(squared(graph))
     read, value = without_choices(graph).outputs[output], graph.outputs[output]
     derived, values = (Derived(node, node, (), is_pointwise([node])) for node in (read, value))
-    return Formula(graph, derived, passes, title, values=values, literals=literals)
+    return Formula(graph, derived, passes, title, values=values, literals=literals, captured=captured)
 
 
 def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = None, stabilise: bool = True,
-               fastmath: bool = False, lines: Set[Site] | None = None, literals: Set[float] = frozenset()) -> Formula:
+               fastmath: bool = False, lines: Set[Site] | None = None, literals: Set[float] = frozenset(),
+               captured: Mapping[str, Callable[[], Any]] | None = None) -> Formula:
     """The formula of an output's derivative by inputs, each further name differentiating again.
 
     Of a scalar: gradient, then Hessian or cross derivative. Of an elementwise function: the elementwise derivative. Of any
@@ -410,6 +466,7 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
         stabilise, fastmath: what the passes may do whose steps the formula shows.
         lines: where the graph comes from, as far as its steps say so; default: all lines that its nodes know of.
         literals: decimals that the user wrote, which are not taken for values of sqrt(2), 1/pi and the like.
+        captured: what gives the arrays that the function has from elsewhere, by the names of their inputs.
 
     Raises:
         ArgumentError: an unknown name, or none.
@@ -422,4 +479,4 @@ def derivative(graph: Graph, *names: str, output: int = 0, title: str | None = N
     graph = without_shifts(squared(graph))
     values, read = derive(graph, output, names), spelled(without_choices(graph))
     derived = values if read is graph else derive(read, output, names)
-    return Formula(graph, derived, passes, title, values=values, literals=literals)
+    return Formula(graph, derived, passes, title, values=values, literals=literals, captured=captured)

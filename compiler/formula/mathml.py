@@ -99,7 +99,7 @@ class MathML(Typeset):
         """A formula and the definitions of its shared sub-terms, below each other."""
         lines = list(_in_rows(main))
         for k, (name, text) in enumerate(definitions):
-            first, *others = _in_rows(f"{self.letters(name)} = {text}")
+            first, *others = _in_rows(f"{name} = {text}")
             indent = f"<mphantom>{_WHERE}</mphantom>"
             lines += [(indent if k else _WHERE) + first, *(indent + other for other in others)]
         if len(lines) == 1:

@@ -23,6 +23,12 @@ class Names:
         self._labels: dict[Label, str] = {}
         self._shared: dict[str, str] = {}
 
+    def copy(self) -> Names:
+        """The same names so far; what it names from now on, it names alone."""
+        made = Names((), ())
+        made._taken, made.sizes, made._labels, made._shared = set(self._taken), dict(self.sizes), dict(self._labels), dict(self._shared)
+        return made
+
     def _next(self, letters: str) -> str:
         candidates = self._candidates.setdefault(letters, _candidates(letters))
         name = next(n for n in candidates if n not in self._taken)

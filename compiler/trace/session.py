@@ -16,10 +16,12 @@ from .. import sizes
 from ..errors import ChainruleError, DTypeError, TraceError
 from ..ir import Graph, Node, constant, current, f, flat_params, kind_of, make, native, rebuild, toposort
 from ..promises import is_square
-from ..provenance import Site, at, user_site
+from ..provenance import Site, at, user_site, variables_of
 from ..sizes import Size, SizeContext, SizeExpr
 
 __all__ = ["Captured", "Session", "active_session", "located", "tracing"]
+
+SHORT = 6  # elements: a shorter array without a name is written out
 
 _placeholders = itertools.count(2)
 
@@ -102,12 +104,22 @@ class Session:
             if known_by_form is not None:
                 self._constants[id(array)] = array, known_by_form
                 return known_by_form
-        name = getattr(origin, "name", None) or f"constant{len(self.captured)}"
+        name = getattr(origin, "name", None) or self._name_of(array)
         free = origin is not None and getattr(origin, "free_sizes", True)
         shape = tuple(array.shape)
         node = self.input(shape, array.dtype, name, known=None if free else dict(enumerate(shape)))
         self.captured[id(array)] = Captured(array, node, origin)
         return node
+
+    def _name_of(self, array: np.ndarray[Any, Any]) -> str:
+        """What an array is called that the function makes: by the only variable of the user's line that it is the value of, or as it is."""
+        taken = {str(node.param("name")) for node in self.inputs}
+        names = variables_of(array)
+        if len(names) == 1 and names[0] not in taken:
+            return names[0]
+        written = f"np.array({array.tolist()})"
+        short = array.size <= SHORT and array.dtype.kind in "fib" and array.dtype.itemsize == 8 and np.all(np.isfinite(array))
+        return written if short and written not in taken else f"constant{len(self.captured)}"
 
     def placeholder(self, like: Node, name: str = "argument") -> Node:
         """A stand-in for a node, to differentiate with respect to it; substituted before the trace ends."""

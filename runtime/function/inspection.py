@@ -105,7 +105,8 @@ class TraceView:
     def _allowed(self) -> dict[str, Any]:
         """What the passes may do, the lines that their steps come from, and the decimals that are written there."""
         program = self._program
-        return {"stabilise": program.options.stabilise, "fastmath": program.options.fastmath, "lines": program.sites,
+        captured = {str(n.param("name")): h.fetch for n, h in zip(program.graph.inputs[program.leaves:], program.hidden, strict=True)}
+        return {"captured": captured, "stabilise": program.options.stabilise, "fastmath": program.options.fastmath, "lines": program.sites,
                 "literals": _literals(self._function.__wrapped__)}
 
     def _formulas(self) -> Any:

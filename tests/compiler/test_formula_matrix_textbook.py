@@ -78,3 +78,16 @@ def test_by_a_matrix_that_is_factored() -> None:
 def test_there_are_many() -> None:
     assert len(CASES) >= 150
     assert len({case.name for case in CASES}) == len(CASES)
+
+
+def test_arrays_from_elsewhere_have_their_names_and_need_not_be_given() -> None:
+    weights = np.array([1.0, 2.0, 5.0])
+
+    def loss(x: Any) -> Any:
+        shift = np.array([3.0, 0.5, 1.0])
+        return np.sum(weights * (x - shift) ** 2 * np.array([0.5, 2.0, 4.0]))
+
+    x = np.ones(3)
+    made = cr.grad(loss).trace(x).derivative("x")
+    assert made.numpy == "2*weights*np.array([0.5, 2.0, 4.0])*(x - shift)"
+    assert np.array_equal(made(x), by_source(made, {"weights": weights, "shift": np.array([3.0, 0.5, 1.0]), "x": x}))

@@ -398,6 +398,11 @@ CASES = [
     Case("form of a kernel matrix", lambda X, a: a @ np.exp(-np.sum((X[:, None, :] - X[None, :, :])**2, axis=2)) @ a, "X:nm a:n",
          {"X": "-4*a[i]*(sum_k a[k]*(X[i,j] - X[k,j])*exp(-(sum_l (X[i,l] - X[k,l])**2)))",
           "a": "2*(sum_j a[j]*exp(-(sum_k (X[i,k] - X[j,k])**2)))"}),
+    Case("Gaussian process, a length scale",
+         lambda X, y, c: y @ inv(np.exp(-np.sum((X[:, None, :] - X)**2, axis=2) / (2 * c**2)) + np.eye(X.shape[0])) @ y / 2, "X:nm y:n c:",
+         {"y": "inv(exp(-s/(2*c**2)) + eye(n)) @ y\n    where s[j,k] = sum_l (X[j,l] - X[k,l])**2",
+          "c": "-y.T @ inv(s) @ (t*exp(-t/(2*c**2))) @ inv(s) @ y/(2*c**3)\n    where s = exp(-t/(2*c**2)) + eye(n)"
+               "\n    where t[i,j] = sum_k (X[i,k] - X[j,k])**2"}),
     Case("half a form", lambda x, A, b: x @ A @ x / 2 - b @ x, "x:n A:nn b:n", {"x": "1/2 * (A + A.T) @ x - b"}),
     Case("clipped squares", lambda x: np.sum(np.clip(x, 0.5, 0.8)**2), "x:n", {"x": "where((x >= 0.5) & (x <= 0.8), 2*x, 0)"}),
     Case("clipped layer", lambda W, x: np.sum(np.clip(W @ x, 0.85, 1.05)**2), "W:nm x:m",
