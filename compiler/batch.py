@@ -42,7 +42,7 @@ def repeated(node: Node, size: Size) -> Node:
 
 def _batched(node: Node, given: Sequence[Node | None], size: Size) -> Node:
     op = node.op
-    if op.binds:
+    if op.binds and op.batch is None:
         raise BatchError(f"{op.name}: how many elements the result has would differ between the examples")
     if op.batch is not None and op.partly:
         return op.batch(node, tuple(given), size)

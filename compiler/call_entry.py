@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from .common_llvm import leave_if_long
+from .common_llvm import counted, leave_if_long
 from .driver import FAILED, MISS, Driver, InputLayout, field
 from .entry_spec import (
     ARRAY_TYPE,
@@ -315,6 +315,8 @@ class _LoopEmitter(_Emitter):
         data = self.builder.ptrtoint(self.field(obj, DATA, POINTER), LONG)
         self.put(position, [data, *lengths[1:], *strides[1:]])
         self.walked[position] = data, lengths[0], strides[0]
+        if position == 0:
+            self.state = node, lengths[1:]
 
     def emit(self) -> None:
         builder = self.builder
@@ -333,7 +335,10 @@ class _LoopEmitter(_Emitter):
         head, body, done = (self.function.append_basic_block(name) for name in ("head", "body", "done"))
         builder.branch(head)
         builder.position_at_end(head)
-        builder.cbranch(builder.icmp_signed("<", builder.load(step), count), body, done)
+        further = builder.icmp_signed("<", builder.load(step), count)
+        if self.spec.until:
+            further = builder.and_(further, self.goes_on(builder.add(states, builder.mul(builder.and_(builder.load(step), turn), apart))))
+        builder.cbranch(further, body, done)
         builder.position_at_end(body)
         number = builder.load(step)
         after = builder.add(number, LONG(1))
@@ -351,6 +356,21 @@ class _LoopEmitter(_Emitter):
         builder.position_at_end(done)
         builder.ret(self.result(self.spec.result))
         self.leave()
+
+    def goes_on(self, state: Value) -> Value:
+        """Whether the last element of any row of a dense state is not 0."""
+        builder, (node, lengths) = self.builder, self.state
+        kind = ir.DoubleType() if node.dtype.itemsize == 8 else ir.FloatType()
+        with builder.goto_entry_block():
+            place = builder.alloca(ir.IntType(1))
+        builder.store(ir.IntType(1)(0), place)
+        rows = reduce(builder.mul, lengths[:-1], LONG(1))
+        first = builder.inttoptr(state, kind.as_pointer())
+        with counted(builder, LONG(0), rows) as row:
+            last = builder.sub(builder.mul(builder.add(row, LONG(1)), lengths[-1]), LONG(1))
+            found = builder.fcmp_unordered("!=", builder.load(builder.gep(first, [last])), kind(0.0))
+            builder.store(builder.or_(builder.load(place), found), place)
+        return builder.load(place)
 
 
 def emit_call_entry(driver: Driver, graph: Graph, spec: EntrySpec, symbol: str) -> None:

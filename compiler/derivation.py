@@ -90,6 +90,10 @@ def _ready(outputs: Sequence[Node], options: Options | None) -> list[Node]:
     order = toposort(outputs)
     if any(node.op.runs == "once" for node in order):
         outputs = _with_bodies(outputs, options)
+    if any(node.op.binds and node.op.runs for node in order):
+        from .while_loops import run_once
+
+        outputs = run_once(outputs)
     if any(node.op.runs == "rows" for node in order):
         from .loops import keep_what_is_read  # it needs the interpreter
 

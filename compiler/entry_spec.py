@@ -120,6 +120,7 @@ class EntrySpec:
         arguments: those by position, then those by keyword.
         keywords: the names of the last arguments.
         rows: of how many arrays a call walks the rows, to run all steps of a loop whose step the program is; see `steps`.
+        until: with `rows`: the walk ends before, where the last element of each state of the array of states is 0.
         orders: of inputs, as a `Request` has them: large arrays in others miss. None: any are taken.
     """
 
@@ -127,11 +128,12 @@ class EntrySpec:
     result: Structure
     keywords: tuple[str, ...] = ()
     rows: int = 0
+    until: bool = False
     orders: tuple[tuple[int, Order], ...] | None = None
 
     def layout(self) -> tuple[Any, ...]:
         """What the entry's code depends on: all but the objects themselves."""
-        return tuple(map(_layout, self.arguments)), _result_layout(self.result), len(self.keywords), self.rows, self.orders
+        return tuple(map(_layout, self.arguments)), _result_layout(self.result), len(self.keywords), self.rows, self.until, self.orders
 
     def objects(self) -> list[Any]:
         """What the code compares with or puts into results: in the order of the context, which is that of emission."""
@@ -144,12 +146,12 @@ def whole(inputs: int, outputs: int) -> EntrySpec:
     return EntrySpec(tuple(arguments), tuple(range(outputs)))
 
 
-def steps(inputs: int, rows: int) -> EntrySpec:
+def steps(inputs: int, rows: int, until: bool = False) -> EntrySpec:
     """The entry of a loop: all states, the first one being there, or two of which they take turns; all rows, of that many arrays;
     what each step reads;
     and an array of a state's shape over the second state, whose memory moves along, and which is over the last one in the end.
     """
-    return EntrySpec((*map(ArrayArgument, range(inputs)), OutArgument(0)), 0, rows=rows)
+    return EntrySpec((*map(ArrayArgument, range(inputs)), OutArgument(0)), 0, rows=rows, until=until)
 
 
 def leaves(arguments: Iterable[Argument]) -> Iterator[Argument]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import ops  # noqa: F401  (declares the ops)
-from .errors import ShapeError
+from .errors import InternalError, ShapeError
 from .ir import Graph, Node, execution_order, resolve_params
 from .op import Op, Shape
 from .sizes import SizeExpr, bind, evaluate
@@ -98,5 +98,6 @@ def evaluate_op(op: Op, params: Sequence[Any], shape: Shape, dtype: np.dtype[Any
         known["dtype"] = dtype
     result = function_of(op)(*arrays, **known, **further)
     for name in unbound:
-        sizes[str(values[name])] = len(result)
+        if sizes.setdefault(str(values[name]), len(result)) != len(result):
+            raise InternalError(f"{op.name} gives {values[name]} the value {len(result)}, which another op gave {sizes[str(values[name])]}")
     return result if getattr(result, "dtype", None) == dtype else np.asarray(result, dtype)

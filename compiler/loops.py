@@ -21,7 +21,8 @@ from .interpret import evaluate_nodes
 from .ir import Graph, Node, current, execution_order, make, rebuild, toposort, with_inputs
 from .sizes import Size, never_negative
 
-__all__ = ["batched", "by_steps", "evaluate", "keep_what_is_read", "scan", "tangent", "transpose"]
+__all__ = ["Loop", "batched", "by_steps", "evaluate", "interpreted_step", "keep_what_is_read", "pulled", "pushed", "scan", "tangent",
+           "transpose"]
 
 AHEAD = 4  # times the state's elements: what all steps compute ahead may be stored
 DEAR = 10.0  # the cost from which on an operation is worth it
@@ -47,7 +48,7 @@ def evaluate(state: Any, *arrays: Any, body: Graph, last: bool, names: tuple[str
     states = np.empty((2 if last else count + 1, *state.shape), state.dtype)
     states[0] = state
     if count:
-        run = steps or by_steps(_interpreted(body, dict(zip(names, values, strict=True))), rows)
+        run = steps or by_steps(interpreted_step(body, dict(zip(names, values, strict=True))), rows)
         state = run(states, *arrays, states[1])
     return state if last else states
 
@@ -65,7 +66,8 @@ def by_steps(step: Callable[..., Any], rows: int) -> Callable[..., Any]:
     return run
 
 
-def _interpreted(body: Graph, bound: dict[str, int]) -> Callable[..., Any]:
+def interpreted_step(body: Graph, bound: dict[str, int]) -> Callable[..., Any]:
+    """A step as a function of arrays, by the interpreter."""
     order = execution_order(body.outputs)
 
     def step(*arrays: Any) -> Any:
@@ -80,30 +82,30 @@ def _forward_body(body: Graph, moving: tuple[int, ...], rows: int) -> _Split:
     state, *others = body.inputs
     tangents = {state: stand_in(state.shape, state.dtype)} | {x: stand_in(x.shape, x.dtype) for x in (body.inputs[k] for k in moving)}
     (after,) = body.outputs
-    pushed = jvp([after], tangents)[0] or zeros_like(after)
+    made = jvp([after], tangents)[0] or zeros_like(after)
     of_rows, of_constants = ([tangents[x] for x in some if x in tangents] for some in (others[:rows], others[rows:]))
     inputs = (tangents[state], state, *others[:rows], *of_rows, *others[rows:], *of_constants)
     directions = {*of_rows, *of_constants}  # there may be many of them at once
-    return _split(simplified_body(inputs, pushed), 1 + rows + len(of_rows), [k for k, x in enumerate(inputs) if x in directions])
+    return _split(simplified_body(inputs, made), 1 + rows + len(of_rows), [k for k, x in enumerate(inputs) if x in directions])
 
 
 def _pullback(body: Graph) -> Graph:
     """The cotangents of a step's floating rows and constants, from the step's inputs and the cotangent of what it returns."""
     targets = [node for node in body.inputs[1:] if node.dtype.kind == "f"]
     cotangent = stand_in(body.inputs[0].shape, body.inputs[0].dtype)
-    pulled = vjp(body.outputs, [cotangent], targets)
-    return Graph((*body.inputs, cotangent), tuple(p or zeros_like(x) for p, x in zip(pulled, targets, strict=True)))
+    found = vjp(body.outputs, [cotangent], targets)
+    return Graph((*body.inputs, cotangent), tuple(p or zeros_like(x) for p, x in zip(found, targets, strict=True)))
 
 
 def _backward_body(body: Graph, rows: int, last: bool) -> _Split:
     """A step of the state's cotangent: from that of the state after it, and what the result itself is given where all states are."""
     state = body.inputs[0]
     cotangent, given = (stand_in(state.shape, state.dtype) for _ in range(2))
-    pulled = vjp(body.outputs, [cotangent], [state])[0] or zeros_like(state)
+    before = vjp(body.outputs, [cotangent], [state])[0] or zeros_like(state)
     walked, constants = body.inputs[:1 + rows], body.inputs[1 + rows:]
     if last:
-        return _split(simplified_body((cotangent, *walked, *constants), pulled), 1 + rows, ())
-    return _split(simplified_body((cotangent, *walked, given, *constants), given + pulled), 2 + rows, (2 + rows,))
+        return _split(simplified_body((cotangent, *walked, *constants), before), 1 + rows, ())
+    return _split(simplified_body((cotangent, *walked, given, *constants), given + before), 2 + rows, (2 + rows,))
 
 
 class _Split(NamedTuple):
@@ -160,7 +162,7 @@ def _at_most(size: Size, limit: Size) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------ derivatives
-class _Loop(NamedTuple):
+class Loop(NamedTuple):
     """What a loop is made of, and the state before each step."""
 
     body: Graph
@@ -185,14 +187,14 @@ class _Loop(NamedTuple):
                     self.names, self.values)
 
 
-def _taken_apart(node: Node) -> _Loop:
+def _taken_apart(node: Node) -> Loop:
     body, last, names, values, rows = node.params
     state, *inputs = node.inputs
     states = scan(body, state, inputs[:rows], inputs[rows:], False, names, values)
-    return _Loop(body, state, tuple(inputs[:rows]), tuple(inputs[rows:]), last, window(states, 0, 0, inputs[0].shape[0]), names, values)
+    return Loop(body, state, tuple(inputs[:rows]), tuple(inputs[rows:]), last, window(states, 0, 0, inputs[0].shape[0]), names, values)
 
 
-def _from_all_steps(loop: _Loop, position: int, cotangents: Node) -> Node:
+def _from_all_steps(loop: Loop, position: int, cotangents: Node) -> Node:
     """The cotangent of rows, or of a constant, from the cotangents of the states after each step."""
     pullback = once(loop.body, "pullback", lambda: _pullback(loop.body))
     *own, cotangent = pullback.inputs
@@ -201,14 +203,18 @@ def _from_all_steps(loop: _Loop, position: int, cotangents: Node) -> Node:
     *stand_ins, last = examples
     replaced = dict(zip(own, (*stand_ins, *loop.constants), strict=True)) | {cotangent: last}
     wanted = [k for k, x in enumerate(own) if k and x.dtype.kind == "f"]  # by position: a node may be an input twice
-    pulled = rebuild([pullback.outputs[wanted.index(position)]], replaced, dict(zip(loop.names, loop.values, strict=True)))
-    (found,) = batch(pulled, examples, loop.steps)
+    made = rebuild([pullback.outputs[wanted.index(position)]], replaced, dict(zip(loop.names, loop.values, strict=True)))
+    (found,) = batch(made, examples, loop.steps)
     return found if position <= len(loop.rows) else build.reduce("sum", found, (0,))
 
 
 def tangent(y: Node, dxs: Sequence[Node | None]) -> Node:
     """The tangent of a loop's result, from those of all its inputs (None: zero): one loop, through the states of this one."""
-    loop = _taken_apart(y)
+    return pushed(_taken_apart(y), dxs)
+
+
+def pushed(loop: Loop, dxs: Sequence[Node | None]) -> Node:
+    """`tangent` of a loop that was taken apart."""
     count = len(loop.rows)
     moving = tuple(k for k, dx in enumerate(dxs) if k and dx is not None)
     made = once(loop.body, ("forward", count, moving), lambda: _forward_body(loop.body, moving, count))
@@ -219,7 +225,11 @@ def tangent(y: Node, dxs: Sequence[Node | None]) -> Node:
 
 def transpose(ct: Node, node: Node, position: int) -> Node:
     """The cotangent of one input of a loop, from that of its result."""
-    loop = _taken_apart(node)
+    return pulled(_taken_apart(node), ct, position)
+
+
+def pulled(loop: Loop, ct: Node, position: int) -> Node:
+    """`transpose` of a loop that was taken apart."""
     steps, last = loop.steps, loop.last
     final = ct if last else build.reshape(window(ct, 0, steps, 1), loop.state.shape)
     rows = [loop.before, *loop.rows, *([] if last else [window(ct, 0, 0, steps)])]

@@ -99,7 +99,8 @@ class Op:
         partly: `batch` takes None for an input that is the same for all examples.
         by_others: `(node) -> Node`, the same by ops that are lowered to loops, where this one is not.
         bodies: the parameters that are programs of their own.
-        runs: how `evaluate` runs them: once, by the functions `branches`; or for all rows, by the function `steps`.
+        runs: how `evaluate` runs them: once, by the functions `branches`; for all rows, or until its result says so, by the
+            function `steps`.
         in_line: `(node) -> Node`, the same with its bodies as parts of the program around it; so formulas read it.
         carriers: of an op with marks, the inputs that derivatives come through.
         marks: of an op that only differentiation knows of, and that is its first operand to everything else: why it is there.
@@ -147,7 +148,7 @@ class Op:
     combine: str = ""  # of a reduction: the elementwise op that joins two partial results
     by_others: Callable[[Node], Node] | None = None
     bodies: tuple[str, ...] = ()
-    runs: Literal["", "once", "rows"] = ""
+    runs: Literal["", "once", "rows", "until"] = ""
     in_line: Callable[[Node], Node] | None = None
     marks: str = ""
     carriers: Callable[[Node], Sequence[Node]] | None = None

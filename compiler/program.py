@@ -467,18 +467,19 @@ _compiled: weakref.WeakKeyDictionary[Graph, dict[EntrySpec, Callable[..., Any] |
 def _compiled_bodies(op: Op, params: dict[str, Any]) -> dict[str, Any]:
     """What runs the bodies of an op, as its `evaluate` takes it; nothing where only the interpreter can."""
     bodies = [params[name] for name in op.bodies]
-    if op.runs == "rows":
-        made = [steps_of(body, params["rows"]) for body in bodies]
+    if op.runs in ("rows", "until"):
+        made = [steps_of(body, params["rows"] if op.runs == "rows" else 1, op.runs == "until") for body in bodies]
         return {} if None in made else {"steps": made[0]}
     branches = [branch_of(body) for body in bodies]
     return {} if not bodies or None in branches else {"branches": branches}
 
 
-def steps_of(body: Graph, rows: int) -> Callable[..., Any] | None:
+def steps_of(body: Graph, rows: int, until: bool = False) -> Callable[..., Any] | None:
     """A compiled function for all steps of a loop (see `entry_spec.steps`); None where only the interpreter can run them."""
     from .loops import by_steps
+    from .while_loops import until as until_done
 
-    return _function_of(body, steps(len(body.inputs), rows), lambda run: by_steps(run, rows))
+    return _function_of(body, steps(len(body.inputs), rows, until), until_done if until else lambda run: by_steps(run, rows))
 
 
 def branch_of(body: Graph) -> Callable[..., Any] | None:
@@ -503,7 +504,8 @@ def _function_of(body: Graph, spec: EntrySpec, around: Callable[[Callable[..., A
 
 def _compiled_function(body: Graph, spec: EntrySpec, around: Callable[[Callable[..., Any]], Callable[..., Any]],
                        ) -> Callable[..., Any] | None:
-    if not bindings([node.shape for node in body.inputs]).keys() >= set(body.symbols()):
+    inside = {str(node.param(name)) for node in body.nodes() for name in node.op.binds}
+    if not bindings([node.shape for node in body.inputs]).keys() | inside >= set(body.symbols()):
         return None
     slot = cache.slot(body, ("body", spec.layout()))
     found = None if slot is None else slot.load(lambda record, code: _loaded_body(record, code, body, spec))

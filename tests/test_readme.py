@@ -4,7 +4,6 @@ import io
 import re
 import subprocess
 
-import numpy as np
 import pytest
 from project_layout import ROOT, fenced_blocks
 
@@ -49,17 +48,6 @@ def limit(beginning, end):
     """The names, in backquotes, of one sentence of the limits."""
     (sentence,) = re.findall(rf"{beginning}(.*?){end}", README.partition("\n## Limits\n")[2], flags=re.DOTALL)
     return re.findall(r"`([\w.]+)(?:\(\))?`", sentence)
-
-
-def test_what_is_said_to_be_missing_raises_not_yet():
-    square = chainrule.grad(lambda x: x * x)
-    members = {"vmap": lambda: chainrule.vmap(square)(np.ones(3))}
-    named = limit("These raise `NotYetError`:", r"\.\n- ")
-    for name in named:
-        with pytest.raises(chainrule.NotYetError):
-            members[name]() if name in members else getattr(chainrule, name)(abs)
-    missing = {name for name in chainrule._PUBLIC if "is not available yet" in (getattr(chainrule, name).__doc__ or "")}
-    assert missing == set(named) - members.keys()
 
 
 def test_torch_modules_that_are_said_to_be_missing_are():

@@ -59,6 +59,47 @@ declare(Op(name="scan", kind="opaque", arity=None, params=("body", "last", "name
            cost=10_000.0, names=Names("scan", r"\operatorname{{scan}}\left({0}, {1}\right)", "scan({0}, {1})")))
 
 
+# ------------------------------------------------------------------------------------------------ loops of unknown length
+def _infer_while(inputs: tuple[Node, ...], params: dict[str, Any]) -> Aval:
+    if not inputs[0].ndim or len(inputs) + 1 != len(params["body"].inputs):
+        raise ShapeError(f"a loop carries vectors, not {aval_text(inputs[0])}")
+    shape = inputs[0].shape
+    return (shape if isinstance(params["count"], str) else (params["count"], *shape)), inputs[0].dtype
+
+
+def _evaluate_while(state: Any, *constants: Any, count: Any, steps: Any = None, **params: Any) -> Any:
+    from ..while_loops import evaluate
+
+    return evaluate(state, *constants, every=not isinstance(count, str), steps=steps, **params)
+
+
+def _while_tangents(y: Node, dxs: Sequence[Node | None]) -> Node:
+    from ..while_loops import tangent
+
+    return tangent(y, dxs)
+
+
+def _while_transpose(ct: Node, node: Node, position: int) -> Node:
+    from ..while_loops import transpose
+
+    return transpose(ct, node, position)
+
+
+def _while_batch(node: Node, inputs: tuple[Node | None, ...], size: Size) -> Node:
+    from ..while_loops import batched
+
+    return batched(node, inputs, size)
+
+
+# inputs: the state, what each step reads; the last state, or all of them. `count` is the symbol of how many there are: to the first op
+# a name, since it binds nothing
+for name, binds in ("while", ()), ("while_states", ("count",)):
+    declare(Op(name=name, kind="opaque", arity=None, params=("body", "names", "values", "count"), binds=binds, infer=_infer_while,
+               evaluate=_evaluate_while, tangents=_while_tangents, transpose=_while_transpose, batch=_while_batch, partly=True,
+               bodies=("body",), runs="until", cost=10_000.0,
+               names=Names("while_loop", r"\operatorname{{while}}\left({0}\right)", "while_loop({0})")))
+
+
 # ------------------------------------------------------------------------------------------------ branches and checkpoints
 def _result_of(body: Graph, inputs: Sequence[Node], params: dict[str, Any]) -> Aval:
     (output,) = body.outputs

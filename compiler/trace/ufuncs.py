@@ -121,6 +121,8 @@ def resolve(ufunc: np.ufunc, operands: Sequence[Operand], dtype: Any = None) -> 
 
 @lru_cache(maxsize=4096)
 def _resolved(ufunc: np.ufunc, asked: tuple[Any, ...], dtype: np.dtype[Any] | None) -> tuple[np.dtype[Any], ...]:
+    if all(a is int for a in asked[:ufunc.nin]):  # which NumPy compares as objects
+        asked = (np.dtype(np.int64),) * ufunc.nin + asked[ufunc.nin:]
     chosen: dict[str, Any] = {} if dtype is None else {"signature": (None,) * ufunc.nin + (dtype,) * ufunc.nout}
     return ufunc.resolve_dtypes(asked, **chosen)
 

@@ -15,8 +15,8 @@ from .transforms import (
     value_and_grad,
     vjp,
     vmap,
-    while_loop,
 )
+from .while_loop import while_loop
 
 __all__ = ["GradFunction", "check_grad", "checkpoint", "cond", "custom_jvp", "custom_vjp", "grad", "hessian", "jacobian",
            "jvp", "scan", "spec", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop"]

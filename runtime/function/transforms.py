@@ -14,12 +14,11 @@ from ...compiler.trace import Traced, located, wrap
 from .checking import GradCheck, check
 from .decorated import GradFunction, tuple_of
 from .execution import Options
-from .inspection import not_yet
 from .mapping import mapped
 from .structure import flatten
 
 __all__ = ["check_grad", "hessian", "jacobian", "jvp",
-           "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop"]
+           "stop_gradient", "value_and_grad", "vjp", "vmap"]
 
 Function = Callable[..., Any]
 
@@ -114,15 +113,6 @@ def stop_gradient(x: Any) -> Any:
     return x.detach() if hasattr(x, "detach") else x
 
 
-def _later(name: str, instead: str) -> Callable[..., Any]:
-    def refuse(*args: Any, **kwargs: Any) -> Any:
-        raise not_yet(f"cr.{name}", instead)
-
-    refuse.__name__ = refuse.__qualname__ = name
-    refuse.__doc__ = f"`cr.{name}` is not available yet: {instead}."
-    return refuse
-
-
 def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None,
          in_axes: Any = 0, out_axes: Any = 0) -> Function:
     """A function of single examples, applied to all examples along axes of its arguments at once.
@@ -159,4 +149,3 @@ def vmap(func: Function, in_dims: Any = 0, out_dims: Any = 0, randomness: str = 
     return wrapper
 
 
-while_loop = _later("while_loop", "write a Python loop over a known length, which is unrolled")

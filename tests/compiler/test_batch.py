@@ -28,6 +28,13 @@ def loop_body():
     return Graph((s, x, w), (f.sin(s) * w + f.slice(x, start=(1,), step=(1,), shape=(2,)),))
 
 
+def halving():
+    """A step that halves the first number until it is less than 0.3; the last one says whether there is another step."""
+    s, row, w = (make("input", shape=(n,), dtype=np.dtype(F), position=-k, name="step") for k, n in ((1, 2), (2, 0), (3, 2)))
+    first = f.slice(s * 0.5 * w, start=(0,), step=(1,), shape=(1,))
+    return Graph((s, row, w), (f.concatenate(first, f.cast(f.ge(first, 0.3), dtype=F), axis=0),))
+
+
 def branches():
     """Two bodies of two numbers and a matrix."""
     x, w = (make("input", shape=shape, dtype=np.dtype(F), position=k, name="x") for k, shape in enumerate([(2,), (2, 3)]))
@@ -64,6 +71,7 @@ CASES = {
     "qr_q": [((TALL,), {})], "qr_r": [((TALL,), {})], "pseudo_inverse": [((TALL,), {})],
     "scan": [((((2,), F), ((4, 3), F), ((2,), F)), {"body": loop_body(), "last": last, "names": (), "values": (), "rows": 1})
              for last in (True, False)],
+    "while": [((((2,), F), ((2,), F)), {"body": halving(), "names": (), "values": (), "count": "u0"})],
     "cond": [((((), B), ((2,), F), TWO), {"then": branches()[0], "otherwise": branches()[1], "names": (), "values": ()})],
     "checkpoint": [((((2,), F), TWO), {"body": branches()[0], "names": (), "values": ()})],
     "custom": [((TWO, ((2,), F), TWO), {"name": "f", "rule": branches()[0], "forward": True, "arguments": 1, "closed": 0, "names": (),

@@ -253,9 +253,9 @@ CASES = [
          exact=True),
     Case("size", lambda: make("size", shape=(), dtype=INT64, size=7), lambda: np.array(7), (), exact=True),
 ]
-# an input is in every case; test_nonzero_binds_a_size; tests/runtime/test_scan, test_branches, test_custom_rules; the rest in
-# test_ops_factorizations
-ELSEWHERE = {"input", "nonzero", "scan", "cond", "checkpoint", "custom",
+# an input is in every case; test_nonzero_binds_a_size; tests/runtime/test_scan, test_while_loop, test_branches,
+# test_custom_rules; the rest in test_ops_factorizations
+ELSEWHERE = {"input", "nonzero", "scan", "cond", "checkpoint", "custom", "while", "while_states",
              "lu", "lu_solve", "lu_inverse", *FACTORIZATIONS}  # LU: test_shared_factors
 IDS = [f"{case.op}-{k}" for k, case in enumerate(CASES)]
 DIFFERENTIABLE = [pytest.param(case, id=name) for case, name in zip(CASES, IDS, strict=True)

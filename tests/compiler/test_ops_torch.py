@@ -55,7 +55,8 @@ def torch_functions() -> dict[str, Callable[..., Any]]:
 
 # What torch has no function for, or not of floats.
 NOT_IN_TORCH = {"product_error", "sum_error", "cbrt", "exprel", "and_", "or_", "xor", "not_", "shift_left", "shift_right", "cast", "scan",
-                "cond", "checkpoint", "custom", "lu", "lu_solve", "lu_inverse", *special_ops.NAMES} - {"i0", "i0e", "i1", "i1e", "ndtri"}
+                "cond", "checkpoint", "custom", "while", "while_states", "lu", "lu_solve", "lu_inverse",
+                *special_ops.NAMES} - {"i0", "i0e", "i1", "i1e", "ndtri"}
 # Where torch's own formula is not what chainrule should give: the point, and the reason.
 EXCEPT: dict[str, tuple[Callable[..., Any], str]] = {
     "abs": (np.isnan, "torch's sign(nan) is 0"),

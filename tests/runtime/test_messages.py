@@ -311,15 +311,6 @@ def test_cotangents_and_tangents_that_do_not_fit():
     raised(cr.ArgumentError, lambda: rows.jacobian(X, mode="sideways"), "'sideways'", HERE)
 
 
-@pytest.mark.parametrize("name", ["while_loop"])
-def test_what_a_later_version_brings_says_so(name):
-    try:
-        message = raised(cr.NotYetError, lambda: getattr(cr, name)(rows), f"cr.{name} is not available yet", HERE)
-    except (AssertionError, pytest.fail.Exception):
-        pytest.skip(f"{name} is there")
-    assert ": " in message
-
-
 def test_an_error_of_the_users_own_code_is_left_alone():
     def f(x):
         raise KeyError("mine")

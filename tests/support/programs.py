@@ -45,7 +45,7 @@ EXACT = frozenset((
 NOT_ZERO = ("div", "floor_divide", "remainder", "fmod")  # in the second operand
 INDEXING = ("gather", "scatter_add", "scatter")
 SCANS = ("cumsum", "argsort")
-LOOPS = ("scan", "cond", "checkpoint", "custom")  # not grown: their bodies are programs
+LOOPS = ("scan", "cond", "checkpoint", "custom", "while", "while_states")  # not grown: their bodies are programs
 LINALG = ("inverse", "solve", "det", "cofactor", "logabsdet", "detsign")
 # not grown: of arbitrary matrices they are not defined, or jump (signs of vectors, ties of eigenvalues)
 FACTORIZATIONS = ("cholesky", "triangular_solve", "eigenvalues", "eigenvectors", "singular_values", "left_singular_vectors",
