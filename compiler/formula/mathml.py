@@ -142,7 +142,8 @@ class MathML(Typeset):
             return self.write(factors[0])
         text = self.times(front) if front or factors else "1"
         for k, factor in enumerate(factors):  # arrays are multiplied by elements, which a product of matrices is not
-            sign = "∘" if k and factor.axes and factors[k - 1].axes else "*" if text else ""
+            digit = "·" if factor.kind == "number" else "*"  # two numbers side by side would be read as one
+            sign = "∘" if k and factor.axes and factors[k - 1].axes else digit if text else ""
             text += sign + self.factor(factor, k > 0 or bool(front))
         return text
 

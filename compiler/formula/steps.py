@@ -174,11 +174,12 @@ class Steps(Sequence[DerivationStep]):
         rule = step.rule
         names = self._named(_common(step.before, step.after))
         alike, still = (written.best(step.before, names) == written.best(step.after, names) for written in (self._literal, self._still))
+        moves = step.before.op.kind == "movement"
         before, after = ((literal.called if alike else literal.best)(side, names) for side in (step.before, step.after))
         condition = f"{' and '.join(map(str, rule.when))}, of {rule.before}" if rule.when else ""
         note = step.note[0].replace("{}", self._literal.best(step.note[1], {})) if step.note else ""
         return DerivationStep(phase, rule.name, before, after, self._where(names, literal), condition, rule.level, rule.why,
-                              self._sites(step.sites), _ALIKE if alike else _MOVED if still else "", note)
+                              self._sites(step.sites), _MOVED if still and moves else _ALIKE if alike else _MOVED if still else "", note)
 
     def _derivative(self, phase: Phase, step: Passed, literal: Literal) -> DerivationStep:
         node = step.node

@@ -498,7 +498,7 @@ class GradFunction:
 
     def explain(self) -> Any:
         """A report of every stage, for the arguments that came last: the source with what each line made, formulas, derivations, IR,
-        kernels, generated code, costs. `print` it, look at it in a notebook, or write one HTML file with `.save("loss.html")`.
+        kernels, generated code, costs. `.print()` it, look at it in a notebook, or write one HTML file with `.save("loss.html")`.
         """
         return self._latest().explain()
 

@@ -355,3 +355,17 @@ def test_the_text_is_a_string_in_notebooks_too(report, monkeypatch):
     monkeypatch.setattr("rich.jupyter.display", lambda *parts: shown.append(parts))
     assert "generated code" in str(report)
     assert not shown
+
+
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("20", 60), ("300", 140)])
+def test_the_text_is_as_wide_as_the_terminal(report, monkeypatch, columns, width):
+    monkeypatch.setenv("COLUMNS", columns)
+    widths = [len(line) for line in str(report).splitlines()]
+    assert max(widths) == width
+
+
+def test_print_writes_plain_text_into_files(report, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    report.print()
+    assert "\x1b" not in (printed := capsys.readouterr().out)
+    assert [line.rstrip() for line in printed.splitlines()] == str(report).splitlines()
