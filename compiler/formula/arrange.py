@@ -129,7 +129,7 @@ class Arranger:
         items = sorted(term.items, key=lambda item: (*_place_in_sum(item[1]), self.show(item[1], order).cost))
         first = next((k for k, (c, _) in enumerate(items) if c > 0), 0)
         items.insert(0, items.pop(first))
-        scaled = [self.table.number(abs(c)) if t is self.table.one else self.table.mul(self.table.number(abs(c)), t)
+        scaled = [self.table.number(abs(c)) if t is self.table.one else t if abs(c) == 1 else self.table.mul(self.table.number(abs(c)), t)
                   for c, t in items]
         return self.elementwise("add", [self.show(t, order) for t in scaled], order, tuple(c < 0 for c, _ in items))
 
