@@ -19,6 +19,7 @@ from .terms import Add, Apply, At, Call, Constant, Delta, Label, Mul, Number, Po
 __all__ = ["Arranger", "NoNotationError"]
 
 Order = tuple[Label, ...]
+_RATIOS = {"sinh": ("cosh", "tanh"), "sin": ("cos", "tan")}
 
 
 class NoNotationError(Exception):
@@ -139,7 +140,7 @@ class Arranger:
         above: list[Shown] = []
         below: list[Shown] = []
         roots: dict[bool, list[Shown]] = {True: [], False: []}
-        for base, exponent in sorted(factors, key=lambda f: self._rank(*f)):
+        for base, exponent in sorted(self._ratios(factors), key=lambda f: self._rank(*f)):
             negative = is_below(base, exponent)
             side = below if negative else above
             power = -exponent if negative else exponent
@@ -157,6 +158,18 @@ class Arranger:
         axes = tuple(label for label in order if any(label in s.axes for s in (*above, *below)))
         coefficient = self.table.coefficient(coefficient, bool(below and not above))
         return product(coefficient, [self.aligned(s, axes) for s in above], [self.aligned(s, axes) for s in below], axes)
+
+    def _ratios(self, factors: Sequence[tuple[Term, Term]]) -> Sequence[tuple[Term, Term]]:
+        """The factors with tanh(x) for sinh(x)/cosh(x), and tan(x)."""
+        made = dict(factors)
+        for base, exponent in factors:
+            if isinstance(base, Apply) and base.function.name in _RATIOS:
+                below, ratio = _RATIOS[base.function.name]
+                other = self.table.apply(below, base.args)
+                if made.get(other) is -exponent and self.table.apply(ratio, base.args) not in made:
+                    del made[base], made[other]
+                    made[self.table.apply(ratio, base.args)] = exponent
+        return list(made.items())
 
     def _rank(self, base: Term, exponent: Term) -> tuple[int, bool, int]:
         """Numbers, sizes, arguments (scalars before arrays), polynomials, functions, powers of e, other sums, deltas."""

@@ -411,6 +411,8 @@ CASES = [
          {"": "arccos(clip(x.T @ y/(norm(x)*norm(y)), -1, 1))",
           "x": "heaviside(s + 1, 1/2)*heaviside(1 - s, 1/2)*(x*(x.T @ y)/sum(x**2) - y)/(norm(x)*norm(y)"
                "*sqrt(1 - (x.T @ y)**2/(sum(x**2)*sum(y**2))))\n    where s = x.T @ y/(norm(x)*norm(y))"}),
+    Case("independent components", lambda W, x: np.sum(np.log(np.cosh(W @ x))) - logdet(W), "W:nn x:n",
+         {"W": "tanh(W @ x) @ x.T - inv(W).T"}),
     # Regressions
     Case("Huber regression", lambda X, w, y: np.sum(np.where(np.abs(X @ w - y) < 1, (X @ w - y)**2 / 2, np.abs(X @ w - y) - 0.5)),
          "X:nm w:m y:n", {"w": "X.T @ where(|X @ w - y| < 1, X @ w - y, sign(X @ w - y))"}),
