@@ -72,6 +72,8 @@ def _log_of_mean(terms: Terms | None) -> Node | None:
         return None
     exponents = [x for _, x in terms if x is not None]
     gap = sum((c for c, _ in terms), Fraction(0)) - 1
+    if len(exponents) == len(terms) == 2 and terms[0][0] == terms[1][0]:
+        return None  # their half sum and half difference say more
     if not exponents or len(terms) < 2 or abs(gap) > len(terms) * Fraction(2) ** -22 or any(map(forms.is_bounded, exponents)):
         return None
     near = f.lt(_largest(exponents), NEAR)

@@ -22,7 +22,7 @@ from ..pattern import Match, op
 from ..rule import Level, rule
 from . import forms
 from .diagonals import arranged
-from .variables import A, B, C, P, X
+from .variables import A, B, C, P, X, Y
 
 STABLE = Level.STABLE
 FACTORS = 4  # of the products that are added
@@ -252,6 +252,7 @@ RULES = (
     rule("standardised_moment", A / op.pow(B, C), _standardised, STABLE, first=True, scale=1.0, why="powers overflow, or underflow"),
     rule("standardised_moment_by_square", A / op.square(B), _standardised, STABLE, first=True, scale=1.0,
          why="powers overflow, or underflow"),
+    rule("less_mean_of_two", X - (X + Y) * 0.5, X * 0.5 - Y * 0.5, STABLE, why="the mean is near where the two are"),
     rule("variance", P - op.square(A), _moment, STABLE, first=True),
     rule("covariance", P - A * B, _moment, STABLE, first=True),
     rule("moment_of_quotient", P - A / B, _moment, STABLE, first=True),
