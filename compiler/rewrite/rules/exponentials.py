@@ -382,7 +382,7 @@ SATURATED = (
     *(rule(f"log1p_minus_half_erfc{k}", op.log1p(half), lambda m: log_half_erfc(f.neg(m.X)), STABLE, ulps=64.0, when=when,
            why="erfc rounds to 2; a bounded argument is in its own branch")
       for k, half, when in (("", -(op.erfc(X) * 0.5), ()), ("_2", op.erfc(X) * -0.5, (whole,)))),
-    *(rule(f"{name}s_of_one_weight", getattr(op, name)(A) * C - getattr(op, name)(B) * C,
+    *(rule(f"{name}s_of_one_weight_less", getattr(op, name)(A) * C - getattr(op, name)(B) * C,
            (getattr(op, name)(A) - getattr(op, name)(B)) * C, STABLE, ulps=8.0, why="the difference has a rule of its own")
       for name in ("erf", "erfc", "sigmoid", "tanh", "exp")),
     rule("log_of_sigmoid_difference", op.log(op.sigmoid(A) - op.sigmoid(B)), _log_of_sigmoids, STABLE, scale=1.0, ulps=64.0, inside=True,
