@@ -288,6 +288,7 @@ def test_a_deviation_of_equal_numbers_has_no_slope() -> None:
     (lambda a, x: np.log(a @ np.exp(x)), (np.array([1.0, 2.0]), np.array([np.inf, 1.0])), np.inf),
     (lambda a, x: np.log(np.sum(a * np.exp(x))), (np.array([1.0, 2.0]), np.array([np.inf, 1.0])), np.inf),
     (lambda a, x: np.log(a * np.exp(x) + 3), (2.0, np.inf), np.inf),
+    (lambda a, x: a * np.exp(x) * np.exp(-2 * x) * np.exp(x + 1) / np.exp(a), (2.0, 800.0), 2 / np.e),
 ])
 def test_stable_forms_keep_zeros_and_infinities(f: Any, arguments: Any, expected: float) -> None:
     np.testing.assert_allclose(cr.grad(f)(*arguments), expected, rtol=1e-12)

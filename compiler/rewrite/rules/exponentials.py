@@ -228,10 +228,17 @@ def _single(node: Node) -> bool:
 
 
 def _by_halves(m: Match) -> Node | None:
+    """X exp(a) exp(b), with the two halves of a third exponential that X may have."""
     if m.A is m.B:
         return None
-    half = f.exp((m.A + m.B) * 0.5)
-    return (m.X * half) * half  # type: ignore[no-any-return]
+    product, total = m.X, m.A + m.B
+    if product.op.name == "mul":
+        for one, other in (product.inputs, product.inputs[::-1]):
+            if other.op.name == "exp" and other.inputs[0] is m.A:
+                product, total = one, total + m.A
+                break
+    half = f.exp(total * 0.5)
+    return (product * half) * half  # type: ignore[no-any-return]
 
 
 def _reciprocal_of_power(m: Match) -> Node | None:
