@@ -37,7 +37,8 @@ def from_sympy(expr: Any, args: Any = None, *, wrt: Any = None, stabilise: bool 
     Args:
         expr: a SymPy expression; a matrix, whose function returns an array of its shape; an expression of matrix symbols, whose
             arguments are arrays of two axes; or a tuple, list or dict of these. `Piecewise`, `Min`, `Max`, relations, `Sum` and
-            `Product` between whole numbers, elements of `IndexedBase` and the usual special functions may occur.
+            `Product` between whole numbers or with a closed form, elements of `IndexedBase` and the special functions that SciPy has
+            may occur.
         args: the symbols (`Symbol`, `MatrixSymbol`, `IndexedBase`) that are the arguments, in order; default: all that occur, by
             name. An argument is called like its symbol; characters that no Python name may have become underscores.
         wrt, stabilise, fastmath, assume: as for `grad`.
