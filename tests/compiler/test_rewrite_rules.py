@@ -91,6 +91,14 @@ def is_scalar(rule: Rule) -> bool:
     return not structural and not any("embedded" in c.text for c in rule.when)
 
 
+def _eigenvalue(m: Match, sign: Any, pick: Any, number: float, root: Any) -> Node:
+    """One of [[a, y], [y, b]] times a number, as the rules of eigenvalues write it."""
+    half, other = (m.A - m.B) * (0.5 * number), m.Y if number == 1 else m.Y * number
+    total = root(half, other) + f.abs(half)
+    nearest = pick(m.A, m.B) if number == 1 else pick(m.A, m.B) * number
+    return sign(nearest, other * (other / f.where(f.and_(f.isfinite(total), f.gt(total, 0.0)), total, 1.0)))
+
+
 # Rules that look at coefficients: a left side with some that they take.
 DIFFERENCES_OF_NUMBERS: dict[str, Callable[[Node], Node]] = {
     "square_and_number": lambda x: f.square(x) - 4.0, "number_and_square": lambda x: 4.0 - f.square(x)}
@@ -103,6 +111,21 @@ FORMS: dict[str, Callable[[Match], Node]] = {
        for name, below in (("sum", lambda x: x + 2.0), ("difference", lambda x: 2.0 - x))},
     **{f"{name}_over_number_and_square": lambda m, above=above: above(m.X) / (4.0 - f.square(m.X))
        for name, above in (("sum", lambda x: x + 2.0), ("difference", lambda x: 2.0 - x))},
+    **{name: lambda m, sign=sign: sign(m.A * 0.5, f.sqrt(f.square(m.A) * 0.25 - m.P)) for name, sign in (
+        ("scaled_minus_root", f.sub), ("scaled_plus_root", f.add), ("root_minus_scaled", lambda a, b: b - a))},
+    **{name: lambda m, sign=sign: sign(m.A / m.X, f.sqrt(f.square(m.A) - m.P) / m.X) for name, sign in (
+        ("quotients_minus_root", f.sub), ("quotients_plus_root", f.add), ("quotients_root_minus", lambda a, b: b - a))},
+    "root_of_square_and_product": lambda m: f.sqrt(f.square(m.X) + (m.Y * 4.0) * m.Y),
+    "root_by_trace": lambda m: f.sqrt(f.square((m.A + m.B) * 0.5) - (m.A * m.B - f.square(m.Y))),
+    "root_by_trace_and_multiple": lambda m: f.sqrt(f.square(m.A + m.B) - (m.A * m.B - f.square(m.Y)) * 4.0),
+    **{f"{name}_eigenvalue": lambda m, sign=sign: sign((m.A + m.X) * 0.5, f.hypot((m.A - m.X) * 0.5, m.Y))
+       for name, sign in (("lesser", f.sub), ("greater", f.add))},
+    **{f"{name}_eigenvalue_of_any": lambda m, sign=sign: sign(m.A + m.X, f.sqrt(f.square(m.A - m.X) + m.P))
+       for name, sign in (("lesser", f.sub), ("greater", f.add))},
+    **{f"{name}{multiple}_by_determinant{order}": lambda m, sign=sign, pick=pick, number=number, root=root: _eigenvalue(
+        m, sign, pick, number, root)
+       for order, root in (("", f.hypot), ("_2", lambda x, y: f.hypot(y, x))) for multiple, number in (("", 1.0), ("_multiple", 2.0))
+       for name, sign, pick in (("lesser", f.sub, f.minimum), ("greater", f.add, f.maximum))},
     "power_of_squares": lambda m: f.pow(f.square(m.A) - f.square(m.B), 1.5),
     **{f"vanishes_with_sech_polynomial{name}": lambda m, fourth=fourth: (
         1.0 - 4.0 / f.square(f.tanh(m.X))) + 3.0 / fourth(f.tanh(m.X))

@@ -124,7 +124,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "maximum": max, "minimum": min, "pow": _power, "where": lambda c, a, b: a if c else b, "stop_gradient": lambda a: a,
     "gt": lambda a, b: a > b, "lt": lambda a, b: a < b, "ge": lambda a, b: a >= b, "le": lambda a, b: a <= b,
     "eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "not_": lambda a: not a, "and_": lambda a, b: a and b,
-    "or_": lambda a, b: a or b, "cast": lambda a: a, "sum_error": lambda a, b: mpmath.mpf(0),
+    "or_": lambda a, b: a or b, "isfinite": lambda a: True, "cast": lambda a: a, "sum_error": lambda a, b: mpmath.mpf(0),
 }
 
 

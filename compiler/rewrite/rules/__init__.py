@@ -17,6 +17,7 @@ from . import (
     moments,
     movement,
     powers,
+    quadratics,
     real,
     shares,
     squares,
@@ -24,8 +25,8 @@ from . import (
 )
 
 ALL_RULES = (*choices.RULES, *diagonals.RULES, *movement.RULES, *arithmetic.RULES, *error_functions.RULES, *logarithms.RULES, *shares.RULES,
-             *hyperbolic.RULES, *moments.RULES, *angles.RULES, *squares.RULES, *stable.RULES, *cancellation.RULES, *divergences.RULES,
-             *likelihoods.RULES, *powers.RULES, *exponentials.RULES, *differences.RULES, *real.RULES)
+             *hyperbolic.RULES, *moments.RULES, *angles.RULES, *squares.RULES, *stable.RULES, *cancellation.RULES, *quadratics.RULES,
+             *divergences.RULES, *likelihoods.RULES, *powers.RULES, *exponentials.RULES, *differences.RULES, *real.RULES)
 COMPRESSION = (*choices.CONVERSIONS, *movement.RULES, *diagonals.RULES)  # what contracts deltas
 ORDINARY = tuple(rule for rule in ALL_RULES if rule not in diagonals.SUMS)  # these would be tried on every product of a sum
 

@@ -24,7 +24,7 @@ unclipped = property_of("is_not_clipped", lambda x: not forms.is_clipped(x), X)
 moderate = property_of("is_moderate", lambda c: 2.0**-20 <= abs(c.value) <= 2.0**20, C)
 
 
-def _tiny(a: Any) -> bool:
+def is_tiny(a: Any) -> bool:
     """So small that its reciprocal, or a multiple of it, overflows."""
     return np.asarray(a).dtype.kind == "f" and bool(abs(a) < 2.0**24 / np.finfo(np.asarray(a).dtype).max)
 
@@ -48,22 +48,22 @@ def xlogx(x: Pattern) -> Any:
 
 
 FUNCTIONS = (
-    rule("log_difference", op.log(X + C) - op.log(X), _log_ratio, STABLE, when=(moderate,), excepted=_tiny,
+    rule("log_difference", op.log(X + C) - op.log(X), _log_ratio, STABLE, when=(moderate,), excepted=is_tiny,
          exceptions="numbers near the smallest", why="c/x would overflow for ordinary x"),
-    rule("log1p_minus_log", op.log1p(X) - op.log(X), op.log1p(op.reciprocal(X)), STABLE, excepted=_tiny,
+    rule("log1p_minus_log", op.log1p(X) - op.log(X), op.log1p(op.reciprocal(X)), STABLE, excepted=is_tiny,
          exceptions="numbers near the smallest", source="Hamming 1987, example 3.8"),
     rule("x_log_x_difference", xlogx(X + C) - xlogx(X), lambda m: m.C * f.log(m.X + m.C) + _x_log1p(m.X, m.C), STABLE,
-         when=(finite(C),), excepted=_tiny, exceptions="numbers near the smallest", ulps=64.0),
+         when=(finite(C),), excepted=is_tiny, exceptions="numbers near the smallest", ulps=64.0),
     rule("x_log1p_minus_x_log", (1 + X) * op.log1p(X) - xlogx(X), lambda m: f.log1p(m.X) + _x_log1p(m.X, 1.0), STABLE,
-         excepted=_tiny, exceptions="numbers near the smallest"),
+         excepted=is_tiny, exceptions="numbers near the smallest"),
     rule("reciprocal_sqrt_difference", op.reciprocal(op.sqrt(X)) - op.reciprocal(op.sqrt(X + C)),
-         ((C / (op.sqrt(X) + op.sqrt(X + C))) / op.sqrt(X)) / op.sqrt(X + C), STABLE, when=(moderate,), excepted=_tiny,
+         ((C / (op.sqrt(X) + op.sqrt(X + C))) / op.sqrt(X)) / op.sqrt(X + C), STABLE, when=(moderate,), excepted=is_tiny,
          exceptions="numbers near the smallest", ulps=4.0, why="0/0, inf/inf", source="Hamming 1987, example 3.6"),
 )
 
 
 # ------------------------------------------------------------------------------------------------ roots less what they are near
-def _root_minus(size: Node, root: Node, excess: Node) -> Node:
+def root_minus(size: Node, root: Node, excess: Node) -> Node:
     """The difference root - size, excess being root**2 - size**2: by the quotient where both have the same sign."""
     same = f.and_(f.gt(size, 0.0), f.isfinite(root))
     return f.where(same, excess / (root + f.where(same, size, 1.0)), root - f.where(same, 0.0, size))
@@ -85,16 +85,16 @@ def _hypot_minus(m: Match, x: Node) -> Node | None:
 
 
 ROOTS = (
-    rule("root_minus", op.sqrt(op.square(B) - P) - B, lambda m: _root_minus(m.B, _root(m, "sqrt"), -m.P), STABLE, ulps=8.0),
-    rule("root_plus_minus", op.sqrt(op.square(B) + P) - B, lambda m: _root_minus(m.B, _root(m, "sqrt"), m.P), STABLE, ulps=8.0),
-    rule("minus_root", B - op.sqrt(op.square(B) - P), lambda m: -_root_minus(m.B, _root(m, "sqrt"), -m.P), STABLE, ulps=8.0),
-    rule("minus_root_plus", B - op.sqrt(op.square(B) + P), lambda m: -_root_minus(m.B, _root(m, "sqrt"), m.P), STABLE, ulps=8.0),
-    rule("minus_minus_root", -B - op.sqrt(op.square(B) - P), lambda m: -_root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE,
+    rule("root_minus", op.sqrt(op.square(B) - P) - B, lambda m: root_minus(m.B, _root(m, "sqrt"), -m.P), STABLE, ulps=8.0),
+    rule("root_plus_minus", op.sqrt(op.square(B) + P) - B, lambda m: root_minus(m.B, _root(m, "sqrt"), m.P), STABLE, ulps=8.0),
+    rule("minus_root", B - op.sqrt(op.square(B) - P), lambda m: -root_minus(m.B, _root(m, "sqrt"), -m.P), STABLE, ulps=8.0),
+    rule("minus_root_plus", B - op.sqrt(op.square(B) + P), lambda m: -root_minus(m.B, _root(m, "sqrt"), m.P), STABLE, ulps=8.0),
+    rule("minus_minus_root", -B - op.sqrt(op.square(B) - P), lambda m: -root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE,
          ulps=8.0),
-    rule("plus_root", B + op.sqrt(op.square(B) - P), lambda m: _root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE, ulps=8.0,
+    rule("plus_root", B + op.sqrt(op.square(B) - P), lambda m: root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE, ulps=8.0,
          when=(varies,),
          why="of x + sqrt(x**2 - 1) the logarithm is wanted, which is arccosh(x)"),
-    rule("opposite_minus_root", A - op.sqrt(op.square(B) - P), lambda m: -_root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE,
+    rule("opposite_minus_root", A - op.sqrt(op.square(B) - P), lambda m: -root_minus(-m.B, _root(m, "sqrt"), -m.P), STABLE,
          ulps=8.0, when=(opposite,), why="the root is near to b only"),
     rule("hypot_minus", op.hypot(X, Y) - X, lambda m: _hypot_minus(m, m.X), STABLE, ulps=8.0),
     rule("hypot_minus_second", op.hypot(Y, X) - X, lambda m: _hypot_minus(m, m.X), STABLE, ulps=8.0),
