@@ -111,6 +111,15 @@ FORMS: dict[str, Callable[[Match], Node]] = {
        for name, below in (("sum", lambda x: x + 2.0), ("difference", lambda x: 2.0 - x))},
     **{f"{name}_over_number_and_square": lambda m, above=above: above(m.X) / (4.0 - f.square(m.X))
        for name, above in (("sum", lambda x: x + 2.0), ("difference", lambda x: 2.0 - x))},
+    "clipped_great_circle": lambda m: f.arccos(f.minimum(f.maximum(
+        f.sin(m.P) * f.sin(m.P + 1.0) + (f.cos(m.P) * f.cos(m.P + 1.0)) * f.cos(m.P - 2.0), -1.0), 1.0)),
+    **{name: lambda m, angle=angle: angle(f.square(f.sin((m.P - 2.0 * m.P) * 0.5)) + (f.cos(m.P) * f.cos(2.0 * m.P)) * f.square(
+        f.sin(m.P * 0.25))) for name, angle in (("haversine", lambda n: f.arcsin(f.sqrt(n))),
+                                                ("haversine_by_both", lambda n: f.arctan2(f.sqrt(n), f.sqrt(1.0 - n))))},
+    "difference_of_powers_over_one": lambda m: f.square(m.A) / m.X - f.square(m.B) / m.X,
+    "difference_of_log1p_and_log": lambda m: f.log1p(m.A) - f.log(m.A),
+    "difference_of_log_and_log1p": lambda m: f.log(m.A) - f.log1p(m.A),
+    "difference_of_choices": lambda m: f.where(m.CONDITION, 0.0, f.square(m.A)) - f.where(m.CONDITION, 0.0, f.square(m.B)),
     **{name: lambda m, sign=sign: sign(m.A * 0.5, f.sqrt(f.square(m.A) * 0.25 - m.P)) for name, sign in (
         ("scaled_minus_root", f.sub), ("scaled_plus_root", f.add), ("root_minus_scaled", lambda a, b: b - a))},
     **{name: lambda m, sign=sign: sign(m.A / m.X, f.sqrt(f.square(m.A) - m.P) / m.X) for name, sign in (

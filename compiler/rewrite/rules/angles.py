@@ -33,23 +33,6 @@ def _squared(length: Node) -> list[Node]:
     return [*inner.inputs] if inner.op.name == "mul" else [inner]
 
 
-BOUNDS = (("maximum", "ge", -1.0), ("minimum", "le", 1.0))
-
-
-def _unclipped(node: Node) -> Node:
-    """What was kept between -1 and 1, by minimum and maximum or by clip."""
-    for joined, test, bound in BOUNDS * 2:  # in either order
-        rest = [i for i in node.inputs if i.op.name != "const" or i.value != bound]
-        if node.op.name == joined and len(rest) == 1:
-            node = rest[0]
-        elif node.op.name == "where" and node.inputs[0].op.name == "or_" and len(rest) == 2:
-            within, missing = node.inputs[0].inputs
-            if within.op.name == test and within.inputs == node.inputs[1:] and missing.op.name == "isnan" and (
-                    missing.inputs[0] is node.inputs[1]):
-                node = node.inputs[1]
-    return node
-
-
 def _unit_vectors(cosine: Node) -> tuple[Node, Node, tuple[int, ...]] | None:
     """The two vectors of length one whose product is this node, and along which axes they lie."""
     lengths: list[Node] = []
@@ -79,7 +62,7 @@ def _length(x: Node, axes: tuple[int, ...]) -> Node:
 
 
 def _angle(m: Match) -> Node | None:
-    found = _unit_vectors(_unclipped(m.P))
+    found = _unit_vectors(forms.unclipped(m.P))
     if found is None:
         return None
     u, v, axes = found

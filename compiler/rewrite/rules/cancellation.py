@@ -199,12 +199,49 @@ def _cotangent_slope(x: Node) -> Node:
 
 
 # ------------------------------------------------------------------------------------------------ spheres and triangles
-def _haversine(m: Match) -> Node:
-    """The angle by its half: both legs are sums of positive terms on a sphere, near 0 and near pi."""
-    product, half = f.cos(m.A) * f.cos(m.B), m.X * 0.5
-    sine = f.square(f.sin((m.A - m.B) * 0.5)) + product * f.square(f.sin(half))
-    cosine = f.square(f.sin((m.A + m.B) * 0.5)) + product * f.square(f.cos(half))
-    return 2.0 * f.arctan2(f.sqrt(f.maximum(sine, 0.0)), f.sqrt(f.maximum(cosine, 0.0)))
+def _half_way(a: Node, b: Node, half: Node) -> Node:
+    """Half of the angle: both legs are sums of positive terms on a sphere, near 0 and near pi."""
+    product = f.cos(a) * f.cos(b)
+    sine = f.square(f.sin((a - b) * 0.5)) + product * f.square(f.sin(half))
+    cosine = f.square(f.sin((a + b) * 0.5)) + product * f.square(f.cos(half))
+    return f.arctan2(_leg(sine), _leg(cosine))
+
+
+def _leg(square: Node) -> Node:
+    """The root, with gradient 0 at 0, as norms have it."""
+    at_zero = f.le(square, 0.0)
+    return f.where(at_zero, 0.0, f.sqrt(f.where(at_zero, 1.0, square)))
+
+
+def _great_circle(m: Match) -> Node | None:
+    """Of sin a sin b + cos a cos b cos x, kept between -1 and 1."""
+    node = forms.unclipped(m.P)
+    if node.op.name != "add" or node is m.P:
+        return None
+    for sines, cosines in (map(_factors, node.inputs), map(_factors, node.inputs[::-1])):
+        angles = [n.inputs[0] for n in cosines[1]]
+        pair = [n.inputs[0] for n in sines[1]]
+        ops = [[n.op.name for n in side[1]] for side in (sines, cosines)]
+        if ops == [["sin"] * 2, ["cos"] * 3] and sines[0] == cosines[0] == 1 and all(n in angles for n in pair):
+            for n in pair:
+                angles.remove(n)
+            return 2.0 * _half_way(*pair, angles[0] * 0.5)
+    return None
+
+
+def _haversine(m: Match) -> Node | None:
+    """Of sin((a - b)/2)**2 + cos a cos b sin(x/2)**2: the arc sine of the root."""
+    node = m.P
+    for first, second in (node.inputs, node.inputs[::-1]) if node.op.name == "add" else ():
+        number, factors = _factors(second)
+        squares = [n for n in factors if n.op.name == "square" and n.inputs[0].op.name == "sin"]
+        cosines = [n.inputs[0] for n in factors if n.op.name == "cos"]
+        if number != 1 or len(squares) != 1 or len(cosines) != 2 or len(factors) != 3 or first.op.name != "square":
+            continue
+        sine = first.inputs[0]
+        if sine.op.name == "sin" and sine.inputs[0] in [f.mul(f.sub(*pair), 0.5) for pair in (cosines, cosines[::-1])]:
+            return _half_way(*cosines, squares[0].inputs[0].inputs[0])
+    return None
 
 
 def _opposite_side(m: Match) -> Node:
@@ -225,6 +262,8 @@ def _arccosh_of_one_plus(m: Match) -> Node:
     return f.where(near, f.log1p(x + f.sqrt(x * (x + 2.0))), f.arccosh(f.where(near, 2.0, 1.0 + m.X)))
 
 
+SPHERE: dict[str, Any] = {"source": "Sinnott 1984", "ulps": 64.0, "exceptions": "angles beyond a full turn",
+                          "excepted": lambda a: abs(a) > 7.0}
 GEOMETRY = (
     rule("arccos_of_one_minus", op.arccos(1 - X), 2 * op.arctan2(op.sqrt(X), op.sqrt(2 - X)), STABLE, ulps=4.0),
     rule("arccosh_of_one_plus", op.arccosh(1 + X), _arccosh_of_one_plus, STABLE, ulps=4.0),
@@ -232,8 +271,12 @@ GEOMETRY = (
          ulps=16.0),
     rule("law_of_cosines_2", (op.square(A) + op.square(B)) - ((A * B) * 2) * op.cos(X), _opposite_side, STABLE,
          ulps=16.0),
-    rule("great_circle", op.arccos(op.sin(A) * op.sin(B) + (op.cos(A) * op.cos(B)) * op.cos(X)), _haversine, STABLE,
-         source="Sinnott 1984", ulps=64.0, exceptions="angles beyond a full turn", excepted=lambda a: abs(a) > 7.0),
+    rule("great_circle", op.arccos(op.sin(A) * op.sin(B) + (op.cos(A) * op.cos(B)) * op.cos(X)),
+         lambda m: 2.0 * _half_way(m.A, m.B, m.X * 0.5), STABLE, **SPHERE),
+    rule("clipped_great_circle", op.arccos(P), _great_circle, STABLE, **SPHERE),
+    rule("haversine", op.arcsin(op.sqrt(P)), _haversine, STABLE, why="half of the digits are lost near pi", **SPHERE),
+    rule("haversine_by_both", op.arctan2(op.sqrt(P), op.sqrt(1 - P)), _haversine, STABLE, why="half of the digits are lost near pi",
+         **SPHERE),
     rule("half_sum_minus_inner", ((A + B) + Y) * 0.5 - A, lambda m: _half_excess(m.B, m.Y, m.A), STABLE,
          source="Kahan 1986", ulps=4.0),
     rule("half_sum_minus_outer", ((A + B) + Y) * 0.5 - Y, lambda m: _half_excess(m.A, m.B, m.Y), STABLE,

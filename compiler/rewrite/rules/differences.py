@@ -16,7 +16,7 @@ from ...ir import Node, constant, f, toposort
 from ..pattern import Match, op
 from ..rule import Level, Rule, rule
 from .forms import is_given, is_zero
-from .variables import A, B, D, P, X
+from .variables import CONDITION, A, B, D, P, X
 
 STABLE = Level.STABLE
 DEPTH = 6  # functions of functions that are looked into
@@ -37,6 +37,9 @@ def difference(u: Node, v: Node, depth: int = DEPTH) -> Node | None:
     for found in (_part(u, v), _negated(_part(v, u)), _across(u, v), _negated(_across(v, u))):
         if found is not None:
             return found
+    if depth and {u.op.name, v.op.name} == {"log", "log1p"}:
+        inner = difference(_inside_log(u), _inside_log(v), depth - 1)
+        return None if inner is None else DIFFERENCES["log"](_inside_log(u), _inside_log(v), inner)
     if depth == 0 or u.op is not v.op or u.params != v.params:
         return None
     if u.op.name in ("add", "sub"):
@@ -45,6 +48,8 @@ def difference(u: Node, v: Node, depth: int = DEPTH) -> Node | None:
         return _of_products(u, v, depth - 1)
     if u.op.name == "div":
         return _of_quotients(u, v, depth - 1)
+    if u.op.name == "where":
+        return _of_choices(u, v, depth - 1)
     if u.op.name == "pow":
         inner = difference(u.inputs[0], v.inputs[0], depth - 1) if u.inputs[1] is v.inputs[1] else None
         return None if inner is None else _power(u.inputs[0], v.inputs[0], inner, u.inputs[1])
@@ -53,6 +58,11 @@ def difference(u: Node, v: Node, depth: int = DEPTH) -> Node | None:
         return None
     inner = difference(u.inputs[0], v.inputs[0], depth - 1)
     return None if inner is None else made(u.inputs[0], v.inputs[0], inner)
+
+
+def _inside_log(node: Node) -> Node:
+    """What the logarithm is of."""
+    return node.inputs[0] if node.op.name == "log" else node.inputs[0] + 1.0
 
 
 def _negated(node: Node | None) -> Node | None:
@@ -127,6 +137,13 @@ def _of_quotients(u: Node, v: Node, depth: int) -> Node | None:
     return _chosen(near, u * (f.where(near, inner, 0.0) / d), u, v)
 
 
+def _of_choices(u: Node, v: Node, depth: int) -> Node | None:
+    """Both are 0 where their conditions hold."""
+    (first, zero, a), (second, none, b) = u.inputs, v.inputs
+    inner = difference(a, b, depth) if is_zero(zero) and is_zero(none) else None
+    return None if inner is None else f.where(first, f.neg(v), f.where(second, a, inner))
+
+
 # ------------------------------------------------------------------------------------------------ f(u) - f(v)
 def _chosen(near: Node, made: Node, first: Node, second: Node) -> Node:
     """The stable form where u and v are near; else what is written, in a form that no rule takes for one of two functions."""
@@ -150,6 +167,19 @@ def _of_its_size(v: Node) -> Node:
 
 def _one(v: Node) -> Node:
     return constant(1, v.dtype, v.shape)
+
+
+def _even(name: str, made: Difference) -> Difference:
+    """f(u) - f(v) of an even function, by the nearer of v and -v; of arguments only, whose sum is rounded once."""
+    by_difference = _by(name, made, _one)
+
+    def difference_of(u: Node, v: Node, d: Node) -> Node:
+        if not (is_given(u) and is_given(v)):
+            return by_difference(u, v, d)
+        opposite = f.lt(f.abs(u + v), f.abs(d))
+        return by_difference(u, f.where(opposite, f.neg(v), v), f.where(opposite, u + v, d))
+
+    return difference_of
 
 
 def _exp(u: Node, v: Node, d: Node) -> Node:
@@ -187,7 +217,6 @@ DIFFERENCES: dict[str, Difference] = {
         ("log", _of_its_size, lambda u, v, d: f.log1p(d / v)),
         ("log1p", lambda v: _of_its_size(1.0 + v), lambda u, v, d: f.log1p(d / (1.0 + v))),
         ("sin", _one, lambda u, v, d: f.cos(v) * f.sin(d) - _half_angle(d) * f.sin(v)),
-        ("cos", _one, lambda u, v, d: f.neg(f.sin(v) * f.sin(d) + _half_angle(d) * f.cos(v))),
         ("tan", _one, lambda u, v, d: f.sin(d) / (f.cos(u) * f.cos(v))),
         ("sinh", _one, lambda u, v, d: 2.0 * (f.cosh(0.5 * u + 0.5 * v) * f.sinh(0.5 * d))),
         ("cosh", _one, lambda u, v, d: 2.0 * (f.sinh(0.5 * u + 0.5 * v) * f.sinh(0.5 * d))),
@@ -196,11 +225,17 @@ DIFFERENCES: dict[str, Difference] = {
         ("sech_squared", _one, lambda u, v, d: -2.0 * _sigmoid(2.0 * u, 2.0 * v, 2.0 * d) * (f.tanh(u) + f.tanh(v))),
         ("arctan", lambda v: 0.5 + _of_its_size(v), lambda u, v, d: f.arctan2(d, 1.0 + u * v)),
     )},
+    "cos": _even("cos", lambda u, v, d: f.neg(f.sin(v) * f.sin(d) + _half_angle(d) * f.cos(v))),
 }
 
 
 def _row(m: Match) -> Node | None:
     return difference(*m.WHOLE.inputs)
+
+
+def _of_powers_over_one(m: Match) -> Node | None:
+    """Of two quotients by one divisor, where powers are above."""
+    return _row(m) if m.A.op.name == m.B.op.name and m.A.op.name in ("square", "pow") else None
 
 
 def _log_of_quotient(m: Match) -> Node | None:
@@ -225,6 +260,10 @@ RULES: tuple[Rule, ...] = (
          exceptions="powers that overflow", excepted=lambda a: abs(a) > 30),
     rule("log_of_quotient", op.log(A / B), _log_of_quotient, STABLE, last=True, inside=True, ulps=4.0,
          exceptions="numbers so large that the inverse of the quotient overflows", excepted=lambda a: abs(a) > 2.0**126),
+    rule("difference_of_log1p_and_log", op.log1p(A) - op.log(B), _row, STABLE, last=True, inside=True, ulps=8.0),
+    rule("difference_of_log_and_log1p", op.log(A) - op.log1p(B), _row, STABLE, last=True, inside=True, ulps=8.0),
+    rule("difference_of_choices", op.where(CONDITION, 0, A) - op.where(P, 0, B), _row, STABLE, last=True, inside=True, ulps=16.0),
+    rule("difference_of_powers_over_one", (A / X) - (B / X), _of_powers_over_one, STABLE, last=True, inside=True, ulps=16.0),
     rule("difference_of_sums", (X + A) - (X + B), _row, STABLE, last=True, inside=True),
     rule("difference_of_multiples", (X * A) - (X * B), _row, STABLE, last=True, inside=True),
     rule("difference_of_cubes", op.square(A) * A - op.square(B) * B, _row, STABLE, last=True, inside=True, ulps=8.0,

@@ -55,6 +55,23 @@ def is_clipped(x: Node) -> bool:
         x.inputs[0].inputs[0] is branch for branch in x.inputs[1:])
 
 
+BOUNDS = (("maximum", "ge", -1.0), ("minimum", "le", 1.0))
+
+
+def unclipped(node: Node) -> Node:
+    """What was kept between -1 and 1, by minimum and maximum or by clip."""
+    for joined, test, bound in BOUNDS * 2:  # in either order
+        rest = [i for i in node.inputs if i.op.name != "const" or i.value != bound]
+        if node.op.name == joined and len(rest) == 1:
+            node = rest[0]
+        elif node.op.name == "where" and node.inputs[0].op.name == "or_" and len(rest) == 2:
+            within, missing = node.inputs[0].inputs
+            if within.op.name == test and within.inputs == node.inputs[1:] and missing.op.name == "isnan" and (
+                    missing.inputs[0] is node.inputs[1]):
+                node = node.inputs[1]
+    return node
+
+
 def is_bounded(x: Node) -> bool:
     """A `where` has put another number for some elements."""
     x = unmoved(x)

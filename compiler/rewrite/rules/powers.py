@@ -57,7 +57,16 @@ def _growth_minus_one(x: Node, p: Node) -> Node:
 
 
 a_float = property_of("is_float", is_float, P)
-varying = property_of("is_varying_float_and_no_reciprocal", lambda p: is_float(p) and p.op.name not in ("const", "reciprocal"), P)
+
+
+def _is_root(p: Node) -> bool:
+    """One over something, or that less a number, as the derivative of a root has it."""
+    if p.op.name in ("add", "sub") and p.inputs[1].op.name == "const":
+        p = p.inputs[0]
+    return p.op.name == "reciprocal"
+
+
+varying = property_of("is_varying_float_and_no_reciprocal", lambda p: is_float(p) and p.op.name != "const" and not _is_root(p), P)
 GROWTH = (
     rule("power_minus_one", op.pow(1 + X, P) - 1, lambda m: _growth_minus_one(m.X, m.P), STABLE, when=(a_float,), ulps=750.0),
     rule("one_minus_power", 1 - op.pow(1 + X, P), lambda m: -_growth_minus_one(m.X, m.P), STABLE, when=(a_float,), ulps=750.0),
