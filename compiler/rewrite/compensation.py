@@ -159,17 +159,19 @@ def is_power_and_number(node: Node) -> bool:
     return base is not None and base is _base(number, False) and (_base(power) or _base(number)) is not None
 
 
-def _base(power: Node, highest: bool = True) -> Node | None:
+def _base(power: Node, highest: bool = True, depth: int = 4) -> Node | None:
     """What is raised to a power of two or more; where not `highest`, it may be that itself."""
     quotient = power.op.name in ("div", "reciprocal") and all(i.op.name == "const" or is_given(i) for i in power.inputs)
     if not highest and (quotient or is_given(power)):
         return power
+    if depth == 0:
+        return None
     if power.op.name == "square":
-        return _base(power.inputs[0], False)
+        return _base(power.inputs[0], False, depth - 1)
     if power.op.name != "mul":
         return None
     left, right = sorted(power.inputs, key=lambda i: i.op.name == "const")
     if right.op.name == "const":
-        return _base(left, highest)
-    found = _base(left, False)
-    return found if found is not None and found is _base(right, False) else None
+        return _base(left, highest, depth - 1)
+    found = _base(left, False, depth - 1)
+    return found if found is not None and found is _base(right, False, depth - 1) else None

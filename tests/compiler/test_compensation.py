@@ -28,9 +28,9 @@ CANCELLING = {
     "a sum with signs": lambda a, b, c, d: a * b + c * -d,
     "variance of three": lambda a, b, c, d: (a * a + b * b + c * c) / 3 - ((a + b + c) / 3) * ((a + b + c) / 3),
     "a cubic form": lambda a, b, c, d: a * b * c - b * c * d,
-    "a square and a number": lambda a, b, c, d: 1.0 - a * a,
+    "a square and a number": lambda a, b, c, d: 1 - a * a,
     "two powers": lambda a, b, c, d: b * (b * b) - b,
-    "a quotient squared": lambda a, b, c, d: (a / b) * (a / b) - 1.0,
+    "a quotient squared": lambda a, b, c, d: (a / b) * (a / b) - 1,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 from ...ir import Node, f
 from ..pattern import MOVES
 
+DEPTH = 16  # movements and choices that are looked through
 TERMS = 6  # terms of an explicit sum that are looked at; longer ones are written with `sum`
 
 
@@ -21,7 +22,7 @@ def is_zero(node: Node) -> bool:
 
 def is_given(node: Node) -> bool:
     """An argument, or elements of one, or a number for some of them: not rounded."""
-    while True:
+    for _ in range(DEPTH):
         if node.op.name in (*MOVES, "slice", "gather"):
             node = node.inputs[0]
         elif node.op.name == "where" and any(i.op.name == "const" for i in node.inputs[1:]):

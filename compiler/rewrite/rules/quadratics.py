@@ -22,14 +22,18 @@ from .variables import CONDITION, A, B, C, P, X, Y, Z, has_exact_reciprocal
 
 STABLE = Level.STABLE
 Linear = dict[Node, Fraction]
+LONGEST = 12  # nodes of a sum that are looked at
 
 
 def linear(node: Node) -> Linear:
-    """A sum as its terms, each with its coefficient."""
+    """A sum as its terms, each with its coefficient; nothing where it is a long one."""
     found: Linear = {}
-    pending = [(node, Fraction(1))]
+    pending, looked_at = [(node, Fraction(1))], 0
     while pending:
         top, factor = pending.pop()
+        looked_at += 1
+        if looked_at > LONGEST:
+            return {}
         name = top.op.name
         if name == "neg":
             pending.append((top.inputs[0], -factor))
