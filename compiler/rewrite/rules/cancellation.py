@@ -225,7 +225,7 @@ def _great_circle(m: Match) -> Node | None:
         if ops == [["sin"] * 2, ["cos"] * 3] and sines[0] == cosines[0] == 1 and all(n in angles for n in pair):
             for n in pair:
                 angles.remove(n)
-            return 2.0 * _half_way(*pair, angles[0] * 0.5)
+            return 2.0 * _half_way(pair[0], pair[1], angles[0] * 0.5)
     return None
 
 
@@ -240,7 +240,7 @@ def _haversine(m: Match) -> Node | None:
             continue
         sine = first.inputs[0]
         if sine.op.name == "sin" and sine.inputs[0] in [f.mul(f.sub(*pair), 0.5) for pair in (cosines, cosines[::-1])]:
-            return _half_way(*cosines, squares[0].inputs[0].inputs[0])
+            return _half_way(cosines[0], cosines[1], squares[0].inputs[0].inputs[0])
     return None
 
 

@@ -88,7 +88,7 @@ def _over_one(m: Match) -> Node | None:
     """Two quotients as one, where the sum above is one of those."""
     if _excess(m.A, m.P) is None:
         return None
-    above = getattr(f, m.WHOLE.op.name)(*(i.inputs[0] for i in m.WHOLE.inputs))
+    above: Node = getattr(f, m.WHOLE.op.name)(*(i.inputs[0] for i in m.WHOLE.inputs))
     return above / m.X
 
 
@@ -96,7 +96,7 @@ def _with_number_below(m: Match) -> Node | None:
     """The choice over z/c, which is exact: so that it meets the rules of factors that above and below share."""
     if not has_exact_reciprocal(m.C):
         return None
-    form = next(i for n in (m.WHOLE, *m.WHOLE.inputs) for i in n.inputs if i.op.name == "where")
+    form: Node = next(i for n in (m.WHOLE, *m.WHOLE.inputs) for i in n.inputs if i.op.name == "where")
     return form / (m.Z * constant(1.0 / m.C.value, m.Z.dtype, m.Z.shape))
 
 
