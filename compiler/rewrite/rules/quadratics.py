@@ -89,7 +89,7 @@ def _over_one(m: Match) -> Node | None:
     if _excess(m.A, m.P) is None:
         return None
     above: Node = getattr(f, m.WHOLE.op.name)(*(i.inputs[0] for i in m.WHOLE.inputs))
-    return above / m.X
+    return f.div(above, m.X)
 
 
 def _with_number_below(m: Match) -> Node | None:
@@ -97,7 +97,7 @@ def _with_number_below(m: Match) -> Node | None:
     if not has_exact_reciprocal(m.C):
         return None
     form: Node = next(i for n in (m.WHOLE, *m.WHOLE.inputs) for i in n.inputs if i.op.name == "where")
-    return form / (m.Z * constant(1.0 / m.C.value, m.Z.dtype, m.Z.shape))
+    return f.div(form, m.Z * constant(1.0 / m.C.value, m.Z.dtype, m.Z.shape))
 
 
 ORDINARY: dict[str, Any] = {"excepted": lambda a: np.isinf(a) or is_tiny(a), "exceptions": "infinities, and numbers near the smallest"}
