@@ -117,9 +117,9 @@ def lowered(plan: Plan) -> tuple[list[PlannedStep], dict[str, Term]]:
 
 def _named(step: PlannedStep, name: str) -> PlannedStep:
     if isinstance(step, RowBlocks):
-        members = tuple(replace(m, step=replace(m.step, name=f"{name}.{number}")) for number, m in enumerate(step.members))
-        plain = tuple(replace(s, name=f"{name}.{number}") for number, s in enumerate(step.plain))
-        copies = tuple(replace(s, name=f"{name}.copy{number}") for number, s in enumerate(step.copies))
+        members = tuple(replace(m, step=replace(m.step, name=f"{name}_{number}")) for number, m in enumerate(step.members))
+        plain = tuple(replace(s, name=f"{name}_{number}") for number, s in enumerate(step.plain))
+        copies = tuple(replace(s, name=f"{name}_copy{number}") for number, s in enumerate(step.copies))
         return replace(step, name=name, members=members, plain=plain, copies=copies)
     return replace(step, name=name) if isinstance(step, Kernel | Product) else step
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from .common_llvm import counted, leave_if_long
+from .common_llvm import goes_on, leave_if_long
 from .driver import FAILED, MISS, Driver, InputLayout, field
 from .entry_spec import (
     ARRAY_TYPE,
@@ -337,7 +337,8 @@ class _LoopEmitter(_Emitter):
         builder.position_at_end(head)
         further = builder.icmp_signed("<", builder.load(step), count)
         if self.spec.until:
-            further = builder.and_(further, self.goes_on(builder.add(states, builder.mul(builder.and_(builder.load(step), turn), apart))))
+            here = builder.add(states, builder.mul(builder.and_(builder.load(step), turn), apart))
+            further = builder.and_(further, goes_on(builder, self.state[0].dtype, builder.inttoptr(here, POINTER), self.state[1]))
         builder.cbranch(further, body, done)
         builder.position_at_end(body)
         number = builder.load(step)
@@ -356,21 +357,6 @@ class _LoopEmitter(_Emitter):
         builder.position_at_end(done)
         builder.ret(self.result(self.spec.result))
         self.leave()
-
-    def goes_on(self, state: Value) -> Value:
-        """Whether the last element of any row of a dense state is not 0."""
-        builder, (node, lengths) = self.builder, self.state
-        kind = ir.DoubleType() if node.dtype.itemsize == 8 else ir.FloatType()
-        with builder.goto_entry_block():
-            place = builder.alloca(ir.IntType(1))
-        builder.store(ir.IntType(1)(0), place)
-        rows = reduce(builder.mul, lengths[:-1], LONG(1))
-        first = builder.inttoptr(state, kind.as_pointer())
-        with counted(builder, LONG(0), rows) as row:
-            last = builder.sub(builder.mul(builder.add(row, LONG(1)), lengths[-1]), LONG(1))
-            found = builder.fcmp_unordered("!=", builder.load(builder.gep(first, [last])), kind(0.0))
-            builder.store(builder.or_(builder.load(place), found), place)
-        return builder.load(place)
 
 
 def emit_call_entry(driver: Driver, graph: Graph, spec: EntrySpec, symbol: str) -> None:

@@ -1,17 +1,19 @@
 """What every emitter of LLVM IR uses: declarations, the words of arguments, loops, arithmetic of sizes and places."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 
-from .scalar_llvm import BYTE, INT64
+from .scalar_llvm import BYTE, INT64, register_type
 from .sizes import Size, SizeExpr, Symbol
 
-__all__ = ["POINTER", "SIGNATURE", "Value", "c_function", "counted", "index_arithmetic", "index_intrinsic", "internal", "leave_if_long",
-           "loop_hint", "size_arithmetic", "size_value", "slot"]
+__all__ = ["POINTER", "SIGNATURE", "Value", "c_function", "counted", "goes_on", "index_arithmetic", "index_intrinsic", "internal",
+           "leave_if_long", "loop_hint", "size_arithmetic", "size_value", "slot"]
 
 Value = Any  # llvmlite has no annotations
 POINTER = BYTE.as_pointer()
@@ -58,6 +60,21 @@ def counted(builder: Any, start: Value, stop: Value, step: int = 1) -> Iterator[
     index.add_incoming(builder.add(index, INT64(step)), builder.block)
     builder.branch(head)
     builder.position_at_end(after)
+
+
+def goes_on(builder: Any, dtype: np.dtype[Any], state: Value, lengths: Sequence[Value]) -> Value:
+    """Whether the last element of any row of a dense floating array is not 0."""
+    kind = register_type(dtype)
+    with builder.goto_entry_block():
+        place = builder.alloca(ir.IntType(1))
+    builder.store(ir.IntType(1)(0), place)
+    rows = reduce(builder.mul, lengths[:-1], INT64(1))
+    first = builder.bitcast(state, kind.as_pointer())
+    with counted(builder, INT64(0), rows) as row:
+        last = builder.sub(builder.mul(builder.add(row, INT64(1)), lengths[-1]), INT64(1))
+        found = builder.fcmp_unordered("!=", builder.load(builder.gep(first, [last])), kind(0.0))
+        builder.store(builder.or_(builder.load(place), found), place)
+    return builder.load(place)
 
 
 def size_value(builder: Any, size: Size, symbols: Mapping[str, Value], known: dict[Size, Value]) -> Value:

@@ -14,8 +14,9 @@ where they are free, so that the results have the same bits.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,17 @@ import numpy as np
 from llvmlite import ir
 
 from . import blas, native, special_functions
+from .assemble import planned
+from .bodies import once
 from .cache import elf
 from .common_llvm import size_value
+from .derivation import finish_body
 from .driver import FAILED, LONG, MISS, POINTER, VOID, Driver, InputLayout, drives
 from .emit_routines import emit_routine
 from .entry_spec import FIRST_DTYPE, ROUTINES, TABLE
 from .errors import LoweringError
-from .ir import Graph
+from .ir import Graph, Node
+from .jit_bodies import Body, require_sizes, run_bodies
 from .kernel import Compiled, Loaded, compile_kernels, load_object, lowering_of, symbol_of
 from .loopnest import Product, in_turn
 from .ops.rules import INT64
@@ -83,12 +88,15 @@ class Object:
     code: bytes
     symbol: str
     routines: tuple[str, ...]
+    bodies: tuple[Registered, ...] = ()
 
     def load(self) -> Functions:
         """The functions.
 
         Nothing checks the code: it must come from a place that only this user writes to.
         """
+        for body in self.bodies:
+            body()
         for symbol in elf.symbols(self.code)[1]:
             special_functions.provide(symbol)
         return Functions(load_object(self.code, self.symbol), self)
@@ -153,10 +161,15 @@ def _reloader(made: Object, symbol: str) -> Registered:
 _registered: dict[str, Functions] = {}  # for good: numba frees no code either
 
 
-class _JitDriver(Driver):
-    """A driver without Python: results lie in the caller's memory, temporaries come from malloc, and nothing holds a lock."""
+class JitDriver(Driver):
+    """A driver without Python: results lie in the caller's memory, temporaries come from malloc, and nothing holds a lock.
 
-    def __init__(self, *args: Any) -> None:
+    Attributes:
+        bodies: the functions of bodies that steps run.
+    """
+
+    def __init__(self, *args: Any, bodies: Mapping[Graph, Body]) -> None:
+        self.bodies = bodies
         self.owned: list[Value] = []  # places of memory that calls made
         self.stops: list[tuple[str, bool]] = []
         self.stopped: Value = None  # the place of what `run` returns where a step could not be done
@@ -219,6 +232,26 @@ class _JitDriver(Driver):
             self.builder.store(LONG(STOPPED + len(self.stops) - 1), self.status())
             self.builder.branch(self.raised)
 
+    def leave_with(self, status: Value, layout: Layout) -> None:
+        """Leave where a body's `run` did not do it, with a number of one of its steps that is one of this program's."""
+        first = len(self.stops)
+        self.stops += layout.stops
+        with self.only_if(self.builder.icmp_unsigned("!=", status, LONG(0))):
+            stopped = self.builder.icmp_unsigned(">=", status, LONG(STOPPED))
+            self.builder.store(self.builder.select(stopped, self.builder.add(status, LONG(first)), LONG(FAILED)), self.status())
+            self.builder.branch(self.raised)
+
+    def scratch(self, count: int, node: Node) -> Value:
+        """Memory for so many arrays like a node's."""
+        return self.memory(self.size(self.bytes_of(node) * count), self.raised)
+
+    def copy(self, to: Value, source: Value, bytes_: Value) -> None:
+        self.builder.call(self.external("memcpy", POINTER, POINTER, POINTER, LONG), [to, source, bytes_])
+
+    def dense_strides(self, node: Node) -> list[Value]:
+        """Byte strides of an array of a node's shape in C order."""
+        return self.strides(self.plan.buffers[node], range(node.ndim))
+
     def call(self, step: CallStep | CheckStep, number: int, heavy: Value) -> None:
         if isinstance(step, CheckStep):
             if step.indices.dtype != INT64:
@@ -228,7 +261,7 @@ class _JitDriver(Driver):
             return
         node, name = step.node, self.plan.buffers[step.node]
         routine = emit_routine(self.module, node, f"{self.symbol}.routine{number}", self.plan.graph.short_sizes)
-        if routine is None:
+        if routine is None and not node.op.runs:
             raise LoweringError(f"{node.op.name}{at(min(node.sites, default=None))} is a routine of Python's libraries")
         if name not in self.outputs:
             if node.ndim:
@@ -236,6 +269,9 @@ class _JitDriver(Driver):
             else:
                 data = self.builder.bitcast(self.variable(LONG), POINTER)
             self.dense(name, data)
+        if routine is None:
+            run_bodies(self, node, self.arrays[name][0])
+            return
         declined = self.builder.call(routine, [self.tensors(step, self.arrays[name][0])])
         self.stop_if(self.builder.icmp_signed("!=", declined, LONG(0)),
                      f"{node.op.name}{at(min(node.sites, default=None))}: the matrix is singular, not positive definite, not finite or too "
@@ -248,11 +284,13 @@ class _JitDriver(Driver):
 
 
 def inlinable(graph: Graph) -> bool:
-    """Whether a program is to become part of its callers' code: numbers in, numbers out, short, and without functions of SciPy's.
+    """Whether a program is to become part of its callers' code: numbers in, numbers out, short, without functions of SciPy's and bodies.
 
     Arithmetic on single numbers is strict, so it may be optimised once more; sums in loops are compiled once, that they keep their bits.
     """
     nodes = graph.nodes()
+    if any(node.op.runs for node in nodes):
+        return False
     spelled = {node.op.lowering.real for node in nodes if node.op.lowering is not None}
     return len(nodes) <= MOST_INLINED and all(node.ndim == 0 for node in nodes) and not any(s.startswith("special ") for s in spelled)
 
@@ -265,15 +303,25 @@ def compile_functions(plan: Plan, steps: Sequence[PlannedStep]) -> tuple[Functio
     """
     _require_driven(plan, steps)
     kernels = [k for k, _ in in_turn(steps)]
+    bodies = {body: once(body, "jit", partial(_compiled_body, body, step.node)) for step in steps if isinstance(step, CallStep)
+              for body in map(step.node.param, step.node.op.bodies)}
     symbol = symbol_of(f"jit{next(_numbers)}")
     made: list[Layout] = []
 
     def beside(module: Any, functions: Sequence[Any]) -> None:
-        made.append(_emit(module, plan, steps, functions, module.globals[symbol], symbol))
+        made.append(_emit(module, plan, steps, functions, module.globals[symbol], symbol, bodies))
 
     code = compile_kernels(kernels, symbol.removeprefix(symbol_of("")), beside=beside)
     routines = {k.routine for k in kernels if isinstance(k, Product)}
-    return Functions(code, Object(code.object_code(), symbol, tuple(sorted(routines)))), made[0]
+    kept = tuple(dict.fromkeys(registered for registered, _ in bodies.values()))
+    return Functions(code, Object(code.object_code(), symbol, tuple(sorted(routines)), kept)), made[0]
+
+
+def _compiled_body(body: Graph, node: Node) -> Body:
+    """The functions of a body of a node, by their names."""
+    require_sizes(body, node)
+    functions, layout = compile_functions(*planned(finish_body(body)))
+    return Registered(functions), layout
 
 
 def linkable_functions(plan: Plan, steps: Sequence[PlannedStep], generator: Any) -> tuple[Library, Layout, str]:
@@ -305,12 +353,17 @@ def linkable_functions(plan: Plan, steps: Sequence[PlannedStep], generator: Any)
 
 
 def _require_driven(plan: Plan, steps: Sequence[PlannedStep]) -> None:
+    for step in steps:
+        if isinstance(step, CallStep) and step.node.op.binds:
+            raise LoweringError(f"how many elements {step.node.op.name}{at(min(step.node.sites, default=None))} has, is known only when it "
+                                "has run")
     if not drives(plan, steps):
         raise LoweringError("some size or result is known to Python only")
 
 
-def _emit(module: Any, plan: Plan, steps: Sequence[PlannedStep], functions: Sequence[Any], entry: Any, symbol: str) -> Layout:
-    driver = _JitDriver(module, plan, steps, functions, entry, f"{symbol}.driver", lowering_of)
+def _emit(module: Any, plan: Plan, steps: Sequence[PlannedStep], functions: Sequence[Any], entry: Any, symbol: str,
+          bodies: Mapping[Graph, Body] | None = None) -> Layout:
+    driver = JitDriver(module, plan, steps, functions, entry, f"{symbol}.driver", lowering_of, bodies=bodies or {})
     given = ir.GlobalVariable(module, ir.ArrayType(LONG, len(SLOTS)), f"{symbol}.given")
     given.linkage, given.initializer = "internal", ir.Constant(given.value_type, [0] * len(SLOTS))
     words = LONG.as_pointer()

@@ -300,6 +300,6 @@ def test_the_plan_says_what_runs_in_blocks() -> None:
     assert lines[0] == ("0: k0(x0, x1_by_rows0, x2): s0 rows in blocks, t4, t8 in cache; "
                         "one after another where min(s1, s2) or min(s2, s5) is over 256")
     assert [line.split(":")[0].strip() for line in lines[1:5]] == [
-        "* k0.copy0(x1)", "* k0.0(x0, x1_by_rows0)", "* k0.1(t4)", "* k0.2(t8, x2)"]
+        "* k0_copy0(x1)", "* k0_0(x0, x1_by_rows0)", "* k0_1(t4)", "* k0_2(t8, x2)"]
     assert "in blocks of s0 rows" in program.source()
     assert evaluate(blocks_of(program)[0].parts, {"s0": 512, "s1": 64, "s2": 512, "s5": 64}) == 8

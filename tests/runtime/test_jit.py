@@ -10,6 +10,7 @@ import pytest
 from numba import njit, prange
 from numba.core.errors import TypingError
 
+import chainrule as cr
 from chainrule import grad
 
 RNG = np.random.default_rng(7)
@@ -167,6 +168,18 @@ def _several(x):
     return x * 2, (np.sum(x), x > 1)
 
 
+def _recurrence(w, h, xs):
+    last, kept = cr.scan(lambda h, x: (np.tanh(w @ h + x), h), h, xs)
+    return np.sum(kept**2) + np.sum(last)
+
+
+def _loops_in_branches(x, y):
+    def root(x, y):
+        return cr.checkpoint(lambda x: np.exp(np.sin(x)))(x) * cr.scan(lambda c, _: (c * 0.5 + x, None), y, length=3)[0]
+
+    return np.sum(cr.cond(np.sum(x) > 0, root, lambda x, y: x + 2 * y, (x, y)))
+
+
 X2 = RNG.standard_normal((6, 8))
 CALLS = {
     "float32": (lambda x, a: np.sum(np.exp(x) * a), (X2.astype(np.float32), 0.5)),
@@ -178,6 +191,9 @@ CALLS = {
     "an int and booleans": (_mixed, (X2, 3, X2 > 0)),
     "indices": (lambda x, i: np.sum(x[i]**2), (X2[0], np.array([1, 1, 5]))),
     "a small system": (lambda A, b: np.sum(np.linalg.solve(A, b)**2), (np.eye(6) * 5 + X2[:, :6], X2[:, 0])),
+    "a recurrence": (_recurrence, (X2[:, :6].T, X2[:, 0], X2.T[::-1])),
+    "a branch with a loop": (_loops_in_branches, (np.ones(3), X2[0, :3])),
+    "the other branch": (_loops_in_branches, (-np.ones(3), X2[0, :3])),
     "taken apart": (lambda p: p[0] * sum(p), (np.ones(3),)),
 }
 
@@ -200,6 +216,13 @@ def test_results_are_structures_of_arrays_and_numbers():
         grad(lambda x: {"x": x}).jit.value(1.0)
     with pytest.raises(TypingError, match="an array of shape"):
         grad(lambda x: x * 2).jit.grad(np.ones(2))
+
+
+def test_loops_of_unknown_length_have_values():
+    root = grad(lambda x: cr.while_loop(lambda s: np.abs(s * s - x) > 1e-12, lambda s: 0.5 * (s + x / s), x))
+    assert root.jit.value(2.0) == root(2.0)
+    with pytest.raises(TypingError, match=r"how many elements while_states \(at test_jit\.py:\d+\) has, is known only when it has run"):
+        root.jit.grad(2.0)
 
 
 def test_defaults_keywords_and_numbers_that_a_trace_needs():
@@ -290,6 +313,7 @@ def test_many_threads_at_once():
 
 def test_functions_that_call_it_can_be_cached(tmp_path):
     (tmp_path / "cached.py").write_text(textwrap.dedent("""
+        import chainrule as cr
         import numpy as np
         from numba import njit
         from chainrule import grad
@@ -302,15 +326,20 @@ def test_functions_that_call_it_can_be_cached(tmp_path):
         def norm(x, m):
             return np.sum((m @ x)**2)
 
-        pair, array = product.jit.grad, norm.jit.grad
+        @grad
+        def chain(x, m):
+            return np.sum(cr.scan(lambda c, row: (np.tanh(c * row), None), x, m)[0])
+
+        pair, array, loop = product.jit.grad, norm.jit.grad, chain.jit.grad
 
         @njit(cache=True)
         def run(x, m):
-            return pair(0.5, 2.0), array(x, m)
+            return pair(0.5, 2.0), array(x, m), loop(x, m)
 
         m = np.random.default_rng(0).standard_normal((300, 300))
         result = run(m[0], m)
         assert np.array_equal(result[1][0], norm.grad(m[0], m)[0])
+        assert np.array_equal(result[2][0], chain.grad(m[0], m)[0])
         assert result[0] == product.grad(0.5, 2.0)
         print(sum(run.stats.cache_hits.values()))
     """))
