@@ -15,16 +15,16 @@ short. Small products run as loops.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 from llvmlite import ir
 
 from .common_llvm import POINTER, SIGNATURE, Value, c_function, counted, internal, size_value, slot
-from .loopnest import Kernel, Product
+from .loopnest import Product
 from .micro_kernel import multiply, walked
 from .packing import ArgumentLayout
 from .scalar_llvm import BOOL, BYTE, INT64, register_type
@@ -40,17 +40,15 @@ CACHED = 1 << 21  # bytes of a right operand that is read from a cache again and
 WIDE, FEW = 64, 4  # columns and rows from which on tiles of `multiply` are whole enough
 
 
-def emit_product(module: Any, product: Product, symbol: str, kernel: Callable[[Kernel, str], Any]) -> Any:
+def emit_product(module: Any, product: Product, symbol: str) -> Any:
     """Add a product to an LLVM module.
 
     Args:
-        symbol: the name of the function, not taken in `module`; its loops are named after it.
-        kernel: gives the function of a kernel, under a symbol.
+        symbol: the name of the function, not taken in `module`.
 
     Returns:
         the internal function `void(i64 start, i64 stop, i64* arguments)`, [start, stop) being a range of `product.parts`.
     """
-    loops = kernel(product.loops, f"{symbol}.loops")
     function = internal(module, SIGNATURE, symbol)
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     start, stop, arguments = function.args
@@ -71,7 +69,7 @@ def emit_product(module: Any, product: Product, symbol: str, kernel: Callable[[K
     number = register_type(product.buffers[-1].dtype)
     builder.call(_core(module, number, tuple(map(len, product.groups))), [
         start, stop, size(product.parts), slot(builder, arguments, layout.length), ir.Constant(number, product.scale),
-        BOOL(0 if product.accumulate else 1), loops, arguments, *values])
+        BOOL(0 if product.accumulate else 1), *values])
     builder.ret_void()
     return function
 
@@ -116,14 +114,15 @@ class _Emitter:
         ends = [*accumulate(lengths, initial=0)]
         self.groups = ["".join(labels[first:last]) for first, last in pairwise(ends)]
         side = [POINTER, *[INT64] * len(labels)]
-        kinds = [INT64, INT64, INT64, INT64, number, BOOL, SIGNATURE.as_pointer(), INT64.as_pointer(), *[INT64] * len(labels), *side * 3]
+        kinds = [INT64, INT64, INT64, INT64, number, BOOL, *[INT64] * len(labels), *side * 3]
         self.function = internal(module, ir.FunctionType(ir.VoidType(), kinds), symbol)
         # without the first its loops over a stack are there once for each layout: forty times the code
         self.function.attributes.update({"optsize", "noinline"})
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.by_loops = self.function.append_basic_block("loops")
         self.item = INT64(4 if number == ir.FloatType() else 8)
-        _, _, self.parts, self.routine, self.scale, self.fresh, self.loops, self.arguments, *values = self.function.args
+        _, _, self.parts, self.routine, self.scale, self.fresh, *values = self.function.args
+        self.values = values
         given = iter(values)
         self.extents = {label: next(given) for label in labels}
         self.out, self.left, self.right = (_Tensor(next(given), {label: next(given) for label in labels}) for _ in range(3))
@@ -255,9 +254,58 @@ class _Emitter:
 
         builder.position_at_end(self.by_loops)
         with builder.if_then(self.is_(self.function.args[0], "==", INT64(0))):  # all at once, by whoever has the first part
-            builder.call(self.loops, [INT64(0), INT64(1), self.arguments])
+            builder.call(self.small(), [self.scale, self.fresh, *self.values])
         builder.ret_void()
         return self.function
+
+    def small(self) -> Any:
+        """The function that computes all of it as `Product.loops` does, with the same bits: in place of a body for each product."""
+        kinds = [value.type for value in (self.scale, self.fresh, *self.values)]
+        function = internal(self.module, ir.FunctionType(ir.VoidType(), kinds), f"{self.function.name}.small")
+        function.attributes.add("noinline")
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        scale, fresh, *values = function.args
+        given = iter(values)
+        stack, rows, inner, columns = self.groups
+        extents = {label: next(given) for label in stack + rows + inner + columns}
+        sides = []
+        for _ in range(3):
+            pointer = next(given)
+            pointer.add_attribute("noalias")
+            sides.append(_Tensor(pointer, {label: next(given) for label in extents}))
+        last, numbers = columns[-1], self.number.as_pointer()
+
+        def along(nest: ExitStack, labels: str, tensors: list[_Tensor]) -> list[_Tensor]:
+            """The tensors at each step of loops over labels."""
+            for label in labels:
+                index = nest.enter_context(counted(builder, INT64(0), extents[label]))
+                tensors = [replace(x, pointer=builder.gep(x.pointer, [builder.mul(index, x.strides[label])])) for x in tensors]
+            return tensors
+
+        def loops(out: _Tensor, left: _Tensor, right: _Tensor) -> None:
+            with ExitStack() as outside:
+                out, left, right = along(outside, stack + rows, [out, left, right])
+                with builder.if_then(fresh), ExitStack() as nest:
+                    target, = along(nest, columns, [out])
+                    builder.store(ir.Constant(self.number, 0.0), builder.bitcast(target.pointer, numbers))
+                with ExitStack() as nest:
+                    left, right = along(nest, inner, [left, right])
+                    factor = builder.fmul(builder.load(builder.bitcast(left.pointer, numbers)), scale)
+                    out, right = along(nest, columns, [out, right])
+                    value = builder.fmul(factor, builder.load(builder.bitcast(right.pointer, numbers)))
+                    place = builder.bitcast(out.pointer, numbers)
+                    builder.store(builder.fadd(builder.load(place), value), place)
+
+        out, left, right = sides
+        dense = [replace(x, strides={**x.strides, last: self.item}) for x in (out, right)]
+        found = [builder.icmp_signed("==", x.strides[last], self.item) for x in (out, right)]
+        with builder.if_else(builder.and_(*found)) as (along_memory, otherwise):
+            with along_memory:
+                loops(dense[0], left, dense[1])
+            with otherwise:
+                loops(out, left, right)
+        builder.ret_void()
+        return function
 
     def release(self, *operands: _Operand) -> None:
         for operand in operands:

@@ -54,7 +54,7 @@ class SharedCode:
         if isinstance(step, Kernel):
             return self._kernel(step, symbol)
         if isinstance(step, Product):
-            return emit_product(self._module, step, symbol, self.function)
+            return emit_product(self._module, step, symbol)
         return emit_row_blocks(self._module, step, symbol, self.function)
 
     def _kernel(self, kernel: Kernel, symbol: str) -> Any:

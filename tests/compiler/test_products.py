@@ -18,6 +18,7 @@ from tracing import traced
 from chainrule.compiler import blas, interpret
 from chainrule.compiler.emit_product import SMALL
 from chainrule.compiler.ir import Graph, f, make
+from chainrule.compiler.kernel import Compiled
 from chainrule.compiler.loopnest import Product, RowBlocks
 from chainrule.compiler.pipeline import Request, build
 from chainrule.compiler.program import Program, compile_program
@@ -185,6 +186,22 @@ def test_small_products_are_loops(watched: Watched) -> None:
     assert watched.calls == []
     close(program.run_steps([large, large])[0], large @ large)
     assert len(watched.calls) == 1
+
+
+def test_small_products_add_in_the_order_of_their_loops_and_share_them() -> None:
+    program = program_of(lambda a, b: 0.3 * (a @ b) + b @ a, np.eye(9), np.eye(9))
+    a, b = RNG.normal(size=(2, 9, 9))
+    expected = np.zeros((9, 9))
+    for k in range(9):
+        expected += (0.3 * a[:, k])[:, None] * b[k]
+    for k in range(9):
+        expected += b[:, k][:, None] * a[k]
+    for x, y in ((a, b), (where(a, 2, 2), np.asfortranarray(b))):
+        np.testing.assert_array_equal(program.run_steps([x, y])[0], expected)
+    assert isinstance(program.code, Compiled)
+    defined = [line for line in program.code.llvm().splitlines() if line.startswith("define")]
+    assert len(program.code.kernels) == 2
+    assert sum(".small" in line for line in defined) == 1
 
 
 def test_without_a_library_loops_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
