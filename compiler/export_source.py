@@ -1,22 +1,23 @@
 """Programs as Python source that stands alone: kernels for numba, and the function that checks arguments and runs them.
 
-The kernels are `emit_source`'s, formatted as `ruff format` does it; steps that are no kernels are NumPy's. What a statement would be
-too long for is left to its line by `# fmt: skip`.
+The kernels are `emit_source`'s; steps that are no kernels are NumPy's, or run bodies (`export_bodies`).
 """
 from __future__ import annotations
 
 import ast
 import inspect
 import re
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from . import scalar_functions
+from .assemble import plainly_planned
+from .derivation import finish_body
 from .emit_source import emit_lines, emit_source, size_text
 from .errors import ArgumentError
-from .ir import Node
+from .export_bodies import run
+from .export_text import call, scalar_type, statement, tuple_text, unwrapped
+from .ir import Graph, Node
 from .kernel import lowering_of
 from .loopnest import Kernel, Product, Side
 from .provenance import at
@@ -24,34 +25,36 @@ from .schedule import CallStep, CheckStep, Plan
 from .scheduled import PlannedStep
 from .sizes import Size, bindings, symbols_of
 
-__all__ = ["Exported", "statement"]
+__all__ = ["Exported"]
 
-WIDTH = 88
-_STRING = re.compile(r"""'([^'"\\\\]*)'""")
+COMPILED = {"permute", "slice", "expand"}  # views of NumPy's that numba has, too
 
 
 class Exported:
     """The source of several programs, which share kernels that are alike.
 
     Attributes:
-        kernels: the source of functions that numba compiles, by name.
+        functions: the source of kernels, and of the bodies of loops and branches, by name.
         helpers: the names of `scalar_functions` that they call.
     """
 
-    def __init__(self) -> None:
-        self.kernels: dict[str, str] = {}
+    def __init__(self, reserved: Collection[str]) -> None:
+        """Variables do not have the `reserved` names."""
+        self.reserved = reserved
+        self.functions: dict[str, str] = {}
         self._names: dict[str, str] = {}  # by source without a name
         self._called: set[str] = set()
 
     @property
     def helpers(self) -> list[str]:
         """The source of the helpers that kernels call, with the helpers that those call."""
-        return [inspect.getsource(getattr(scalar_functions, name)).replace("Scalar", "float") for name in scalar_functions.__all__
-                if name in self._called]
+        sources = [inspect.getsource(getattr(scalar_functions, name)).replace("Scalar", "float") for name in scalar_functions.__all__
+                   if name in self._called]
+        return ["".join(f"{unwrapped(line) if ' = ' in line else line}\n" for line in source.splitlines()) for source in sources]
 
     @property
     def uses_math(self) -> bool:
-        return any("math." in text for text in (*self.kernels.values(), *self.helpers))
+        return any("math." in text for text in (*self.functions.values(), *self.helpers))
 
     def body(self, plan: Plan, steps: Sequence[PlannedStep]) -> list[str]:
         """The statements of a function, whose arguments are arrays, up to what it returns.
@@ -59,33 +62,65 @@ class Exported:
         Raises:
             ArgumentError: a step has no source.
         """
-        lines = _demands(plan)
+        lines, _ = self._steps(plan, steps, False)
+        lines = [*_demands(plan), *lines]
+        return [*_sizes(plan, "\n".join(lines)), *lines]
+
+    def _steps(self, plan: Plan, steps: Sequence[PlannedStep], inside: bool) -> tuple[list[str], bool]:
+        """The statements of steps, and whether numba compiles all of them; `inside` of functions that it should, products are loops."""
+        lines: list[str] = []
+        compiled = True
         made = {plan.buffers[node] for node in plan.graph.inputs}
         nodes = {name: node for node, name in plan.buffers.items()}
+        shapes = {name: node.shape for name, node in nodes.items()}
         for step in steps:
             if isinstance(step, CallStep):
                 name = plan.buffers[step.node]
-                lines += statement(1, f"{name} = {_call(step.node, plan)}")
+                if step.node.op.runs:
+                    text, itself = run(self, step.node, [_operand(x, plan) for x in step.node.inputs])
+                else:
+                    text, itself = _call(step.node, plan), step.node.op.name in COMPILED
+                compiled = compiled and itself
+                lines += statement(1, f"{name} = {text}")
                 lines += [f"    {step.node.param(parameter)} = {name}.shape[0]" for parameter in step.node.op.binds]
                 made.add(name)
                 continue
             if isinstance(step, CheckStep):
+                compiled = False
                 lines += statement(1, f"_check_index({plan.buffers[step.indices]}, {size_text(step.size)}, {step.axis})")
                 continue
             assert isinstance(step, Kernel | Product)
             for buffer in step.buffers:
                 if buffer.name not in made:
                     shape, dtype = nodes[buffer.name].shape, nodes[buffer.name].dtype
-                    lines += statement(1, f"{buffer.name} = np.empty({_tuple(map(size_text, shape))}, np.{_scalar_type(dtype)})")
+                    lines += statement(1, f"{buffer.name} = np.empty({tuple_text(map(size_text, shape))}, np.{scalar_type(dtype)})")
                     made.add(buffer.name)
-            text = _product(step) if isinstance(step, Product) else None
-            if text is not None:
-                lines += statement(1, text)
+            product = _product(step, shapes) if isinstance(step, Product) and not inside else None
+            if product is not None:
+                lines += statement(1, product)
             else:
                 kernel = step.loops if isinstance(step, Product) else step
                 _require_known(kernel, plan)
                 lines += call(1, self._kernel(kernel), [*(b.name for b in kernel.buffers), *kernel.sizes])
-        return [*_sizes(plan, "\n".join(lines)), *lines]
+        return lines, compiled
+
+    def function(self, body: Graph, further: Sequence[str]) -> tuple[str, bool]:
+        """The name of the function of a body, which takes `further` sizes behind its inputs; and whether numba compiles it."""
+        plan, steps = plainly_planned(finish_body(body), self.reserved)
+        lines, compiled = self._steps(plan, steps, True)
+        (output,) = plan.graph.outputs
+        lines += statement(1, f"return {plan.buffers[output]}")
+        lines = [*_sizes(plan, "\n".join(lines)), *lines]
+        return self.add("body", [*(plan.buffers[x] for x in plan.graph.inputs), *further], lines, compiled), compiled
+
+    def add(self, kind: str, parameters: Sequence[str], lines: Sequence[str], compiled: bool) -> str:
+        """The name of a function with these statements; one that is there already has it."""
+        key = "\n".join([kind, *parameters, *lines])
+        if key not in self._names:
+            name = self._names[key] = f"_{kind}_{sum(other.startswith(f'_{kind}_') for other in self.functions)}"
+            head = call(0, f"def {name}", parameters, ":")
+            self.functions[name] = "\n".join([*(["@_compiled"] if compiled else []), *head, *lines]) + "\n"
+        return self._names[key]
 
     def _kernel(self, kernel: Kernel) -> str:
         """The name of the function of a kernel."""
@@ -96,15 +131,21 @@ class Exported:
             if f"vm.{name}(" in body:
                 body = body.replace(f"vm.{name}(", f"{name}(")
                 self._called.add(name)
-        key = f"{parameters}\n{body}"
-        if key not in self._names:
-            name = self._names[key] = f"_kernel_{len(self._names)}"
-            lines = call(0, f"def {name}", parameters.split(", "), ":")
-            for line in body.splitlines():
-                text = line.lstrip()
-                lines += statement((len(line) - len(text)) // 4, text)
-            self.kernels[name] = "\n".join(lines) + "\n"
-        return self._names[key]
+        lines = []
+        for line in _read_lines(body.splitlines()):
+            text = line.lstrip()
+            lines += statement((len(line) - len(text)) // 4, text)
+        return self.add("kernel", parameters.split(", "), lines, True)
+
+
+def _read_lines(lines: list[str]) -> list[str]:
+    """The same without variables that nothing reads."""
+    while True:
+        counts = Counter(re.findall(r"\b[A-Za-z_]\w*", "\n".join(lines)))
+        kept = [line for line in lines if not ((found := re.match(r"\s*(v\w*) = ", line)) and counts[found[1]] == 1)]
+        if len(kept) == len(lines):
+            return lines
+        lines = kept
 
 
 def _require_known(kernel: Kernel, plan: Plan) -> None:
@@ -114,31 +155,6 @@ def _require_known(kernel: Kernel, plan: Plan) -> None:
         if found:
             site = min((site for name in names for site in plan.origins.get(name, ())), default=None)
             raise ArgumentError(f"special.{found[1]}{at(site)} cannot be exported: numba does not have it")
-
-
-def statement(depth: int, text: str) -> list[str]:
-    """A statement, or the head of a compound one, as it is formatted."""
-    head = text.endswith(":")
-    (parsed,) = ast.parse(f"{text} pass" if head else text).body
-    if isinstance(parsed, ast.Assign) and isinstance(parsed.value, ast.Tuple) and isinstance(parsed.targets[0], ast.Tuple):
-        sides = parsed.targets[0], parsed.value
-        text = " = ".join(", ".join(map(ast.unparse, side.elts)) for side in sides)  # without parentheses
-    else:
-        text = ast.unparse(parsed)
-    if head:
-        text = text.removesuffix("pass").rstrip()
-    text = _STRING.sub(r'"\1"', text)
-    line = "    " * depth + text
-    return [line if len(line) <= WIDTH else f"{line}  # fmt: skip"]
-
-
-def call(depth: int, name: str, arguments: Sequence[str], end: str = "") -> list[str]:
-    """A call, or the head of a definition; in several lines where it is long."""
-    indent = "    " * depth
-    line = f"{indent}{name}({', '.join(arguments)}){end}"
-    if len(line) <= WIDTH:
-        return [line]
-    return [f"{indent}{name}(", *(f"{indent}    {argument}," for argument in arguments), f"{indent}){end}"]
 
 
 def _sizes(plan: Plan, following: str) -> list[str]:
@@ -194,36 +210,46 @@ def _said(size: Size, plan: Plan) -> str:
     return text
 
 
-def _tuple(items: Any) -> str:
-    listed = list(items)
-    return f"({', '.join(listed)}{',' if len(listed) == 1 else ''})"
-
-
-def _scalar_type(dtype: np.dtype[Any]) -> str:
-    return "bool_" if dtype.kind == "b" else dtype.name
-
-
-def _product(product: Product) -> str | None:
+def _product(product: Product, shapes: Mapping[str, tuple[Size, ...]]) -> str | None:
     """A product of matrices as NumPy writes it; None where it is more than that."""
     stack, rows, summed, columns = product.groups
-    out, left, right = product.out, product.left, product.right
-    if stack or max(len(rows), len(columns)) > 1 or len(summed) != 1 or not all(map(_whole, (out, left, right))):
+    out = product.out
+    if stack or max(len(rows), len(columns)) > 1 or len(summed) != 1 or out.labels != (*rows, *columns):
         return None
-    if out.labels != (*rows, *columns):
+    if _part(out, shapes, product) != out.buffer:
         return None
     sides = []
-    for side, wanted in ((left, (*rows, *summed)), (right, (*summed, *columns))):
-        if side.labels not in (wanted, wanted[::-1]):
+    for side, wanted in ((product.left, (*rows, *summed)), (product.right, (*summed, *columns))):
+        text = _part(side, shapes, product)
+        if side.labels not in (wanted, wanted[::-1]) or text is None:
             return None
-        sides.append(side.buffer if side.labels == wanted else f"{side.buffer}.T")
+        sides.append(text if side.labels == wanted else f"{text}.T")
     text = " @ ".join(sides)
     if product.scale != 1.0:
         text = f"{product.scale!r} * ({text})"
     return f"{out.buffer}[...] {'+=' if product.accumulate else '='} {text}"
 
 
-def _whole(side: Side) -> bool:
-    return all(start == 0 and step == 1 for start, step in zip(side.start, side.steps, strict=True)) and "" not in side.labels
+def _part(side: Side, shapes: Mapping[str, tuple[Size, ...]], product: Product) -> str | None:
+    """What of a buffer is an operand; None where that is no slice."""
+    if "" in side.labels or any(step != 1 for step in side.steps):
+        return None
+    extents = dict(product.extents)
+    lengths = [extents[label] for label in side.labels]
+    if all(start == 0 for start in side.start) and tuple(lengths) == shapes[side.buffer]:
+        return side.buffer
+    return f"{side.buffer}[{', '.join(_slice(start, start + n) for start, n in zip(side.start, lengths, strict=True))}]"
+
+
+def _slice(start: Size, stop: Size, step: int = 1) -> str:
+    """A slice, formatted."""
+    texts = [size_text(start), size_text(stop), *([str(step)] if step != 1 else [])]
+    return (":" if all(text.isidentifier() or text.isdecimal() for text in texts) else " : ").join(texts)
+
+
+def _operand(x: Node, plan: Plan) -> str:
+    """An operand of a body, as an array."""
+    return plan.buffers.get(x) or f"np.full({tuple_text(map(size_text, x.shape))}, {x.value!r}, np.{scalar_type(x.dtype)})"
 
 
 def _call(node: Node, plan: Plan) -> str:
@@ -247,19 +273,18 @@ def _sliced(node: Node, x: str) -> str:
     for start, step, size in zip(node.param("start"), node.param("step"), node.param("shape"), strict=True):
         if not isinstance(step, int) or step < 1:
             return ""
-        first, length = size_text(start), size_text(size)
-        parts.append(f"{first} : {first} + {length}" if step == 1 else f"{first} : {first} + {step} * ({length}) : {step}")
+        parts.append(_slice(start, start + step * size, step))
     return f"{x}[{', '.join(parts)}]"
 
 
 def _expanded(node: Node, x: str) -> str:
     axes = node.param("axes")
     kept = ", ".join(":" if k in axes else "None" for k in range(node.ndim))
-    return f"np.broadcast_to({x}[{kept or '()'}], {_tuple(map(size_text, node.shape))})"
+    return f"np.broadcast_to({x}[{kept or '()'}], {tuple_text(map(size_text, node.shape))})"
 
 
 _VIEWS = {
-    "reshape": lambda node, x: f"np.reshape({x}, {_tuple(map(size_text, node.shape))})",
+    "reshape": lambda node, x: f"np.reshape({x}, {tuple_text(map(size_text, node.shape))})",
     "permute": lambda node, x: f"np.transpose({x}, {node.param('order')})",
     "flip": lambda node, x: f"np.flip({x}, {node.param('axes')})",
     "slice": _sliced,

@@ -78,11 +78,11 @@ def groups(left: str, right: str, out: str) -> tuple[str, str, str, str, bool]:
 
 def place_of(side: Side, at: Mapping[str, IndexExpr] | None = None) -> tuple[IndexExpr, ...]:
     """Where a side is at the current iteration, or at these indices of its labels."""
-    return tuple(plus(times(Index(f"i{label}") if at is None else at[label], by), start) if label else start
+    return tuple(plus(times(Index(f"i_{label}") if at is None else at[label], by), start) if label else start
                  for start, label, by in zip(side.start, side.labels, side.steps, strict=True))
 
 
-def _nest(labels: str, extents: Mapping[str, Size], body: tuple[Statement, ...], prefix: str = "i") -> tuple[Statement, ...]:
+def _nest(labels: str, extents: Mapping[str, Size], body: tuple[Statement, ...], prefix: str = "i_") -> tuple[Statement, ...]:
     for label in reversed(labels):
         body = (Loop(f"{prefix}{label}", extents[label], body),)
     return body
@@ -103,5 +103,5 @@ def _loops(out: Side, left: Side, right: Side, outside: str, columns: str, exten
 
 def _fill(out: Side, extents: Mapping[str, Size], dtype: np.dtype[Any]) -> tuple[Statement, ...]:
     """Zeros in the result."""
-    place = tuple(Index(f"z{label}") for label in out.labels)
-    return _nest("".join(out.labels), extents, (Store(out.buffer, place, Literal(0.0, dtype)),), "z")
+    place = tuple(Index(f"z_{label}") for label in out.labels)
+    return _nest("".join(out.labels), extents, (Store(out.buffer, place, Literal(0.0, dtype)),), "z_")

@@ -518,7 +518,8 @@ class GradFunction:
         """Write the function and its derivatives as a Python module that needs NumPy and numba only, for the arguments that came last.
 
         The module has `value`, `grad` and `value_and_grad`, or `value` and `jacobian` where the value is no number. Arguments that are
-        neither numbers nor arrays, and arrays that the function captured, are as they were.
+        neither numbers nor arrays, and arrays that the function captured, are as they were; of these, those of more than 1,000 elements
+        are in a file beside the module, with `.npz` instead of `.py`, which it loads.
 
         Args:
             path: of the module. A file that `export` did not write is left alone, unless `overwrite` is true.

@@ -16,6 +16,7 @@ from chainrule import grad
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal((6, 4))
 SQUARE = 3 * np.eye(4) + X[:4]
+TABLE = RNG.standard_normal(2000)
 WEIGHTS = np.array([1.0, 0.1, -2.0])
 
 
@@ -47,6 +48,10 @@ FUNCTIONS = {
     "a captured array": (lambda x: np.sum(np.minimum(x * WEIGHTS, 1.0)), (np.arange(1.0, 4.0),)),
     "several outputs": (lambda x: {"a": x * 2, "b": (np.sum(x), x > 1)}, (X[0],)),
     "names in use": (lambda s0, np_, value, sigmoid: np.sum(1 / (1 + np.exp(-s0 * value * sigmoid))) * np_, (X[0], 2.0, X[1], X[2])),
+    "a loop": (lambda x, p: np.sum(cr.scan(lambda c, r: (c * p + r, c), x[0], x, length=6)[1]), (RNG.standard_normal(6), 0.5)),
+    "a loop with a system": (lambda a, b: np.sum(cr.scan(lambda c, _: (np.linalg.solve(a, c), None), b, length=3)[0]), (SQUARE, X[0])),
+    "a loop of unknown length": (lambda x: cr.while_loop(lambda s: np.abs(s * s - x) > 1e-9, lambda s: 0.5 * (s + x / s), x), (2.0,)),
+    "a checkpoint": (lambda x: np.sum(cr.checkpoint(np.sin)(x)), (X[0],)),
     "a default": (lambda x, p=2.0: np.sum(x) * p, (X[0],)),
 }
 
@@ -134,18 +139,34 @@ def test_the_module_needs_no_chainrule_and_is_always_the_same(tmp_path):
     assert "#     @grad(wrt=" in text
 
 
-def test_what_cannot_be_exported_says_why(tmp_path):
-    @grad
-    def looped(x):
-        return cr.scan(lambda c, _: (c * 0.5 + x, c), x, length=5)[0]
+def recurrence(w, h, xs):
+    last, kept = cr.scan(lambda h, x: (np.tanh(w @ h + x), h), h, xs)
+    return np.sum(kept**2) + np.sum(last) + cr.cond(np.sum(h) > 0, np.sum, lambda h: np.sum(h * TABLE[:4]), (h,))
 
-    with pytest.raises(cr.ArgumentError, match=r"scan \(at test_export\.py:\d+\) cannot be exported"):
-        looped.export(tmp_path / "looped.py")
-    table = np.ones(2000)
-    large = grad(lambda x: np.sum(x * table))
-    large(table)
-    with pytest.raises(cr.ArgumentError, match="captured array table has 2,000 elements"):
-        large.export(tmp_path / "large.py")
+
+def test_loops_and_branches_are_compiled_and_large_captured_arrays_lie_beside(tmp_path):
+    decorated = grad(recurrence)
+    arguments = SQUARE.T / 9, np.zeros(4), X
+    expected = decorated.value_and_grad(*arguments)
+    path = decorated.export(tmp_path / "recurrent.py")
+    assert np.array_equal(np.load(tmp_path / "recurrent.npz")["_captured_0"], TABLE)
+    spec = importlib.util.spec_from_file_location("recurrent", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for made, wanted in zip(leaves(module.value_and_grad(*arguments)), leaves(expected), strict=True):
+        np.testing.assert_allclose(made, wanted, rtol=1e-12)
+    assert any(name.startswith("_scan") and made.signatures for name, made in vars(module).items())
+    decorated.export(path)
+    path.unlink()
+    with pytest.raises(cr.ArgumentError, match=r"recurrent\.npz exists and was not written by export"):
+        decorated.export(path)
+
+
+def test_what_cannot_be_exported_says_why(tmp_path):
+    special = grad(lambda x: np.sum(cr.special.polygamma(3, x)))
+    special(np.ones(2))
+    with pytest.raises(cr.ArgumentError, match=r"polygamma.* cannot be exported"):
+        special.export(tmp_path / "special.py")
 
 
 def test_files_of_others_are_left_alone(tmp_path):
