@@ -5,11 +5,11 @@ cancel, although arguments are exact. Where a polynomial of arguments is homogen
 of a quantity with a unit are) and nothing proves that its terms have one sign, the errors of its products and sums are computed
 exactly, carried to first order, and added: the result is as good as one of twice the digits, rounded.
 
-Squares and higher powers of an argument, or of the quotient of two, are corrected beside a number or another power as well:
-1 - x**2, (a/b)**2 - 1, x**3 - x; and so are they in log1p(-x**2). Other polynomials are left, since their terms cancel at single
-points only. What is rounded before (functions, other quotients) is as well: its error is larger. Sources: Dekker 1971; Kahan's
-difference of products; Ogita, Rump & Oishi, "Accurate sum and dot product", 2005; Langlois, "Automatic linear correction of rounding
-errors", 2001.
+Squares and higher powers of an argument, or of the quotient of two, are corrected beside a number or another power as well where
+the sum is 0 somewhere: 1 - x**2, (a/b)**2 - 1, x**3 - x; and so are they in log1p(-x**2). Other polynomials are left, since their
+terms cancel at single points only. What is rounded before (functions, other quotients) is as well: its error is larger. Sources:
+Dekker 1971; Kahan's difference of products; Ogita, Rump & Oishi, "Accurate sum and dot product", 2005; Langlois, "Automatic linear
+correction of rounding errors", 2001.
 """
 from __future__ import annotations
 
@@ -146,32 +146,44 @@ def _sum(left: Node | None, right: Node | None) -> Node | None:
 
 
 # ------------------------------------------------------------------------------------------------ powers beside numbers
+Power = tuple[Node, int, float]  # of a node, its degree and coefficient
+
+
 def is_power_and_number(node: Node) -> bool:
-    """The sum or difference of a power and a number, or of two powers of the same; or log1p(-power)."""
+    """The sum or difference of a power and a number, or of two powers of the same, that is 0 somewhere; or log1p(-power)."""
     if node.op.name == "log1p":
-        return node.inputs[0].op.name == "neg" and _base(node.inputs[0].inputs[0]) is not None
-    if node.op.name not in SUMS:
+        inner = node.inputs[0]
+        found = _power(inner.inputs[0]) if inner.op.name == "neg" else None
+        return found is not None and found[1] >= 2
+    left, right = (_power(i) for i in node.inputs) if node.op.name in SUMS else (None, None)
+    if left is None or right is None or max(left[1], right[1]) < 2 or (left[0] is not right[0] and left[1] and right[1]):
         return False
-    number, power = node.inputs if node.inputs[0].op.name == "const" else node.inputs[::-1]
-    if number.op.name == "const":
-        return 0 < abs(float(number.value)) < 2.0**100 and _base(power) is not None
-    base = _base(power, False)
-    return base is not None and base is _base(number, False) and (_base(power) or _base(number)) is not None
+    opposite = (left[2] * right[2] > 0) == (node.op.name == "sub")
+    return (opposite or (left[1] - right[1]) % 2 == 1) and not _is_series(*sorted((left, right), key=lambda p: p[1]))
 
 
-def _base(power: Node, highest: bool = True, depth: int = 4) -> Node | None:
-    """What is raised to a power of two or more; where not `highest`, it may be that itself."""
-    quotient = power.op.name in ("div", "reciprocal") and all(i.op.name == "const" or is_given(i) for i in power.inputs)
-    if not highest and (quotient or is_given(power)):
-        return power
-    if depth == 0:
+def _is_series(number: Power, power: Power) -> bool:
+    """A power of what is small, as in series, beside a larger number."""
+    base, degree, coefficient = power
+    if number[1] or base.op.name != "where" or base.inputs[0].op.name != "lt":
+        return False
+    size, limit = base.inputs[0].inputs
+    small = size.op.name == "abs" and size.inputs[0] is base.inputs[1] and limit.op.name == "const" and limit.value <= 1
+    return small and base.inputs[2].op.name == "const" and abs(base.inputs[2].value) <= limit.value and (
+        abs(coefficient) * float(limit.value)**degree <= 0.5 * abs(number[2]))
+
+
+def _power(node: Node, depth: int = 4) -> Power | None:
+    """A multiple of a power; a number is one of degree 0."""
+    if node.op.name == "const":
+        value = float(node.value)
+        return (node, 0, value) if 0 < abs(value) < 2.0**100 else None
+    quotient = node.op.name in ("div", "reciprocal") and all(i.op.name == "const" or is_given(i) for i in node.inputs)
+    if quotient or is_given(node):
+        return node, 1, 1.0
+    if node.op.name not in ("square", "mul") or not depth:
         return None
-    if power.op.name == "square":
-        return _base(power.inputs[0], False, depth - 1)
-    if power.op.name != "mul":
+    left, right = _power(node.inputs[0], depth - 1), _power(node.inputs[-1], depth - 1)
+    if left is None or right is None or (left[0] is not right[0] and left[1] and right[1]):
         return None
-    left, right = sorted(power.inputs, key=lambda i: i.op.name == "const")
-    if right.op.name == "const":
-        return _base(left, highest, depth - 1)
-    found = _base(left, False, depth - 1)
-    return found if found is not None and found is _base(right, False, depth - 1) else None
+    return left[0] if left[1] else right[0], left[1] + right[1], left[2] * right[2]

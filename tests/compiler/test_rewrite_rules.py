@@ -104,7 +104,7 @@ DIFFERENCES_OF_NUMBERS: dict[str, Callable[[Node], Node]] = {
     "square_and_number": lambda x: f.square(x) - 4.0, "number_and_square": lambda x: 4.0 - f.square(x)}
 FORMS: dict[str, Callable[[Match], Node]] = {
     **{f"{function}_of_{name}": lambda m, made=made, of=of: of(made(m.X)) for name, made in DIFFERENCES_OF_NUMBERS.items()
-       for function, of in (("root", f.sqrt), ("reciprocal_root", f.rsqrt), ("log", f.log), ("power", lambda n: f.pow(n, 1.5)))},
+       for function, of in (("root", f.sqrt), ("reciprocal_root", f.rsqrt), ("log", f.log))},
     **{f"square_and_number_over_{name}": lambda m, below=below: (f.square(m.X) - 4.0) / below(m.X)
        for name, below in (("sum", lambda x: x + 2.0), ("difference", lambda x: x - 2.0))},
     **{f"number_and_square_over_{name}": lambda m, below=below: (4.0 - f.square(m.X)) / below(m.X)
@@ -135,7 +135,6 @@ FORMS: dict[str, Callable[[Match], Node]] = {
         m, sign, pick, number, root)
        for order, root in (("", f.hypot), ("_2", lambda x, y: f.hypot(y, x))) for multiple, number in (("", 1.0), ("_multiple", 2.0))
        for name, sign, pick in (("lesser", f.sub, f.minimum), ("greater", f.add, f.maximum))},
-    "power_of_squares": lambda m: f.pow(f.square(m.A) - f.square(m.B), 1.5),
     **{f"vanishes_with_sech_polynomial{name}": lambda m, fourth=fourth: (
         1.0 - 4.0 / f.square(f.tanh(m.X))) + 3.0 / fourth(f.tanh(m.X))
        for name, fourth in (("", lambda t: f.square(t) * f.square(t)), ("_2", lambda t: f.square(f.square(t))),

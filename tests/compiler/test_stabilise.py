@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from exact_values import TOO_LARGE, derivative, ulps, value
+from scipy.special import erf, gammaln
 
 import chainrule as cr
 from chainrule.compiler import build
@@ -289,6 +290,10 @@ def test_a_deviation_of_equal_numbers_has_no_slope() -> None:
     (lambda a, x: np.log(np.sum(a * np.exp(x))), (np.array([1.0, 2.0]), np.array([np.inf, 1.0])), np.inf),
     (lambda a, x: np.log(a * np.exp(x) + 3), (2.0, np.inf), np.inf),
     (lambda a, x: a * np.exp(x) * np.exp(-2 * x) * np.exp(x + 1) / np.exp(a), (2.0, 800.0), 2 / np.e),
+    (lambda a, x: np.sqrt(1 - (a / x) ** 2), (1.0, np.nan), np.nan),
+    (lambda a, x: np.log(erf(a) - erf(x)), (np.nan, 0.5), np.nan),
+    (cr.grad(lambda a, x: (a**2 - x**2) ** 1.5).grad, (2.0, 2.0), (0.0, -0.0)),
+    (lambda a, x: (a - 1) * np.log(x) + (2.0 - 1) * np.log(1 - x) - (gammaln(a) + gammaln(2.0) - gammaln(a + 2.0)), (1e-20, 0.5), np.log(1e-20)),
 ])
 def test_stable_forms_keep_zeros_and_infinities(f: Any, arguments: Any, expected: float) -> None:
     np.testing.assert_allclose(cr.grad(f)(*arguments), expected, rtol=1e-12)

@@ -142,9 +142,9 @@ def log_erf_difference(a: Node, b: Node, factor: float = 1.0) -> Node:
     near = f.where(tail, f.where(above, b, f.neg(a)), 1.0)
     far = f.where(tail, f.where(above, a, f.neg(b)), 2.0)
     fall = (far - near) * (far + near)
-    counts = f.lt(fall, UNDERFLOWS)
-    rest = f.exp(f.neg(f.where(counts, fall, 0.0))) * f.erfcx(f.where(counts, far, 1.0))
-    in_tail = f.log(f.erfcx(near) - f.where(counts, rest, 0.0)) - f.square(near)
+    gone = f.ge(fall, UNDERFLOWS)
+    rest = f.exp(f.neg(f.where(gone, 0.0, fall))) * f.erfcx(f.where(gone, 1.0, far))
+    in_tail = f.log(f.erfcx(near) - f.where(gone, 0.0, rest)) - f.square(near)
     plain = f.or_(short, tail)
     across = f.log1p(-0.5 * (f.where(plain, 0.0, f.erfc(a)) + f.where(plain, 0.0, f.erfc(f.neg(b)))))
     return f.where(short, (f.log(d) + f.log(_mean(d, middle))) + (math.log(SLOPE * factor) - f.square(middle)),

@@ -28,16 +28,16 @@ def remainder(k: Node) -> Node:
     return series(f.reciprocal(f.square(k)), _REMAINDER) / k
 
 
-def _poisson_sum(k: Node, rate: Node) -> Node:
+def _poisson_sum(k: Node, rate: Node, above: Node) -> Node:
     """The sum k log(l) - l - log(k!) = -deviance(k, l) - log(2 pi k)/2 - remainder(k) for large k, and l no less than a
-    millionth of it.
+    millionth of it. `above` is k + 1 as it was written, of which k + 1 has no more than the first digits where it is small.
     """
     large = f.and_(f.and_(f.ge(k, LARGE), f.isfinite(k)), f.gt(rate, 2.0**-20 * k))
     few, mean = f.where(large, 1.0, k), f.where(large, 1.0, rate)
     few_log = few * f.log(f.where(f.and_(f.eq(few, 0.0), f.eq(mean, 0.0)), 1.0, mean))  # 0 log(0) is 0
     k, rate = f.where(large, k, LARGE), f.where(large, rate, LARGE)
     stable = -deviance(k, rate) - (0.5 * f.log(k) + (0.5 * math.log(2 * math.pi) + remainder(k)))
-    return f.where(large, stable, few_log - (mean + f.lgamma(few + 1.0)))
+    return f.where(large, stable, few_log - (mean + f.lgamma(f.where(large, 1.0, above))))
 
 
 # ------------------------------------------------------------------------------------------------ sums in any order
@@ -123,11 +123,11 @@ def _of_counts(gamma: tuple[int, Node], logs: list[tuple[int, Node, Node]], rest
         ((_, k, logarithm),) = logs
         if _gap(above, k) != 1 or _argument(logarithm) is not rate:
             return None
-        made = _poisson_sum(k, rate)
+        made = _poisson_sum(k, rate, above)
     elif len(logs) == 2 and rate.op.name == "mul":
         for (_, a, of_b), (_, k, of_x) in (logs, logs[::-1]):
             if _gap(above, k) == 1 and _gap(above, a) == 0 and {_argument(of_b), _argument(of_x)} == {*rate.inputs}:
-                made = _poisson_sum(k, rate) + of_b
+                made = _poisson_sum(k, rate, above) + of_b
                 break
         else:
             return None
@@ -149,18 +149,19 @@ def _of_two_kinds(gammas: list[tuple[int, Node]], logs: list[tuple[int, Node, No
             if more not in (-1, 0) or any(o not in (-1, 0) for o in over):
                 continue
             k, left = (n - 1.0 if o == 0 else n for n, o in zip((c, d), over, strict=True))
-            made = _binomial_sum(k, left, of_p, of_q, more=1 + int(more))
+            made = _binomial_sum((k, left), (of_p, of_q), (whole[0], *parts), more=1 + int(more))
             for o, term in zip(over, (of_p, of_q), strict=True):
                 made = made + term if o == 0 else made
             return made if sign > 0 else f.neg(made)
     return None
 
 
-def _binomial_sum(k: Node, m: Node, of_p: Node, of_q: Node, more: int) -> Node:
+def _binomial_sum(counts: tuple[Node, Node], logs: tuple[Node, Node], gammas: tuple[Node, ...], more: int) -> Node:
     """log(n!/(k! m!)) + k log(p) + m log(q), n = k + m, as deviances of k from n p and of m from n q where both are large.
 
-    With `more`, it is (n + 1)! that is divided.
+    With `more`, it is (n + 1)! that is divided. `gammas` are the arguments of the three gamma functions as they were written.
     """
+    (k, m), (of_p, of_q) = counts, logs
     large = f.and_(f.and_(f.ge(k, LARGE), f.ge(m, LARGE)), f.isfinite(k + m))
     p, q = _argument(of_p), _argument(of_q)
     large = f.and_(large, f.and_(f.gt((k + m) * p, 2.0**-20 * k), f.gt((k + m) * q, 2.0**-20 * m)))
@@ -170,8 +171,8 @@ def _binomial_sum(k: Node, m: Node, of_p: Node, of_q: Node, more: int) -> Node:
     stable = (scale + (remainder(n) - (remainder(a) + remainder(b)))) - (deviance(a, n * u) + deviance(b, n * v))
     stable = stable + f.log(n + 1.0) if more else stable
     few, others = f.where(large, 1.0, k), f.where(large, 1.0, m)
-    written = (few * f.where(large, 0.0, of_p) + others * f.where(large, 0.0, of_q)) - (
-        (f.lgamma(few + 1.0) + f.lgamma(others + 1.0)) - f.lgamma((few + others) + (1.0 + more)))
+    whole, first, second = (f.lgamma(f.where(large, 1.0, n)) for n in gammas)
+    written = (few * f.where(large, 0.0, of_p) + others * f.where(large, 0.0, of_q)) - ((first + second) - whole)
     return f.where(large, stable, written)
 
 

@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ...ir import Node, constant, f
 from ..pattern import Match, op
 from ..rule import Level, Rule, rule
@@ -49,13 +47,6 @@ def _by(made: Callable[[Node, Match], Node | None], first: bool = False) -> Call
     return of_match
 
 
-def _power(root: Node, m: Match) -> Node | None:
-    exponent = 2 * float(m.D.value)
-    if exponent % 2 != 1 or abs(exponent) > 16:
-        return None
-    return f.reciprocal(root) if exponent == -1 else f.pow(root, exponent)
-
-
 def _of_size(m: Match) -> Node:
     """The root of |a**2 - b**2|, with gradient 0 where it is 0."""
     a, b = f.abs(m.A), f.abs(m.B)
@@ -69,11 +60,9 @@ FORMS: tuple[tuple[str, Any, bool], ...] = (  # and whether a square is before a
     ("square_and_number", op.square(X) - C, True),
     ("number_and_square", C - op.square(X), False),
 )
-INFINITE: dict[str, Any] = {"excepted": np.isinf, "exceptions": "infinities: a power of -inf is inf"}
 ROOTS = (
     *(made for name, difference, first in FORMS for made in (
         rule(f"root_of_{name}", op.sqrt(difference), _by(lambda root, m: root, first), STABLE, ulps=6.0),
-        rule(f"power_of_{name}", op.pow(difference, D), _by(_power, first), STABLE, ulps=64.0, **INFINITE),
         rule(f"reciprocal_root_of_{name}", op.rsqrt(difference), _by(lambda root, m: f.reciprocal(root), first), STABLE, ulps=6.0))),
     *(rule(f"log_of_{name}", op.log(difference), _by(lambda root, m: 2.0 * f.log(root), first), STABLE, scale=1.0, ulps=8.0)
       for name, difference, first in FORMS[:2]),
@@ -130,9 +119,9 @@ def _cathetus_of_quotient(m: Match) -> Node | None:
     if found is None:
         return None
     a, b = found
-    finite = f.isfinite(b)
-    below = f.where(finite, b, 1.0)
-    return f.cathetus(below, f.where(finite, a, 0.0 * a)) / f.abs(below)
+    infinite = f.isinf(b)
+    below = f.where(infinite, 1.0, b)
+    return f.cathetus(below, f.where(infinite, 0.0 * a, a)) / f.abs(below)
 
 
 def _angle_of_quotient(m: Match) -> Node | None:
