@@ -1,7 +1,7 @@
 """What a graph is before it is read: without the shifts that only keep its arithmetic in range, and differentiated."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,21 +51,9 @@ def _extremes(value: Any) -> list[Opaque]:
 
 def in_line(graph: Graph) -> Graph:
     """The graph with the bodies of branches and checkpoints as parts of it; itself, if it has none."""
-    nodes = graph.nodes()
-    if not any(node.op.in_line for node in nodes):
+    if not any(node.op.in_line for node in graph.nodes()):
         return graph
-    done: dict[Node, Node] = {}
-    before = current.sites
-    try:
-        for node in nodes:
-            inputs = tuple(done[i] for i in node.inputs)
-            current.sites = node.sites
-            made = node if inputs == node.inputs else with_inputs(node, inputs)
-            done[node] = made if node.op.in_line is None else node.op.in_line(made)
-    finally:
-        current.sites = before
-    made_of = graph.with_outputs([done[node] for node in graph.outputs])
-    return in_line(made_of)  # bodies may have bodies in them
+    return in_line(_replaced(graph, lambda node: node.op.in_line(node) if node.op.in_line else node))  # bodies may have bodies in them
 
 
 def spelled(graph: Graph) -> Graph:
@@ -73,20 +61,22 @@ def spelled(graph: Graph) -> Graph:
 
     It is for reading: its derivatives have 0/0 where those of the ops have values.
     """
-    nodes = graph.nodes()
-    if not any(node.op.names.spelled for node in nodes):
-        return graph
+    def in_others(node: Node) -> Node:
+        names = node.op.names
+        return names.meaning(f, *node.inputs) if names.spelled and names.meaning is not None else node
+
+    return _replaced(graph, in_others) if any(node.op.names.spelled for node in graph.nodes()) else graph
+
+
+def _replaced(graph: Graph, replace: Callable[[Node], Node]) -> Graph:
+    """The graph with what is put for each node, whose inputs are replaced before."""
     done: dict[Node, Node] = {}
     before = current.sites
     try:
-        for node in nodes:
+        for node in graph.nodes():
             inputs = tuple(done[i] for i in node.inputs)
-            meaning = node.op.names.meaning
-            if node.op.names.spelled and meaning is not None:
-                current.sites = node.sites
-                done[node] = meaning(f, *inputs)
-            else:
-                done[node] = node if inputs == node.inputs else with_inputs(node, inputs)
+            current.sites = node.sites
+            done[node] = replace(node if inputs == node.inputs else with_inputs(node, inputs))
     finally:
         current.sites = before
     return graph.with_outputs([done[node] for node in graph.outputs])

@@ -49,7 +49,8 @@ def test_what_cancels_is_right_to_the_last_digits(name: str) -> None:
 @pytest.mark.parametrize("form", [
     f.square(a) + f.square(b), f.square(a) + f.square(b) * 2.0, a - b * c, f.square(a) * 3.0 * a - f.square(b), a + b - c, a - 2.0 * b + c,
     f.sin(a) * b - f.cos(b) * a, 1.0 - a * b, 1.0 - f.square(f.sin(a)), a * b, f.exp(a) * f.exp(a) - b * f.exp(b),
-    1.0 + f.square(a), a + f.square(a) * 0.1 * a, a * -2.0 - f.square(a) * a, f.square(f.where(f.lt(f.abs(a), 0.5), a, 0.0)) * 0.3 - 0.5], ids=str)
+    1.0 + f.square(a), a + f.square(a) * 0.1 * a, a * -2.0 - f.square(a) * a,
+    f.square(f.where(f.lt(f.abs(a), 0.5), a, 0.0)) * 0.3 - 0.5], ids=str)
 def test_what_does_not_cancel_or_is_rounded_before_is_left(form: Node) -> None:
     assert compensate([form]) == ([form], [])
 

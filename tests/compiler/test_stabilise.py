@@ -292,8 +292,9 @@ def test_a_deviation_of_equal_numbers_has_no_slope() -> None:
     (lambda a, x: a * np.exp(x) * np.exp(-2 * x) * np.exp(x + 1) / np.exp(a), (2.0, 800.0), 2 / np.e),
     (lambda a, x: np.sqrt(1 - (a / x) ** 2), (1.0, np.nan), np.nan),
     (lambda a, x: np.log(erf(a) - erf(x)), (np.nan, 0.5), np.nan),
-    (cr.grad(lambda a, x: (a**2 - x**2) ** 1.5).grad, (2.0, 2.0), (0.0, -0.0)),
-    (lambda a, x: (a - 1) * np.log(x) + (2.0 - 1) * np.log(1 - x) - (gammaln(a) + gammaln(2.0) - gammaln(a + 2.0)), (1e-20, 0.5), np.log(1e-20)),
+    (lambda a, x: cr.grad(lambda b: (b**2 - x**2) ** 1.5).grad(a), (2.0, 2.0), 0.0),
+    (lambda a, x: (a - 1) * np.log(x) + (2.0 - 1) * np.log(1 - x) - gammaln(a) - gammaln(2.0) + gammaln(a + 2.0), (1e-20, 0.5),
+     np.log(1e-20)),
 ])
 def test_stable_forms_keep_zeros_and_infinities(f: Any, arguments: Any, expected: float) -> None:
     np.testing.assert_allclose(cr.grad(f)(*arguments), expected, rtol=1e-12)
