@@ -139,6 +139,12 @@ def size_arithmetic(builder: Any, op: str, left: Value, right: Value) -> Value:
     """As Python's, except that a division by zero gives 0 or `left`: a size is computed even where no loop needs it."""
     if op in ("min", "max"):
         return index_arithmetic(builder, op, left, right)
+    if isinstance(right, ir.Constant) and right.constant > 0:
+        quotient, rest = builder.sdiv(left, right), builder.srem(left, right)
+        below = builder.icmp_signed("<", rest, INT64(0))
+        if op == "//":
+            return builder.sub(quotient, builder.zext(below, INT64))
+        return builder.add(rest, builder.select(below, right, INT64(0)))
     divisor = builder.select(builder.icmp_signed("==", right, INT64(0)), INT64(1), right)
     quotient, rest = builder.sdiv(left, divisor), builder.srem(left, divisor)
     inexact = builder.icmp_signed("!=", rest, INT64(0))

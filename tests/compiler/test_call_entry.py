@@ -140,6 +140,7 @@ def test_guards(op: str, accepted: list[int]) -> None:
 
 
 @pytest.mark.parametrize(("expression", "value"), [
+    (floordiv(N - 7, 4), lambda n, m: (n - 7) // 4), (mod(N - 7, 4), lambda n, m: (n - 7) % 4),
     (floordiv(N - 7, M), lambda n, m: (n - 7) // m), (mod(N - 7, M), lambda n, m: (n - 7) % m),
     (floordiv(N * M + 1, N + 2), lambda n, m: (n * m + 1) // (n + 2)),
 ])
