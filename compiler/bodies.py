@@ -7,19 +7,21 @@ by the body, so that equal nodes stay one node.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
+from math import inf
 from typing import Any, TypeVar
 
 import numpy as np
 
 from .batch import batch
 from .ir import Graph, Node, make, rebuild, shared
-from .sizes import Size, symbol, symbols_of
+from .sizes import Size, product, symbol, symbols_of
 
-__all__ = ["batched_body", "body_of", "in_line", "once", "simplified_body", "stand_in", "with_sizes_of"]
+__all__ = ["batched_body", "body_of", "in_line", "is_small", "once", "simplified_body", "stand_in", "with_sizes_of"]
 
 Made = TypeVar("Made")
+SMALL = 500.0  # additions: what costs no more than to call a program
 _serials = count(2)
 _derived: weakref.WeakKeyDictionary[Graph, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
@@ -71,3 +73,18 @@ def with_sizes_of(size: Size, names: tuple[str, ...], values: tuple[Size, ...]) 
 def in_line(body: Graph, inputs: Sequence[Node], names: tuple[str, ...], values: tuple[Size, ...]) -> list[Node]:
     """The outputs of a body as a part of the program around it."""
     return rebuild(body.outputs, dict(zip(body.inputs, inputs, strict=True)), dict(zip(names, values, strict=True)))
+
+
+def is_small(bodies: Iterable[Graph]) -> bool:
+    """Whether running all of these takes no longer than calling one of them, whatever the sizes around, and fails for no values."""
+    left = SMALL
+    for body in bodies:
+        for node in body.nodes():
+            if node.op.name == "input":
+                continue
+            elements = product(node.shape)
+            left -= node.op.cost * elements if isinstance(elements, int) else inf
+            loops = node.op.kind in ("leaf", "movement") or (node.op.kind == "elementwise" and node.op.lowering is not None)
+            if left < 0 or not loops:
+                return False
+    return True

@@ -103,8 +103,16 @@ def inline(node: Node) -> Node:
 def _selected(node: Node, results: Sequence[Node]) -> Node:
     if len(results) == 1:
         return results[0]
-    chooses, (yes, no) = node.inputs[0], results
-    return f.where(f.expand(chooses, shape=yes.shape, axes=()), yes, no)
+    joined = next((result for result in results if result.op.name == "concatenate"), None)
+    if joined is not None:  # by parts, which is how it is read
+        axis = joined.param("axis")
+        parts = [build.split(result, axis, [x.shape[axis] for x in joined.inputs]) for result in results]
+        return build.concatenate([_choice(node.inputs[0], *pair, ()) for pair in zip(*parts, strict=True)], axis)
+    return _choice(node.inputs[0], *results, ())
+
+
+def _choice(chooses: Node, yes: Node, no: Node, axes: tuple[int, ...]) -> Node:
+    return f.where(f.expand(chooses, shape=yes.shape, axes=axes), yes, no)
 
 
 def batched(node: Node, given: tuple[Node | None, ...], size: sizes.Size) -> Node:
@@ -115,7 +123,7 @@ def batched(node: Node, given: tuple[Node | None, ...], size: sizes.Size) -> Nod
     if first and given[0] is not None:
         examples = {x: all_of for x, all_of in zip(inputs, given[first:], strict=True) if all_of is not None}
         yes, no = (batch(in_line(body, inputs, names, values), examples, size)[0] for body in bodies)
-        return f.where(f.expand(given[0], shape=yes.shape, axes=(0,)), yes, no)
+        return _choice(given[0], yes, no, (0,))
     differs = tuple(x is not None for x in given[first:])
     made = [batched_body(body, differs, size) for body in bodies]
     results = [own if x is None else x for own, x in zip(node.inputs, given, strict=True)]

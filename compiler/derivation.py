@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from . import matrices, verify
-from .bodies import once
+from .bodies import is_small, once
 from .differentiate import jvp, ones_like, vjp, without_marks, zeros_like
 from .errors import DifferentiationError
 from .ir import Graph, Node, make, shared, toposort, with_inputs
@@ -109,7 +109,8 @@ def _with_bodies(outputs: Sequence[Node], options: Options | None) -> list[Node]
         if node.op.runs == "once":
             bodies = {name: node.param(name) for name in node.op.bodies}
             found = {name: once(body, ("finished", options), partial(finish_body, body, options)) for name, body in bodies.items()}
-            done[node] = make(node.op, inputs, **node.named_params | found)
+            made = make(node.op, inputs, **node.named_params | found)
+            done[node] = node.op.in_line(made) if node.op.in_line is not None and is_small(found.values()) else made
         else:
             done[node] = node if inputs == list(node.inputs) else with_inputs(node, tuple(inputs))
     return [done[node] for node in outputs]

@@ -216,11 +216,6 @@ def dtypes_of(dtypes: Iterable[np.dtype[Any]]) -> list[np.dtype[Any]]:
     return [found[key] for key in sorted(found)]
 
 
-class _MethodDef(ctypes.Structure):
-    _fields_ = (("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int),
-                ("doc", ctypes.c_char_p))
-
-
 class Routines(list[Callable[..., Any]]):
     """The Python functions that a driver calls, in order.
 
@@ -232,7 +227,10 @@ class Routines(list[Callable[..., Any]]):
 
 
 class _Context(np.ndarray[Any, Any]):
-    """The `self` of an entry: addresses, and in `kept` what they are addresses of. It lives as long as the function."""
+    """The `self` of an entry: addresses, and in `kept` what they are addresses of. It lives as long as the function.
+
+    The function's PyMethodDef is its last words: the collector may empty `kept` before it is done with a function that is garbage.
+    """
 
     kept: tuple[Any, ...]
     calls: Routines
@@ -248,16 +246,16 @@ def make_entry(code: Compiled | Loaded, symbol: str, dtypes: Sequence[np.dtype[A
         dtypes: `dtypes_of` the program's inputs and outputs.
         slow: takes every call that does not match.
     """
-    objects = spec.objects()
+    objects, called = spec.objects(), ctypes.create_string_buffer(name.encode())
+    method = ctypes.addressof(called), code.address_of(symbol), FASTCALL_KEYWORDS, 0  # name, function, flags, doc
     context = np.array([id(slow), 0, 0, 0, native.table, id(native.prepare), id(np.ndarray), id(float), id(tuple), id(list), id(dict),
                         native.numpy_function(native.API_NEW), native.numpy_function(native.API_SCALAR),
                         *(blas.address(name) if name in routines else 0 for name in ROUTINES), *map(id, dtypes),
-                        *map(id, calls), *map(id, objects)], np.int64).view(_Context)
-    method = _MethodDef(name.encode(), code.address_of(symbol), FASTCALL_KEYWORDS, None)
+                        *map(id, calls), *map(id, objects), *method], np.int64).view(_Context)
     make = ctypes.pythonapi.PyCFunction_NewEx
-    make.restype, make.argtypes = ctypes.py_object, [ctypes.POINTER(_MethodDef), ctypes.py_object, ctypes.c_void_p]
-    context.kept, context.calls = (method, slow, objects, dtypes, code), calls
-    return make(ctypes.byref(method), context, None)  # type: ignore[no-any-return]
+    make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    context.kept, context.calls = (called, slow, objects, dtypes, code), calls
+    return make(context[-len(method):].ctypes.data, context, None)  # type: ignore[no-any-return]
 
 
 def _slot(entry: Callable[..., Any], number: int) -> int:

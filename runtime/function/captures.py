@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...compiler.errors import ChainruleError
-from ...compiler.trace import Session, wrap
+from ...compiler.trace import Session, is_traced, wrap
 from .references import MISSING, Reference, is_library, plain_function, references, static_attribute
 from .signature import Bound
 from .structure import Tree
@@ -189,7 +189,7 @@ class Captures:
     def _follow(self, reference: Reference, getter: Getter) -> None:
         """From a name along its attributes, as far as they can be known without running code."""
         value, get, name, through = getter(), getter, reference.name, reference.kind == "local"
-        if value is MISSING:
+        if value is MISSING or is_traced(value):  # what a function that the trace made closes over is new in each trace
             return
         for depth, attribute in enumerate(reference.attributes):
             if isinstance(value, np.ndarray):

@@ -338,6 +338,10 @@ CASES: dict[str, tuple[tuple[tuple[int, ...], ...], Callable[..., Node]]] = {
     "slice_whole": ((M,), lambda x: f.slice(x, start=(0, 0), step=(1, 1), shape=M)),
     "slice_slice": (((20,),), lambda x: f.slice(
         f.slice(x, start=(1,), step=(2,), shape=(9,)), start=(2,), step=(3,), shape=(2,))),
+    "slice_concatenate": ((V, V), lambda x, y: f.slice(f.concatenate(x, y, axis=0), start=(x.shape[0],), step=(1,), shape=y.shape)),
+    "slice_places": ((V, V), lambda x, y: f.slice(
+        f.place(x, start=(0,), step=(1,), shape=(x.shape[0] + y.shape[0],))
+        + f.place(y, start=(x.shape[0],), step=(1,), shape=(x.shape[0] + y.shape[0],)), start=(0,), step=(1,), shape=x.shape)),
     "slice_place": ((M,), lambda x: f.slice(
         f.place(x, start=(1, 2), step=(2, 1), shape=(9, 9)), start=(1, 2), step=(2, 1), shape=M)),
     "flip_nothing": ((M,), lambda x: f.flip(x, axes=())),

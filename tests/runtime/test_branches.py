@@ -1,6 +1,11 @@
 """`cr.cond` and `cr.checkpoint`: values, derivatives in both modes, examples, what runs, memory, formulas, errors."""
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import types
+
 import numpy as np
 import pytest
 
@@ -37,6 +42,29 @@ def nested_out(x, w):
     for k in range(4):
         c = np.where(c > w, c * w, np.sin(c)) if k > 1 else c + x[0]
     return c
+
+
+def test_small_branches_are_selections_in_the_program_around_them():
+    f = grad(lambda x, w: cr.cond(x > w, lambda: x * w, lambda: np.sin(x), ()))
+    assert f.value_and_grad(3.0, 2.0) == (6.0, (2.0, 3.0))
+    assert f.value_and_grad(1.0, 2.0) == (np.sin(1.0), (np.cos(1.0), 0.0))
+    assert "\n\n\ndef" not in f.source("value_and_gradient"), "one kernel"
+    assert isinstance(f.value_and_grad.func, types.BuiltinFunctionType), "a call looks at nothing that branches close over"
+    divided = grad(lambda x, n: x * cr.cond(n != 0, lambda: 7 // n, lambda: 0, ()), wrt="x")
+    assert [divided.grad(1.0, n) for n in (0, 2)] == [0.0, 3.0]
+
+
+def test_functions_that_are_garbage_are_collected_whatever_memory_is_free():
+    program = """if True:
+        import gc, numpy as np, chainrule as cr
+        f = cr.grad(lambda x, w: cr.cond(np.sum(x) > w, lambda: np.sum(x) * w, lambda: np.sum(np.sin(x)), ()))
+        for _ in range(3):
+            f(np.ones(3), 1.0)
+        del f
+        gc.collect()
+    """
+    environment = {**os.environ, "PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "254"}  # glibc writes it over what is freed
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("tier", ["compiled", "interpret"])
@@ -119,7 +147,7 @@ def test_formulas_are_selections_and_the_ir_has_one_node():
     assert str(f.formula) == "where(x > w, x*w, sin(x))"
     assert str(f.derivative("x")) == "where(x > w, w, cos(x))"
     assert " = cond(" in str(f.ir("traced"))
-    assert "# then(" in f.source()
+    assert "# then(" in grad(lambda x, w: cr.cond(w > 0, lambda: x @ x, lambda: np.sum(x), ())).trace(X, 1.0).source()
     assert str(grad(lambda x: cr.checkpoint(np.sin)(x) * x).derivative("x")) == "x*cos(x) + sin(x)"
 
 

@@ -5,6 +5,8 @@ the other rules and does less of it), `fewer movements`.
 """
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from ... import sizes
 from ...build import broadcast_to, size_value
 from ...ir import Node, constant, f, make
+from ...sizes import never_negative
 from ..pattern import AnyOf, Constant, Match, op
 from ..rule import Level, rule
 from .variables import (
@@ -89,6 +92,47 @@ def _is_whole(m: Match) -> Node | None:
     return m.X if whole else None
 
 
+def _part_of_joined(m: Match) -> Node | None:
+    """One of the arrays that were joined, where the slice is that."""
+    node, joined = m.WHOLE, m.WHOLE.inputs[0]
+    if node.op.name != "slice" or any(step != 1 for step in node.param("step")):
+        return None
+    axis = joined.param("axis")
+    starts = [0] * node.ndim
+    for part in joined.inputs:
+        if node.param("start") == tuple(starts) and node.shape == part.shape:
+            return part
+        starts[axis] = starts[axis] + part.shape[axis]
+    return None
+
+
+def _part_of_places(m: Match) -> Node | None:
+    """Of a sum of arrays that were placed one behind the other along one axis, the one that the slice is."""
+    node, pending, found = m.WHOLE, [m.A, m.B], []
+    if any(step != 1 for step in m.STEP):
+        return None
+    while pending:
+        term = pending.pop()
+        if term.op.name == "add":
+            pending += term.inputs
+            continue
+        if term.op.name != "place" or any(step != 1 for step in term.param("step")):
+            return None
+        x, start = term.inputs[0], term.param("start")
+        if start == m.START and x.shape == node.shape:
+            found.append(x)
+        elif not any(_ends_before(*pair) for k in range(node.ndim) for pair in (
+                ((start[k], x.shape[k]), m.START[k]), ((m.START[k], node.shape[k]), start[k]))):
+            return None
+    return reduce(operator.add, found) if found else constant(0, node.dtype, node.shape)
+
+
+def _ends_before(interval: tuple[Any, Any], start: Any) -> bool:
+    """Whether `interval`, a start and a length, has its end at or before a size."""
+    left = start - interval[0] - interval[1]
+    return left >= 0 if isinstance(left, int) else never_negative(left)
+
+
 def _flip_of_flip(m: Match) -> Node:
     axes = tuple(sorted(set(m.AXES) ^ set(m.AXES_2)))
     return f.flip(m.X, axes=axes)
@@ -109,6 +153,8 @@ MOVEMENT = (
          op.expand(X, shape=SHAPE, axes=lambda m: _composed_expand(m)), EXACT),
     rule("slice_whole", op.slice(X, start=START, step=STEP), _is_whole, EXACT),
     rule("slice_slice", op.slice(op.slice(X), start=START, step=STEP), _slice_of_slice, EXACT),
+    rule("slice_concatenate", AnyOf("movement", "concatenate", "slice(concatenate(X, ...))"), _part_of_joined, EXACT),
+    rule("slice_places", op.slice(A + B, start=START, step=STEP), _part_of_places, EXACT, exceptions="the sign of zeros"),
     rule("slice_place", op.slice(op.place(X, start=START, step=STEP), start=START, step=STEP), _slice_of_place, EXACT),
     rule("flip_nothing", op.flip(X, axes=()), X, EXACT),
     rule("flip_flip", op.flip(op.flip(X, axes=AXES), axes=AXES_2), _flip_of_flip, EXACT),
