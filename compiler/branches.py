@@ -106,9 +106,9 @@ def _selected(node: Node, results: Sequence[Node]) -> Node:
     joined = next((result for result in results if result.op.name == "concatenate"), None)
     if joined is not None:  # by parts, which is how it is read
         axis = joined.param("axis")
-        parts = [build.split(result, axis, [x.shape[axis] for x in joined.inputs]) for result in results]
-        return build.concatenate([_choice(node.inputs[0], *pair, ()) for pair in zip(*parts, strict=True)], axis)
-    return _choice(node.inputs[0], *results, ())
+        yes, no = (build.split(result, axis, [x.shape[axis] for x in joined.inputs]) for result in results)
+        return build.concatenate([_choice(node.inputs[0], *pair, ()) for pair in zip(yes, no, strict=True)], axis)
+    return _choice(node.inputs[0], results[0], results[1], ())
 
 
 def _choice(chooses: Node, yes: Node, no: Node, axes: tuple[int, ...]) -> Node:

@@ -94,11 +94,12 @@ def _is_whole(m: Match) -> Node | None:
 
 def _part_of_joined(m: Match) -> Node | None:
     """One of the arrays that were joined, where the slice is that."""
-    node, joined = m.WHOLE, m.WHOLE.inputs[0]
+    node: Node = m.WHOLE
+    joined = node.inputs[0]
     if node.op.name != "slice" or any(step != 1 for step in node.param("step")):
         return None
     axis = joined.param("axis")
-    starts = [0] * node.ndim
+    starts: list[Any] = [0] * node.ndim
     for part in joined.inputs:
         if node.param("start") == tuple(starts) and node.shape == part.shape:
             return part
