@@ -72,7 +72,7 @@ def sinc(x: Scalar) -> Scalar:
 def cathetus(a: Scalar, b: Scalar) -> Scalar:
     """sqrt(a**2 - b**2) without overflow."""
     a, b = abs(a), abs(b)
-    _, scale = math.frexp(a)
+    _, scale = math.frexp(max(a, b))
     a, b = math.ldexp(a, -scale), math.ldexp(b, -scale)
     return math.ldexp(np.sqrt((a - b) * (a + b)), scale)
 

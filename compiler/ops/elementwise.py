@@ -256,7 +256,7 @@ _op("logaddexp", 2, np.logaddexp, lambda y, a, b: (f.sigmoid(a - b), f.sigmoid(b
 
 def _cathetus(a: Any, b: Any) -> Any:
     a, b = np.abs(a), np.abs(b)
-    _, scale = np.frexp(a)
+    _, scale = np.frexp(np.maximum(a, b))
     a, b = np.ldexp(a, -scale), np.ldexp(b, -scale)
     return np.ldexp(np.sqrt((a - b) * (a + b)), scale)
 
