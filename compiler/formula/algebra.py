@@ -488,7 +488,11 @@ class Table:
                 return self.add(*(self.mul(self.number(c), new(t)) for c, t in term.items))
             case Mul():
                 if renaming:
-                    return self.make_mul(term.coefficient, term.bound, tuple((new(b), new(e)) for b, e in term.factors))
+                    factors = tuple((new(b), new(e)) for b, e in term.factors)
+                    alike = term.bound and len({(b.skeleton, e.skeleton) for b, e in factors}) < len(factors)
+                    if alike:  # what bound labels are called depends on the names of the free ones
+                        return Product(self, term.bound).closed(factors, term.coefficient)
+                    return self.make_mul(term.coefficient, term.bound, factors)
                 opened = {label: self.fresh(label.size) for label in term.bound}
                 powers = [self.substitute(self.power(new(b), new(e)), opened) for b, e in term.factors]
                 return self.mul(self.number(term.coefficient), *powers, bound=tuple(opened.values()))

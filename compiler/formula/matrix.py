@@ -94,6 +94,8 @@ class Matrix(Arranger):
                 specs.append(("slice", index.free[0].size, size, step))
                 args.append(self.show(start))
                 axes.append(index.free[0])
+            elif not self.general and isinstance(index, Add) and sum(isinstance(t, Position) for _, t in index.items) > 1:
+                raise NoNotationError("a sum of indices")
             else:
                 arrays += 1
                 args.append(self.show(index, tuple(label for label in order if label in index.free)))

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from .arrange import NoNotationError, Order
+from .recognise import SOFTMAX
 from .shown import Shown, is_one, key, make, number, transpose
 from .terms import At, Call, Delta, Label, Mul, Number, Term
 
@@ -239,8 +240,7 @@ class Network:
                 if self.bound(end):
                     self.shown_vectors.setdefault(start, []).append(self._folded(labels, edges))
                 elif end == start:
-                    matrix = self._chain(labels, edges)
-                    self.shown_vectors.setdefault(start, []).append(make("diagonal", [matrix], (start,)))
+                    self.shown_vectors.setdefault(start, []).append(self._diagonal(labels, edges))
                 else:
                     if labels[0] != self.order[0]:
                         labels, edges = labels[::-1], edges[::-1]
@@ -261,6 +261,22 @@ class Network:
             if middle is not None:
                 args.append(make("diag", [middle], (here, here)))
         return args[0] if len(args) == 1 else make("matmul", args, (labels[0], labels[-1]))
+
+    def _diagonal(self, labels: Sequence[Label], edges: Sequence[Edge]) -> Shown:
+        """The diagonal of a product: with a softmax at one of its ends, the sums of the rows of that times the rest."""
+        for way, along in ((labels, edges), (labels[::-1], edges[::-1])):
+            if len(along) > 1 and any(self._is_softmax(b) for b, _ in self.edges[along[0]]) \
+                    and not self.count(way[1]):
+                order = (way[0], way[1])
+                rest = self.writer.oriented(self._chain(way[1:], along[1:]), order)
+                body = self.writer.elements(Fraction(1), self.edges[along[0]], order, [*self.shown_edges.get(along[0], []), rest])
+                return self.writer.along(body, [way[1]], (way[0],), "sum")
+        return make("diagonal", [self._chain(labels, edges)], labels[:1])
+
+    def _is_softmax(self, term: Term) -> bool:
+        defined = self.writer.table.definitions.get(term.name) if isinstance(term, At) else None
+        term = term if defined is None else defined.body
+        return isinstance(term, Call) and term.function is SOFTMAX
 
     def _scalar_path(self, labels: list[Label], edges: list[Edge]) -> None:
         """A number: a vector, matrices, a vector; a trace or a sum where there are no vectors."""
@@ -339,10 +355,12 @@ class Network:
                 self.shown_scalars.append(self.writer.along(body, [label], (), kind))
 
     def _diagonal_sum(self, label: Label, factors: Sequence[Factor], extra: Sequence[Shown]) -> Shown | None:
-        """The sum of one diagonal is a trace."""
+        """The sum of a diagonal, or of a sum of some, is a trace."""
         if len(factors) + len(extra) != 1:
             return None
         shown = extra[0] if extra else self.writer.elements(Fraction(1), factors, (label,))
+        if shown.kind == "add" and all(s.kind == "diagonal" for s in shown.args):  # trace(A - B)
+            return make("trace", [make("add", [s.args[0] for s in shown.args], (label, label), shown.data)])
         return make("trace", shown.args) if shown.kind == "diagonal" else None
 
     # ------------------------------------------------------------------------------------------ results

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import calls, identities
 from .numbers import root_parts
-from .terms import Add, At, Call, Delta, Index, Label, Mul, Number, Term, whole
+from .terms import Add, At, Call, Delta, Index, Label, Mul, Number, Position, SizeTerm, Term, postorder, whole
 
 if TYPE_CHECKING:
     from .algebra import Table
@@ -130,7 +130,7 @@ class Product:
                     and self.coefficient.denominator == 1 and self.coefficient == -1:
                 return table.make_add(tuple((-c, t) for c, t in factors[0][0].items))
             return table.make_mul(self.coefficient, (), factors)
-        return self._closed(factors)
+        return self.closed(factors, self.coefficient)
 
     def _eliminate_delta(self) -> bool:
         """Sum over a bound index that a delta fixes; where both of its indices are free, use one of them elsewhere."""
@@ -153,7 +153,28 @@ class Product:
                 self._substitute({host: guest})
                 self.put(base, table.one)
                 return True
+            solved = self._solved(base)
+            if solved is not None:
+                del self.powers[base]
+                self.bound.remove(solved[0])
+                self._substitute({solved[0]: solved[1]})
+                return True
         return False
+
+    def _solved(self, delta: Delta) -> tuple[Label, Term] | None:
+        """A bound index that the delta fixes by others, where that is one of its places for all of theirs."""
+        table = self.table
+        difference = table.as_term(delta.left) - table.as_term(delta.right)
+        items = difference.items if isinstance(difference, Add) else ()
+        if any(t.free and not isinstance(t, Position) for _, t in items):
+            return None
+        for c, t in items:
+            if isinstance(t, Position) and abs(c) == 1 and t.label in self.bound:
+                place = t - table.number(c) * difference
+                last = table.size(t.label.size) - 1
+                if _is_count(table, _least(table, place)) and _is_count(table, last + _least(table, -place)):
+                    return t.label, place
+        return None
 
     def _cancel_inverse(self) -> bool:
         """Sum over a bound index between an inverse and what it is the inverse of, or between two Cholesky or orthonormal factors."""
@@ -213,7 +234,7 @@ class Product:
             self.bound.remove(label)
             self.multiply(self.table.size(label.size), self.table.one)
 
-    def _closed(self, factors: tuple[tuple[Term, Term], ...]) -> Term:
+    def closed(self, factors: tuple[tuple[Term, Term], ...], coefficient: Fraction) -> Term:
         """Canonical names for the bound labels, in the order in which the sorted factors meet them."""
         table = self.table
         depth = 1 + max(t.depth for pair in factors for t in pair)
@@ -238,7 +259,20 @@ class Product:
                         names[label] = Label(next(free_names), label.size)
         renamed = tuple((table.substitute(b, names), table.substitute(e, names)) for b, e in ordered)
         bound = tuple(names.values())
-        return table.make_mul(self.coefficient, bound, renamed)  # type: ignore[arg-type]
+        return table.make_mul(coefficient, bound, renamed)  # type: ignore[arg-type]
+
+
+def _least(table: Table, place: Term) -> Term:
+    """The least value of a sum of multiples of indices, where none of them has no places."""
+    last = {t: table.size(t.label.size) - 1 for t in postorder([place]) if isinstance(t, Position)}
+    items = place.items if isinstance(place, Add) else (table.unit(place),)
+    return table.add(*(table.number(c) * (t if t not in last else last[t] if c < 0 else table.zero) for c, t in items))
+
+
+def _is_count(table: Table, term: Term) -> bool:
+    """Whether a sum of sizes is known not to be negative."""
+    items = term.items if isinstance(term, Add) else (table.unit(term),)
+    return all(c >= 0 and (t is table.one or isinstance(t, SizeTerm)) for c, t in items)
 
 
 def _is_symmetric(pair: tuple[Term, Term]) -> bool:

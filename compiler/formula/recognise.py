@@ -6,7 +6,7 @@ from fractions import Fraction
 from ..op import Names
 from .algebra import Table
 from .identities import total_of_exponentials
-from .terms import Add, Apply, Index, Label, Lambda, Mul, Number, Presented, Term, postorder
+from .terms import Add, Apply, Delta, Index, Label, Lambda, Mul, Number, Presented, Term, postorder
 
 __all__ = ["CLIP", "KRONECKER", "LIST", "LOGSUMEXP", "SOFTMAX", "clip", "recognised", "triangle"]
 
@@ -57,7 +57,7 @@ def recognised(table: Table, term: Term) -> Term:
         again = table.with_parts(t, done)
         with table.originating(table.origin(t)):
             if isinstance(again, Mul):
-                again = _softmax(table, again)
+                again = _softmax(table, _spread(table, again))
             elif isinstance(again, Apply) and again.function.name == "log":
                 again = _logsumexp(table, again)
         done[t] = table.inherit(again, t)
@@ -82,11 +82,36 @@ def _logsumexp(table: Table, term: Apply) -> Term:
     return _call(table, LOGSUMEXP, table.substitute(g, {over: fresh}), fresh, None)
 
 
-def _softmax(table: Table, term: Mul) -> Term:
-    """e**g(i) / sum_b e**g(b), as often as the product has it."""
-    powers = dict(term.factors)
-    exponent = powers.get(table.e)
+def _spread(table: Table, term: Mul) -> Term:
+    """The product with e**g taken into a sum, of which an addend divides by e**g or by a sum of exponentials."""
+    exponent = dict(term.factors).get(table.e)
     if exponent is None:
+        return term
+    for base, power in term.factors:
+        if not (isinstance(base, Add) and power is table.one):
+            continue
+        divided = any(isinstance(t, Mul) and any(_divides(table, b, e, exponent) for b, e in t.factors) for _, t in base.items)
+        if divided:
+            inside = table.add(*(table.number(c) * _softmax(table, t * table.exp(exponent)) for c, t in base.items))
+            rest = tuple(f for f in term.factors if f[0] is not base and f[0] is not table.e)
+            if not term.bound and isinstance(inside, Add) and any(isinstance(b, Delta) for b, _ in rest):
+                outside = table.make_mul(term.coefficient, (), rest)
+                return table.add(*(table.number(c) * t * outside for c, t in inside.items))
+            return table.make_mul(term.coefficient, term.bound, (*rest, (inside, table.one)))
+    return term
+
+
+def _divides(table: Table, base: Term, power: Term, exponent: Term) -> bool:
+    if base is table.e:
+        return power is -exponent
+    return isinstance(power, Number) and power.value < 0 and total_of_exponentials(table, base) is not None
+
+
+def _softmax(table: Table, term: Term) -> Term:
+    """e**g(i) / sum_b e**g(b), as often as the product has it."""
+    powers = dict(term.factors) if isinstance(term, Mul) else {}
+    exponent = powers.get(table.e)
+    if exponent is None or not isinstance(term, Mul):
         return term
     made: list[Term] = []
     for base, k in term.factors:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
+from . import calls
 from .terms import At, Index, Label, Lambda, Number, Term, postorder
 
 __all__ = ["Pieces", "reached", "split", "written_out"]
 
 SMALLEST = 8  # the weight from which a shared sub-term is worth a name
+OFTEN = 4  # uses from which half of that is worth one
 LARGEST = 120  # the weight from which one that is used once gets a name
 
 class Pieces(NamedTuple):
@@ -41,9 +43,13 @@ def _named(pieces: dict[str, Lambda], widest: float) -> Lambda:
     owners = {p.body: name for name, p in pieces.items()}
     arrays: dict[Term, Term] = {}  # elements of one array at different indices share its name
     uses: Counter[Term] = Counter()
+    seen: set[Term] = set()
     for t in postorder(owners):
-        uses.update(arrays[p] for p in t.parts())
-        arrays[t] = table.substitute(t, _places(t)) if t.weight >= SMALLEST else t
+        array = table.substitute(t, _places(t)) if t.weight >= SMALLEST // 2 else t
+        if array not in seen or len(t.free) > widest:
+            uses.update(arrays[p] for p in t.parts())
+        seen.add(array)
+        arrays[t] = array
     done: dict[Term, Term] = {}
     names: dict[Term, str] = {}
     for t in postorder(owners):
@@ -53,12 +59,19 @@ def _named(pieces: dict[str, Lambda], widest: float) -> Lambda:
                 table.definitions[owners[t]] = Lambda(pieces[owners[t]].labels, new)
         elif arrays[t] in names:
             new = table.tied(table.at(names[arrays[t]], t.free), table.origin(t))
-        elif not isinstance(new, At | Number) and len(t.free) <= widest and new.weight >= (SMALLEST if uses[arrays[t]] > 1 else LARGEST):
+        elif not isinstance(new, At | Number) and len(t.free) <= widest and _is_worth(new.weight, uses[arrays[t]]):
             name = names[arrays[t]] = f"@{len(table.definitions)}"
             table.definitions[name] = Lambda(t.free, new)
+            if len(t.free) == 2 and calls.is_symmetric(table, Lambda(t.free, t)):
+                table.promises[name] = "symmetric"
             new = table.tied(table.at(name, t.free), table.origin(t))
         done[t] = new
     return Lambda(main.labels, done[main.body])
+
+
+def _is_worth(weight: int, uses: int) -> bool:
+    """Whether a sub-term is worth a name."""
+    return weight >= LARGEST or (uses > 1 and weight >= SMALLEST) or (uses >= OFTEN and weight >= SMALLEST // 2)
 
 
 def _places(term: Term) -> dict[Label, Index]:

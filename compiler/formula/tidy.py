@@ -7,6 +7,7 @@ from math import prod
 
 from ..op import get
 from .algebra import Table
+from .sums import shared_sums
 from .terms import Add, Apply, At, Constant, Delta, Mul, Number, SizeTerm, Term, postorder, whole
 
 __all__ = ["length", "tidied"]
@@ -123,6 +124,8 @@ def _factored(table: Table, term: Add) -> Term:
     while isinstance(current, Add):
         found = _best_factoring(table, current)
         if found is None:
+            found = next((made for made in shared_sums(table, current) if length(made) < length(current)), None)
+        if found is None:
             break
         current = found
     return current
@@ -173,11 +176,20 @@ def _take_out(table: Table, term: Add, members: list[int], bound: frozenset[obje
     for c, t in chosen:
         body = table.make_mul(Fraction(1), (), t.factors) if bound and isinstance(t, Mul) else t
         rests.append(table.mul(table.number(c), body, *inverse))
+    if sum(isinstance(r, Add) and _is_deviation(r) for r in rests) > 1:
+        return None  # their means would be added up
     inner = _cancelled(table, table.add(*rests))
+    if bound and isinstance(inner, Add) and any(_is_of_sizes(t) for _, t in inner.items):
+        return None  # sum(x**2) + mean(x)
     outer = [table.power(b, e) for b, e in common.items()]
     made = _closed_again(table, outer, inner, bound) if bound else table.mul(*outer, inner)
     others = [table.mul(table.number(c), t) for k, (c, t) in enumerate(term.items) if k not in members]
     return table.add(made, *others)
+
+
+def _is_of_sizes(term: Term) -> bool:
+    kinds = {type(t) for t in postorder([term])}
+    return SizeTerm in kinds and kinds <= {SizeTerm, Number, Mul}
 
 
 def _closed_again(table: Table, outer: list[Term], inner: Term, bound: frozenset[object]) -> Term:
@@ -209,9 +221,12 @@ def _over_common_denominator(table: Table, term: Add) -> Term:
     if not sums or prod(len(b.items) for b in sums) > MOST_ADDENDS or any(_bound(t) for _, t in term.items):
         return term
     common = [table.power(b, table.number(-e)) for b, e in below.items()]
-    above = table.add(*(_multiplied_out(table, table.mul(table.number(c), t, *common)) for c, t in term.items))
-    made = table.mul(above, *(table.power(b, table.number(e)) for b, e in below.items()))
-    return made if length(made) <= length(term) - WORTH else term
+    addends = [table.mul(table.number(c), t, *common) for c, t in term.items]
+    forms = [table.mul(above, *(table.power(b, table.number(e)) for b, e in below.items()))
+             for above in (table.add(*addends), table.add(*(_multiplied_out(table, t) for t in addends)))]
+    names: dict[Term, Term] = {b: table.at(f"@below{k}", b.free) for k, b in enumerate(sums) if any(_bound(t) for t in postorder([b]))}
+    made = min(forms, key=lambda form: length(table.replace(form, names)))
+    return made if length(table.replace(made, names)) <= length(table.replace(term, names)) - WORTH else term
 
 
 def _cancelled(table: Table, term: Term) -> Term:
@@ -230,12 +245,19 @@ def _multiplied_out(table: Table, term: Term) -> Term:
     addends: list[Term] = [table.number(term.coefficient)]
     factors, bound = table.opened(term)
     for base, exponent in factors:
-        if isinstance(base, Add) and isinstance(exponent, Number) and exponent.value in (1, 2) and len(addends) <= MOST_ADDENDS:
+        few = isinstance(exponent, Number) and exponent.value in (1, 2) and len(addends) <= MOST_ADDENDS
+        if isinstance(base, Add) and isinstance(exponent, Number) and few and not _is_deviation(base):
             for _ in range(int(exponent.value)):
                 addends = [table.mul(a, table.number(c), t) for a in addends for c, t in base.items]
         else:
             addends = [table.mul(a, table.power(base, exponent)) for a in addends]
     return table.add(*(table.mul(a, bound=bound) for a in addends))
+
+
+def _is_deviation(term: Add) -> bool:
+    """Whether it is an element of an array less a multiple of the sum of such elements, as a deviation from a mean is."""
+    elements = {t.skeleton for _, t in term.items if isinstance(t, At)}
+    return any(isinstance(t, Mul) and t.bound and any(b.skeleton in elements for b, _ in t.factors) for _, t in term.items)
 
 
 def _expanded(table: Table, term: Mul) -> Term:

@@ -19,6 +19,11 @@ def sigmoid(z: Any) -> Any:
     return 1 / (1 + np.exp(-z))
 
 
+def softmax_rows(z: Any) -> Any:
+    e = np.exp(z - np.max(z, axis=-1, keepdims=True))
+    return e / np.sum(e, axis=-1, keepdims=True)
+
+
 def softmax(z: Any) -> Any:
     return np.exp(z) / np.sum(np.exp(z))
 
@@ -39,7 +44,7 @@ class Case(NamedTuple):
     symmetric: str = ""
 
 
-SIZES = {"n": 3, "m": 2, "k": 4, "p": 2, "q": 12, "r": 4}
+SIZES = {"n": 3, "m": 2, "k": 4, "p": 2, "q": 12, "r": 4, "u": 6}
 
 
 def arguments(case: Case) -> dict[str, Any]:
@@ -299,8 +304,8 @@ CASES = [
     Case("Cholesky factor, trace", lambda A: trace(cholesky(A @ A.T)), "A:nn",
          {"A": "inv(cholesky(A @ A.T)).T @ diag(diag(cholesky(A @ A.T))) @ inv(cholesky(A @ A.T)) @ A"}),
     Case("Cholesky factor, sum", lambda A: np.sum(cholesky(A @ A.T)), "A:nn",
-         {"A": "inv(cholesky(A @ A.T)).T @ (s + diag(sum(cholesky(A @ A.T), axis=0)) + s.T) @ inv(cholesky(A @ A.T)) @ A"
-               "\n    where s = triu(ones(n) @ sum(cholesky(A @ A.T), axis=0).T, 1)"}),
+         {"A": "inv(s).T @ (t + diag(sum(s, axis=0)) + t.T) @ inv(s) @ A\n    where t = triu(ones(n) @ sum(s, axis=0).T, 1)"
+               "\n    where s = cholesky(A @ A.T)"}),
     Case("whitened length", lambda A, x: np.sum(solve(cholesky(A @ A.T), x) ** 2), "A:nn x:n", {"x": "2 * inv(A @ A.T) @ x"}),
     Case("Gaussian log-likelihood by a Cholesky factor",
          lambda x, A: -np.sum(solve(cholesky(A @ A.T), x)**2) / 2 - np.sum(np.log(np.diag(cholesky(A @ A.T)))), "x:n A:nn",
@@ -401,7 +406,7 @@ CASES = [
     Case("Gaussian process, a length scale",
          lambda X, y, c: y @ inv(np.exp(-np.sum((X[:, None, :] - X)**2, axis=2) / (2 * c**2)) + np.eye(X.shape[0])) @ y / 2, "X:nm y:n c:",
          {"y": "inv(exp(-s/(2*c**2)) + eye(n)) @ y\n    where s[j,k] = sum_l (X[j,l] - X[k,l])**2",
-          "c": "-y.T @ inv(s) @ (t*exp(-t/(2*c**2))) @ inv(s) @ y/(2*c**3)\n    where s = exp(-t/(2*c**2)) + eye(n)"
+          "c": "-y.T @ s @ (t*exp(-t/(2*c**2))) @ s @ y/(2*c**3)\n    where s = inv(exp(-t/(2*c**2)) + eye(n))"
                "\n    where t[i,j] = sum_k (X[i,k] - X[j,k])**2"}),
     Case("half a form", lambda x, A, b: x @ A @ x / 2 - b @ x, "x:n A:nn b:n", {"x": "1/2 * (A + A.T) @ x - b"}),
     Case("clipped squares", lambda x: np.sum(np.clip(x, 0.5, 0.8)**2), "x:n", {"x": "where((x >= 0.5) & (x <= 0.8), 2*x, 0)"}),
@@ -457,7 +462,7 @@ CASES = [
     Case("a step of control", lambda x, u, A, B, Q, R: (A @ x + B @ u) @ Q @ (A @ x + B @ u) + u @ R @ u, "x:n u:m A:nn B:nm Q:nn R:mm",
          {"u": "2 * B.T @ Q @ (A @ x + B @ u) + 2 * R @ u", "u u": "2 * B.T @ Q @ B + 2*R", "x u": "2 * A.T @ Q @ B"}, "Q R"),
     Case("Kalman gain", lambda K, P, H, R: trace(P - K @ H @ P - P @ H.T @ K.T + K @ (H @ P @ H.T + R) @ K.T), "K:nm P:nn H:mn R:mm",
-         {"K": "2 * K @ H @ P @ H.T + 2 * K @ R - 2 * P @ H.T"}, "P R"),
+         {"K": "2 * K @ (H @ P @ H.T + R) - 2 * P @ H.T"}, "P R"),
     Case("layer", lambda W, x: np.tanh(W @ x), "W:mn x:n",
          {"x": "diag(1 - tanh(W @ x)**2) @ W", "W": "x[k]*(1 - tanh((W @ x)[j])**2)*delta(i, j)"}),
     Case("recurrent layer", lambda h, W, U, x: np.sum(np.tanh(W @ h + U @ x)**2), "h:n W:nn U:nm x:m",
@@ -466,6 +471,17 @@ CASES = [
     Case("form with a power", lambda X, a: a @ matrix_power(X, 3) @ a, "X:nn a:n",
          {"X": "a @ (X @ X @ a).T + (X.T @ a) @ (X @ a).T + (X.T @ X.T @ a) @ a.T",
           "a": "(matrix_power(X, 3) + matrix_power(X.T, 3)) @ a"}),
-    Case("attention", lambda Q, K, V: np.sum(np.exp(Q @ K.T) / np.sum(np.exp(Q @ K.T), axis=1, keepdims=True) @ V), "Q:nm K:km V:kp",
-         {"Q": "(softmax(Q @ K.T, axis=1)*(sum(V, axis=1) - (softmax(Q @ K.T, axis=1) @ sum(V, axis=1))[:, None])) @ K"}),
+    Case("attention", lambda Q, K, V, G: np.sum(G * (softmax_rows(Q @ K.T / np.sqrt(K.shape[1])) @ V)), "Q:nm K:km V:kp G:np",
+         {"Q": "1/sqrt(m) * (s*(G @ V.T - sum(s*(G @ V.T), axis=1)[:, None])) @ K\n    where s = softmax(1/sqrt(m) * Q @ K.T, axis=1)"}),
+    Case("self-attention", lambda X, A, B, D: np.sum(softmax_rows(X @ A @ (X @ B).T) @ (X @ D)), "X:nm A:mk B:mk D:mp",
+         {"A": "X.T @ (s*(X @ sum(D, axis=1) - (s @ X @ sum(D, axis=1))[:, None])) @ X @ B\n"
+               "    where s = softmax(X @ A @ B.T @ X.T, axis=1)"}),
+    Case("classifier of two layers", lambda V, W, X, Y: -np.mean(np.sum(Y * np.log(softmax_rows(np.tanh(X @ V) @ W)), axis=1)),
+         "V:mk W:kp X:nm Y:np",
+         {"V": "1/p * X.T @ ((1 - tanh(X @ V)**2)*((diag(sum(Y, axis=1)) @ softmax(tanh(X @ V) @ W, axis=1) - Y) @ W.T))"}),
+    Case("standardised vector", lambda x: (x - np.mean(x)) / np.sqrt(np.var(x) + 1), "x:n",
+         {"x": "(eye(n) - 1/(n*s) * (x - mean(x)) @ (x - mean(x)).T - 1/n)/sqrt(s)\n    where s = mean((x - mean(x))**2) + 1"}),
+    Case("convolution", lambda a, b, y: y @ np.convolve(a, b), "a:k b:n y:u", {"a": "sum_j b[j]*y[i + j]", "a b": "y[j + i]"}),
+    Case("smooth Huber loss", lambda X, w, y: np.sum(np.sqrt(1 + (X @ w - y)**2) - 1), "X:nm w:m y:n",
+         {"w w": "X.T @ diag(1/((X @ w - y)**2 + 1)**(3/2)) @ X"}),
 ]
