@@ -17,6 +17,7 @@ from .network import Network
 from .recognise import KRONECKER, LIST, triangle
 from .reshapes import kronecker_axes
 from .shown import Shown, key, make, product, transpose
+from .sums import is_deviation
 from .terms import Add, Apply, At, Call, Delta, Index, Label, Mul, Number, Position, Reduce, Term
 
 __all__ = ["Matrix"]
@@ -243,7 +244,8 @@ class Matrix(Arranger):
             return None
         if len(inside.free) > 2 or (base.free and len(base.bound) > 1):
             return None
-        body = self.show(inside, tuple(sorted(inside.free, key=lambda label: label in base.bound)))
+        rows = tuple(sorted(inside.free, key=lambda label: label in base.bound))
+        body = min((self.show(inside, axes) for axes in (rows, rows[::-1])), key=lambda s: s.cost)
         return self.along(body, base.bound, order, "norm")
 
     def mul(self, term: Mul, order: Order) -> Shown:
@@ -251,7 +253,7 @@ class Matrix(Arranger):
         if not term.bound and len(labels) <= 1:
             return self.elements(term.coefficient, term.factors, order)
         if not term.bound and any(self._is_repeated(b, e) for b, e in term.factors):
-            if self._broadcasts(term, order):
+            if self._broadcasts(term, order) or any(isinstance(b, Add) and is_deviation(b) for b, _ in term.factors):
                 return self.elements(term.coefficient, term.factors, order)
             parts = self._distributed(term)
             if parts is not None:

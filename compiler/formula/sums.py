@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from .algebra import Table
-from .terms import Add, Delta, Label, Mul, Term
+from .terms import Add, At, Delta, Label, Mul, Term
 
-__all__ = ["shared_sums"]
+__all__ = ["is_deviation", "shared_sums"]
 
 MOST = 8  # addends that are compared, and factors of each
 Factor = tuple[Term, Term]
@@ -70,3 +70,9 @@ def _matched(table: Table, ours: Sequence[Factor], own: Sequence[Label], theirs:
 
 def _labels(factor: Factor) -> list[Label]:
     return [label for t in factor for label in t.free]
+
+
+def is_deviation(term: Add) -> bool:
+    """Whether it is an element of an array less a multiple of the sum of such elements, as a deviation from a mean is."""
+    elements = {t.skeleton for _, t in term.items if isinstance(t, At)}
+    return any(isinstance(t, Mul) and t.bound and any(b.skeleton in elements for b, _ in t.factors) for _, t in term.items)

@@ -7,7 +7,7 @@ from math import prod
 
 from ..op import get
 from .algebra import Table
-from .sums import shared_sums
+from .sums import is_deviation, shared_sums
 from .terms import Add, Apply, At, Constant, Delta, Mul, Number, SizeTerm, Term, postorder, whole
 
 __all__ = ["length", "tidied"]
@@ -176,7 +176,7 @@ def _take_out(table: Table, term: Add, members: list[int], bound: frozenset[obje
     for c, t in chosen:
         body = table.make_mul(Fraction(1), (), t.factors) if bound and isinstance(t, Mul) else t
         rests.append(table.mul(table.number(c), body, *inverse))
-    if sum(isinstance(r, Add) and _is_deviation(r) for r in rests) > 1:
+    if sum(isinstance(r, Add) and is_deviation(r) for r in rests) > 1:
         return None  # their means would be added up
     inner = _cancelled(table, table.add(*rests))
     if bound and isinstance(inner, Add) and any(_is_of_sizes(t) for _, t in inner.items):
@@ -246,18 +246,12 @@ def _multiplied_out(table: Table, term: Term) -> Term:
     factors, bound = table.opened(term)
     for base, exponent in factors:
         few = isinstance(exponent, Number) and exponent.value in (1, 2) and len(addends) <= MOST_ADDENDS
-        if isinstance(base, Add) and isinstance(exponent, Number) and few and not _is_deviation(base):
+        if isinstance(base, Add) and isinstance(exponent, Number) and few and not is_deviation(base):
             for _ in range(int(exponent.value)):
                 addends = [table.mul(a, table.number(c), t) for a in addends for c, t in base.items]
         else:
             addends = [table.mul(a, table.power(base, exponent)) for a in addends]
     return table.add(*(table.mul(a, bound=bound) for a in addends))
-
-
-def _is_deviation(term: Add) -> bool:
-    """Whether it is an element of an array less a multiple of the sum of such elements, as a deviation from a mean is."""
-    elements = {t.skeleton for _, t in term.items if isinstance(t, At)}
-    return any(isinstance(t, Mul) and t.bound and any(b.skeleton in elements for b, _ in t.factors) for _, t in term.items)
 
 
 def _expanded(table: Table, term: Mul) -> Term:
