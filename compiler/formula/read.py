@@ -258,6 +258,8 @@ def _reshape(r: _Reader, node: Node) -> Term:
     if back and [label.size for label in back[1]] == list(node.shape):
         return r.table.substitute(back[0], dict(zip(back[1], labels, strict=True)))
     parted = reshapes.split_deltas(r.table, Lambda(axes(x.shape), r[x]), node.shape, labels)
+    if parted is None and len(node.shape) > 2:  # no matrix notation has them: elements by index
+        parted = reshapes.by_index(r.table, Lambda(axes(x.shape), r[x]), node.shape, labels)
     return _call(r, node) if parted is None else parted
 
 

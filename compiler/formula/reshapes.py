@@ -10,7 +10,7 @@ from .terms import Call, Delta, Index, Label, Lambda, Term, postorder
 if TYPE_CHECKING:
     from .algebra import Table
 
-__all__ = ["kronecker_axes", "split_deltas", "split_labels", "unreshaped"]
+__all__ = ["by_index", "kronecker_axes", "split_deltas", "split_labels", "unreshaped"]
 
 
 def groups(source: Sequence[Size], target: Sequence[Size]) -> list[tuple[int, int]] | None:
@@ -61,11 +61,26 @@ def split_deltas(table: Table, array: Lambda, shape: Sequence[Size], labels: Seq
     return table.substitute(made, whole)
 
 
+def by_index(table: Table, array: Lambda, shape: Sequence[Size], labels: Sequence[Label]) -> Term | None:
+    """The element at labels of an array whose axes are parted, x[i*k + j]; None for other reshapes."""
+    parts = groups([label.size for label in array.labels], shape)
+    if parts is None or any(n > 1 for n, _ in parts):
+        return None
+    rest = iter(labels)
+    places: dict[Label, Index] = {}
+    for label, (_, n) in zip(array.labels, parts, strict=True):
+        place = table.zero
+        for own in (next(rest) for _ in range(n)):
+            place = place * table.size(own.size) + table.position(own)
+        places[label] = table.index(place)
+    return table.substitute(array.body, places)
+
+
 def split_labels(table: Table, terms: Sequence[Term], bound: Sequence[Label]) -> tuple[list[Term], list[Label]]:
     """Factors of a sum over bound labels; a label that stands for axes which reshapes have merged is replaced by theirs."""
     terms, labels = list(terms), []
     for label in bound:
-        found = _merged(terms, label)
+        found = _merged(terms, label, bound)
         if found is None:
             labels.append(label)
             continue
@@ -80,8 +95,8 @@ def _reshapes(term: Term) -> list[Call]:
     return [t for t in postorder([term]) if isinstance(t, Call) and t.function.name == "reshape"]
 
 
-def _merged(terms: Sequence[Term], label: Label) -> tuple[Size, ...] | None:
-    """The sizes of the axes whose merger the label is an index of, wherever it occurs."""
+def _merged(terms: Sequence[Term], label: Label, bound: Sequence[Label]) -> tuple[Size, ...] | None:
+    """The sizes of the axes whose merger the label is an index of, wherever it occurs; None where other mergers would be left."""
     found: set[tuple[Size, ...]] = set()
     for t in postorder(terms):
         if label not in t.labels():
@@ -89,7 +104,7 @@ def _merged(terms: Sequence[Term], label: Label) -> tuple[Size, ...] | None:
         if not isinstance(t, Call) or t.function.name != "reshape":
             return None
         places = _places(t)
-        if places is None:
+        if places is None or any(len(sizes) > 1 and index not in bound for index, sizes in zip(t.indices, places, strict=True)):
             return None
         found |= {sizes for index, sizes in zip(t.indices, places, strict=True) if index == label}
     return found.pop() if len(found) == 1 and all(len(sizes) > 1 for sizes in found) else None

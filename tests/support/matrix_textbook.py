@@ -482,6 +482,8 @@ CASES = [
     Case("standardised vector", lambda x: (x - np.mean(x)) / np.sqrt(np.var(x) + 1), "x:n",
          {"x": "(eye(n) - 1/(n*s) * (x - mean(x)) @ (x - mean(x)).T - 1/n)/sqrt(s)\n    where s = mean((x - mean(x))**2) + 1"}),
     Case("convolution", lambda a, b, y: y @ np.convolve(a, b), "a:k b:n y:u", {"a": "sum_j b[j]*y[i + j]", "a b": "y[j + i]"}),
+    Case("Kronecker product, squared", lambda A, B, x: np.sum((np.kron(A, B) @ x)**2), "A:nm B:kp x:r",
+         {"x": "2 * kron(A, B).T @ kron(A, B) @ x", "A": "2*(sum_l_r_s B[l,r]*x[s]*x[p*j + r]*kron(A, B)[k*i + l,s])"}),
     Case("smooth Huber loss", lambda X, w, y: np.sum(np.sqrt(1 + (X @ w - y)**2) - 1), "X:nm w:m y:n",
          {"w w": "X.T @ diag(1/((X @ w - y)**2 + 1)**(3/2)) @ X"}),
 ]
