@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from .algebra import Table
-from .terms import Add, At, Delta, Label, Mul, Term
+from .terms import Add, At, Delta, Label, Mul, SizeTerm, Term
 
 __all__ = ["is_deviation", "shared_sums"]
 
@@ -75,4 +75,5 @@ def _labels(factor: Factor) -> list[Label]:
 def is_deviation(term: Add) -> bool:
     """Whether it is an element of an array less a multiple of the sum of such elements, as a deviation from a mean is."""
     elements = {t.skeleton for _, t in term.items if isinstance(t, At)}
-    return any(isinstance(t, Mul) and t.bound and any(b.skeleton in elements for b, _ in t.factors) for _, t in term.items)
+    return any(isinstance(t, Mul) and t.bound and all(b.skeleton in elements or isinstance(b, SizeTerm) for b, _ in t.factors)
+               for _, t in term.items)

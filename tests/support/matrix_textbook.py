@@ -370,7 +370,7 @@ CASES = [
          {"X": "2*X.T*trace(A @ A)", "A": "2*A.T*trace(X @ X)"}),
     Case("Kronecker product, times a vector", lambda A, B, x: np.kron(A, B) @ x, "A:nm B:kp x:r", {"x": "kron(A, B)"}),
     Case("Kronecker product", lambda A, B, C: np.sum(C * np.kron(A, B)), "A:nm B:kp C:qr",
-         {"A": "sum_l_r B[l,r]*reshape(C, (n, k, m, p))[i,l,j,r]", "B": "sum_l_r A[l,r]*reshape(C, (n, k, m, p))[l,i,r,j]"}),
+         {"A": "sum_l_r B[l,r]*C[k*i + l,p*j + r]", "B": "sum_l_r A[l,r]*C[i + k*l,j + p*r]"}),
     # Eigenvalues, singular values, pseudo-inverses
     Case("smallest eigenvalue", lambda A: eigvalsh(A @ A.T)[0], "A:nn",
          {"A": "2 * eigh(A @ A.T)[1][:, 0] @ (A.T @ eigh(A @ A.T)[1][:, 0]).T"}),
