@@ -71,7 +71,7 @@ def is_library(filename: str) -> bool:
     if filename.startswith("<frozen"):
         return True
     path = os.path.abspath(filename)
-    own = any(path.startswith(os.path.join(_PACKAGE, part) + os.sep) for part in ("compiler", "runtime"))
+    own = path.startswith((_PACKAGE + "__init__.py", *(_PACKAGE + part + os.sep for part in ("compiler", "runtime"))))
     return own or path.startswith(_LIBRARIES)
 
 
