@@ -6,23 +6,20 @@ are torch's (Hochreiter and Schmidhuber 1997 with forget gates; Cho et al. 2014)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ....compiler import build
-from ....compiler.bodies import body_of
+from ....compiler.bodies import body_of, stand_in
 from ....compiler.build.moving import window
-from ....compiler.ir import Graph, Node, f, make, rebuild
+from ....compiler.ir import Graph, Node, f, rebuild
 from ....compiler.loops import scan
 from ....compiler.op import Shape
 from ....compiler.sizes import Size, active, equal, product, resolve, symbol
 from ..row import Call, op
 from ..tensor import Tensor
 from .functions import relu
-
-_serials = count(2)
 
 Step = Callable[[Node, Node, "list[Node]"], "list[Node]"]
 
@@ -107,20 +104,18 @@ def _step(
     """The program of a step, and what its sizes stand for: they are its own, so that its arrays bind them, whatever they are around it."""
     own: dict[Size, Size] = {}
 
-    def stand_in(shape: Sequence[Size]) -> Node:
-        return make("input", shape=tuple(shape), dtype=dtype, position=-next(_serials), name="step")
-
-    def renamed(shape: Shape) -> list[Size]:
-        return [own.setdefault(size, size if isinstance(size, int) else symbol(f"s{len(own)}")) for size in map(resolve, shape)]
+    def renamed(shape: Shape) -> tuple[Size, ...]:
+        mine = [own.setdefault(size, size if isinstance(size, int) else symbol(f"s{len(own)}")) for size in map(resolve, shape)]
+        return tuple(mine)
 
     shapes = [renamed(shape) for shape in (*carried, *read)]
     context, active.context = active.context, None
     try:
-        parts, (share, *kept) = [[stand_in(shape) for shape in some] for some in (shapes[: len(carried)], shapes[len(carried) :])]
+        parts, (share, *kept) = [[stand_in(shape, dtype) for shape in some] for some in (shapes[: len(carried)], shapes[len(carried) :])]
         after = cell.step(share, _shares(parts[0], kept[0], kept[1:2] if biased else []), parts)
         if projected:
             after[0] = build.matmul(after[0], build.permute(kept[-1], (1, 0)))
-        whole = stand_in([sum(product(part.shape) for part in parts)])
+        whole = stand_in((sum(product(part.shape) for part in parts),), dtype)
         (made,) = rebuild([_packed(after)], dict(zip(parts, _unpacked(whole, [part.shape for part in parts]), strict=True)))
         body = body_of([whole, share, *kept], made)
     finally:
