@@ -182,7 +182,7 @@ def _log1p_of_square(m: Match) -> Node | None:
     def part(x: Node) -> Node:
         return (x / m.A) * x if "A" in m else (x * m.C) * x if "C" in m else f.square(x)
 
-    if "C" in m and not is_number(m.C):
+    if ("C" in m and not is_number(m.C)) or m.X.op.name == "sinh":  # that of log_cosh, of a small number
         return None
     large = f.gt(part(m.X), np.finfo(m.X.dtype).max * 2.0**-20)
     root = f.where(large, f.abs(m.X), 1.0)
