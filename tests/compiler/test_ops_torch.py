@@ -154,6 +154,8 @@ def test_elementwise_to_second_order(name: str) -> None:
     if name == "pow":
         arrays[0] = abs(arrays[0])
     ties = arrays[-1] != arrays[-2] if name in ("maximum", "minimum", "remainder", "fmod", "floor_divide") else True
+    if name == "cathetus":  # an end of the domain, where both partials are infinite
+        ties = abs(arrays[0]) != abs(arrays[1])
     compare(apply(name), torch_functions()[name], arrays, name, order=order_of(name, 2), usable=ties)
 
 
