@@ -12,7 +12,7 @@ import chainrule as cr
 FORMS = [pytest.param(case, names, id=f"{case.name} by {names}") for case in CASES for names in case.forms]
 WEIGHTS = {1: 4 / 5, 2: -1 / 5, 3: 4 / 105, 4: -1 / 280}  # central differences of order eight
 STEP = 0.005
-LARGEST = 6  # elements: SymPy evaluates them one by one
+LARGEST = 10  # elements: SymPy evaluates them one by one
 
 
 def differences(function: Callable[..., Any], names: list[str], at: dict[str, Any]) -> np.ndarray:
